@@ -1,0 +1,125 @@
+"""What the learning loop asks of its data: samples, experiences and batches.
+
+Pipelines implement `Samples` and `Experience`; strategies and the learner see only these protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Samples(Protocol):
+    """A set of labelled samples with stable ids."""
+
+    @property
+    def ids(self) -> Tensor:
+        """(n,) int64: unique within the stream, the same in every run."""
+        ...
+
+    @property
+    def targets(self) -> Tensor:
+        """(n,) int64: the output unit that is right for each sample."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs in their stored dtype, (m, *shape), and targets, (m,), at the positions `index`, (m,) int64."""
+        ...
+
+    def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """One `take` for each index tensor, in order; may read ahead."""
+        ...
+
+
+class Experience(Protocol):
+    """One step of the stream."""
+
+    @property
+    def index(self) -> int:
+        """Position in the stream, from 0."""
+        ...
+
+    @property
+    def task(self) -> int:
+        """Task label."""
+        ...
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The data set's classes that occur in it."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[int, ...] | None:
+        """The output units that may answer (task-incremental), or None: all of them."""
+        ...
+
+    @property
+    def train(self) -> Samples: ...
+
+    @property
+    def test(self) -> Samples: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This rank's share of one global batch.
+
+    The loss of the global batch is sum(weights * loss) / total_weight over the samples of all ranks; each rank
+    contributes its own terms of that sum, so that the result does not depend on the number of ranks.
+
+    Attributes:
+        inputs: (n, *shape) float, on the learner's device.
+        targets: (n,) int64.
+        experiences: (n,) int64: the experience each sample comes from.
+        weights: (n,) float, or None when every sample counts 1.
+        total_weight: sum of the weights of the global batch, over all ranks.
+        current: the first `current` samples are of the experience being learned, the rest was added by strategies.
+        extra: further per-sample tensors by name, (n, ...), put there by strategies (stored logits, say).
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    experiences: Tensor
+    weights: Tensor | None
+    total_weight: float
+    current: int
+    extra: dict[str, Tensor] | None = None
+
+    def __len__(self) -> int:
+        return int(self.targets.shape[0])
+
+    def mean(self, per_sample: Tensor) -> Tensor:
+        """This rank's part of the global weighted mean of `per_sample`, (n,): the parts of all ranks add up to it."""
+        if self.weights is not None:
+            per_sample = per_sample * self.weights
+        return per_sample.sum() / self.total_weight
+
+    def reweighted(self, weights: Tensor | None, total_weight: float) -> Batch:
+        """The same samples with other weights."""
+        return replace(self, weights=weights, total_weight=total_weight)
+
+    def joined(
+        self, inputs: Tensor, targets: Tensor, experiences: Tensor, weights: Tensor | None, total_weight: float
+    ) -> Batch:
+        """The batch with samples of other experiences behind its own.
+
+        Args:
+            inputs, targets, experiences: the added samples of this rank.
+            weights: (n + added,) new weights of all samples, or None.
+            total_weight: their sum over all ranks.
+        """
+        return replace(
+            self,
+            inputs=torch.cat([self.inputs, inputs]),
+            targets=torch.cat([self.targets, targets]),
+            experiences=torch.cat([self.experiences, experiences]),
+            weights=weights,
+            total_weight=total_weight,
+        )

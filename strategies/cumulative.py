@@ -1,0 +1,24 @@
+"""Joint training on everything seen so far."""
+
+from __future__ import annotations
+
+from strategies.contract import Experience, Samples
+from strategies.joined import JoinedSamples
+from strategies.learner import Learner
+from strategies.strategy import Strategy
+
+
+class Cumulative(Strategy):
+    """Train on the union of all experiences so far: the upper bound, at the price of keeping all data.
+
+    With `train.epochs` an epoch passes over the whole union; with `train.steps` every experience takes the same steps.
+    """
+
+    name = "cumulative"
+    family = "bound"
+    summary = "Joint training on all data so far: the upper bound"
+    paper = "Caruana 1997, Multitask learning"
+
+    def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
+        """The past experiences' training sets, then this one's."""
+        return JoinedSamples([*learner.past, experience]) if learner.past else None

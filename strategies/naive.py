@@ -1,0 +1,14 @@
+"""Fine-tuning: nothing is done against forgetting."""
+
+from __future__ import annotations
+
+from strategies.strategy import Strategy
+
+
+class Naive(Strategy):
+    """Train on each experience as it comes: the lower bound that every method must beat."""
+
+    name = "naive"
+    family = "bound"
+    summary = "Fine-tuning, nothing against forgetting: the lower bound"
+    paper = "McCloskey & Cohen 1989, Catastrophic interference in connectionist networks"

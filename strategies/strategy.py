@@ -1,0 +1,127 @@
+"""The contract of a strategy: what it may do, and when.
+
+The learner calls the hooks of all strategies at the same moments, in the order of the pipeline file:
+
+    before_experience(learner, experience)
+    samples = training_set(learner, experience)
+    for each step:
+        batch = extend_batch(learner, batch)
+        output = model(batch.inputs)
+        loss = cross entropy, or training_loss + loss_term(learner, batch, output)
+        backward, gradients averaged over the ranks
+        after_backward(learner)
+        clip, optimiser step
+        after_step(learner)
+    after_experience(learner, experience)
+
+A strategy overrides what it needs; a hook that no strategy overrides costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from strategies.group import Reduction
+
+if TYPE_CHECKING:
+    from strategies.contract import Batch, Experience, Samples
+    from strategies.learner import Learner
+    from strategies.memory import Memory
+
+
+class StrategyOptions(BaseModel):
+    """Options of a strategy in a pipeline file.
+
+    `Field(json_schema_extra={"since": 1})` marks an option that has no effect on anything before experience 1, so that
+    trials which differ only in it share experience 0.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Strategy:
+    """One method against forgetting. The defaults of all hooks do nothing.
+
+    Class attributes:
+        name: its name in pipeline files.
+        family: bound, regularisation, rehearsal, architecture, ...
+        summary: one line for `everlearn list`.
+        paper: where it comes from.
+        Options: its options.
+        reductions: for each statistic it keeps, by the first part of its name in `state_dict`, how the ranks' values
+            were combined into it.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    summary: ClassVar[str]
+    paper: ClassVar[str]
+    Options: ClassVar[type[StrategyOptions]] = StrategyOptions
+    reductions: ClassVar[Mapping[str, Reduction]] = {}
+
+    def __init__(self, options: Any = None) -> None:
+        """
+        Args:
+            options: an instance of `Options`; the learner may replace it between experiences.
+        """
+        self.options = self.Options() if options is None else options
+
+    @classmethod
+    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
+        """What this strategy cannot do in such a pipeline, each with its remedy.
+
+        Args:
+            setting: class-incremental, task-incremental or domain-incremental.
+            others: names of the other strategies of the pipeline.
+        """
+        return []
+
+    def before_experience(self, learner: Learner, experience: Experience) -> None:
+        """Before the first step; may change the model's structure."""
+
+    def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
+        """The samples to train on instead of the experience's own, or None."""
+        return None
+
+    def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
+        """The batch with samples added, or weighted otherwise."""
+        return batch
+
+    def loss_term(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
+        """A scalar to add to the loss: this rank's part of a global sum (see `Batch.mean`), or None.
+
+        Args:
+            output: (n, outputs) of the model on `batch.inputs`, before any task mask, with its graph.
+        """
+        return None
+
+    def after_backward(self, learner: Learner) -> None:
+        """Gradients are averaged over the ranks: add to them, project or mask them. Same on every rank."""
+
+    def after_step(self, learner: Learner) -> None:
+        """The optimiser has stepped."""
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        """After the last step: estimate importances, fill memories, keep teachers.
+
+        `learner.samples` are the experience's own training samples.
+        """
+
+    def predict(self, learner: Learner, inputs: Tensor, experience: Experience) -> Tensor | None:
+        """Scores, (n, outputs), to classify `inputs` by instead of the model's output, or None."""
+        return None
+
+    def memories(self) -> dict[str, Memory]:
+        """Its memories by name: stored shard by shard, apart from `state_dict`."""
+        return {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything needed to go on exactly, memories excepted, as tensors by dotted names."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state_dict` returned."""
