@@ -5,8 +5,9 @@ Pipelines implement `Samples` and `Experience`; strategies and the learner see o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -81,6 +82,7 @@ class Batch:
         weights: (n,) float, or None when every sample counts 1.
         total_weight: sum of the weights of the global batch, over all ranks.
         current: the first `current` samples are of the experience being learned, the rest was added by strategies.
+        total_samples: samples of the global batch, over all ranks.
         extra: further per-sample tensors by name, (n, ...), put there by strategies (stored logits, say).
     """
 
@@ -90,7 +92,8 @@ class Batch:
     weights: Tensor | None
     total_weight: float
     current: int
-    extra: dict[str, Tensor] | None = None
+    total_samples: int
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.targets.shape[0])
@@ -101,19 +104,25 @@ class Batch:
             per_sample = per_sample * self.weights
         return per_sample.sum() / self.total_weight
 
-    def reweighted(self, weights: Tensor | None, total_weight: float) -> Batch:
-        """The same samples with other weights."""
-        return replace(self, weights=weights, total_weight=total_weight)
-
     def joined(
-        self, inputs: Tensor, targets: Tensor, experiences: Tensor, weights: Tensor | None, total_weight: float
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        experiences: Tensor,
+        *,
+        added: int,
+        weights: Tensor | None,
+        total_weight: float,
+        extra: Mapping[str, Tensor] | None = None,
     ) -> Batch:
         """The batch with samples of other experiences behind its own.
 
         Args:
             inputs, targets, experiences: the added samples of this rank.
-            weights: (n + added,) new weights of all samples, or None.
+            added: how many samples all ranks add together.
+            weights: (n + added here,) new weights of all samples, or None.
             total_weight: their sum over all ranks.
+            extra: further tensors that go with the whole batch.
         """
         return replace(
             self,
@@ -122,4 +131,24 @@ class Batch:
             experiences=torch.cat([self.experiences, experiences]),
             weights=weights,
             total_weight=total_weight,
+            total_samples=self.total_samples + added,
+            extra={**self.extra, **(extra or {})},
         )
+
+    def split(self, parts: int) -> list[Batch]:
+        """The batch in `parts` parts of about equal size; their losses add up to that of the whole."""
+        if parts <= 1:
+            return [self]
+        bounds = [len(self) * k // parts for k in range(parts + 1)]
+        return [
+            replace(
+                self,
+                inputs=self.inputs[a:b],
+                targets=self.targets[a:b],
+                experiences=self.experiences[a:b],
+                weights=None if self.weights is None else self.weights[a:b],
+                current=min(max(self.current - a, 0), b - a),
+                extra={name: value[a:b] for name, value in self.extra.items()},
+            )
+            for a, b in itertools.pairwise(bounds)
+        ]

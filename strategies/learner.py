@@ -1,0 +1,401 @@
+"""The learning loop: the one place that runs forward, backward, mixed precision, accumulation, clipping and steps.
+
+The moments at which strategies take part are listed in `strategies.strategy`. The loop keeps to a law: the batch is
+global, so that the number of ranks never changes what is learned (within float tolerance).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from strategies.contract import Batch, Experience, Samples
+from strategies.errors import NonFiniteLoss, StrategyError
+from strategies.group import Group, Reduction
+from strategies.joined import JoinedSamples
+from strategies.order import SampleOrder
+from strategies.randomness import integer
+from strategies.settings import TrainSettings, load_optimizer_state, make_optimizer, make_scheduler, optimizer_state
+from strategies.strategy import Strategy
+
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a listener hears after an optimiser step.
+
+    Attributes:
+        step: steps done in the experience, from 1.
+        steps: steps of the experience.
+        samples: samples of the global batch, replayed ones included.
+        loss: of the global batch, as a 0-dim tensor on the device: this rank's part of it.
+    """
+
+    step: int
+    steps: int
+    samples: int
+    loss: Tensor
+
+
+@dataclass(frozen=True)
+class Count:
+    """Correct answers among `total` test samples."""
+
+    correct: int
+    total: int
+
+
+Listener = Callable[[StepReport], None]
+
+
+class Learner:
+    """A model that learns one experience after another under a list of strategies.
+
+    Attributes:
+        model: the model; outputs (n, outputs).
+        strategies: in the order of the pipeline file.
+        outputs: units of the model's head.
+        seed: of the run.
+        group: the ranks that learn together.
+        device: where the model lives.
+        past: experiences before the current one, as far as they were given to `learn`.
+        samples: the current experience's own training samples, while it is learned.
+        experience, step: where the loop is.
+    """
+
+    samples: Samples
+    experience: Experience
+
+    def __init__(
+        self,
+        model: nn.Module,
+        strategies: Sequence[Strategy],
+        *,
+        outputs: int,
+        seed: int = 0,
+        group: Group | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device)
+        self.strategies = list(strategies)
+        self.outputs = outputs
+        self.seed = seed
+        self.group = group or Group.current()
+        self.past: Sequence[Experience] = ()
+        self.step = 0
+        self._optimizer: Optimizer | None = None
+        self._optimizer_name = ""
+        self._pending_optimizer: Mapping[str, Tensor] = {}
+        self._masks: Tensor | None = None
+
+    # ---------------------------------------------------------------- learning
+
+    def learn(
+        self,
+        experience: Experience,
+        settings: TrainSettings,
+        *,
+        past: Sequence[Experience] = (),
+        listener: Listener | None = None,
+    ) -> None:
+        """Train on one experience, then let the strategies consolidate it.
+
+        Args:
+            past: the experiences before it; what they hold is loaded only by strategies that ask for it.
+            listener: hears every step.
+
+        Raises:
+            NonFiniteLoss: the loss became NaN or infinite.
+            StrategyError: strategies that cannot work together, or with this experience.
+        """
+        for _ in self.steps(experience, settings, past=past, listener=listener):
+            pass
+        self.consolidate()
+
+    def steps(
+        self,
+        experience: Experience,
+        settings: TrainSettings,
+        *,
+        past: Sequence[Experience] = (),
+        listener: Listener | None = None,
+    ) -> Iterator[int]:
+        """The steps of one experience, as an iterator over the number of steps done; `consolidate` must follow."""
+        self.experience, self.past, self.samples = experience, past, experience.train
+        self._remember_masks([*past, experience])
+        self.model.train()
+        for strategy in self.strategies:
+            strategy.before_experience(self, experience)
+        samples = self._training_set(experience)
+        order = SampleOrder(
+            len(samples), settings.batch_size, settings.epochs, settings.steps, self.seed, experience.index
+        )
+        optimizer = self._prepare_optimizer(settings)
+        scheduler = make_scheduler(settings, optimizer, len(order))
+        network = self._network()
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        extend = self._overriding("extend_batch")
+        after_backward = self._overriding("after_backward")
+        after_step = self._overriding("after_step")
+        sanction = _Finite(experience.index, self.device)
+        forward_seed = integer(self.seed, "forward", experience.index)
+        seeded = self._draws_in_forward()
+
+        for step, (inputs, targets) in enumerate(samples.batches(order.shares(self.group))):
+            self.step = step
+            if seeded:
+                torch.manual_seed((forward_seed + step * self.group.size + self.group.rank) % 2**63)
+            batch = self._batch(samples, order, step, inputs, targets)
+            for extend_batch in extend:
+                batch = extend_batch(self, batch)
+            optimizer.zero_grad(set_to_none=True)
+            loss = self._backward(network, batch, settings)
+            sanction.check(loss, step)
+            for hook in after_backward:
+                hook(self)
+            if settings.clip is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+            for hook in after_step:
+                hook(self)
+            if listener is not None:
+                listener(StepReport(step + 1, len(order), batch.total_samples, loss))
+            yield step + 1
+        sanction.settle()
+
+    def consolidate(self) -> None:
+        """After the last step: the strategies' `after_experience`."""
+        self.model.eval()
+        for strategy in self.strategies:
+            strategy.after_experience(self, self.experience)
+        del self.samples
+
+    def _training_set(self, experience: Experience) -> Samples:
+        replaced = [(s.name, t) for s in self.strategies if (t := s.training_set(self, experience)) is not None]
+        if len(replaced) > 1:
+            raise StrategyError(
+                f"{' and '.join(name for name, _ in replaced)} both choose what to train on: keep one of them"
+            )
+        return replaced[0][1] if replaced else self.samples
+
+    def _batch(self, samples: Samples, order: SampleOrder, step: int, inputs: Tensor, targets: Tensor) -> Batch:
+        size = order.size(step)
+        if isinstance(samples, JoinedSamples):
+            share = order.batch(step)
+            experiences = samples.experiences[share[self.group.share(size)]].to(self.device)
+        else:
+            experiences = torch.full((len(targets),), self.experience.index, device=self.device)
+        return Batch(
+            inputs=self.prepare(inputs),
+            targets=targets.to(self.device, non_blocking=True),
+            experiences=experiences,
+            weights=None,
+            total_weight=float(size),
+            current=len(targets),
+            total_samples=size,
+        )
+
+    def _backward(self, network: nn.Module, batch: Batch, settings: TrainSettings) -> Tensor:
+        """Gradients of the global loss on every rank; returns this rank's part of the loss."""
+        parts = batch.split(settings.accumulate)
+        total: Tensor | None = None
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            waiting = isinstance(network, DistributedDataParallel) and not last
+            with network.no_sync() if waiting else nullcontext():  # type: ignore[operator]
+                with self._autocast(settings.precision):
+                    output = network(part.inputs)
+                loss = self._loss(part, output.float())
+                # DistributedDataParallel divides the sum over the ranks by their number.
+                (loss * self.group.size if self.group.size > 1 else loss).backward()  # type: ignore[no-untyped-call]
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        return total
+
+    def _loss(self, batch: Batch, output: Tensor) -> Tensor:
+        logits = self.masked(output, batch.experiences)
+        if batch.weights is None:
+            loss = F.cross_entropy(logits, batch.targets, reduction="sum") / batch.total_weight
+        else:
+            loss = batch.mean(F.cross_entropy(logits, batch.targets, reduction="none"))
+        for term in self._overriding("loss_term"):
+            added = term(self, batch, output)
+            if added is not None:
+                loss = loss + added
+        return loss
+
+    def _network(self) -> nn.Module:
+        """The model as it is called in training: averaging gradients over the ranks when there are several."""
+        if self.group.size == 1:
+            return self.model
+        ids = [self.device.index or 0] if self.device.type == "cuda" else None
+        return DistributedDataParallel(self.model, device_ids=ids, broadcast_buffers=False)
+
+    def _overriding(self, hook: str) -> list[Any]:
+        return [getattr(s, hook) for s in self.strategies if getattr(type(s), hook) is not getattr(Strategy, hook)]
+
+    def _draws_in_forward(self) -> bool:
+        """Whether the model may draw random numbers; torch's own deterministic layers do not."""
+        quiet = (nn.Linear, nn.Conv2d, nn.ReLU, nn.Flatten, nn.Sequential, nn.BatchNorm1d, nn.BatchNorm2d, nn.Identity)
+        return any(not isinstance(m, quiet) for m in self.model.modules() if not list(m.children()))
+
+    def _autocast(self, precision: str) -> Any:
+        if precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    # ---------------------------------------------------------------- what strategies use
+
+    def prepare(self, inputs: Tensor) -> Tensor:
+        """Stored inputs as the model takes them: on the device, uint8 scaled to [0, 1], half precision as float32."""
+        inputs = inputs.to(self.device, non_blocking=True)
+        if inputs.dtype == torch.uint8:
+            return inputs.float().div_(255.0)
+        return inputs.float() if inputs.is_floating_point() else inputs
+
+    def masked(self, output: Tensor, experiences: Tensor) -> Tensor:
+        """Outputs with the units that may not answer for a sample's task at -inf (task-incremental streams only).
+
+        Args:
+            output: (n, outputs). experiences: (n,) int64.
+        """
+        if self._masks is None:
+            return output
+        return output.masked_fill(~self._masks[experiences], -math.inf)
+
+    def units(self, experience: Experience) -> Tensor:
+        """The output units that may answer in an experience, ascending int64."""
+        if experience.outputs is None:
+            return torch.arange(self.outputs, device=self.device)
+        return torch.tensor(sorted(experience.outputs), device=self.device)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The model in evaluation mode, for the time of the block."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(training)
+
+    def _remember_masks(self, experiences: Sequence[Experience]) -> None:
+        if all(e.outputs is None for e in experiences):
+            self._masks = None
+            return
+        self._masks = torch.zeros(max(e.index for e in experiences) + 1, self.outputs, dtype=torch.bool)
+        for e in experiences:
+            self._masks[e.index, list(range(self.outputs) if e.outputs is None else e.outputs)] = True
+        self._masks = self._masks.to(self.device)
+
+    # ---------------------------------------------------------------- evaluation
+
+    @torch.inference_mode()
+    def evaluate(self, experiences: Sequence[Experience]) -> list[Count]:
+        """Correct answers on each experience's test set: one pass, shared by the ranks, counts summed (exact)."""
+        counts = torch.zeros(len(experiences), 2, dtype=torch.int64, device=self.device)
+        with self.evaluating():
+            for row, experience in enumerate(experiences):
+                counts[row] = self._count(experience)
+        self.group.reduce_([counts], Reduction.SUM)
+        return [Count(correct, total) for correct, total in counts.tolist()]
+
+    def _count(self, experience: Experience) -> Tensor:
+        test = experience.test
+        share = torch.arange(len(test))[self.group.share(len(test))]
+        units = None if experience.outputs is None else self.units(experience)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        for inputs, targets in test.batches(share.split(EVALUATION_BATCH) if len(share) else ()):
+            scores = self.scores(self.prepare(inputs), experience)
+            answer = scores.argmax(1) if units is None else units[scores[:, units].argmax(1)]
+            correct += (answer == targets.to(self.device)).sum()
+        return torch.stack([correct, torch.tensor(len(share), device=self.device)])
+
+    def scores(self, inputs: Tensor, experience: Experience) -> Tensor:
+        """(n, outputs) to classify prepared `inputs` by: a strategy's own, else the model's output."""
+        for strategy in self.strategies:
+            scores = strategy.predict(self, inputs, experience)
+            if scores is not None:
+                return scores
+        output: Tensor = self.model(inputs)
+        return output
+
+    # ---------------------------------------------------------------- state
+
+    def _prepare_optimizer(self, settings: TrainSettings) -> Optimizer:
+        parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        old, self._optimizer = self._optimizer, None
+        state = self._pending_optimizer
+        if old is not None and self._optimizer_name == settings.optimizer:
+            state = optimizer_state(old, {p: n for n, p in self.model.named_parameters()})
+        self._optimizer = make_optimizer(settings, parameters.values())
+        self._optimizer_name = settings.optimizer
+        if not settings.reset:
+            known = {k: v for k, v in state.items() if k.rpartition("/")[0] in parameters}
+            load_optimizer_state(self._optimizer, parameters, known)
+        self._pending_optimizer = {}
+        return self._optimizer
+
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """All state but the memories, as named groups of tensors: `model`, `optimizer`, `strategy.<name>`."""
+        names = {p: n for n, p in self.model.named_parameters()}
+        optimizer = optimizer_state(self._optimizer, names) if self._optimizer is not None else {}
+        state = {"model": dict(self.model.state_dict()), "optimizer": dict(optimizer or self._pending_optimizer)}
+        for strategy in self.strategies:
+            tensors = strategy.state_dict()
+            if tensors:
+                state[f"strategy.{strategy.name}"] = tensors
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Mapping[str, Tensor]], *, optimizer: str = "") -> None:
+        """Take over what `state_dict` returned.
+
+        Args:
+            optimizer: name of the optimiser that the state is of.
+        """
+        for strategy in self.strategies:
+            strategy.load_state_dict(state.get(f"strategy.{strategy.name}", {}))
+        self.model.load_state_dict(state["model"])
+        self._optimizer, self._optimizer_name = None, optimizer
+        self._pending_optimizer = dict(state.get("optimizer", {}))
+
+
+class _Finite:
+    """Watches the loss without making a GPU wait: there, the flag is read now and then."""
+
+    EVERY = 50
+
+    def __init__(self, experience: int, device: torch.device) -> None:
+        self._experience = experience
+        self._waits = device.type != "cpu"
+        self._seen: list[tuple[int, Tensor]] = []
+
+    def check(self, loss: Tensor, step: int) -> None:
+        if self._waits:
+            self._seen.append((step, loss))
+            if len(self._seen) >= self.EVERY:
+                self.settle()
+        elif not math.isfinite(value := loss.item()):
+            raise NonFiniteLoss(self._experience, step, value)
+
+    def settle(self) -> None:
+        if not self._seen:
+            return
+        values = torch.stack([loss for _, loss in self._seen]).tolist()
+        for (step, _), value in zip(self._seen, values, strict=True):
+            if not math.isfinite(value):
+                raise NonFiniteLoss(self._experience, step, value)
+        self._seen.clear()
