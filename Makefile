@@ -1,0 +1,76 @@
+# make demo       set up .venv and run pipelines/split-digits.yaml
+# make test       set up .venv and run the tests (make test ARGS="-m 'not slow'")
+# make lint       ruff                       make typecheck  mypy --strict
+# make format     let ruff rewrite           make bench      the benchmark
+# make lock       pin the newest versions    make clean      remove what was made
+# Another interpreter: make PYTHON=python3.12 demo
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+# Pinned by hand: resolving these to the newest release changes what the project is tested against.
+PINS := torch==2.13.0 ray==2.60.0 mlflow==3.17.2
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
+FIND_PYTHON = for python in $(CANDIDATES); do \
+	  "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	  python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Python 3.11 or newer, with venv, was not found (tried: $(CANDIDATES))." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt-get install python3-venv) or name it: make PYTHON=/path/to/python3 ..." >&2; \
+	  exit 1; \
+	fi
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint typecheck format bench lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p; /^$$/q' Makefile
+
+demo: $(VENV)/core.stamp
+	@$(BIN)/everlearn run pipelines/split-digits.yaml
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks $(ARGS)
+
+$(BIN)/python:
+	@$(FIND_PYTHON); echo "Making $(VENV) with $$python ($$("$$python" -V))"; "$$python" -m venv $(VENV)
+
+# The stamps make the set-up happen once, and again when the lock or the project's metadata changes.
+$(VENV)/core.stamp: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing Everlearn into $(VENV) (the first time takes some minutes)"
+	@$(BIN)/python -m pip install -qq --constraint requirements.lock --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing Everlearn and its development tools into $(VENV) (the first time takes some minutes)"
+	@$(BIN)/python -m pip install -qq --constraint requirements.lock --editable '.[cluster,dev]'
+	@touch $@ $(VENV)/core.stamp
+
+# A GPU build of torch brings the CUDA packages that it needs by itself, so they are not pinned here.
+lock:
+	@$(FIND_PYTHON); rm -rf .lock && "$$python" -m venv .lock
+	.lock/bin/python -m pip install -qq $(PINS) '.[cluster,dev]'
+	.lock/bin/python -m pip freeze --exclude everlearn \
+	  | sed -E 's/^([^ ]+==[^+ ]+)\+.*$$/\1/' | grep -v -i -E '^(nvidia|cuda|triton)[-_=]|^#|^-| @ ' > requirements.lock
+	rm -rf .lock
+
+clean:
+	rm -rf $(VENV) .lock build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

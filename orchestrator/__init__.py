@@ -1,0 +1,31 @@
+"""Where and when a pipeline runs: command line, driver, Ray workers, storage, tracking.
+
+    from orchestrator import run, load_pipeline
+
+    result = run(load_pipeline("pipelines/split-digits.yaml"))
+    print(result.metrics["average_accuracy"])
+
+Names are imported on first use: `import orchestrator` alone loads neither Ray nor MLflow nor PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.driver import run
+    from orchestrator.result import RunResult
+    from pipelines.load import load_pipeline
+
+__all__ = ["RunResult", "load_pipeline", "run"]
+
+_HOMES = {"RunResult": "orchestrator.result", "load_pipeline": "pipelines.load", "run": "orchestrator.driver"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

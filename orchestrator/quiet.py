@@ -1,0 +1,70 @@
+"""Keeping the log noise of Ray, MLflow and PyTorch away from a person who did not ask for it.
+
+Most of these settings are read when the library is imported, or by the processes that it starts, so `quiet` has to run
+before the first import of ray, mlflow or torch. Settings that a person made in the environment win.
+"""
+
+import logging
+import os
+import warnings
+
+# What leaves the machine is nobody's choice but the user's, --verbose or not.
+_PRIVATE = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
+}
+
+_SILENT = {
+    "GIT_PYTHON_REFRESH": "quiet",  # MLflow looks for git, and says so where there is none
+    "GLOG_minloglevel": "2",
+    "GRPC_VERBOSITY": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_PRINT_MODEL_URLS_ON_CREATION": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a FutureWarning for every worker without a GPU
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_BACKEND_LOG_LEVEL": "error",
+    "RAY_LOGGER_LEVEL": "ERROR",
+    "RAY_LOG_TO_STDERR": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+_LOGGERS = (
+    "alembic",
+    "botocore",
+    "boto3",
+    "git",
+    "graphene",
+    "matplotlib",
+    "mlflow",
+    "py4j",
+    "ray",
+    "ray.data",
+    "ray.serve",
+    "ray.train",
+    "ray.tune",
+    "rllib",
+    "torch",
+    "urllib3",
+)
+
+
+def quiet(verbose: bool = False) -> None:
+    """Silence the libraries below, unless `verbose`. Usage statistics are switched off in either case.
+
+    Call it before ray, mlflow or torch are imported; calling it again does no harm.
+    """
+    for name, value in _PRIVATE.items():
+        os.environ.setdefault(name, value)
+    if verbose:
+        return
+    for name, value in _SILENT.items():
+        os.environ.setdefault(name, value)
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Libraries warn about each other's interfaces; none of it is about what the user wrote. Errors still raise.
+    warnings.filterwarnings("ignore")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")

@@ -1,0 +1,60 @@
+"""What a run leaves behind, as an object and as the JSON document of `everlearn run --json`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+METRICS = (
+    "average_accuracy",
+    "backward_transfer",
+    "forward_transfer",
+    "forgetting",
+    "learning_accuracy",
+    "average_incremental_accuracy",
+)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The outcome of taking a model through a stream.
+
+    Attributes:
+        pipeline: the pipeline's name.
+        lineage: commit ids, oldest first, one for each experience.
+        accuracy_matrix: R[i][j], accuracy in [0, 1] on experience j's test set after training on experience i;
+            None where it was not evaluated.
+        metrics: the stream's metrics by name (`METRICS`); None where a metric is not defined, as forgetting is
+            after a single experience.
+        trained: experiences trained by this run.
+        reused: experiences whose commits were there already.
+        seconds: wall time of the run.
+        tracking: {"uri": tracking server, "run_id": MLflow run or None if it could not be written}.
+    """
+
+    pipeline: str
+    lineage: list[str]
+    accuracy_matrix: list[list[float | None]]
+    metrics: dict[str, float | None]
+    trained: int
+    reused: int
+    seconds: float
+    tracking: dict[str, str | None] = field(default_factory=lambda: {"uri": None, "run_id": None})
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `--json` prints: plain data, with null for what is not a finite number."""
+        return {
+            "pipeline": self.pipeline,
+            "lineage": list(self.lineage),
+            "accuracy_matrix": [[_finite(value) for value in row] for row in self.accuracy_matrix],
+            **{name: _finite(self.metrics.get(name)) for name in METRICS},
+            "trained": self.trained,
+            "reused": self.reused,
+            "seconds": self.seconds,
+            "tracking": {"uri": self.tracking.get("uri"), "run_id": self.tracking.get("run_id")},
+        }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
