@@ -51,6 +51,19 @@ _LOGGERS = (
     "urllib3",
 )
 
+_WARNINGS_OF = (
+    "alembic",
+    "botocore",
+    "google",
+    "matplotlib",
+    "mlflow",
+    "pydantic",
+    "ray",
+    "sklearn",
+    "sqlalchemy",
+    "torch",
+)
+
 
 def quiet(verbose: bool = False) -> None:
     """Silence the libraries below, unless `verbose`. Usage statistics are switched off in either case.
@@ -65,6 +78,8 @@ def quiet(verbose: bool = False) -> None:
         os.environ.setdefault(name, value)
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    # Libraries warn about each other's interfaces; none of it is about what the user wrote. Errors still raise.
-    warnings.filterwarnings("ignore")
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    # Libraries warn about each other's interfaces; a warning raised by the user's own code stays visible.
+    for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+        warnings.simplefilter("ignore", category)
+    warnings.filterwarnings("ignore", module=rf"({'|'.join(_WARNINGS_OF)})(\.|$)")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::DeprecationWarning,ignore::FutureWarning")

@@ -1,0 +1,1 @@
+"""What a person sees of a run: live progress, the accuracy matrix, the metrics."""

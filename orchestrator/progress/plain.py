@@ -1,0 +1,68 @@
+"""Progress as plain lines, for logs, pipes and terminals that cannot be drawn on."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.progress.lines import experience_line, headline, report
+from orchestrator.progress.reporter import Event, Reporter, RunState, Summary
+from orchestrator.result import RunResult
+
+# Often enough to see that a long experience is alive, seldom enough for a log.
+SECONDS_BETWEEN_STEPS = 10.0
+
+
+class PlainReporter(Reporter):
+    """One line for each finished experience, warning and restart, and for a step every ten seconds.
+
+    Args:
+        console: where to write.
+        arguments: the pipeline file as a further command would name it, for the hints at the end.
+        tables: whether to print the matrix and the metrics at the end.
+    """
+
+    def __init__(self, console: Console, arguments: str = "", tables: bool = True) -> None:
+        self._console = console
+        self._arguments = arguments
+        self._tables = tables
+        self._state: RunState | None = None
+        self._last_step = time.monotonic()
+
+    def start(self, summary: Summary) -> None:
+        self._state = state = RunState(summary)
+        for line in headline(summary).split():
+            self._print(line)
+        for commit in summary.get("chain", []):
+            self._print(experience_line(commit))
+            state.take({"kind": "commit", "commit": commit})
+
+    def event(self, event: Event) -> None:
+        if self._state is None:
+            return
+        self._state.take(event)
+        kind = event["kind"]
+        if kind == "experience":
+            self._last_step = time.monotonic()
+        elif kind == "step" and time.monotonic() - self._last_step >= SECONDS_BETWEEN_STEPS:
+            self._last_step = time.monotonic()
+            self._print(Text(self._step_line()))
+        elif kind == "commit":
+            self._print(experience_line(event["commit"], self._state.seconds(event["commit"])))
+        elif kind in ("warning", "restart"):
+            self._print(Text(f"{kind}: {event['text']}"))
+
+    def finish(self, result: RunResult) -> None:
+        if self._tables and self._state is not None:
+            report(result, self._state.summary, self._arguments, self._console)
+
+    def _step_line(self) -> str:
+        state = self._state
+        assert state is not None
+        rate = f"   {state.rate:,.0f} samples/s" if state.rate else ""
+        return f"  experience {state.index}   step {state.step:,}/{state.steps:,}   loss {state.loss:.3g}{rate}"
+
+    def _print(self, line: Text) -> None:
+        self._console.print(line, soft_wrap=True)

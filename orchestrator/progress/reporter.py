@@ -1,0 +1,121 @@
+"""What follows a run: a reporter takes the driver's events and shows them, in its own way, or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, TypedDict
+
+from orchestrator.result import RunResult
+
+Event = Mapping[str, Any]
+
+
+class Summary(TypedDict, total=False):
+    """What is known when a run starts. Everything but the first two entries may be missing."""
+
+    pipeline: str
+    experiences: int
+    reused: int
+    setting: str
+    dataset: str
+    model: str
+    strategies: list[str]
+    workers: int | str
+    storage: str
+    tracking: str
+    chain: list[dict[str, Any]]
+    """The commits that are there already, as JSON, oldest first: `reused` of them."""
+
+
+class RunState:
+    """Where a run is: the events so far, folded. Reporters read it and keep no state of their own.
+
+    Attributes:
+        index: experience in training; None before the first.
+        step, steps: optimiser steps done and to do in it.
+        loss, rate: latest loss, and samples per second over all workers; None if not known.
+        stage: what is being done to the experience beside training steps, or "".
+        accuracy: mean accuracy on all experiences up to the latest commit, in [0, 1]; None before the first.
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+        self.started = time.monotonic()
+        self.index: int | None = None
+        self.step = 0
+        self.steps = 0
+        self.loss: float | None = None
+        self.rate: float | None = None
+        self.stage = "starting"
+        self.accuracy: float | None = None
+        self._began: dict[int, float] = {}
+        self._seconds: dict[int, float] = {}
+
+    @property
+    def experiences(self) -> int:
+        return self.summary["experiences"]
+
+    def take(self, event: Event) -> None:
+        """Fold one event. Kinds that are not known are passed over: a newer worker may send more."""
+        kind = event["kind"]
+        if kind == "experience":
+            self._end(self.index)
+            self.index, self.steps = event["index"], event["steps"]
+            self.step, self.loss, self.rate, self.stage = 0, None, None, ""
+            self._began[event["index"]] = time.monotonic()
+            self._seconds.pop(event["index"], None)
+        elif kind == "step":
+            self.index, self.step, self.steps = event["index"], event["step"], event["steps"]
+            self.loss, self.rate, self.stage = event["loss"], event.get("rate"), ""
+        elif kind == "stage":
+            self.stage = event["stage"]
+        elif kind == "commit":
+            self._end(event["commit"]["experience"]["index"])
+            self.accuracy = accuracy_so_far(event["commit"])
+        elif kind == "restart":
+            self.stage = "restarting"
+
+    def seconds(self, commit: Mapping[str, Any]) -> float | None:
+        """Wall time of a commit's experience; None if it was not trained here. A commit may come after the next
+        experience's beginning, because uploads overlap training."""
+        return self._seconds.get(commit["experience"]["index"])
+
+    def _end(self, index: int | None) -> None:
+        if index is not None and index in self._began:
+            self._seconds.setdefault(index, time.monotonic() - self._began[index])
+
+
+class Reporter:
+    """The silent reporter, and the base of the others. Use it as a context manager, so that a terminal is left clean.
+
+    `start` comes first and once, `event` any number of times, `finish` last unless the run failed.
+    """
+
+    def start(self, summary: Summary) -> None:
+        """The run begins; nothing is trained yet."""
+
+    def event(self, event: Event) -> None:
+        """Something happened. See `RunState.take` for the kinds; "warning" carries a `text` for the person."""
+
+    def finish(self, result: RunResult) -> None:
+        """The run reached the end of the stream."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was; also after a failure. Closing twice does no harm."""
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def accuracy_so_far(commit: Mapping[str, Any]) -> float | None:
+    """Mean over the experiences up to the commit's own of its accuracy on their test sets, in [0, 1]."""
+    index = commit["experience"]["index"]
+    seen = [entry for entry in commit["row"] if entry["experience"] <= index and entry["total"]]
+    return sum(entry["correct"] / entry["total"] for entry in seen) / len(seen) if seen else None
