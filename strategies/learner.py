@@ -130,19 +130,25 @@ class Learner:
         *,
         past: Sequence[Experience] = (),
         listener: Listener | None = None,
+        start: int = 0,
     ) -> Iterator[int]:
-        """The steps of one experience, as an iterator over the number of steps done; `consolidate` must follow."""
+        """The steps of one experience, as an iterator over the number of steps done; `consolidate` must follow.
+
+        Args:
+            start: go on after so many steps, with the state that was taken there by `state_dict`.
+        """
         self.experience, self.past, self.samples = experience, past, experience.train
         self._remember_masks([*past, experience])
         self.model.train()
-        for strategy in self.strategies:
-            strategy.before_experience(self, experience)
+        if start == 0:
+            for strategy in self.strategies:
+                strategy.before_experience(self, experience)
         samples = self._training_set(experience)
         order = SampleOrder(
             len(samples), settings.batch_size, settings.epochs, settings.steps, self.seed, experience.index
         )
-        optimizer = self._prepare_optimizer(settings)
-        scheduler = make_scheduler(settings, optimizer, len(order))
+        optimizer = self._prepare_optimizer(settings, keep=start > 0 or not settings.reset)
+        scheduler = make_scheduler(settings, optimizer, len(order), start)
         network = self._network()
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         extend = self._overriding("extend_batch")
@@ -152,7 +158,7 @@ class Learner:
         forward_seed = integer(self.seed, "forward", experience.index)
         seeded = self._draws_in_forward()
 
-        for step, (inputs, targets) in enumerate(samples.batches(order.shares(self.group))):
+        for step, (inputs, targets) in enumerate(samples.batches(order.shares(self.group, start)), start):
             self.step = step
             if seeded:
                 torch.manual_seed((forward_seed + step * self.group.size + self.group.rank) % 2**63)
@@ -220,7 +226,7 @@ class Learner:
                     output = network(part.inputs)
                 loss = self._loss(part, output.float())
                 # DistributedDataParallel divides the sum over the ranks by their number.
-                (loss * self.group.size if self.group.size > 1 else loss).backward()  # type: ignore[no-untyped-call]
+                (loss * self.group.size if self.group.size > 1 else loss).backward()
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
         return total
@@ -242,7 +248,7 @@ class Learner:
         if self.group.size == 1:
             return self.model
         ids = [self.device.index or 0] if self.device.type == "cuda" else None
-        return DistributedDataParallel(self.model, device_ids=ids, broadcast_buffers=False)
+        return DistributedDataParallel(self.model, device_ids=ids, forward_sync_buffers=False)
 
     def _overriding(self, hook: str) -> list[Any]:
         return [getattr(s, hook) for s in self.strategies if getattr(type(s), hook) is not getattr(Strategy, hook)]
@@ -335,25 +341,24 @@ class Learner:
 
     # ---------------------------------------------------------------- state
 
-    def _prepare_optimizer(self, settings: TrainSettings) -> Optimizer:
+    def _prepare_optimizer(self, settings: TrainSettings, *, keep: bool) -> Optimizer:
         parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        old, self._optimizer = self._optimizer, None
-        state = self._pending_optimizer
-        if old is not None and self._optimizer_name == settings.optimizer:
-            state = optimizer_state(old, {p: n for n, p in self.model.named_parameters()})
+        state = self._optimizer_state()
         self._optimizer = make_optimizer(settings, parameters.values())
-        self._optimizer_name = settings.optimizer
-        if not settings.reset:
+        if keep and self._optimizer_name == settings.optimizer:
             known = {k: v for k, v in state.items() if k.rpartition("/")[0] in parameters}
             load_optimizer_state(self._optimizer, parameters, known)
-        self._pending_optimizer = {}
+        self._optimizer_name, self._pending_optimizer = settings.optimizer, {}
         return self._optimizer
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        if self._optimizer is None:
+            return dict(self._pending_optimizer)
+        return optimizer_state(self._optimizer, {p: n for n, p in self.model.named_parameters()})
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """All state but the memories, as named groups of tensors: `model`, `optimizer`, `strategy.<name>`."""
-        names = {p: n for n, p in self.model.named_parameters()}
-        optimizer = optimizer_state(self._optimizer, names) if self._optimizer is not None else {}
-        state = {"model": dict(self.model.state_dict()), "optimizer": dict(optimizer or self._pending_optimizer)}
+        state = {"model": dict(self.model.state_dict()), "optimizer": self._optimizer_state()}
         for strategy in self.strategies:
             tensors = strategy.state_dict()
             if tensors:

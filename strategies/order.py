@@ -1,4 +1,4 @@
-"""Which samples make up each global batch, and which of them each rank takes (design: the number of workers changes nothing)."""
+"""Which samples make up each global batch, and which of them each rank takes."""
 
 from __future__ import annotations
 

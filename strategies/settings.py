@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,13 +69,15 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
     if "fused" in inspect.signature(kind).parameters:
         options.setdefault("fused", True)
     try:
-        return kind(list(parameters), **options)  # type: ignore[call-arg]
+        return kind(list(parameters), **options)
     except (TypeError, ValueError) as error:
         raise StrategyError(f"train.optimizer: {error}") from error
 
 
-def make_scheduler(settings: TrainSettings, optimizer: Optimizer, steps: int) -> LRScheduler | None:
-    """The scheduler of `settings` for an experience of `steps` steps, warm-up included; None where the rate is constant.
+def make_scheduler(settings: TrainSettings, optimizer: Optimizer, steps: int, start: int = 0) -> LRScheduler | None:
+    """The scheduler of `settings` for an experience of `steps` steps, warm-up included; None for a constant rate.
+
+    It is brought to where it stands after `start` steps by taking them: schedulers hold no other state.
 
     Raises:
         StrategyError: no such scheduler, or an option that it does not take.
@@ -99,10 +102,15 @@ def make_scheduler(settings: TrainSettings, optimizer: Optimizer, steps: int) ->
         parts.append(module.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup))
     if not parts:
         return None
-    return parts[0] if len(parts) == 1 else module.ChainedScheduler(parts)
+    scheduler = parts[0] if len(parts) == 1 else module.ChainedScheduler(parts)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step")
+        for _ in range(start):
+            scheduler.step()
+    return scheduler
 
 
-def optimizer_state(optimizer: Optimizer, names: Mapping[nn.Parameter, str]) -> dict[str, Tensor]:
+def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
     """The optimiser's state as tensors named `<parameter>/<slot>`."""
     state: dict[str, Tensor] = {}
     for parameter, slots in optimizer.state.items():
@@ -120,5 +128,5 @@ def load_optimizer_state(
     for key, value in state.items():
         name, _, slot = key.rpartition("/")
         parameter = parameters[name]
-        target = value.clone() if value.dim() == 0 else value.to(parameter.device, copy=True)
-        optimizer.state[parameter][slot] = target
+        follows = value.dim() > 0 or optimizer.defaults.get("fused")
+        optimizer.state[parameter][slot] = value.to(parameter.device, copy=True) if follows else value.clone()

@@ -119,6 +119,9 @@ class Strategy:
         """Its memories by name: stored shard by shard, apart from `state_dict`."""
         return {}
 
+    def load_memories(self, memories: Mapping[str, Memory]) -> None:
+        """Take over memories of the names that `memories` gave."""
+
     def state_dict(self) -> dict[str, Tensor]:
         """Everything needed to go on exactly, memories excepted, as tensors by dotted names."""
         return {}

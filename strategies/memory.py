@@ -1,0 +1,210 @@
+"""The memory of rehearsal: a uniform sample of the past that any number of workers builds alike.
+
+Every sample has a key, a seeded hash of its id, and the memory keeps those with the smallest keys (bottom-k sampling,
+Cohen & Kaplan 2007, Summarizing data using bottom-k sketches). That is a uniform sample without replacement, as a
+reservoir's (Vitter 1985), and merging, repeating and resuming cannot change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Keys = NDArray[np.uint64]
+Index = NDArray[np.int64]
+
+POLICIES = ("uniform", "class-balanced")
+_EVERYTHING = "all"
+
+
+def sample_keys(ids: Tensor, seed: int) -> Keys:
+    """Keys of samples: SplitMix64 (Steele, Lea & Flood 2014) of the ids, seeded.
+
+    Args:
+        ids: (n,) int64.
+
+    Returns:
+        (n,) uint64, uniform over the range; equal ids have equal keys, different ids almost surely different ones.
+    """
+    with np.errstate(over="ignore"):
+        z = ids.numpy().astype(np.uint64) + _mix(np.array([seed], dtype=np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        return _mix(z)
+
+
+def _mix(z: Keys) -> Keys:
+    with np.errstate(over="ignore"):
+        z = z + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def bottom_k(keys: Keys, k: int) -> Index:
+    """Positions of the k smallest keys (all, when there are fewer), ascending by key."""
+    order: Index = np.argsort(keys, kind="stable")[:k]
+    return order
+
+
+def balanced_bottom_k(keys: Keys, classes: Index, k: int) -> Index:
+    """Positions of the k samples that come first by (rank of the key within the class, key).
+
+    Every class keeps its smallest keys, as evenly as the classes' sizes allow, and no place stays empty. The order is
+    total and a sample's rank only grows as others come, so that merging holds as for `bottom_k`.
+
+    Args:
+        keys: (n,) uint64. classes: (n,) int64.
+    """
+    by_class = np.lexsort((keys, classes))
+    ordered = classes[by_class]
+    first = np.r_[0, np.flatnonzero(np.diff(ordered)) + 1] if len(ordered) else np.empty(0, dtype=np.int64)
+    sizes = np.diff(np.r_[first, len(ordered)])
+    rank = np.empty(len(keys), dtype=np.int64)
+    rank[by_class] = np.arange(len(ordered)) - np.repeat(first, sizes)
+    chosen: Index = np.lexsort((keys, rank))[:k]
+    return chosen
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one experience contributes to the memory, ascending by key.
+
+    Attributes:
+        experience: its index.
+        tensors: `ids` (n,), `targets` (n,), `inputs` (n, *shape) in stored dtype, and further per-sample tensors.
+        lengths: for each group (`all`, or a class), how many of its samples, by smallest key, are in the memory.
+    """
+
+    experience: int
+    tensors: Mapping[str, Tensor]
+    lengths: Mapping[str, int]
+
+
+class Memory:
+    """At most `capacity` samples of the past.
+
+    The survivors of each experience are always a prefix of its contribution by key (within each class, for
+    `class-balanced`): a stored shard is never written again, only the length of its prefix changes.
+
+    Attributes:
+        tensors: `ids`, `targets`, `experiences` (n,) int64, `inputs` (n, *shape) in stored dtype, and any further
+            per-sample tensors given to `add`; ordered by (experience, key).
+        forgotten: ids that must never be in the memory.
+    """
+
+    def __init__(self, capacity: int, policy: str = "uniform", seed: int = 0) -> None:
+        if policy not in POLICIES:
+            raise ValueError(f"the policy of a memory is one of {', '.join(POLICIES)}, not {policy!r}")
+        if capacity < 1:
+            raise ValueError(f"the capacity of a memory is at least 1, not {capacity}")
+        self.capacity = capacity
+        self.policy = policy
+        self.seed = seed
+        self.tensors: dict[str, Tensor] = {}
+        self.forgotten: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        return int(self.tensors["ids"].shape[0]) if self.tensors else 0
+
+    @property
+    def bytes(self) -> int:
+        """Size of what it holds."""
+        return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+    def candidates(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """Positions among new samples that would be in the memory if all of them were added, (m,) int64.
+
+        Args:
+            ids, targets: (n,) int64.
+        """
+        old = self.tensors["ids"] if self.tensors else ids[:0]
+        old_targets = self.tensors["targets"] if self.tensors else targets[:0]
+        fresh = self._fresh(ids)
+        chosen = self._choose(torch.cat([old, ids[fresh]]), torch.cat([old_targets, targets[fresh]]))
+        return fresh[torch.from_numpy(np.sort(chosen[chosen >= len(old)] - len(old)))]
+
+    def add(self, experience: int, tensors: Mapping[str, Tensor]) -> None:
+        """Take in samples of an experience; samples that it holds already, or has forgotten, change nothing.
+
+        Args:
+            tensors: `ids`, `targets`, `inputs` and any further per-sample tensors, all of the same first size.
+        """
+        fresh = self._fresh(tensors["ids"])
+        new = {name: t[fresh].cpu() for name, t in tensors.items()}
+        new["experiences"] = torch.full((len(fresh),), experience)
+        both = {n: torch.cat([self.tensors[n], t]) for n, t in new.items()} if self.tensors else new
+        chosen = self._choose(both["ids"], both["targets"])
+        keys = sample_keys(both["ids"][chosen], self.seed)
+        order = chosen[np.lexsort((keys, both["experiences"][chosen].numpy()))]
+        self.tensors = {name: t[order] for name, t in both.items()}
+
+    def merge(self, other: Memory) -> None:
+        """Take in another memory of the same capacity, policy and seed: the memory of the union of what both saw."""
+        self.forget(other.forgotten)
+        for shard in other.shards():
+            self.add(shard.experience, shard.tensors)
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Remove samples by id, for good: they are refused from now on."""
+        self.forgotten = self.forgotten | frozenset(ids)
+        if self.tensors and self.forgotten:
+            keep = ~torch.isin(self.tensors["ids"], torch.tensor(sorted(self.forgotten)))
+            self.tensors = {name: t[keep] for name, t in self.tensors.items()}
+
+    def draw(self, n: int, generator: np.random.Generator) -> Tensor:
+        """Positions of n random samples, (n,) int64: without repetition as far as the memory reaches."""
+        size = len(self)
+        rounds = [generator.permutation(size) for _ in range(n // size)]
+        rounds.append(generator.choice(size, n % size, replace=False, shuffle=False))
+        return torch.from_numpy(np.concatenate(rounds))
+
+    def shards(self) -> list[Shard]:
+        """The memory by experience, oldest first."""
+        return [self._shard(int(e)) for e in self.tensors["experiences"].unique()] if self.tensors else []
+
+    @classmethod
+    def restore(
+        cls, capacity: int, policy: str, seed: int, shards: Iterable[Shard], forgotten: Iterable[int] = ()
+    ) -> Memory:
+        """The memory whose shards were stored, each shortened to its lengths.
+
+        Shards may be longer than their lengths, as they were when first stored.
+        """
+        memory = cls(capacity, policy, seed)
+        memory.forgotten = frozenset(forgotten)
+        for shard in shards:
+            groups = memory._groups(shard.tensors["targets"])
+            keys = sample_keys(shard.tensors["ids"], seed)
+            kept = [np.flatnonzero(groups == g)[np.argsort(keys[groups == g])][:n] for g, n in shard.lengths.items()]
+            index = torch.from_numpy(np.concatenate([*kept, np.empty(0, dtype=np.int64)]))
+            memory.add(shard.experience, {name: t[index] for name, t in shard.tensors.items()})
+        return memory
+
+    def _shard(self, experience: int) -> Shard:
+        where = self.tensors["experiences"] == experience
+        tensors = {name: t[where] for name, t in self.tensors.items() if name != "experiences"}
+        groups, sizes = np.unique(self._groups(tensors["targets"]), return_counts=True)
+        return Shard(experience, tensors, dict(zip(groups.tolist(), sizes.tolist(), strict=True)))
+
+    def _groups(self, targets: Tensor) -> NDArray[np.str_]:
+        if self.policy == "uniform":
+            return np.full(len(targets), _EVERYTHING)
+        return targets.numpy().astype(str)
+
+    def _choose(self, ids: Tensor, targets: Tensor) -> Index:
+        keys = sample_keys(ids, self.seed)
+        if self.policy == "uniform":
+            return bottom_k(keys, self.capacity)
+        return balanced_bottom_k(keys, targets.numpy(), self.capacity)
+
+    def _fresh(self, ids: Tensor) -> Tensor:
+        """Positions of the first occurrence of each id that is neither held nor forgotten."""
+        first = np.sort(np.unique(ids.numpy(), return_index=True)[1])
+        known = sorted(self.forgotten)
+        if self.tensors:
+            known = np.concatenate([self.tensors["ids"].numpy(), np.array(known, dtype=np.int64)])  # type: ignore[assignment]
+        return torch.from_numpy(first[~np.isin(ids.numpy()[first], known)])

@@ -1,0 +1,186 @@
+"""Sums over samples of squared (or absolute) per-sample gradients.
+
+For linear and convolutional layers, and for batch normalisation in evaluation mode, the gradient of one sample is a
+product of what enters the layer and what comes back to its output, so that the sum has a closed form and costs about
+one forward and one backward pass (Goodfellow 2015, Efficient per-example gradient computations). Models with anything
+else go through torch.func.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From outputs (n, outputs) to a scalar for each sample, (n,), and the weight of its gradient's square, (n,)."""
+
+_CLOSED_FORM = (nn.Linear, nn.Conv2d, nn.modules.batchnorm._BatchNorm)
+
+
+def per_sample_moment(
+    model: nn.Module, inputs: Tensor, objectives: Sequence[Objective], *, absolute: bool = False, chunk: int = 500
+) -> dict[str, Tensor]:
+    """sum over samples n and objectives o of weight[o, n] * (d objective[o, n] / d parameter)^2, for each parameter.
+
+    The model is put in evaluation mode: samples must not depend on each other.
+
+    Args:
+        model: its parameters with `requires_grad` are meant.
+        inputs: (n, *shape), as the model takes them.
+        objectives: at least one.
+        absolute: sum absolute values instead of squares.
+        chunk: samples at a time.
+
+    Returns:
+        Tensors in the parameters' shapes, by name.
+    """
+    training = model.training
+    model.eval()
+    try:
+        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        total = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
+        closed = _closed_form_layers(model, parameters)
+        for part in inputs.split(chunk):
+            done = closed is not None and _closed_form(model, part, objectives, closed, total, absolute)
+            if not done:
+                _functional(model, parameters, part, objectives, total, absolute)
+        return total
+    finally:
+        model.train(training)
+
+
+def _closed_form_layers(model: nn.Module, parameters: dict[str, nn.Parameter]) -> dict[nn.Module, str] | None:
+    """The layers that hold all parameters, with their names, or None when one has no closed form."""
+    layers: dict[nn.Module, str] = {}
+    owned: set[str] = set()
+    for name, module in model.named_modules():
+        mine = {f"{name}.{n}" if name else n for n, p in module.named_parameters(recurse=False) if p.requires_grad}
+        if not mine:
+            continue
+        if not isinstance(module, _CLOSED_FORM) or (isinstance(module, nn.Conv2d) and not _plain(module)):
+            return None
+        layers[module] = name
+        owned |= mine
+    return layers if owned == set(parameters) else None
+
+
+def _plain(conv: nn.Conv2d) -> bool:
+    return conv.groups == 1 and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+
+
+def _closed_form(
+    model: nn.Module,
+    inputs: Tensor,
+    objectives: Sequence[Objective],
+    layers: dict[nn.Module, str],
+    total: dict[str, Tensor],
+    absolute: bool,
+) -> bool:
+    """Add one chunk to `total`; False, and nothing added, when a layer is called more than once or in another shape."""
+    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    repeated = False
+
+    def keep(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        nonlocal repeated
+        repeated = repeated or module in seen or (isinstance(module, nn.Linear) and output.dim() != 2)
+        seen[module] = (args[0].detach(), output)
+        return output.clone()  # what follows may work in place
+
+    handles = [layer.register_forward_hook(keep) for layer in layers]
+    try:
+        with torch.enable_grad():
+            output = model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if repeated or len(seen) < len(layers):
+        return False
+    called = list(seen)
+    deltas: dict[nn.Module, Tensor] = {}
+    for number, objective in enumerate(objectives):
+        values, weights = objective(output)
+        last = number == len(objectives) - 1
+        gradients = torch.autograd.grad(values.sum(), [seen[m][1] for m in called], retain_graph=not last)
+        for module, delta in zip(called, gradients, strict=True):
+            if isinstance(module, nn.Linear):
+                weighted = _moment(delta, absolute).mul_(weights.detach()[:, None])
+                deltas[module] = deltas[module].add_(weighted) if module in deltas else weighted
+            else:
+                _add_spatial(module, layers[module], seen[module][0], delta, weights.detach(), total, absolute)
+    for module, delta in deltas.items():
+        _add(total, layers[module], module, delta.T @ _moment(seen[module][0], absolute), delta.sum(0))
+    return True
+
+
+def _moment(values: Tensor, absolute: bool) -> Tensor:
+    return values.abs() if absolute else values.square()
+
+
+def _add(total: dict[str, Tensor], name: str, module: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    prefix = f"{name}." if name else ""
+    for part, value in (("weight", weight), ("bias", bias)):
+        if f"{prefix}{part}" in total:
+            total[f"{prefix}{part}"] += value.view_as(total[f"{prefix}{part}"])
+
+
+def _add_spatial(
+    module: nn.Module,
+    name: str,
+    entering: Tensor,
+    delta: Tensor,
+    weights: Tensor,
+    total: dict[str, Tensor],
+    absolute: bool,
+) -> None:
+    """Convolution and batch normalisation: positions of one sample add up before the square."""
+    n = len(delta)
+    flat = delta.reshape(n, delta.shape[1], -1)
+    if isinstance(module, nn.Conv2d):
+        assert not isinstance(module.padding, str)
+        size = (module.kernel_size[0], module.kernel_size[1])
+        patches = F.unfold(entering, size, dilation=module.dilation, padding=module.padding, stride=module.stride)
+        weight = torch.bmm(flat, patches.transpose(1, 2))
+    else:
+        assert isinstance(module, nn.modules.batchnorm._BatchNorm)
+        mean, variance = module.running_mean, module.running_var
+        assert mean is not None and variance is not None
+        shape = (1, -1, *[1] * (entering.dim() - 2))
+        normal = (entering - mean.view(shape)) * (variance + module.eps).rsqrt().view(shape)
+        weight = (flat * normal.reshape(flat.shape)).sum(2)
+    bias = flat.sum(2)
+    _add(
+        total,
+        name,
+        module,
+        torch.einsum("n,n...->...", weights, _moment(weight, absolute)),
+        weights @ _moment(bias, absolute),
+    )
+
+
+def _functional(
+    model: nn.Module,
+    parameters: dict[str, nn.Parameter],
+    inputs: Tensor,
+    objectives: Sequence[Objective],
+    total: dict[str, Tensor],
+    absolute: bool,
+) -> None:
+    values = {name: p.detach() for name, p in parameters.items()}
+    fixed = {n: p.detach() for n, p in model.named_parameters() if n not in parameters} | dict(model.named_buffers())
+    size = sum(p.numel() for p in parameters.values())
+    at_once = max(1, 50_000_000 // max(size, 1))
+    for objective in objectives:
+
+        def single(params: dict[str, Tensor], x: Tensor, objective: Objective = objective) -> tuple[Tensor, Tensor]:
+            value, weight = objective(functional_call(model, {**params, **fixed}, (x[None],)))
+            return value[0], weight[0].detach()
+
+        gradient = vmap(grad(single, has_aux=True), in_dims=(None, 0))
+        for part in inputs.split(at_once):
+            per_sample, weights = gradient(values, part)
+            for name, g in per_sample.items():
+                total[name] += torch.einsum("n,n...->...", weights, _moment(g, absolute))

@@ -1,0 +1,104 @@
+"""Experience replay: train on the past's memory together with the present."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from strategies.contract import Batch, Experience
+from strategies.learner import Learner
+from strategies.memory import Memory
+from strategies.randomness import generator
+from strategies.strategy import Strategy, StrategyOptions
+
+
+class ReplayOptions(StrategyOptions):
+    """Options of `replay`.
+
+    Attributes:
+        capacity: samples in the memory.
+        ratio: share of replayed samples in each global batch: to `batch_size` current samples come
+            batch_size * ratio / (1 - ratio) replayed ones.
+        policy: `uniform` over all samples seen, or `class-balanced`.
+        weighting: `samples`: every sample of the batch counts the same. `experiences`: after k experiences (this one
+            included) the current samples count 1/k and the replayed ones 1 - 1/k (van de Ven et al. 2022).
+    """
+
+    capacity: int = Field(default=2000, ge=1)
+    ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
+    policy: Literal["uniform", "class-balanced"] = "uniform"
+    weighting: Literal["samples", "experiences"] = Field(default="samples", json_schema_extra={"since": 1})
+
+
+class Replay(Strategy):
+    """Experience replay with a bounded memory: Chaudhry et al. 2019, On tiny episodic memories in continual learning.
+
+    The memory is filled at the end of each experience (`strategies.memory`), the same on every rank.
+    """
+
+    name = "replay"
+    family = "rehearsal"
+    summary = "Rehearse a bounded memory of past samples (uniform or class-balanced)"
+    paper = "Chaudhry et al. 2019, On tiny episodic memories in continual learning"
+    Options = ReplayOptions
+
+    options: ReplayOptions
+
+    def __init__(self, options: ReplayOptions | None = None) -> None:
+        super().__init__(options)
+        self._memory: Memory | None = None
+
+    def memory(self, learner: Learner) -> Memory:
+        """The memory, made on first use with the run's seed."""
+        if self._memory is None:
+            self._memory = Memory(self.options.capacity, self.options.policy, learner.seed)
+        return self._memory
+
+    def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
+        """Add this rank's share of the samples drawn for the global batch."""
+        memory = self._memory
+        if not memory:
+            return batch
+        ratio = self.options.ratio
+        added = max(1, round(batch.total_samples * ratio / (1 - ratio)))
+        drawn = memory.draw(added, generator(learner.seed, "replay", learner.experience.index, learner.step))
+        share = drawn[learner.group.share(added)]
+        weights, total = self._weights(learner, batch, len(share), added)
+        return batch.joined(
+            learner.prepare(memory.tensors["inputs"][share]),
+            memory.tensors["targets"][share].to(learner.device),
+            memory.tensors["experiences"][share].to(learner.device),
+            added=added,
+            weights=weights,
+            total_weight=total,
+        )
+
+    def _weights(self, learner: Learner, batch: Batch, here: int, added: int) -> tuple[Tensor | None, float]:
+        """Weights of the joined batch, and their sum over all ranks."""
+        before = batch.weights
+        if self.options.weighting == "samples":
+            if before is None:
+                return None, batch.total_weight + added
+            return torch.cat([before, before.new_ones(here)]), batch.total_weight + added
+        seen = learner.experience.index + 1
+        current = torch.ones(len(batch), device=learner.device) if before is None else before
+        past = current.new_full((here,), (1 - 1 / seen) / added)
+        return torch.cat([current / (seen * batch.total_weight), past]), 1.0
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        """Let the experience's samples compete for the memory."""
+        memory = self.memory(learner)
+        samples = learner.samples
+        chosen = memory.candidates(samples.ids, samples.targets)
+        inputs, targets = samples.take(chosen)
+        memory.add(experience.index, {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs})
+
+    def memories(self) -> dict[str, Memory]:
+        return {"replay": self._memory} if self._memory is not None else {}
+
+    def load_memories(self, memories: Mapping[str, Memory]) -> None:
+        self._memory = memories.get("replay")
