@@ -1,0 +1,72 @@
+"""Values as error messages show them: short, on one line, without passwords."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+HIDDEN = "***"
+_LONGEST = 80
+
+_USER_IN_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)\S*@")
+_NAMED = re.compile(
+    r"([\w.-]*(?:secret|passw(?:or)?d|token|credential|api[_-]?key|access[_-]?key|signature)[\w.-]*=)[^&\s,'\"]+", re.I
+)
+_USER_IN_VALUE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?(?:.*:)?.*@", re.DOTALL)
+
+
+def mask(text: str) -> str:
+    """`text` without user information in URIs and without values that a query string names as secret."""
+    return _NAMED.sub(rf"\1{HIDDEN}", _USER_IN_URI.sub(rf"\1{HIDDEN}@", text))
+
+
+def mask_value(value: str) -> str:
+    """One whole value without secrets: unlike in a sentence, a password with spaces or slashes is recognised."""
+    if "@" in value and ":" in value[: value.rindex("@")]:
+        value = _USER_IN_VALUE.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", value)
+    return mask(value)
+
+
+def show(value: Any) -> str:
+    """`value` as a person would write it in a pipeline file, masked, at most 80 characters."""
+    if isinstance(value, str):
+        text = _quote(mask_value(value))
+    elif isinstance(value, (dict, list)):
+        text = _compact(value, 2 * _LONGEST)
+    else:
+        text = _scalar(value)
+    return shorten(text)
+
+
+def shorten(text: str) -> str:
+    """`text`, cut to 80 characters."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _compact(value: Any, room: int) -> str:
+    if room < 0:
+        return "..."
+    if isinstance(value, dict):
+        pairs = []
+        for key, item in value.items():
+            pairs.append(f"{mask_value(str(key))}: {_compact(item, room - sum(map(len, pairs)))}")
+            if sum(map(len, pairs)) > room:
+                break
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        items: list[str] = []
+        for item in value:
+            items.append(_compact(item, room - sum(map(len, items))))
+            if sum(map(len, items)) > room:
+                break
+        return "[" + ", ".join(items) + "]"
+    return mask_value(value) if isinstance(value, str) else _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+
+
+def _quote(text: str) -> str:
+    return f"'{text}'" if "'" not in text else f'"{text}"'
