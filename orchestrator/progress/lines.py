@@ -49,11 +49,10 @@ def report(result: RunResult, summary: Summary, arguments: str, console: Console
 
 
 def _closing(result: RunResult, summary: Summary, arguments: str) -> list[RenderableType]:
-    trained, reused = count(result.trained, "experience"), count(result.reused, "experience")
     if not result.trained:
-        done = f"nothing to train: all {reused} were there already"
+        done = f"nothing to train: {count(result.reused, 'experience')} reused"
     else:
-        done = f"trained {trained}" + (f", reused {reused}" if result.reused else "")
+        done = f"trained {count(result.trained, 'experience')}" + (f", reused {result.reused}" if result.reused else "")
         done += f" in {duration(result.seconds)}"
     lines = [_labelled("done", done)]
     if result.lineage:

@@ -61,9 +61,9 @@ def metrics_view(metrics: Mapping[str, float | None]) -> RenderableType:
     table.add_column(style="dim")
     for name, write, meaning in _METRICS:
         style = "bold" if name == "average_accuracy" else ""
-        table.add_row(
-            Text(name.replace("_", " "), style=style), Text(_with_unit(write(metrics.get(name))), style=style), meaning
-        )
+        value = write(metrics.get(name))
+        value = value if value == "-" else f"{value} %"
+        table.add_row(Text(name.replace("_", " "), style=style), Text(value, style=style), meaning)
     return table
 
 

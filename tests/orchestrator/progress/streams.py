@@ -1,0 +1,60 @@
+"""A run as its reporters see it: the events of a stream of experiences, made by hand."""
+
+from typing import Any
+
+from orchestrator.progress.reporter import Summary
+from orchestrator.result import RunResult
+
+
+def commit(index: int, of: int = 3) -> dict[str, Any]:
+    """Experience j after training on `index`: 90 % right for the newest, 5 points less for each experience since."""
+    row = [
+        {"experience": j, "correct": max(0, 90 - 5 * (index - j)) if j <= index else 0, "total": 100} for j in range(of)
+    ]
+    experience = {"index": index, "classes": [2 * index, 2 * index + 1]}
+    return {"id": f"{index:064x}", "experience": experience, "row": row, "losses": [[1, 2.3, 0], [9, 0.25, 0]]}
+
+
+def summary(of: int = 3, reused: int = 0) -> Summary:
+    return {
+        "pipeline": "split-digits",
+        "experiences": of,
+        "reused": reused,
+        "setting": "class-incremental",
+        "dataset": "digits",
+        "model": "mlp",
+        "strategies": ["ewc", "replay"],
+        "workers": 2,
+        "storage": ".everlearn/store",
+        "chain": [commit(index, of) for index in range(reused)],
+    }
+
+
+def events(first: int = 0, of: int = 3, steps: int = 4) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = []
+    for index in range(first, of):
+        out.append({"kind": "experience", "index": index, "of": of, "steps": steps, "samples": 100})
+        for step in range(1, steps + 1):
+            loss = 1.0 / step
+            out.append(
+                {"kind": "step", "index": index, "step": step, "steps": steps, "loss": loss, "rate": 1234.5, "time": 0}
+            )
+        out += [
+            {"kind": "stage", "index": index, "stage": stage} for stage in ("consolidating", "evaluating", "committing")
+        ]
+        out.append({"kind": "commit", "commit": commit(index, of)})
+    return out
+
+
+def result(of: int = 3, reused: int = 0, run_id: str | None = "r1") -> RunResult:
+    matrix = [[entry["correct"] / entry["total"] for entry in commit(index, of)["row"]] for index in range(of)]
+    return RunResult(
+        pipeline="split-digits",
+        lineage=[f"{index:064x}" for index in range(of)],
+        accuracy_matrix=matrix,
+        metrics={"average_accuracy": 0.85, "forgetting": 0.075},
+        trained=of - reused,
+        reused=reused,
+        seconds=12.3,
+        tracking={"uri": "sqlite:///x.db", "run_id": run_id},
+    )
