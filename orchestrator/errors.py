@@ -2,6 +2,9 @@
 
 from orchestrator.redact import redact
 
+# A server's answer may be quoted; nobody reads more of it.
+LONGEST = 4000
+
 
 class OrchestratorError(Exception):
     """Base of the errors that end a command with a short message instead of a traceback.
@@ -12,7 +15,7 @@ class OrchestratorError(Exception):
     exit_status = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(redact(message))
+        super().__init__(redact(message[:LONGEST]))
 
 
 class RunFailed(OrchestratorError):
@@ -23,6 +26,10 @@ class StorageError(OrchestratorError):
     """The storage cannot be used, or does not hold what it should."""
 
     exit_status = 3
+
+
+class MissingKey(StorageError):
+    """Nothing is stored under a key."""
 
 
 class CorruptBlob(StorageError):

@@ -5,21 +5,28 @@ import re
 
 HIDDEN = "***"
 
-# user:password@ (or token@) in front of a host. The user goes too: some services accept a token there alone. A password may
-# hold an unescaped slash or @; host:port/path@x is no user information.
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/\s?#:@]*:(?!\d{1,5}[/?#])[^\s\"'<>]*|[^/\s?#]*)@")
+# user:password@ (or token@) in front of a host. The user goes too: some services accept a token there alone.
+# A password may hold an unescaped slash or @; host:port/path@x is no user information. Counts are bounded: a long
+# word costs linear time.
+_USERINFO = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30}://)(?:[^/\s?#:@]*:(?!\d{1,5}[/?#])[^\s\"'<>]{0,1000}|[^/\s?#]{0,1000})@"
+)
 # Access key ids have a fixed form: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
 _ACCESS_KEY = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,124}(?![A-Za-z0-9])")
-_SECRET_NAME = r"""["']?[\w.-]*(?:secret|passw(?:or)?d|passphrase|access[_-]?key|private[_-]?key|api[_-]?key)[\w.-]*["']?"""
-_MAYBE_NAME = r"""["']?[\w.-]*(?:token|credentials?|signature)[\w.-]*["']?"""
-_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s&;,"'})\]<>]+)"""
+_WORD = r"[\w.-]{0,64}"
+_SURE = rf"""["']?{_WORD}(?:secret|passw(?:or)?d|passphrase|access[_-]?key|private[_-]?key|api[_-]?key){_WORD}["']?"""
+_MAYBE = rf"""["']?{_WORD}(?:token|credentials?|signature){_WORD}["']?"""
+_QUOTED = r"""(?:"[^"]*"|'[^']*')"""
+_BARE = r"""[^\s&;,"'})\]<>]"""
 # Words such as "token:" also begin ordinary sentences: there only a long or quoted value is taken for a secret.
 _NAMED = re.compile(
-    rf"(?i)(?P<name>{_SECRET_NAME}\s*[=:]\s*|{_MAYBE_NAME}=\s*)(?P<value>{_VALUE})"
-    rf"|(?P<maybe>{_MAYBE_NAME}\s*:\s*)(?:\"[^\"]*\"|'[^']*'|[^\s&;,\"'}})\]<>]{{16,}})"
+    rf"(?i)(?P<sure>{_SURE}\s{{0,9}}[=:]\s{{0,9}}|{_MAYBE}=\s{{0,9}})(?:{_QUOTED}|{_BARE}+)"
+    rf"|(?P<maybe>{_MAYBE}\s{{0,9}}:\s{{0,9}})(?:{_QUOTED}|{_BARE}{{16,}})"
 )
-_ELEMENT = re.compile(r"(?i)<(?P<tag>[\w.-]*(?:secret|passw(?:or)?d|token|accesskey|signature)[\w.-]*)>[^<]*<")
-_AUTHORIZATION = re.compile(r"(?i)\b(?P<scheme>bearer|basic)\s+(?=\S*[\d=._~+/-])[A-Za-z0-9+/=._~-]{8,}|\bAWS4-HMAC-SHA256\s+Credential.*")
+_ELEMENT = re.compile(rf"(?i)<(?P<tag>{_WORD}(?:secret|passw(?:or)?d|token|accesskey|signature){_WORD})>[^<]*<")
+_AUTHORIZATION = re.compile(
+    r"(?i)\b(?:bearer|basic)\s+(?=\S{0,1000}[\d=._~+/-])[A-Za-z0-9+/=._~-]{8,}|\bAWS4-HMAC-SHA256\s+Credential.*"
+)
 _ENVIRONMENT = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -42,5 +49,5 @@ def redact(text: str) -> str:
     text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
     text = _AUTHORIZATION.sub(HIDDEN, text)
     text = _ELEMENT.sub(rf"<\g<tag>>{HIDDEN}<", text)
-    text = _NAMED.sub(lambda match: f"{match['name'] or match['maybe']}{HIDDEN}", text)
+    text = _NAMED.sub(lambda match: f"{match['sure'] or match['maybe']}{HIDDEN}", text)
     return _ACCESS_KEY.sub(HIDDEN, text)

@@ -1,0 +1,35 @@
+"""Which keys a store accepts: relative POSIX paths that cannot leave the store."""
+
+from orchestrator.errors import StorageError
+
+# Names that begin like this belong to the store itself: they are never listed and never accepted as keys.
+RESERVED = ".everlearn-"
+
+# S3 allows 1024 bytes for prefix and key together, file systems 255 for one name.
+LONGEST_KEY = 900
+LONGEST_SEGMENT = 255
+
+
+def checked_key(key: str) -> str:
+    """`key` itself.
+
+    Raises StorageError when it is empty, absolute, too long, holds control characters or backslashes, or has a segment
+    that is empty, `.`, `..` or reserved.
+    """
+    segments = key.split("/")
+    wrong = (
+        any(segment in ("", ".", "..") or segment.startswith(RESERVED) for segment in segments)
+        or any(character == "\\" or ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in key)
+        or len(key.encode("utf-8", "replace")) > LONGEST_KEY
+        or any(len(segment.encode("utf-8", "replace")) > LONGEST_SEGMENT for segment in segments)
+    )
+    if wrong:
+        raise StorageError(f"{key[:200]!r} is not a valid storage key")
+    return key
+
+
+def checked_prefix(prefix: str) -> str:
+    """`prefix` itself: empty, or a string with which a valid key may begin. Raises StorageError as `checked_key`."""
+    if prefix:
+        checked_key(prefix[:-1] if prefix.endswith("/") else prefix)
+    return prefix
