@@ -50,7 +50,7 @@ def bottom_k(keys: Keys, k: int) -> Index:
     return order
 
 
-def balanced_bottom_k(keys: Keys, classes: Index, k: int) -> Index:
+def balanced_bottom_k(keys: Keys, classes: Index, k: int, per_class: int | None = None) -> Index:
     """Positions of the k samples that come first by (rank of the key within the class, key).
 
     Every class keeps its smallest keys, as evenly as the classes' sizes allow, and no place stays empty. The order is
@@ -58,6 +58,7 @@ def balanced_bottom_k(keys: Keys, classes: Index, k: int) -> Index:
 
     Args:
         keys: (n,) uint64. classes: (n,) int64.
+        per_class: no class keeps more than so many.
     """
     by_class = np.lexsort((keys, classes))
     ordered = classes[by_class]
@@ -66,7 +67,7 @@ def balanced_bottom_k(keys: Keys, classes: Index, k: int) -> Index:
     rank = np.empty(len(keys), dtype=np.int64)
     rank[by_class] = np.arange(len(ordered)) - np.repeat(first, sizes)
     chosen: Index = np.lexsort((keys, rank))[:k]
-    return chosen
+    return chosen if per_class is None else chosen[rank[chosen] < per_class]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Memory:
         forgotten: ids that must never be in the memory.
     """
 
-    def __init__(self, capacity: int, policy: str = "uniform", seed: int = 0) -> None:
+    def __init__(self, capacity: int, policy: str = "uniform", seed: int = 0, *, per_class: int | None = None) -> None:
         if policy not in POLICIES:
             raise ValueError(f"the policy of a memory is one of {', '.join(POLICIES)}, not {policy!r}")
         if capacity < 1:
@@ -104,6 +105,7 @@ class Memory:
         self.capacity = capacity
         self.policy = policy
         self.seed = seed
+        self.per_class = per_class
         self.tensors: dict[str, Tensor] = {}
         self.forgotten: frozenset[int] = frozenset()
 
@@ -166,23 +168,17 @@ class Memory:
         """The memory by experience, oldest first."""
         return [self._shard(int(e)) for e in self.tensors["experiences"].unique()] if self.tensors else []
 
-    @classmethod
-    def restore(
-        cls, capacity: int, policy: str, seed: int, shards: Iterable[Shard], forgotten: Iterable[int] = ()
-    ) -> Memory:
-        """The memory whose shards were stored, each shortened to its lengths.
+    def restore(self, shards: Iterable[Shard]) -> None:
+        """Take in the shards that were stored, each shortened to its lengths.
 
         Shards may be longer than their lengths, as they were when first stored.
         """
-        memory = cls(capacity, policy, seed)
-        memory.forgotten = frozenset(forgotten)
         for shard in shards:
-            groups = memory._groups(shard.tensors["targets"])
-            keys = sample_keys(shard.tensors["ids"], seed)
+            groups = self._groups(shard.tensors["targets"])
+            keys = sample_keys(shard.tensors["ids"], self.seed)
             kept = [np.flatnonzero(groups == g)[np.argsort(keys[groups == g])][:n] for g, n in shard.lengths.items()]
             index = torch.from_numpy(np.concatenate([*kept, np.empty(0, dtype=np.int64)]))
-            memory.add(shard.experience, {name: t[index] for name, t in shard.tensors.items()})
-        return memory
+            self.add(shard.experience, {name: t[index] for name, t in shard.tensors.items()})
 
     def _shard(self, experience: int) -> Shard:
         where = self.tensors["experiences"] == experience
@@ -199,7 +195,7 @@ class Memory:
         keys = sample_keys(ids, self.seed)
         if self.policy == "uniform":
             return bottom_k(keys, self.capacity)
-        return balanced_bottom_k(keys, targets.numpy(), self.capacity)
+        return balanced_bottom_k(keys, targets.numpy(), self.capacity, self.per_class)
 
     def _fresh(self, ids: Tensor) -> Tensor:
         """Positions of the first occurrence of each id that is neither held nor forgotten."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -24,6 +23,7 @@ class ReplayOptions(StrategyOptions):
         ratio: share of replayed samples in each global batch: to `batch_size` current samples come
             batch_size * ratio / (1 - ratio) replayed ones.
         policy: `uniform` over all samples seen, or `class-balanced`.
+        per_class: with `class-balanced`, no class keeps more than so many.
         weighting: `samples`: every sample of the batch counts the same. `experiences`: after k experiences (this one
             included) the current samples count 1/k and the replayed ones 1 - 1/k (van de Ven et al. 2022).
     """
@@ -31,6 +31,7 @@ class ReplayOptions(StrategyOptions):
     capacity: int = Field(default=2000, ge=1)
     ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
     policy: Literal["uniform", "class-balanced"] = "uniform"
+    per_class: int | None = Field(default=None, ge=1)
     weighting: Literal["samples", "experiences"] = Field(default="samples", json_schema_extra={"since": 1})
 
 
@@ -54,8 +55,10 @@ class Replay(Strategy):
 
     def memory(self, learner: Learner) -> Memory:
         """The memory, made on first use with the run's seed."""
+        options = self.options
         if self._memory is None:
-            self._memory = Memory(self.options.capacity, self.options.policy, learner.seed)
+            self._memory = Memory(options.capacity, options.policy, learner.seed, per_class=options.per_class)
+        self._memory.capacity = options.capacity
         return self._memory
 
     def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
@@ -97,8 +100,5 @@ class Replay(Strategy):
         inputs, targets = samples.take(chosen)
         memory.add(experience.index, {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs})
 
-    def memories(self) -> dict[str, Memory]:
-        return {"replay": self._memory} if self._memory is not None else {}
-
-    def load_memories(self, memories: Mapping[str, Memory]) -> None:
-        self._memory = memories.get("replay")
+    def memories(self, learner: Learner) -> dict[str, Memory]:
+        return {"replay": self.memory(learner)}

@@ -115,12 +115,9 @@ class Strategy:
         """Scores, (n, outputs), to classify `inputs` by instead of the model's output, or None."""
         return None
 
-    def memories(self) -> dict[str, Memory]:
-        """Its memories by name: stored shard by shard, apart from `state_dict`."""
+    def memories(self, learner: Learner) -> dict[str, Memory]:
+        """Its memories by name: stored shard by shard, apart from `state_dict`, and filled by `Memory.restore`."""
         return {}
-
-    def load_memories(self, memories: Mapping[str, Memory]) -> None:
-        """Take over memories of the names that `memories` gave."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything needed to go on exactly, memories excepted, as tensors by dotted names."""
