@@ -1,0 +1,96 @@
+"""What of a chain of commits becomes which metric, at which step and time.
+
+Pure functions of the commits: the same chain gives the same points at any time and on any machine. MLflow keeps points
+that are equal in name, step, time and value only once, so everything may be written again without harm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchestrator.lineage.matrix import accuracy_matrix
+from strategies.metrics import as_matrix, summary
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.commit import Commit
+
+LOSS = "loss/train"
+
+
+class Point(NamedTuple):
+    """One value of a metric. `time` is in Unix milliseconds."""
+
+    key: str
+    value: float
+    time: int
+    step: int
+
+
+def parent_points(chain: Sequence[Commit], stream_length: int, first: int = 0) -> Iterator[Point]:
+    """The points of the run itself but for the losses, of the steps from `first` on.
+
+    Args:
+        chain: the commits, oldest first, from experience 0.
+        stream_length: experiences in the stream; a chain of that length is complete and has `final/...` values.
+        first: index of the first experience to give points for.
+    """
+    rows, baseline = accuracy_matrix(chain)
+    R = as_matrix(rows)
+    b = [math.nan if value is None else value for value in baseline]
+    for index in range(first, len(chain)):
+        commit, time = chain[index], milliseconds(chain[index])
+        for name, value in summary(R, b, index).items():
+            if value is not None:
+                yield Point(name, value, time, index)
+                if index == stream_length - 1:
+                    yield Point(f"final/{name}", value, time, index)
+        for column, value in enumerate(rows[index]):
+            if value is not None:
+                yield Point(f"accuracy/{label(column, stream_length)}", value, time, index)
+        yield Point("progress/samples", float(commit.experience.samples), time, index)
+        yield Point("progress/optimizer_steps", float(commit.steps), time, index)
+        for part, seconds in sorted(commit.timings.items()):
+            yield Point(f"seconds/{part}", float(seconds), time, index)
+
+
+def loss_points(chain: Sequence[Commit], first: int = 0) -> Iterator[Point]:
+    """The loss by optimiser step of the whole stream, from experience `first` on."""
+    for index in range(first, len(chain)):
+        offset = steps_before(chain, index)
+        for step, loss, time in chain[index].losses:
+            yield Point(LOSS, float(loss), int(time), offset + int(step))
+
+
+def child_points(chain: Sequence[Commit], experience: int, first: int = 0) -> Iterator[Point]:
+    """The points of one experience's own run: how well it is remembered from when it was learned, and its loss."""
+    rows, _ = accuracy_matrix(chain)
+    for index in range(max(first, experience), len(chain)):
+        value = rows[index][experience]
+        if value is not None:
+            yield Point("eval/accuracy", value, milliseconds(chain[index]), index)
+    if first <= experience < len(chain):
+        for step, loss, time in chain[experience].losses:
+            yield Point("train/loss", float(loss), int(time), int(step))
+
+
+def steps_before(chain: Sequence[Commit], experience: int) -> int:
+    """Optimiser steps of the stream before `experience`."""
+    return sum(commit.steps for commit in chain[:experience])
+
+
+def label(experience: int, stream_length: int) -> str:
+    """`experience_07`: padded with zeros, because the UI sorts by characters."""
+    return f"experience_{experience:0{3 if stream_length > 100 else 2}d}"
+
+
+def milliseconds(commit: Commit) -> int:
+    """When the commit was made, in Unix milliseconds."""
+    return int(datetime.fromisoformat(commit.created).timestamp() * 1000)
+
+
+def start_milliseconds(chain: Sequence[Commit]) -> int:
+    """When learning began, as far as the commits tell, in Unix milliseconds."""
+    return min([milliseconds(chain[0]), *(int(time) for _, _, time in chain[0].losses[:1])])
