@@ -6,15 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-METRICS = (
-    "average_accuracy",
-    "backward_transfer",
-    "forward_transfer",
-    "forgetting",
-    "learning_accuracy",
-    "average_incremental_accuracy",
-)
-
 
 @dataclass(frozen=True)
 class RunResult:
@@ -25,7 +16,7 @@ class RunResult:
         lineage: commit ids, oldest first, one for each experience.
         accuracy_matrix: R[i][j], accuracy in [0, 1] on experience j's test set after training on experience i;
             None where it was not evaluated.
-        metrics: the stream's metrics by name (`METRICS`); None where a metric is not defined, as forgetting is
+        metrics: the stream's metrics by name (`strategies.metrics`); None where a metric is not defined, as forgetting is
             after a single experience.
         trained: experiences trained by this run.
         reused: experiences whose commits were there already.
@@ -44,11 +35,13 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints: plain data, with null for what is not a finite number."""
+        from strategies.metrics import NAMES
+
         return {
             "pipeline": self.pipeline,
             "lineage": list(self.lineage),
             "accuracy_matrix": [[_finite(value) for value in row] for row in self.accuracy_matrix],
-            **{name: _finite(self.metrics.get(name)) for name in METRICS},
+            **{name: _finite(self.metrics.get(name)) for name in NAMES},
             "trained": self.trained,
             "reused": self.reused,
             "seconds": self.seconds,

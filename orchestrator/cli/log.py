@@ -1,0 +1,82 @@
+"""`everlearn log`: a pipeline's lineage, newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.options import Command, as_arguments, file_argument, json_option, load, set_option
+from orchestrator.cli.output import console, print_json, reserved_stdout
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from orchestrator.cli.history import History, Metrics
+    from orchestrator.lineage.commit import Commit
+
+
+@click.command("log", cls=Command, short_help="Show the lineage of FILE, newest first.")
+@file_argument()
+@set_option
+@json_option
+def log(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show the lineage of FILE's pipeline, newest first: the commits that the ref `latest` leads to."""
+    if as_json:
+        with reserved_stdout() as stdout:
+            name, history = _read(file, overrides)
+            print_json({"pipeline": name, "commits": [_document(history, i) for i in _newest_first(history)]}, stdout)
+        return
+    name, history = _read(file, overrides)
+    screen = console()
+    if not history.chain:
+        screen.print(
+            f"{name} has no commits yet. Train it: everlearn run {as_arguments(file, overrides)}", soft_wrap=True
+        )
+    for index in _newest_first(history):
+        commit = history.chain[index]
+        screen.print(_entry(commit, history.metrics[index], history.refs.get(commit.id, [])), soft_wrap=True)
+
+
+def _read(file: str, overrides: tuple[str, ...]) -> tuple[str, History]:
+    from orchestrator.cli.history import read_history
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.store import open_store
+
+    pipeline = load(file, overrides)
+    return pipeline.name, read_history(Lineage(open_store(pipeline.storage), pipeline.name))
+
+
+def _newest_first(history: History) -> range:
+    return range(len(history.chain) - 1, -1, -1)
+
+
+def _document(history: History, index: int) -> dict[str, Any]:
+    commit = history.chain[index]
+    return {
+        "id": commit.id,
+        "parent": commit.parent,
+        "experience": commit.to_json()["experience"],
+        "created": commit.created,
+        "refs": history.refs.get(commit.id, []),
+        "metrics": history.metrics[index],
+    }
+
+
+def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
+    """Two lines for a commit: what it is, and how good it is."""
+    from rich.text import Text
+
+    from orchestrator.cli.when import local_time
+    from orchestrator.progress.wording import classes, percent, short, signed_percent
+
+    text = Text(short(commit.id), style="yellow")
+    text.append(f"  experience {commit.experience.index:<3}", style="bold")
+    text.append(f"  classes {classes(commit.experience.classes)}", style="default")
+    if refs:
+        text.append(f"  ({', '.join(refs)})", style="bold cyan")
+    parts = [local_time(commit.created), f"accuracy {percent(metrics['average_accuracy'])} %"]
+    if metrics["forgetting"] is not None:
+        parts.append(f"forgetting {percent(metrics['forgetting'])} %")
+        parts.append(f"backward transfer {signed_percent(metrics['backward_transfer'])} %")
+    return text.append("\n    " + "   ".join(parts), style="dim")

@@ -1,0 +1,92 @@
+"""The `everlearn` command: its parts, and how every failure becomes an exit status and a short message."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from orchestrator.cli.failure import INTERRUPTED, failure_lines, failure_status
+from orchestrator.cli.list import list_components
+from orchestrator.cli.log import log
+from orchestrator.cli.options import Settings
+from orchestrator.cli.publish import publish
+from orchestrator.cli.run import run
+from orchestrator.cli.show import show
+from orchestrator.cli.ui import ui
+from orchestrator.cli.validate import validate
+
+
+def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"everlearn {version('everlearn')}")
+        context.exit()
+
+
+class _InOrder(click.Group):
+    """Lists the commands in the order in which a person meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show it.")
+def everlearn() -> None:
+    """Continual learning on a Ray cluster: train a model on data that keeps arriving, without losing what it knew.
+
+    A pipeline file says what is learned, in which order, and how not to forget; `everlearn run FILE` trains it and goes
+    on where it stopped.
+    """
+
+
+for command in (run, validate, list_components, log, show, publish, ui):
+    everlearn.add_command(command)
+
+
+def invoke(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 the run failed, 2 the file or the arguments are wrong,
+    3 storage, tracking or the cluster cannot be used, 130 interrupted."""
+    settings = Settings()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a pipe that cannot show a character gets a replacement, not a crash.
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        status = everlearn.main(args=arguments, prog_name="everlearn", standalone_mode=False, obj=settings)
+    except BrokenPipeError:
+        _discard_output()
+        return 141
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(f"\n{settings.interrupted}", err=True)
+        return INTERRUPTED
+    except Exception as error:
+        if settings.debug:
+            import traceback
+
+            traceback.print_exc()
+        for line in failure_lines(error):
+            click.echo(line, err=True)
+        return failure_status(error)
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(invoke())
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from complaining, at its end, about a reader that went away."""
+    import os
+
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What the commands share: their arguments and options, and how they load a pipeline file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from pipelines.schema import Pipeline
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Settings:
+    """Said once on the command line, wanted in several places."""
+
+    verbose: bool = False
+    debug: bool = False
+    interrupted: str = "Interrupted."
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and parameter.name is not None:
+        setattr(context.find_root().ensure_object(Settings), parameter.name, True)
+
+
+class Command(click.Command):
+    """A command with --verbose and --debug, whose libraries are silenced before they are imported."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [
+            _flag("--verbose", "Show the log output of Ray, MLflow and PyTorch."),
+            _flag("--debug", "Show a traceback when something fails."),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from orchestrator.quiet import quiet
+
+        quiet(ctx.find_root().ensure_object(Settings).verbose)
+        return super().invoke(ctx)
+
+
+def _flag(name: str, text: str) -> click.Option:
+    return click.Option([name], is_flag=True, expose_value=False, callback=_remember, help=text)
+
+
+def file_argument(required: bool = True) -> Callable[[F], F]:
+    """The pipeline file. That it exists is for the loader to say: it does so better."""
+    return click.argument("file", metavar="FILE" if required else "[FILE]", required=required, type=click.Path())
+
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="K=V",
+    multiple=True,
+    help="Set a value of the file, for example train.epochs=2 or strategy.ewc.lambda=1000. Repeatable.",
+)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else, on stdout."
+)
+
+
+def load(file: str, overrides: Sequence[str]) -> Pipeline:
+    """Read a pipeline file.
+
+    Raises:
+        PipelineError: the file or an override is wrong.
+    """
+    from pipelines.load import load_pipeline
+
+    return load_pipeline(Path(file), list(overrides))
+
+
+def as_arguments(file: str, overrides: Sequence[str]) -> str:
+    """The file and those overrides that a further command needs to find the same store and the same runs."""
+    import shlex
+
+    kept = [item for item in overrides if item.partition("=")[0].partition(".")[0] in ("name", "storage", "tracking")]
+    return shlex.join([file, *(part for item in kept for part in ("--set", item))])

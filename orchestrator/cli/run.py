@@ -1,0 +1,60 @@
+"""`everlearn run`: train the stream, and go on where it stopped."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import Command, Settings, as_arguments, file_argument, json_option, load, set_option
+from orchestrator.cli.output import console, print_json, reserved_stdout
+
+if TYPE_CHECKING:
+    from orchestrator.progress.reporter import Reporter
+    from orchestrator.result import RunResult
+
+
+@click.command("run", cls=Command, short_help="Train the stream of FILE; go on where it stopped.")
+@file_argument()
+@set_option
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Ray workers; the result does not depend on it."
+)
+@click.option("--address", metavar="RAY", help="The Ray cluster to use; without it, one is started on this machine.")
+@json_option
+@click.pass_obj
+def run(
+    settings: Settings, file: str, overrides: tuple[str, ...], workers: int | None, address: str | None, as_json: bool
+) -> None:
+    """Train the stream of FILE, experience by experience.
+
+    Experiences that were trained before, with the same data and settings, are reused: run it again after an
+    interruption, or with a longer stream, and only what is missing is trained.
+    """
+    settings.interrupted = "Interrupted. The same command goes on after the last finished experience."
+    if not as_json:
+        _train(settings, file, overrides, workers, address, as_json)
+        return
+    with reserved_stdout() as stdout:
+        print_json(_train(settings, file, overrides, workers, address, as_json).to_json(), stdout)
+
+
+def _train(
+    settings: Settings, file: str, overrides: tuple[str, ...], workers: int | None, address: str | None, as_json: bool
+) -> RunResult:
+    pipeline = load(file, overrides)
+
+    from orchestrator import driver
+
+    with _reporter(as_arguments(file, overrides), as_json) as reporter:
+        return driver.run(pipeline, workers=workers, address=address, reporter=reporter, verbose=settings.verbose)
+
+
+def _reporter(arguments: str, as_json: bool) -> Reporter:
+    from orchestrator.progress.plain import PlainReporter
+    from orchestrator.progress.terminal import TerminalReporter
+
+    screen = console(sys.stderr if as_json else sys.stdout)
+    kind = TerminalReporter if screen.is_terminal and not screen.is_dumb_terminal else PlainReporter
+    return kind(screen, arguments, tables=not as_json)

@@ -1,0 +1,142 @@
+"""`everlearn show`: one commit in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.options import Command, json_option, load, set_option
+from orchestrator.cli.output import console, print_json, reserved_stdout
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from orchestrator.cli.history import History
+    from orchestrator.lineage.commit import Commit
+
+
+@click.command("show", cls=Command, short_help="Show one commit in full.")
+@click.argument("commit")
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path())
+@set_option
+@click.option("--storage", metavar="URI", help="Where to look: a folder or s3://bucket/prefix.")
+@json_option
+def show(commit: str, file: str | None, overrides: tuple[str, ...], storage: str | None, as_json: bool) -> None:
+    """Show COMMIT: what made it, how good it is, and what is stored of it.
+
+    COMMIT is the beginning of an id, or a ref such as latest. It is looked for in the pipeline of FILE, if one is
+    given, else in all pipelines of the store: --storage, EVERLEARN_STORAGE, or .everlearn/store.
+    """
+    if overrides and file is None:
+        raise click.UsageError("--set needs a FILE to set values of.", click.get_current_context())
+    if as_json:
+        with reserved_stdout() as stdout:
+            history = _find(commit, file, overrides, storage)
+            print_json(_document(history), stdout)
+        return
+    history = _find(commit, file, overrides, storage)
+    screen = console()
+    for part in _parts(history):
+        screen.print(part, soft_wrap=isinstance(part, str))
+
+
+def _find(word: str, file: str | None, overrides: tuple[str, ...], storage: str | None) -> History:
+    from orchestrator.cli.find import find_commit
+    from orchestrator.cli.history import read_history
+    from orchestrator.storage.store import open_store
+    from pipelines.environment import DEFAULT_STORAGE, expand
+
+    pipeline = load(file, overrides) if file is not None else None
+    default = pipeline.storage if pipeline is not None else expand(DEFAULT_STORAGE)
+    lineage, id_ = find_commit(open_store(storage or default), word, [pipeline.name] if pipeline is not None else None)
+    return read_history(lineage, id_)
+
+
+def _document(history: History) -> dict[str, Any]:
+    commit = history.chain[-1]
+    return {**commit.to_json(), "refs": history.refs.get(commit.id, []), "metrics": history.metrics[-1]}
+
+
+def _parts(history: History) -> list[RenderableType]:
+    import yaml
+
+    from orchestrator.progress.matrix_view import metrics_view
+
+    commit = history.chain[-1]
+    spec = yaml.safe_dump(commit.to_json()["spec"], sort_keys=False, default_flow_style=None, width=76).rstrip()
+    return [
+        _identity(commit, history.refs.get(commit.id, [])),
+        "",
+        metrics_view(history.metrics[-1]),
+        "",
+        _accuracies(history),
+        "",
+        _stored(commit),
+        "",
+        "\n".join(f"  {line}" for line in ("what influenced it:", *spec.splitlines())),
+    ]
+
+
+def _identity(commit: Commit, refs: list[str]) -> Table:
+    from rich.table import Table
+
+    from orchestrator.cli.when import local_time
+    from orchestrator.progress.wording import classes, count, duration
+
+    experience = commit.experience
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("commit", commit.id, style="bold")
+    table.add_row("parent", commit.parent or "none: the first of its lineage")
+    if refs:
+        table.add_row("refs", ", ".join(refs))
+    table.add_row("pipeline", commit.pipeline)
+    table.add_row("experience", f"{experience.index}, classes {classes(experience.classes, 50)}")
+    work = f"{count(experience.samples, 'sample')}, {count(commit.steps, 'step')}"
+    table.add_row("training", f"{work}, {duration(sum(commit.timings.values()))}")
+    table.add_row("created", local_time(commit.created))
+    table.add_row("versions", ", ".join(f"{name} {version}" for name, version in commit.versions.items()))
+    return table
+
+
+def _accuracies(history: History) -> Table:
+    from rich.table import Table
+
+    from orchestrator.lineage.matrix import accuracy_matrix
+    from orchestrator.progress.wording import percent, signed_percent
+
+    matrix, _ = accuracy_matrix(history.chain)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for heading in ("experience", "accuracy", "when learned", "change"):
+        table.add_column(heading, justify="right")
+    last = len(matrix) - 1
+    for j, now in enumerate(matrix[last]):
+        then = matrix[j][j] if j <= last else None
+        change = now - then if now is not None and then is not None else None
+        table.add_row(
+            str(j), percent(now), percent(then) if j <= last else "", signed_percent(change) if j < last else ""
+        )
+    return table
+
+
+def _stored(commit: Commit) -> Table:
+    from rich.table import Table
+
+    from orchestrator.progress.wording import count, short, size
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("stored")
+    table.add_column("sha256")
+    table.add_column("size", justify="right")
+    for name, blob in commit.blobs.items():
+        table.add_row(name, short(blob.sha256), size(blob.bytes))
+    for name, memory in commit.memories.items():
+        for shard in memory.shards:
+            kept = count(sum(shard.lengths.values()), "sample")
+            table.add_row(
+                f"memory.{name}, experience {shard.experience}: {kept}", short(shard.sha256), size(shard.bytes)
+            )
+    return table

@@ -1,0 +1,161 @@
+"""`everlearn ui`: the MLflow UI on a pipeline's runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import click
+
+from orchestrator.cli.options import Command, Settings, file_argument, load, set_option
+
+DEFAULT_PORT = 5000
+_PORTS_TRIED = 20
+# A first start migrates the database and imports much; on a loaded machine that takes most of a minute.
+_SECONDS_TO_START = 120.0
+# Without it MLflow opens in the mode for language-model traces, where the charts are not.
+_MODE = "workflowType=machine_learning"
+
+
+@click.command("ui", cls=Command, short_help="Open the MLflow UI.")
+@file_argument(required=False)
+@set_option
+@click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="N", help=f"Port of the UI (the first free from {DEFAULT_PORT})."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.pass_obj
+def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: int | None, host: str) -> None:
+    """Open the MLflow UI on the runs of FILE, until Ctrl-C. Without FILE: on the default tracking database.
+
+    If the pipeline tracks to a server, its address is printed instead.
+    """
+    from orchestrator.errors import TrackingError
+    from orchestrator.redact import redact
+
+    uri, experiment = _tracking(file, overrides)
+    if uri.startswith(("http://", "https://")):
+        click.echo(f"MLflow UI: {redact(_page(uri.rstrip('/'), _experiment_id(uri, experiment)))}")
+        return
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not database.exists():
+        again = f"everlearn run {file}" if file else "everlearn run FILE"
+        raise TrackingError(f"no runs yet: {database} does not exist\nTrain first: {again}")
+    port = _free_port(host, port)
+    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    click.echo("Starting the MLflow UI ...", err=True)
+    with _server(uri, host, port, settings.verbose) as (process, log):
+        _wait_until_healthy(address, process, log)
+        click.echo(f"MLflow UI: {_page(address, _experiment_id(address, experiment))}")
+        click.echo("Ctrl-C stops it.", err=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            process.wait()
+            raise TrackingError(f"the MLflow server stopped with status {process.returncode}\n{_last_line(log)}")
+
+
+def _tracking(file: str | None, overrides: tuple[str, ...]) -> tuple[str, str | None]:
+    """The tracking URI, and the experiment's name if a file names one."""
+    if file is not None:
+        pipeline = load(file, overrides)
+        return pipeline.tracking.uri, pipeline.tracking.experiment or pipeline.name
+    if overrides:
+        raise click.UsageError("--set needs a FILE to set values of.", click.get_current_context())
+
+    from pipelines.environment import DEFAULT_TRACKING, expand
+
+    return expand(DEFAULT_TRACKING), None
+
+
+def _free_port(host: str, wanted: int | None) -> int:
+    candidates = [wanted] if wanted is not None else range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED)
+    for port in candidates:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return port
+    message = f"port {candidates[0]} of {host} cannot be used; name another one with --port"
+    raise click.UsageError(message, click.get_current_context())
+
+
+@contextlib.contextmanager
+def _server(uri: str, host: str, port: int, verbose: bool) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """MLflow's server as a child in its own process group, so that its workers end with it."""
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--host", host, "--port", str(port), "--workers", "1"]
+    with tempfile.TemporaryFile() as log:
+        output = sys.stderr if verbose else log
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+        previous = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            yield process, log
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+            _end(process)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+
+
+def _wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    from orchestrator.errors import TrackingError
+
+    deadline = time.monotonic() + _SECONDS_TO_START
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise TrackingError(f"the MLflow server did not start (status {process.returncode})\n{_last_line(log)}")
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):
+            return
+        time.sleep(0.2)
+    raise TrackingError(
+        f"the MLflow server did not answer within {_SECONDS_TO_START:.0f} s; --verbose shows its output"
+    )
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "--verbose shows its output")
+
+
+def _experiment_id(address: str, experiment: str | None) -> str | None:
+    """The experiment's id as the server knows it; None if it does not, or does not say."""
+    if experiment is None:
+        return None
+    query = urllib.parse.urlencode({"experiment_name": experiment})
+    url = f"{address.rstrip('/')}/api/2.0/mlflow/experiments/get-by-name?{query}"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return str(json.load(answer)["experiment"]["experiment_id"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _page(address: str, experiment_id: str | None) -> str:
+    return (
+        f"{address}/#/experiments/{experiment_id}/runs?{_MODE}" if experiment_id else f"{address}/#/experiments?{_MODE}"
+    )

@@ -1,0 +1,124 @@
+"""`everlearn validate`: check a pipeline file, and say what it would run."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.options import Command, file_argument, json_option, load, set_option
+from orchestrator.cli.output import console, print_json, reserved_stdout
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipelines.schema import Pipeline
+
+
+@click.command("validate", cls=Command, short_help="Check FILE and show what it would run.")
+@file_argument()
+@set_option
+@json_option
+def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Check FILE, its data and its components, and show what it would run, without running it.
+
+    The storage and the tracking server are not touched.
+    """
+    if as_json:
+        with reserved_stdout() as stdout:
+            pipeline = load(file, overrides)
+            print_json(_description(pipeline), stdout)
+        return
+    pipeline = load(file, overrides)
+    description = _description(pipeline)
+    screen = console()
+    screen.print(f"{file} is valid", style="bold")
+    screen.print()
+    screen.print(_overview(pipeline, description))
+    screen.print()
+    screen.print(_experiences(description["experiences"]))
+    for text in description["warnings"]:
+        screen.print()
+        screen.print(f"warning: {text}", style="yellow")
+
+
+def _description(pipeline: Pipeline) -> dict[str, Any]:
+    from orchestrator.assembly import make_model
+    from pipelines.stream import build_stream
+
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    model = make_model(pipeline, stream)
+    experiences = []
+    for experience in stream:
+        train = pipeline.train.at(experience.index)
+        samples = len(experience.train)
+        steps = train.steps or (train.epochs or 1) * math.ceil(samples / train.batch_size)
+        experiences.append(
+            {
+                "index": experience.index,
+                "classes": list(experience.classes),
+                "train": samples,
+                "test": len(experience.test),
+                "steps": steps,
+            }
+        )
+    return {
+        "pipeline": pipeline.to_document(masked=True),
+        "experiences": experiences,
+        "outputs": stream.outputs,
+        "input_shape": list(stream.input_shape),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "warnings": pipeline.warnings(),
+    }
+
+
+def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    from orchestrator.progress.wording import count
+
+    document, shape = description["pipeline"], "x".join(map(str, description["input_shape"]))
+    stream, train = document["stream"], document["train"]
+    length = f"{train['steps']:,} steps" if train.get("steps") else count(train["epochs"], "epoch")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    table.add_row("pipeline", f"{pipeline.name}, seed {pipeline.seed}")
+    kind = f"{_named(stream['dataset'])}, {stream['setting']}, {count(len(description['experiences']), 'experience')}"
+    table.add_row("stream", kind + (f", {_named(stream['transform'])}" if stream.get("transform") else ""))
+    parameters = count(description["parameters"], "parameter")
+    table.add_row("model", f"{_named(document['model'])}, {shape} to {description['outputs']} outputs, {parameters}")
+    table.add_row("strategy", ", then ".join(_named(spec) for spec in document["strategy"]))
+    table.add_row("train", f"{length} of each, batch {train['batch_size']}, {_named(train['optimizer'])}")
+    scaling = pipeline.scaling
+    elastic = f"{scaling.minimum} to {scaling.maximum} workers"
+    workers = count(scaling.minimum, "worker") if scaling.minimum == scaling.maximum else elastic
+    table.add_row("scaling", workers + (" on GPUs" if scaling.gpu else ""))
+    table.add_row("storage", document["storage"])
+    table.add_row("tracking", f"{document['tracking']['uri']}, experiment {document['tracking']['experiment']}")
+    return table
+
+
+def _named(spec: Any) -> str:
+    """{name: ewc, lambda: 400} as "ewc (lambda 400)"."""
+    if not isinstance(spec, dict):
+        return str(spec)
+    options = ", ".join(f"{key} {value}" for key, value in spec.items() if key != "name" and value is not None)
+    return f"{spec['name']} ({options})" if options else str(spec["name"])
+
+
+def _experiences(experiences: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    from orchestrator.progress.wording import classes
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("experience", justify="right")
+    table.add_column("classes")
+    for heading in ("train", "test", "steps"):
+        table.add_column(heading, justify="right")
+    for one in experiences:
+        numbers = (f"{one[key]:,}" for key in ("train", "test", "steps"))
+        table.add_row(str(one["index"]), classes(one["classes"], 40), *numbers)
+    return table
