@@ -1,0 +1,1 @@
+"""Datasets: each module's `load` gives one, as `dataset.py` defines it."""
