@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from pipelines.document import one_line
 from pipelines.errors import PipelineError
 from pipelines.masking import mask, shorten
+from pipelines.suggest import did_you_mean
 from strategies.registry import BUILT_IN as STRATEGIES
 
 Kind = Literal["strategies", "datasets", "models"]
@@ -87,13 +86,6 @@ def names(kind: Kind) -> list[Component]:
             origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
             found.append(Component(entry.name, _summary(kind, entry.name), origin))
     return found
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The word of `known` that was most likely meant, if any is close."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else None
 
 
 def _unknown(kind: Kind, name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from pipelines.errors import PipelineError
-from pipelines.masking import mask
+from pipelines.masking import mask, shorten
 
 KeyPath = tuple[str | int, ...]
 
@@ -77,7 +77,7 @@ class Document:
         origin, written = self.origin(problem.path)
         if problem.line is not None and isinstance(origin, int):
             origin = problem.line
-        path = ".".join(map(str, problem.path))
+        path = shorten(".".join(map(str, problem.path)))
         if isinstance(origin, str):
             place = [origin] if problem.path == written else [origin, path]
         else:

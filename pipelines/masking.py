@@ -39,9 +39,9 @@ def show(value: Any) -> str:
     return shorten(text)
 
 
-def shorten(text: str) -> str:
-    """`text`, cut to 80 characters."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+def shorten(text: str, longest: int = _LONGEST) -> str:
+    """`text`, cut to `longest` characters."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _compact(value: Any, room: int) -> str:

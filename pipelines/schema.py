@@ -1,0 +1,200 @@
+"""A pipeline: everything that a pipeline file says."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, PlainValidator, model_validator
+
+from pipelines.document import KeyPath
+from pipelines.environment import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
+from pipelines.masking import mask_value
+from pipelines.options import strategy_options
+from pipelines.spec import NamedSpec, OptionsSpec, Positive, Spec, refuse
+from pipelines.stream_spec import StreamSpec
+from pipelines.train_spec import TrainSpec
+from pipelines.tune_spec import Metric, TuneSpec
+
+
+class ModelSpec(OptionsSpec):
+    """A model by name or import path, and its options."""
+
+
+class StrategySpec(NamedSpec):
+    """A strategy by name or import path; the other keys are its options."""
+
+    @property
+    def options(self) -> BaseModel:
+        """The options as an instance of the strategy's own `Options`.
+
+        Raises:
+            PipelineError: the strategy cannot be imported.
+            pydantic.ValidationError: it does not take these options; never for a pipeline that was loaded.
+        """
+        return strategy_options(self.name, self.extras)
+
+
+def _workers(value: Any) -> int | tuple[int, int]:
+    if type(value) is int and value >= 1:
+        return value
+    if isinstance(value, (list, tuple)) and len(value) == 2 and all(type(count) is int for count in value):
+        low, high = value
+        if 1 <= low <= high:
+            return low, high
+    raise ValueError("must be a whole number of at least 1, or [min, max] of such")
+
+
+class ScalingSpec(Spec):
+    """How many workers train, and what each needs. Never changes what is learned.
+
+    Attributes:
+        workers: a number, or (min, max): elastic.
+        gpu: whether each worker trains on a GPU.
+        resources: Ray resources of each worker, such as {CPU: 2}.
+    """
+
+    workers: Annotated[int | tuple[int, int], PlainValidator(_workers)] = 1
+    gpu: bool = False
+    resources: dict[str, Positive] = {}
+
+    @property
+    def minimum(self) -> int:
+        """The fewest workers."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def maximum(self) -> int:
+        """The most workers."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
+
+
+class TrackingSpec(Spec):
+    """Where the numbers are shown.
+
+    Attributes:
+        uri: MLflow's tracking URI.
+        experiment: name of the MLflow experiment; the pipeline's name by default.
+    """
+
+    uri: str = Field(default_factory=lambda: expand(DEFAULT_TRACKING), min_length=1, repr=False)
+    experiment: str = Field(default="", max_length=250)
+
+
+class Pipeline(Spec):
+    """A pipeline file with all defaults filled in. Made by `pipelines.load`.
+
+    Attributes:
+        name: of the pipeline; the lineage is stored under it.
+        seed: of everything random.
+        strategy: methods against forgetting, in the order in which they are applied.
+        storage: a folder or s3://bucket/prefix.
+        published: a paper's numbers by metric, for comparison.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)
+    seed: int = Field(default=0, ge=0)
+    stream: StreamSpec
+    model: ModelSpec
+    strategy: list[StrategySpec] = Field(default_factory=lambda: [StrategySpec(name="naive")], min_length=1)
+    train: TrainSpec = TrainSpec()
+    scaling: ScalingSpec = ScalingSpec()
+    storage: str = Field(default_factory=lambda: expand(DEFAULT_STORAGE), min_length=1, repr=False)
+    tracking: TrackingSpec = Field(default_factory=TrackingSpec)
+    tune: TuneSpec | None = None
+    published: dict[Metric, float] | None = None
+
+    def strategy_at(self, index: int) -> list[StrategySpec]:
+        """The strategies with the options that `train.per_experience` gives them in experience `index`."""
+        overrides = self.train.strategy_options(index)
+        return [
+            StrategySpec(name=spec.name, **{**spec.extras, **overrides.get(spec.name, {})}) for spec in self.strategy
+        ]
+
+    def warnings(self) -> list[str]:
+        """What a strategy of this pipeline cannot do in its setting, each with the remedy."""
+        from pipelines.components import resolve
+
+        names = [spec.name for spec in self.strategy]
+        return [
+            f"strategy.{spec.name}: {text}"
+            for spec in self.strategy
+            for text in resolve("strategies", spec.name).problems(
+                spec.options, setting=self.stream.setting, others=[name for name in names if name != spec.name]
+            )
+        ]
+
+    def to_document(self, *, masked: bool = False) -> dict[str, Any]:
+        """Plain data that, as YAML, reads back to an equal pipeline.
+
+        Args:
+            masked: leave passwords out of the URIs, for showing; such a document does not read back to an equal one.
+        """
+        document = self.model_dump(mode="json", by_alias=True, exclude={"strategy"}, exclude_none=True)
+        document["strategy"] = [spec.model_dump(mode="json") for spec in self.strategy]
+        hide = mask_value if masked else str
+        document["storage"] = escape(hide(self.storage))
+        document["tracking"] = {key: escape(hide(value)) for key, value in document["tracking"].items()}
+        return {field: document[field] for field in Pipeline.model_fields if field in document}
+
+    def flat(self) -> dict[str, str | int | float | bool]:
+        """The pipeline as dotted parameters, strategies by their names, lists as JSON, passwords left out."""
+        document = self.to_document(masked=True)
+        document["strategy"] = {
+            entry["name"]: {key: value for key, value in entry.items() if key != "name"} or "default"
+            for entry in document["strategy"]
+        }
+        flat: dict[str, str | int | float | bool] = {}
+        _flatten(document, "", flat)
+        return flat
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.tracking.experiment:
+            # The model is frozen for its users; this is still its construction.
+            self.__dict__["tracking"] = self.tracking.model_copy(update={"experiment": self.name})
+        refuse([*self._naming_problems(), *self._size_problems()])
+        return self
+
+    def _naming_problems(self) -> list[tuple[KeyPath, str]]:
+        problems: list[tuple[KeyPath, str]] = []
+        names = [spec.name for spec in self.strategy]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                problems.append((("strategy", index, "name"), f"'{name}' is listed twice"))
+        if "://" in self.storage and not self.storage.startswith(("s3://", "file://")):
+            scheme = self.storage.partition("://")[0]
+            problems.append((("storage",), f"must be a folder or s3://bucket/prefix, not {scheme[:20]}://"))
+        elif self.storage.startswith("s3://") and not self.storage[5:].split("/")[0]:
+            problems.append((("storage",), "must name a bucket: s3://bucket/prefix"))
+        for metric, value in (self.published or {}).items():
+            if not -1 <= value <= 1:
+                problems.append((("published", metric), f"must be a fraction between -1 and 1, got {value:g}"))
+        return problems
+
+    def _size_problems(self) -> list[tuple[KeyPath, str]]:
+        problems: list[tuple[KeyPath, str]] = []
+        length, workers = self.stream.length, self.scaling.maximum
+        if self.train.batch_size < workers:
+            message = f"must be at least the number of workers, which is {workers}, got {self.train.batch_size}"
+            problems.append((("train", "batch_size"), message))
+        for index, override in self.train.per_experience.items():
+            place: KeyPath = ("train", "per_experience", str(index))
+            if length is not None and index >= length:
+                last = length - 1
+                problems.append((place, f"there is no such experience: the stream has {length}, numbered 0 to {last}"))
+            size = override.get("batch_size")
+            if isinstance(size, int) and size < workers:
+                message = f"must be at least the number of workers, which is {workers}, got {size}"
+                problems.append(((*place, "batch_size"), message))
+        return problems
+
+
+def _flatten(value: Any, path: str, flat: dict[str, str | int | float | bool]) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _flatten(inner, f"{path}.{key}" if path else str(key), flat)
+    elif isinstance(value, list):
+        flat[path] = json.dumps(value)
+    elif value is not None:
+        flat[path] = value

@@ -1,0 +1,133 @@
+"""The `tune` part of a pipeline file: what is searched, where, and for what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+
+from pipelines.document import KeyPath
+from pipelines.messages import unknown_key
+from pipelines.spec import Count, Positive, Spec, refuse
+
+Metric = Literal[
+    "average_accuracy",
+    "backward_transfer",
+    "forward_transfer",
+    "forgetting",
+    "learning_accuracy",
+    "average_incremental_accuracy",
+]
+METRICS: tuple[str, ...] = get_args(Metric)
+DomainKind = Literal["uniform", "loguniform", "quniform", "randint", "choice", "grid"]
+KINDS: tuple[DomainKind, ...] = get_args(DomainKind)
+
+
+class Domain(Spec):
+    """Where one setting is searched.
+
+    Attributes:
+        kind: uniform [low, high], loguniform [low, high], quniform [low, high, step], randint [low, high) of whole
+            numbers, choice [...] one of these, grid [...] every one of these.
+        values: the numbers or choices.
+    """
+
+    kind: DomainKind
+    values: list[Any]
+
+    def probes(self) -> list[tuple[KeyPath, Any]]:
+        """Values that all have to be valid for the whole domain to be, each with the place where it is written."""
+        if self.kind in ("choice", "grid"):
+            return [((self.kind, index), value) for index, value in enumerate(self.values)]
+        low, high = self.values[:2]
+        first: list[tuple[KeyPath, Any]] = [((self.kind, 0), low)]
+        if self.kind == "randint":
+            return [*first, ((self.kind, 1), high - 1)]
+        if self.kind == "quniform":
+            return [*first, ((self.kind, 1), high), ((self.kind, 2), low + self.values[2])]
+        # A place between the bounds that is not a whole number.
+        return [*first, ((self.kind, 1), high), ((self.kind,), low + (high - low) * 0.381966011250105)]
+
+
+def domain(value: Any) -> Domain:
+    """Read `{loguniform: [1, 100000]}`.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    if isinstance(value, Domain):
+        return value
+    if not isinstance(value, dict) or len(value) != 1:
+        raise ValueError(f"must be one of {', '.join(KINDS)}, such as {{loguniform: [1, 100000]}}")
+    ((kind, values),) = value.items()
+    if kind not in KINDS:
+        raise ValueError(unknown_key(str(kind), list(KINDS)))
+    if kind in ("choice", "grid"):
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"{kind} must list at least one value")
+        return Domain(kind=kind, values=values)
+    size = 3 if kind == "quniform" else 2
+    if not isinstance(values, list) or len(values) != size or not all(_is_number(number) for number in values):
+        form = "[low, high, step]" if size == 3 else "[low, high]"
+        raise ValueError(f"{kind} must have the form {form}")
+    if kind == "randint" and not all(type(number) is int for number in values):
+        raise ValueError("randint must have whole numbers as bounds")
+    if values[0] >= values[1]:
+        raise ValueError(f"{kind} must have a lower bound below its upper bound")
+    if kind == "loguniform" and values[0] <= 0:
+        raise ValueError("loguniform must have bounds above 0")
+    if kind == "quniform" and not 0 < values[2] <= values[1] - values[0]:
+        raise ValueError("quniform must have a step above 0 and not above the distance of its bounds")
+    return Domain(kind=kind, values=values)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < float("inf")
+
+
+class TuneSpec(Spec):
+    """A search for the best settings; each trial is the whole stream.
+
+    Attributes:
+        metric, mode: the objective, after the last experience.
+        trials: how many settings are tried.
+        space: domain of each setting by its dotted path (`strategy.ewc.lambda`).
+        search: how settings are proposed.
+        scheduler: how bad trials are stopped early.
+        max_concurrent: trials at the same time, None: as many as fit.
+        time_budget: seconds for the whole search.
+        seeds: runs for each setting; the objective is their mean.
+        validation: share of the training data that gives the objective; test sets stay unseen.
+        resources: for each trial, such as {gpu: 0.25}.
+        retries: how often a failed trial is tried again.
+    """
+
+    metric: Metric = "average_accuracy"
+    mode: Literal["max", "min"] = "max"
+    trials: Count = 16
+    space: dict[
+        str,
+        Annotated[
+            Domain,
+            PlainValidator(domain),
+            PlainSerializer(lambda value: {value.kind: value.values}, return_type=dict[str, list[Any]]),
+        ],
+    ] = Field(min_length=1)
+    search: Literal["random", "grid", "optuna"] = "random"
+    scheduler: Literal["none", "asha", "median", "pbt"] = "none"
+    max_concurrent: Count | None = None
+    time_budget: Positive | None = None
+    seeds: Count = 1
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    resources: dict[str, Annotated[float, Field(ge=0)]] = {}
+    retries: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems: list[tuple[KeyPath, str]] = []
+        if self.search == "grid":
+            for path, where in self.space.items():
+                if where.kind not in ("choice", "grid"):
+                    problems.append((("space", path), f"search: grid needs a list of values (grid: [...]), not {where.kind}"))
+        refuse(problems)
+        return self
