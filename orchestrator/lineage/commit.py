@@ -1,0 +1,239 @@
+"""The commit: the immutable, complete record of a model after one experience."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
+from pydantic_core import to_jsonable_python
+
+from orchestrator.errors import CorruptCommit, StorageError
+from orchestrator.lineage.canonical import canonical_json, digest, parse_json
+
+# Commits of a newer format are refused; an older one is read for ever.
+FORMAT = 1
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+PipelineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class ExperienceRecord(_Record):
+    """What a commit learned.
+
+    Attributes:
+        index: position in the stream, from 0.
+        task: the task label.
+        classes: the dataset's classes in it.
+        fingerprint: hash of the data.
+        samples: size of the training set.
+    """
+
+    index: Count
+    task: Int64
+    classes: tuple[Int64, ...]
+    fingerprint: Annotated[str, Field(min_length=1, max_length=1000)]
+    samples: Count
+
+
+class TestCount(_Record):
+    """One model on one test set.
+
+    Attributes:
+        experience: position of the test set's experience in the stream.
+        test: fingerprint of the test set.
+        correct, total: samples.
+    """
+
+    __test__: ClassVar[bool] = False  # keeps pytest from taking it for a test
+
+    experience: Count
+    test: Annotated[str, Field(min_length=1, max_length=1000)]
+    correct: Count
+    total: Count
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.correct > self.total:
+            raise ValueError("more correct answers than samples")
+        return self
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of correct answers; None for an empty test set."""
+        return self.correct / self.total if self.total else None
+
+
+class BlobRecord(_Record):
+    """A blob by its content: SHA-256 and size in bytes."""
+
+    sha256: Sha256
+    bytes: Count
+
+
+class ShardRecord(_Record):
+    """What one experience contributed to a memory.
+
+    Attributes:
+        experience: its position in the stream.
+        sha256, bytes: the blob, never rewritten: the contribution sorted by key within each group.
+        lengths: by group, how many of its first samples are still in the memory.
+    """
+
+    experience: Count
+    sha256: Sha256
+    bytes: Count
+    lengths: dict[str, Count]
+
+
+class MemoryRecord(_Record):
+    """One strategy's memory after the experience, oldest shard first."""
+
+    shards: tuple[ShardRecord, ...] = ()
+
+
+class Commit(_Record):
+    """One link of a lineage.
+
+    Attributes:
+        format: of this record.
+        id: hash of what decides the content, known before training; see `commit_id`.
+        parent: id of the commit before, None for the first.
+        pipeline: name of the pipeline that made it.
+        experience: what was learned.
+        spec: the parts of the pipeline that influence the result.
+        row: the model on every test set of the stream as it was then.
+        previous: the parent's model on test sets that the parent's row lacks.
+        baseline: the untrained model on test sets that no ancestor has.
+        blobs: model, optimiser and strategy states by name.
+        memories: rehearsal memories by the name of their strategy.
+        losses: (step, loss, milliseconds since 1970) points of the training curve.
+        steps: optimiser steps.
+        versions: of the libraries that took part.
+        timings: seconds by part of the work.
+        created: ISO 8601, UTC.
+        checksum: SHA-256 of the canonical JSON of all other fields.
+    """
+
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
+    id: Sha256
+    parent: Sha256 | None
+    pipeline: PipelineName
+    experience: ExperienceRecord
+    spec: dict[str, JsonValue]
+    row: tuple[TestCount, ...] = ()
+    previous: tuple[TestCount, ...] = ()
+    baseline: tuple[TestCount, ...] = ()
+    blobs: dict[Name, BlobRecord] = {}
+    memories: dict[Name, MemoryRecord] = {}
+    losses: tuple[tuple[Count, FiniteFloat, Count], ...] = ()
+    steps: Count = 0
+    versions: dict[str, str] = {}
+    timings: dict[str, FiniteFloat] = {}
+    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")]
+    checksum: Sha256
+
+    @classmethod
+    def create(cls, **fields: Any) -> Self:
+        """A commit of `fields`: all but `format`, `id` and `checksum`, which follow from them. `created` is now.
+
+        Raises:
+            ValueError: the fields do not make a commit (pydantic's ValidationError is one), or hold NaN or infinity.
+            TypeError: they hold something that is no JSON.
+        """
+        document: dict[str, Any] = to_jsonable_python({"created": _now(), "spec": {}, **fields})
+        fingerprint = ExperienceRecord.model_validate(document.get("experience"), strict=False).fingerprint
+        document |= {
+            "format": FORMAT,
+            "id": commit_id(parent=document.get("parent"), fingerprint=fingerprint, spec=document["spec"]),
+            "checksum": "0" * 64,
+        }
+        # Hashed is what a reader will get: tuples, defaults and whole numbers in place of floats are settled first.
+        settled = cls.model_validate_json(canonical_json(document)).document()
+        del settled["checksum"]
+        return cls.model_validate_json(canonical_json({**settled, "checksum": digest(settled)}))
+
+    @classmethod
+    def parse(cls, data: bytes, *, expected: str | None = None, source: str = "commit") -> Self:
+        """Read and verify what `to_json` wrote.
+
+        Args:
+            expected: the id that it has to have.
+            source: its name in messages.
+
+        Raises:
+            CorruptCommit: it is damaged, was changed after it was made, or is another commit than `expected`.
+            StorageError: it was made by a newer version.
+        """
+        try:
+            document = parse_json(data)
+            if not isinstance(document, dict):
+                raise ValueError("not an object")
+            found = document.get("format")
+            if isinstance(found, int) and not isinstance(found, bool) and found > FORMAT:
+                raise StorageError(
+                    f"{source}: made by a newer Everlearn (commit format {str(found)[:20]}; {FORMAT} is known here).\n"
+                    "Upgrade Everlearn, or set `storage` to another place"
+                )
+            if digest({key: value for key, value in document.items() if key != "checksum"}) != document.get("checksum"):
+                raise ValueError("its checksum is wrong")
+            commit = cls.model_validate_json(data)
+            commit._verify_id(expected)
+        except ValidationError as error:
+            raise _corrupt(source, _first_problem(error)) from None
+        except (ValueError, RecursionError) as error:
+            raise _corrupt(source, str(error)[:200]) from None
+        return commit
+
+    def to_json(self) -> bytes:
+        """The commit as it is stored: canonical JSON."""
+        return canonical_json(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """The commit as plain JSON data."""
+        return self.model_dump(mode="json")
+
+    def referenced(self) -> dict[str, int]:
+        """Every blob that this commit needs: size in bytes by SHA-256."""
+        shards = [shard for memory in self.memories.values() for shard in memory.shards]
+        return {r.sha256: r.bytes for r in self.blobs.values()} | {shard.sha256: shard.bytes for shard in shards}
+
+    def _verify_id(self, expected: str | None) -> None:
+        made = commit_id(parent=self.parent, fingerprint=self.experience.fingerprint, spec=self.spec)
+        if made != self.id:
+            raise ValueError("its id does not belong to its parent, data and settings")
+        if expected is not None and self.id != expected:
+            raise ValueError(f"it is commit {self.id[:12]}, stored under the wrong name")
+
+
+def commit_id(*, parent: str | None, fingerprint: str, spec: Any) -> str:
+    """The id of the commit that follows `parent`, learns the data of `fingerprint`, and is influenced by `spec`.
+
+    Raises ValueError or TypeError when `spec` has no canonical JSON.
+    """
+    return digest({"format": FORMAT, "parent": parent, "fingerprint": fingerprint, "spec": spec})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _corrupt(source: str, problem: str) -> CorruptCommit:
+    return CorruptCommit(
+        f"{source}: damaged: {problem}.\n"
+        "Restore it from a copy of the storage, or delete it: the next run then trains it again"
+    )
+
+
+def _first_problem(error: ValidationError) -> str:
+    # The offending value stays out: it may be long, and it is somebody else's.
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part)[:50] for part in first["loc"][:8])
+    return f"{where}: {first['msg'][:150]}" if where else first["msg"][:150]
