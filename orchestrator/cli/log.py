@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import Command, as_arguments, file_argument, json_option, load, set_option
+from orchestrator.cli.options import Command, as_arguments, file_argument, json_option, load, program, set_option
 from orchestrator.cli.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def log(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     screen = console()
     if not history.chain:
         screen.print(
-            f"{name} has no commits yet. Train it: everlearn run {as_arguments(file, overrides)}", soft_wrap=True
+            f"{name} has no commits yet. Train it: {program()} run {as_arguments(file, overrides)}", soft_wrap=True
         )
     for index in _newest_first(history):
         commit = history.chain[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,20 @@ def load(file: str, overrides: Sequence[str]) -> Pipeline:
     from pipelines.load import load_pipeline
 
     return load_pipeline(Path(file), list(overrides))
+
+
+def program() -> str:
+    """`everlearn` as the person has to type it: bare if the shell finds this one, else with its path."""
+    import shutil
+
+    called = Path(sys.argv[0])
+    if called.name != "everlearn":
+        return "everlearn"
+    found = shutil.which("everlearn")
+    if found is not None and called.exists() and called.samefile(found):
+        return "everlearn"
+    here = Path.cwd()
+    return str(called.relative_to(here) if called.is_relative_to(here) else called)
 
 
 def as_arguments(file: str, overrides: Sequence[str]) -> str:

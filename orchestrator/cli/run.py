@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Command, Settings, as_arguments, file_argument, json_option, load, set_option
+from orchestrator.cli.options import (
+    Command,
+    Settings,
+    as_arguments,
+    file_argument,
+    json_option,
+    load,
+    program,
+    set_option,
+)
 from orchestrator.cli.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
@@ -57,4 +66,4 @@ def _reporter(arguments: str, as_json: bool) -> Reporter:
 
     screen = console(sys.stderr if as_json else sys.stdout)
     kind = TerminalReporter if screen.is_terminal and not screen.is_dumb_terminal else PlainReporter
-    return kind(screen, arguments, tables=not as_json)
+    return kind(screen, program(), arguments, tables=not as_json)

@@ -20,7 +20,7 @@ from typing import IO
 
 import click
 
-from orchestrator.cli.options import Command, Settings, file_argument, load, set_option
+from orchestrator.cli.options import Command, Settings, file_argument, load, program, set_option
 
 DEFAULT_PORT = 5000
 _PORTS_TRIED = 20
@@ -45,15 +45,16 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
     """
     from orchestrator.errors import TrackingError
     from orchestrator.redact import redact
+    from orchestrator.tracking.client import SQLITE, is_server, resolve_uri
 
     uri, experiment = _tracking(file, overrides)
-    if uri.startswith(("http://", "https://")):
+    if is_server(uri):
         click.echo(f"MLflow UI: {redact(_page(uri.rstrip('/'), _experiment_id(uri, experiment)))}")
         return
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not database.exists():
-        again = f"everlearn run {file}" if file else "everlearn run FILE"
-        raise TrackingError(f"no runs yet: {database} does not exist\nTrain first: {again}")
+    uri = resolve_uri(uri)
+    database = Path(uri.removeprefix(SQLITE).partition("?")[0])
+    if uri.startswith(SQLITE) and not database.exists():
+        raise TrackingError(f"no runs yet: {database} does not exist\nTrain first: {program()} run {file or 'FILE'}")
     port = _free_port(host, port)
     address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     click.echo("Starting the MLflow UI ...", err=True)
@@ -61,8 +62,11 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
         _wait_until_healthy(address, process, log)
         click.echo(f"MLflow UI: {_page(address, _experiment_id(address, experiment))}")
         click.echo("Ctrl-C stops it.", err=True)
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             process.wait()
+        except KeyboardInterrupt:
+            click.echo(err=True)
+        else:
             raise TrackingError(f"the MLflow server stopped with status {process.returncode}\n{_last_line(log)}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.text import Text
 
 from orchestrator.progress.matrix_view import matrix_view, metrics_view
@@ -37,18 +37,18 @@ def experience_line(commit: Mapping[str, Any], seconds: float | None = None) -> 
     return text.append("  reused" if seconds is None else f"{duration(seconds):>8}", style="dim")
 
 
-def report(result: RunResult, summary: Summary, arguments: str, console: Console) -> None:
-    """The matrix, the metrics, what was trained, and what to do next. `arguments`: the file as a command names it."""
+def report(result: RunResult, summary: Summary, console: Console, program: str, arguments: str) -> None:
+    """The matrix, the metrics, what was trained, and what to do next: further commands are `program ... arguments`."""
     console.print()
     console.print(matrix_view(result.accuracy_matrix))
     console.print()
     console.print(metrics_view(result.metrics))
     console.print()
-    for line in _closing(result, summary, arguments):
+    for line in _closing(result, summary, program, arguments):
         console.print(line, soft_wrap=True)
 
 
-def _closing(result: RunResult, summary: Summary, arguments: str) -> list[RenderableType]:
+def _closing(result: RunResult, summary: Summary, program: str, arguments: str) -> list[Text]:
     if not result.trained:
         done = f"nothing to train: {count(result.reused, 'experience')} reused"
     else:
@@ -59,12 +59,12 @@ def _closing(result: RunResult, summary: Summary, arguments: str) -> list[Render
         model = _labelled("model", short(result.lineage[-1]), "bold")
         lines.append(model.append(f"  in {summary['storage']}" if "storage" in summary else "", style="dim"))
     if arguments:
-        lines.append(_labelled("lineage", f"everlearn log {arguments}"))
+        lines.append(_labelled("lineage", f"{program} log {arguments}"))
         if result.tracking.get("run_id"):
-            lines.append(_labelled("MLflow", f"everlearn ui {arguments}"))
+            lines.append(_labelled("MLflow", f"{program} ui {arguments}"))
         else:
-            lines.append(_labelled("MLflow", f"not complete; when the server is back: everlearn publish {arguments}"))
-    return [Group(*lines)]
+            lines.append(_labelled("MLflow", f"not complete; when the server is back: {program} publish {arguments}"))
+    return lines
 
 
 def _labelled(label: str, text: str, style: str = "") -> Text:

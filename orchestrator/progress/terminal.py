@@ -30,12 +30,14 @@ class TerminalReporter(Reporter):
 
     Args:
         console: where to draw.
-        arguments: the pipeline file as a further command would name it, for the hints at the end.
+        program, arguments: how a further command names Everlearn and the pipeline file, for the hints at the end;
+            without arguments there are none.
         tables: whether to print the matrix and the metrics at the end.
     """
 
-    def __init__(self, console: Console, arguments: str = "", tables: bool = True) -> None:
+    def __init__(self, console: Console, program: str = "everlearn", arguments: str = "", tables: bool = True) -> None:
         self._console = console
+        self._program = program
         self._arguments = arguments
         self._tables = tables
         self._state: RunState | None = None
@@ -66,7 +68,7 @@ class TerminalReporter(Reporter):
     def finish(self, result: RunResult) -> None:
         self.close()
         if self._tables and self._state is not None:
-            report(result, self._state.summary, self._arguments, self._console)
+            report(result, self._state.summary, self._console, self._program, self._arguments)
 
     def close(self) -> None:
         if self._live is not None:

@@ -12,7 +12,7 @@ def shown(
     reused: int = 0, extra: tuple[dict[str, str], ...] = (), run_id: str | None = "r1", tables: bool = True
 ) -> str:
     out = io.StringIO()
-    with PlainReporter(Console(file=out, width=80), "pipelines/x.yaml", tables) as reporter:
+    with PlainReporter(Console(file=out, width=80), arguments="pipelines/x.yaml", tables=tables) as reporter:
         reporter.start(summary(reused=reused))
         for event in (*extra, *events(first=reused)):
             reporter.event(event)

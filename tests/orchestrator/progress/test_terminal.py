@@ -23,7 +23,7 @@ def present(state: RunState, width: int = 80) -> list[str]:
 
 def test_finished_experiences_stay_and_the_report_follows() -> None:
     console, out = terminal()
-    with TerminalReporter(console, "x.yaml") as reporter:
+    with TerminalReporter(console, ".venv/bin/everlearn", "x.yaml") as reporter:
         reporter.start(summary(reused=1))
         for event in events(first=1):
             reporter.event(event)
@@ -33,7 +33,7 @@ def test_finished_experiences_stay_and_the_report_follows() -> None:
     for index in range(3):
         assert f"experience {index}   classes {2 * index} {2 * index + 1}" in text
     assert "warning  the tracking server is away" in text
-    assert "everlearn ui x.yaml" in text and "average accuracy" in text
+    assert ".venv/bin/everlearn ui x.yaml" in text and "average accuracy" in text
 
 
 def test_the_cursor_is_back_after_a_failure() -> None:
