@@ -28,9 +28,8 @@ def diagonal_fisher(
         The sum over the samples (not the mean), by parameter name, so that the parts of several ranks add up.
     """
     if targets is None:
-        with torch.no_grad():
-            outputs = model(inputs[:1]).shape[1] if units is None else len(units)
-        return per_sample_moment(model, inputs, [_expected(label, units) for label in range(outputs)])
+        labels = _outputs(model, inputs) if units is None else len(units)
+        return per_sample_moment(model, inputs, [_expected(label, units) for label in range(labels)])
     total: dict[str, Tensor] = {}
     chunk = 500
     for start in range(0, len(inputs), chunk):
@@ -38,6 +37,15 @@ def diagonal_fisher(
         part = per_sample_moment(model, inputs[start : start + chunk], [_observed(labels, units)], chunk=chunk)
         total = {name: value + total[name] for name, value in part.items()} if total else part
     return total or per_sample_moment(model, inputs, [_expected(0, units)])
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, inputs: Tensor) -> int:
+    training = model.training
+    model.eval()  # batch normalisation must neither learn from this call nor refuse a single sample
+    outputs = int(model(inputs[:1]).shape[1])
+    model.train(training)
+    return outputs
 
 
 def _log_softmax(outputs: Tensor, units: Tensor | None) -> Tensor:

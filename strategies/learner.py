@@ -58,6 +58,13 @@ class Count:
 Listener = Callable[[StepReport], None]
 
 
+def prepared(inputs: Tensor) -> Tensor:
+    """Stored inputs as a model takes them: uint8 scaled to [0, 1], other floats as float32, other integers as such."""
+    if inputs.dtype == torch.uint8:
+        return inputs.float().div_(255.0)
+    return inputs.float() if inputs.is_floating_point() else inputs
+
+
 class Learner:
     """A model that learns one experience after another under a list of strategies.
 
@@ -266,11 +273,8 @@ class Learner:
     # ---------------------------------------------------------------- what strategies use
 
     def prepare(self, inputs: Tensor) -> Tensor:
-        """Stored inputs as the model takes them: on the device, uint8 scaled to [0, 1], half precision as float32."""
-        inputs = inputs.to(self.device, non_blocking=True)
-        if inputs.dtype == torch.uint8:
-            return inputs.float().div_(255.0)
-        return inputs.float() if inputs.is_floating_point() else inputs
+        """Stored inputs as the model takes them, on the device (see `prepared`)."""
+        return prepared(inputs.to(self.device, non_blocking=True))
 
     def masked(self, output: Tensor, experiences: Tensor) -> Tensor:
         """Outputs with the units that may not answer for a sample's task at -inf (task-incremental streams only).

@@ -8,6 +8,7 @@ else go through torch.func.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,8 +18,6 @@ from torch.func import functional_call, grad, vmap
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From outputs (n, outputs) to a scalar for each sample, (n,), and the weight of its gradient's square, (n,)."""
-
-_CLOSED_FORM = (nn.Linear, nn.Conv2d, nn.modules.batchnorm._BatchNorm)
 
 
 def per_sample_moment(
@@ -61,15 +60,38 @@ def _closed_form_layers(model: nn.Module, parameters: dict[str, nn.Parameter]) -
         mine = {f"{name}.{n}" if name else n for n, p in module.named_parameters(recurse=False) if p.requires_grad}
         if not mine:
             continue
-        if not isinstance(module, _CLOSED_FORM) or (isinstance(module, nn.Conv2d) and not _plain(module)):
+        if not _has_closed_form(module):
             return None
         layers[module] = name
         owned |= mine
     return layers if owned == set(parameters) else None
 
 
-def _plain(conv: nn.Conv2d) -> bool:
-    return conv.groups == 1 and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+def _has_closed_form(module: nn.Module) -> bool:
+    if {name for name, _ in module.named_parameters(recurse=False)} - {"weight", "bias"}:
+        return False
+    if isinstance(module, nn.Linear):
+        return type(module).forward is nn.Linear.forward
+    if isinstance(module, nn.Conv2d):
+        plain = module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+        return plain and type(module).forward is nn.Conv2d.forward
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_var is not None
+
+
+def _uses(output: Tensor) -> Counter[Tensor]:
+    """How often each parameter enters the graph of `output`."""
+    count: Counter[Tensor] = Counter()
+    seen = {output.grad_fn}
+    waiting = [output.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        for parent, _ in node.next_functions if node is not None else ():
+            if hasattr(parent, "variable"):
+                count[parent.variable] += 1
+            elif parent is not None and parent not in seen:
+                seen.add(parent)
+                waiting.append(parent)
+    return count
 
 
 def _closed_form(
@@ -80,14 +102,17 @@ def _closed_form(
     total: dict[str, Tensor],
     absolute: bool,
 ) -> bool:
-    """Add one chunk to `total`; False, and nothing added, when a layer is called more than once or in another shape."""
+    """Add one chunk to `total`; False, and nothing added, when the layers are not all called once, in the usual way."""
     seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-    repeated = False
+    unusual = False
 
     def keep(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        nonlocal repeated
-        repeated = repeated or module in seen or (isinstance(module, nn.Linear) and output.dim() != 2)
-        seen[module] = (args[0].detach(), output)
+        nonlocal unusual
+        dims = (2,) if isinstance(module, nn.Linear) else (4,) if isinstance(module, nn.Conv2d) else (2, 3, 4, 5)
+        if module in seen or not args or output.dim() not in dims or len(output) != len(inputs):
+            unusual = True
+        else:
+            seen[module] = (args[0].detach(), output)
         return output.clone()  # what follows may work in place
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
@@ -97,20 +122,25 @@ def _closed_form(
     finally:
         for handle in handles:
             handle.remove()
-    if repeated or len(seen) < len(layers):
+    uses = _uses(output)
+    # A weight may also be used without calling its layer: tied, say, by torch.nn.functional.
+    if unusual or any(uses[p] > (layer in seen) for layer in layers for p in layer.parameters(recurse=False)):
         return False
-    called = list(seen)
+    called = [layer for layer in seen if any(uses[p] for p in layer.parameters(recurse=False))]
+    if not called:
+        return True
     deltas: dict[nn.Module, Tensor] = {}
     for number, objective in enumerate(objectives):
         values, weights = objective(output)
+        weights = weights.detach()
         last = number == len(objectives) - 1
         gradients = torch.autograd.grad(values.sum(), [seen[m][1] for m in called], retain_graph=not last)
         for module, delta in zip(called, gradients, strict=True):
             if isinstance(module, nn.Linear):
-                weighted = _moment(delta, absolute).mul_(weights.detach()[:, None])
+                weighted = _moment(delta, absolute).mul_(weights[:, None])
                 deltas[module] = deltas[module].add_(weighted) if module in deltas else weighted
             else:
-                _add_spatial(module, layers[module], seen[module][0], delta, weights.detach(), total, absolute)
+                _add_spatial(module, layers[module], seen[module][0], delta, weights.to(delta.dtype), total, absolute)
     for module, delta in deltas.items():
         _add(total, layers[module], module, delta.T @ _moment(seen[module][0], absolute), delta.sum(0))
     return True
@@ -183,4 +213,4 @@ def _functional(
         for part in inputs.split(at_once):
             per_sample, weights = gradient(values, part)
             for name, g in per_sample.items():
-                total[name] += torch.einsum("n,n...->...", weights, _moment(g, absolute))
+                total[name] += torch.einsum("n,n...->...", weights.to(g.dtype), _moment(g, absolute))

@@ -47,19 +47,19 @@ class Strategy:
     """One method against forgetting. The defaults of all hooks do nothing.
 
     Class attributes:
-        name: its name in pipeline files.
+        name: its name in pipeline files and in stored states; by default the class's name in small letters.
         family: bound, regularisation, rehearsal, architecture, ...
-        summary: one line for `everlearn list`.
+        summary: one line for `everlearn list`; by default the first line of the class's docstring.
         paper: where it comes from.
         Options: its options.
         reductions: for each statistic it keeps, by the first part of its name in `state_dict`, how the ranks' values
             were combined into it.
     """
 
-    name: ClassVar[str]
-    family: ClassVar[str]
-    summary: ClassVar[str]
-    paper: ClassVar[str]
+    name: ClassVar[str] = "strategy"
+    family: ClassVar[str] = "custom"
+    summary: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
     Options: ClassVar[type[StrategyOptions]] = StrategyOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {}
 
@@ -69,6 +69,13 @@ class Strategy:
             options: an instance of `Options`; the learner may replace it between experiences.
         """
         self.options = self.Options() if options is None else options
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "name" not in cls.__dict__:
+            cls.name = cls.__name__.lower()
+        if "summary" not in cls.__dict__:
+            cls.summary = (cls.__doc__ or "").strip().partition("\n")[0]
 
     @classmethod
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:

@@ -1,0 +1,93 @@
+"""The Ray cluster that a run uses: one of its own on this machine, or one that stands."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import ClusterError
+
+if TYPE_CHECKING:
+    from pipelines.schema import ScalingSpec
+
+# Read by Ray when its processes start. The poll decides how soon a finished or failed worker is noticed.
+_SETTINGS = {
+    "RAY_worker_niceness": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "60",
+}
+
+
+@contextmanager
+def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False) -> Iterator[None]:
+    """Be connected to Ray for the time of the block; a cluster that was started here ends with it.
+
+    Args:
+        address: of a cluster (`host:port`, `ray://...` or `auto`); None: RAY_ADDRESS, else a local one.
+        scaling: what the workers need; a local cluster is given that much, so that workers can share its cores.
+
+    Raises:
+        ClusterError: it cannot be reached, or has not what the workers need.
+    """
+    import ray
+
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if ray.is_initialized():
+        yield
+        return
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    level = logging.INFO if verbose else logging.ERROR
+    try:
+        if address is None:
+            ray.init(
+                num_cpus=max(os.cpu_count() or 1, _cpus(scaling)),
+                include_dashboard=False,
+                log_to_driver=verbose,
+                logging_level=level,
+            )
+        else:
+            ray.init(address=address, log_to_driver=verbose, logging_level=level)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        where = f"the Ray cluster at {address}" if address else "a local Ray"
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ClusterError(
+            f"{where} cannot be used: {reason}\nCheck the address, and that `ray status` answers"
+        ) from error
+    try:
+        if address is None:
+            _check(scaling)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def worker_resources(scaling: ScalingSpec) -> dict[str, float]:
+    """What one worker takes: one CPU, unless the pipeline says otherwise, and one GPU if it says `gpu: true`."""
+    resources = {"CPU": 1.0, **scaling.resources}
+    if scaling.gpu:
+        resources.setdefault("GPU", 1.0)
+    return resources
+
+
+def _cpus(scaling: ScalingSpec) -> int:
+    return int(-(-worker_resources(scaling)["CPU"] * scaling.maximum // 1))
+
+
+def _check(scaling: ScalingSpec) -> None:
+    """Refuse what this machine can never give, instead of waiting for it. (A standing cluster may grow.)"""
+    import ray
+
+    total = ray.cluster_resources()
+    for name, amount in worker_resources(scaling).items():
+        need = amount * scaling.minimum
+        if name == "GPU" and total.get(name, 0) < need:
+            raise ClusterError(
+                f"{scaling.minimum} worker(s) need {need:g} GPU, this machine has {total.get(name, 0):g}\n"
+                "Set scaling.gpu to false, ask for fewer workers, or use a cluster with GPUs (--address)"
+            )

@@ -1,0 +1,161 @@
+"""`everlearn run`: take a model through a stream, from where its lineage ends."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from orchestrator.progress.reporter import Event, Reporter, Summary
+from orchestrator.result import RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.lineage.commit import Commit
+    from orchestrator.plan import PlannedCommit
+    from orchestrator.tracking.tracker import Tracker
+    from pipelines.schema import Pipeline
+    from pipelines.stream import Stream
+
+
+def run(
+    pipeline: Pipeline,
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+    reporter: Reporter | None = None,
+    verbose: bool = False,
+) -> RunResult:
+    """Train the experiences of a pipeline that have no commit yet, on a Ray cluster, and say what was forgotten.
+
+    Args:
+        workers: instead of `scaling.workers`.
+        address: of the Ray cluster; None: RAY_ADDRESS, else a local one for the time of the run.
+        reporter: shows the progress; None: silent.
+        verbose: let the log of Ray and MLflow through.
+
+    Raises:
+        PipelineError, StrategyError: the pipeline or its data are wrong.
+        RunFailed: training stopped; the commits made so far stay.
+        StorageError, ClusterError: what is around cannot be used.
+    """
+    from orchestrator.quiet import quiet
+
+    started = time.monotonic()
+    quiet(verbose)
+
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.model import example_and_model
+    from orchestrator.plan import make_plan
+    from orchestrator.storage.store import open_store
+    from orchestrator.tracking.tracker import Tracker
+    from pipelines.stream import build_stream
+
+    reporter = reporter or Reporter()
+    pipeline = with_workers(pipeline, workers)
+    store = open_store(pipeline.storage)
+    store.check()
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    plan = make_plan(pipeline, stream)
+    lineage = Lineage(store, pipeline.name)
+    chain = lineage.leading([planned.id for planned in plan])
+    reused = len(chain)
+    reporter.start(_summary(pipeline, stream, chain, store.uri))
+    for text in pipeline.warnings():
+        reporter.event({"kind": "warning", "text": text})
+    with Tracker(pipeline, key=plan[-1].id, stream_length=len(stream), reporter=reporter) as tracker:
+        tracker.commit(chain)
+        if reused < len(plan):
+            listener = _Listener(reporter, tracker, chain)
+            _train(pipeline, stream, plan, listener, address=address, verbose=verbose)
+            chain = lineage.chain(plan[-1].id)
+        lineage.point("latest", plan[-1].id)
+        tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
+    result = summarise(pipeline, stream, chain, reused=reused, seconds=time.monotonic() - started, tracker=tracker)
+    reporter.finish(result)
+    return result
+
+
+def with_workers(pipeline: Pipeline, workers: int | None) -> Pipeline:
+    """The pipeline with another number of workers; None leaves it.
+
+    Raises:
+        PipelineError: fewer samples in a batch than workers.
+    """
+    if workers is None:
+        return pipeline
+    from pipelines.load import with_settings
+
+    return with_settings(pipeline, {"scaling.workers": workers})
+
+
+def summarise(
+    pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], *, reused: int, seconds: float, tracker: Tracker
+) -> RunResult:
+    """What a finished run has to show."""
+    from orchestrator.lineage.matrix import accuracy_matrix
+    from strategies.metrics import as_matrix, summary
+
+    tests = [stream.test_fingerprint(index) for index in range(len(stream))]
+    matrix, baseline = accuracy_matrix(chain, tests)
+    return RunResult(
+        pipeline=pipeline.name,
+        lineage=[commit.id for commit in chain],
+        accuracy_matrix=matrix,
+        metrics=summary(as_matrix(matrix), as_matrix([baseline])[0]),
+        trained=len(chain) - reused,
+        reused=reused,
+        seconds=seconds,
+        tracking={"uri": tracker.uri, "run_id": tracker.run_id},
+    )
+
+
+class _Listener:
+    """Hands what the workers tell to the reporter and to the tracking."""
+
+    def __init__(self, reporter: Reporter, tracker: Tracker, chain: Sequence[Commit]) -> None:
+        self._reporter, self._tracker, self._chain = reporter, tracker, list(chain)
+
+    def __call__(self, event: Event) -> None:
+        from orchestrator.lineage.commit import Commit
+
+        self._reporter.event(event)
+        if event["kind"] == "step":
+            self._tracker.losses([event])
+        elif event["kind"] == "commit":
+            self._chain.append(Commit.model_validate(event["commit"], strict=False))
+            self._tracker.commit(self._chain)
+
+
+def _train(
+    pipeline: Pipeline,
+    stream: Stream,
+    plan: Sequence[PlannedCommit],
+    listener: _Listener,
+    *,
+    address: str | None,
+    verbose: bool,
+) -> None:
+    from orchestrator.cluster import cluster
+
+    with cluster(address, pipeline.scaling, verbose=verbose):
+        from orchestrator.trainer import train_on_cluster
+
+        train_on_cluster(pipeline, stream, plan, listener)
+
+
+def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str) -> Summary:
+    scaling = pipeline.scaling
+    return {
+        "pipeline": pipeline.name,
+        "experiences": len(stream),
+        "reused": len(chain),
+        "setting": stream.setting,
+        "dataset": pipeline.stream.dataset.name,
+        "model": pipeline.model.name,
+        "strategies": [spec.name for spec in pipeline.strategy],
+        "workers": scaling.maximum if scaling.minimum == scaling.maximum else f"{scaling.minimum} to {scaling.maximum}",
+        "storage": storage,
+        "tracking": pipeline.tracking.uri,
+        "chain": [commit.document() for commit in chain],
+    }

@@ -1,0 +1,124 @@
+"""One rank's part in taking a model through the experiences that are left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from orchestrator.assembly import configure, make_learner, train_settings
+from orchestrator.committer import Committer
+from orchestrator.lineage.commit import TestCount
+from orchestrator.losses import LossCurve
+from orchestrator.snapshot import Snapshot, load_commit, take_snapshot
+from strategies.group import Reduction
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.plan import PlannedCommit
+    from pipelines.schema import Pipeline
+    from pipelines.stream import Stream
+    from strategies.group import Group
+    from strategies.learner import Learner
+
+
+@dataclass
+class Session:
+    """Everything that a rank needs to go on with a stream.
+
+    Attributes:
+        pipeline, stream, plan: what is to be done.
+        lineage: where commits are kept.
+        group, device: the ranks that learn together, and this one's device.
+        tell: hears the events of rank 0.
+        ref: the name to move to every new commit, None for no name (a search's trials).
+    """
+
+    pipeline: Pipeline
+    stream: Stream
+    plan: Sequence[PlannedCommit]
+    lineage: Lineage
+    group: Group
+    device: torch.device
+    tell: Callable[[dict[str, Any]], None]
+    ref: str | None = "latest"
+
+    def run(self) -> None:
+        """Train every experience that has no commit yet; on return all commits are written.
+
+        Raises:
+            NonFiniteLoss, StrategyError, PipelineError, StorageError.
+        """
+        done = self._agreed(self.lineage.longest([p.id for p in self.plan]))
+        if done == len(self.plan):
+            return
+        learner = make_learner(self.pipeline, self.stream, self.group, self.device)
+        chain = self.lineage.chain(self.plan[done - 1].id) if done else []
+        baseline = self._evaluate(learner, self._unknown(c.baseline for c in chain))
+        previous: list[TestCount] = []
+        if chain:
+            configure(learner, self.pipeline, done - 1)
+            load_commit(learner, self.lineage, chain[-1], optimizer=train_settings(self.pipeline, done - 1).optimizer)
+            previous = self._evaluate(learner, self._unknown([chain[-1].row]))
+        with Committer(self.lineage, self.ref, self._emit, write=self.group.rank == 0) as committer:
+            for index in range(done, len(self.plan)):
+                snapshot = self._experience(learner, index)
+                snapshot.previous, snapshot.baseline = previous, baseline
+                previous, baseline = [], []
+                committer.submit(snapshot)
+
+    def _experience(self, learner: Learner, index: int) -> Snapshot:
+        experience = self.stream[index]
+        configure(learner, self.pipeline, index)
+        curve = LossCurve(self.group, index, len(self.stream), self._emit)
+        timings: dict[str, float] = {}
+        clock = time.monotonic()
+
+        def lap(part: str, next_stage: str) -> None:
+            nonlocal clock
+            timings[part] = time.monotonic() - clock
+            clock = time.monotonic()
+            self._emit({"kind": "stage", "index": index, "stage": next_stage})
+
+        past = [self.stream[i] for i in range(index)]
+        for _ in learner.steps(experience, train_settings(self.pipeline, index), past=past, listener=curve):
+            pass
+        samples = len(learner.samples)
+        lap("learn", "consolidating")
+        learner.consolidate()
+        lap("consolidate", "evaluating")
+        row = self._evaluate(learner, range(len(self.stream)))
+        lap("evaluate", "committing")
+        snapshot = take_snapshot(learner, self.plan[index], experience, samples)
+        snapshot.row, snapshot.losses, snapshot.steps, snapshot.timings = row, curve.points, curve.steps, timings
+        return snapshot
+
+    def _evaluate(self, learner: Learner, indices: Iterable[int]) -> list[TestCount]:
+        """The model on the test sets of these experiences."""
+        chosen = list(indices)
+        counts = learner.evaluate([self.stream[i] for i in chosen])
+        return [
+            TestCount(experience=i, test=self.stream.test_fingerprint(i), correct=count.correct, total=count.total)
+            for i, count in zip(chosen, counts, strict=True)
+        ]
+
+    def _unknown(self, rows: Iterable[Sequence[TestCount]]) -> list[int]:
+        """Experiences whose test sets occur in none of the rows."""
+        known = {count.test for row in rows for count in row}
+        return [i for i in range(len(self.stream)) if self.stream.test_fingerprint(i) not in known]
+
+    def _agreed(self, number: int) -> int:
+        """The smallest of the ranks' numbers: another driver may have written a commit between two ranks' looks."""
+        if self.group.size == 1:
+            return number
+        ours = torch.zeros(self.group.size, dtype=torch.int64, device=self.device)
+        ours[self.group.rank] = number
+        self.group.reduce_([ours], Reduction.SUM)
+        return int(ours.min())
+
+    def _emit(self, event: dict[str, Any]) -> None:
+        if self.group.rank == 0:
+            self.tell(event)

@@ -1,0 +1,160 @@
+"""Between a learner's state and a commit's blobs."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import CorruptBlob
+from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardRecord
+from orchestrator.storage.tensors import encode
+from strategies.memory import Shard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from orchestrator.lineage.commit import TestCount
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.plan import PlannedCommit
+    from strategies.contract import Experience
+    from strategies.learner import Learner
+    from strategies.memory import Memory
+
+_PACKAGES = ("everlearn", "torch", "ray", "numpy")
+
+
+@dataclass
+class Snapshot:
+    """A model after an experience, held apart from the learner that goes on: a commit in the making.
+
+    Attributes:
+        planned: its id and what decides it.
+        experience: index, task, classes and samples.
+        state: tensors by group, as `Learner.state_dict` gives them.
+        shards: the shards of each memory.
+        row, previous, baseline, losses, steps, timings: as in `Commit`.
+    """
+
+    planned: PlannedCommit
+    experience: dict[str, Any]
+    state: dict[str, dict[str, Tensor]]
+    shards: dict[str, list[Shard]]
+    row: Sequence[TestCount] = ()
+    previous: Sequence[TestCount] = ()
+    baseline: Sequence[TestCount] = ()
+    losses: Sequence[tuple[int, float, int]] = ()
+    steps: int = 0
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+def take_snapshot(learner: Learner, planned: PlannedCommit, experience: Experience, samples: int) -> Snapshot:
+    """A copy of the learner's state, so that it may go on while the copy is written."""
+    state = {
+        group: {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+        for group, tensors in learner.state_dict().items()
+    }
+    return Snapshot(
+        planned=planned,
+        experience={
+            "index": experience.index,
+            "task": experience.task,
+            "classes": list(experience.classes),
+            "fingerprint": planned.fingerprint,
+            "samples": samples,
+        },
+        state=state,
+        shards={name: memory.shards() for name, memory in _memories(learner).items()},
+    )
+
+
+def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
+    """Write a snapshot's blobs, then its commit; what is stored already is not written again.
+
+    Raises:
+        StorageError: the storage cannot be written.
+    """
+    parent = lineage.read(snapshot.planned.parent) if snapshot.planned.parent else None
+    fresh: dict[str, bytes] = {}
+    blobs = {group: _blob(tensors, fresh) for group, tensors in snapshot.state.items() if tensors}
+    memories = {
+        name: MemoryRecord(shards=tuple(_shard(shard, _known(parent, name), fresh) for shard in shards))
+        for name, shards in snapshot.shards.items()
+    }
+    commit = Commit.create(
+        parent=snapshot.planned.parent,
+        pipeline=lineage.pipeline,
+        experience=snapshot.experience,
+        spec=dict(snapshot.planned.spec),
+        row=snapshot.row,
+        previous=snapshot.previous,
+        baseline=snapshot.baseline,
+        blobs=blobs,
+        memories=memories,
+        losses=snapshot.losses,
+        steps=snapshot.steps,
+        versions=_versions(),
+        timings=dict(snapshot.timings),
+    )
+    return lineage.write(commit, fresh)
+
+
+def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer: str) -> None:
+    """Put a learner in the state that a commit records.
+
+    Args:
+        optimizer: name of the optimiser that made it.
+
+    Raises:
+        CorruptBlob: a blob is damaged, or does not fit the model.
+        StorageError: a blob cannot be read.
+    """
+    state = {group: lineage.tensors(record.sha256, commit=commit.id) for group, record in commit.blobs.items()}
+    try:
+        learner.load_state_dict(state, optimizer=optimizer)
+    except (RuntimeError, KeyError) as error:
+        raise CorruptBlob(f"commit {commit.id[:12]}: its state does not fit the model: {str(error)[:200]}") from error
+    for name, memory in _memories(learner).items():
+        record = commit.memories.get(name, MemoryRecord())
+        memory.restore(
+            Shard(shard.experience, lineage.tensors(shard.sha256, commit=commit.id), shard.lengths)
+            for shard in record.shards
+        )
+
+
+def _memories(learner: Learner) -> dict[str, Memory]:
+    return {name: memory for s in learner.strategies for name, memory in s.memories(learner).items()}
+
+
+def _blob(tensors: Mapping[str, Tensor], fresh: dict[str, bytes]) -> BlobRecord:
+    data = encode(tensors)
+    sha256 = hashlib.sha256(data).hexdigest()
+    fresh[sha256] = data
+    return BlobRecord(sha256=sha256, bytes=len(data))
+
+
+def _known(parent: Commit | None, name: str) -> dict[int, ShardRecord]:
+    record = parent.memories.get(name) if parent else None
+    return {shard.experience: shard for shard in record.shards} if record else {}
+
+
+def _shard(shard: Shard, known: Mapping[int, ShardRecord], fresh: dict[str, bytes]) -> ShardRecord:
+    """An old shard only becomes shorter: its blob stays, and the record says how much of it is left."""
+    lengths = dict(shard.lengths)
+    if shard.experience in known:
+        return known[shard.experience].model_copy(update={"lengths": lengths})
+    blob = _blob(shard.tensors, fresh)
+    return ShardRecord(experience=shard.experience, sha256=blob.sha256, bytes=blob.bytes, lengths=lengths)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
