@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.store import Store
-
-# Fewer characters of an id are not taken for one.
-SHORTEST_PREFIX = 4
 
 
 def find_commit(store: Store, word: str, pipelines: Iterable[str] | None = None) -> tuple[Lineage, str]:
@@ -50,9 +46,6 @@ def find_commit(store: Store, word: str, pipelines: Iterable[str] | None = None)
 
 
 def _candidates(lineage: Lineage, word: str) -> list[str]:
-    if len(word) >= SHORTEST_PREFIX and set(word) <= set(string.hexdigits.lower()):
-        ids = list(lineage.find(word))
-        if ids:
-            return ids
-    ref = lineage.ref(word) if word in lineage.refs() else None
-    return [ref[0]] if ref is not None else []
+    ids = lineage.find(word)
+    ref = None if ids else lineage.refs().get(word)
+    return [ref.commit] if ref is not None else ids

@@ -33,12 +33,12 @@ def read_history(lineage: Lineage, head: str | None = None) -> History:
     Raises:
         StorageError: the store cannot be read, or a commit in it is damaged.
     """
+    named = lineage.refs()
+    if head is None and "latest" in named:
+        head = named["latest"].commit
     refs: dict[str, list[str]] = {}
-    for name in lineage.refs():
-        found = lineage.ref(name)
-        if found is not None:
-            refs.setdefault(found[0], []).append(name)
-            head = found[0] if head is None and name == "latest" else head
+    for name, ref in named.items():
+        refs.setdefault(ref.commit, []).append(name)
     chain = lineage.chain(head) if head is not None else []
     return History(chain, chain_metrics(chain), refs)
 

@@ -30,10 +30,13 @@ def list_components(kind: Kind, as_json: bool) -> None:
 
     from rich.table import Table
 
+    rows = names(kind)
+    foreign = any(row.origin != "built-in" for row in rows)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("name", no_wrap=True, style="bold")
     table.add_column("what it does" if kind == "strategies" else "what it is")
-    table.add_column("from", style="dim", no_wrap=True)
-    for name, summary, origin in names(kind):
-        table.add_row(name, summary, origin)
+    if foreign:
+        table.add_column("from", style="dim", no_wrap=True)
+    for row in rows:
+        table.add_row(row.name, row.summary, *([row.origin] if foreign else []))
     console().print(table)

@@ -56,7 +56,7 @@ def _document(history: History, index: int) -> dict[str, Any]:
     return {
         "id": commit.id,
         "parent": commit.parent,
-        "experience": commit.to_json()["experience"],
+        "experience": commit.document()["experience"],
         "created": commit.created,
         "refs": history.refs.get(commit.id, []),
         "metrics": history.metrics[index],

@@ -56,7 +56,7 @@ def _find(word: str, file: str | None, overrides: tuple[str, ...], storage: str 
 
 def _document(history: History) -> dict[str, Any]:
     commit = history.chain[-1]
-    return {**commit.to_json(), "refs": history.refs.get(commit.id, []), "metrics": history.metrics[-1]}
+    return {**commit.document(), "refs": history.refs.get(commit.id, []), "metrics": history.metrics[-1]}
 
 
 def _parts(history: History) -> list[RenderableType]:
@@ -65,7 +65,7 @@ def _parts(history: History) -> list[RenderableType]:
     from orchestrator.progress.matrix_view import metrics_view
 
     commit = history.chain[-1]
-    spec = yaml.safe_dump(commit.to_json()["spec"], sort_keys=False, default_flow_style=None, width=76).rstrip()
+    spec = yaml.safe_dump(commit.document()["spec"], sort_keys=False, default_flow_style=None, width=76).rstrip()
     return [
         _identity(commit, history.refs.get(commit.id, [])),
         "",

@@ -26,8 +26,6 @@ DEFAULT_PORT = 5000
 _PORTS_TRIED = 20
 # A first start migrates the database and imports much; on a loaded machine that takes most of a minute.
 _SECONDS_TO_START = 120.0
-# Without it MLflow opens in the mode for language-model traces, where the charts are not.
-_MODE = "workflowType=machine_learning"
 
 
 @click.command("ui", cls=Command, short_help="Open the MLflow UI.")
@@ -46,10 +44,11 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
     from orchestrator.errors import TrackingError
     from orchestrator.redact import redact
     from orchestrator.tracking.client import SQLITE, is_server, resolve_uri
+    from orchestrator.tracking.ui import page
 
     uri, experiment = _tracking(file, overrides)
     if is_server(uri):
-        click.echo(f"MLflow UI: {redact(_page(uri.rstrip('/'), _experiment_id(uri, experiment)))}")
+        click.echo(f"MLflow UI: {redact(page(uri, _experiment_id(uri, experiment)))}")
         return
     uri = resolve_uri(uri)
     database = Path(uri.removeprefix(SQLITE).partition("?")[0])
@@ -60,7 +59,7 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
     click.echo("Starting the MLflow UI ...", err=True)
     with _server(uri, host, port, settings.verbose) as (process, log):
         _wait_until_healthy(address, process, log)
-        click.echo(f"MLflow UI: {_page(address, _experiment_id(address, experiment))}")
+        click.echo(f"MLflow UI: {page(address, _experiment_id(address, experiment))}")
         click.echo("Ctrl-C stops it.", err=True)
         try:
             process.wait()
@@ -97,13 +96,17 @@ def _free_port(host: str, wanted: int | None) -> int:
 @contextlib.contextmanager
 def _server(uri: str, host: str, port: int, verbose: bool) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """MLflow's server as a child in its own process group, so that its workers end with it."""
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--host", host, "--port", str(port), "--workers", "1"]
+    from orchestrator.tracking.ui import ui_command, ui_environment
+
     with tempfile.TemporaryFile() as log:
         output = sys.stderr if verbose else log
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            ui_command(host, port),
+            env=ui_environment(uri),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         previous = signal.signal(signal.SIGTERM, _interrupt)
         try:
@@ -157,9 +160,3 @@ def _experiment_id(address: str, experiment: str | None) -> str | None:
             return str(json.load(answer)["experiment"]["experiment_id"])
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _page(address: str, experiment_id: str | None) -> str:
-    return (
-        f"{address}/#/experiments/{experiment_id}/runs?{_MODE}" if experiment_id else f"{address}/#/experiments?{_MODE}"
-    )

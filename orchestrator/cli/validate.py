@@ -101,10 +101,13 @@ def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
 
 
 def _named(spec: Any) -> str:
-    """{name: ewc, lambda: 400} as "ewc (lambda 400)"."""
+    """{name: ewc, lambda: 400.0} as "ewc (lambda 400)"; what is off or unset is left out."""
     if not isinstance(spec, dict):
         return str(spec)
-    options = ", ".join(f"{key} {value}" for key, value in spec.items() if key != "name" and value is not None)
+    shown = {key: value for key, value in spec.items() if key != "name" and value is not None and value is not False}
+    options = ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items()
+    )
     return f"{spec['name']} ({options})" if options else str(spec["name"])
 
 

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from orchestrator.cli.main import invoke
+from pipelines.components import Component
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,15 @@ def test_every_built_in_component_is_listed_with_a_summary(
 def test_the_table_names_them_one_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["list", "strategies"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["name", "what", "it", "does", "from"]
-    assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == sorted(
-        line.split()[0] for line in lines[1:] if not line.startswith(" ")
-    )
+    assert lines[0].split() == ["name", "what", "it", "does"]
+    names = [line.split()[0] for line in lines[1:] if not line.startswith(" ")]
+    assert names == sorted(names) and {"naive", "ewc", "replay", "cumulative"} <= set(names)
+
+
+def test_where_they_come_from_is_shown_when_not_all_are_built_in(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [Component("mine", "My own.", "my-package 1.2"), Component("mlp", "Layers.", "built-in")]
+    monkeypatch.setattr("pipelines.components.names", lambda kind: rows)
+    assert invoke(["list", "models"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["mine", "My", "own.", "my-package", "1.2"]

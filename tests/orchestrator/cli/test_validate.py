@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.main import invoke
+from tests.orchestrator.cli.lineages import write_pipeline
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_pipeline(tmp_path)
+    return tmp_path
+
+
+def test_what_it_would_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--set", "stream.experiences=5", "--set", "train.epochs=2", "--set", "train.batch_size=100"]
+    assert invoke(["validate", "small.yaml", *arguments]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("small.yaml is valid\n")
+    rows = [line.split() for line in text.splitlines()]
+    assert ["0", "0", "1", "288", "72", "6"] in rows
+    assert "replay (capacity 10" in text and "2 epochs of each, batch 100" in text
+    assert not (folder / ".everlearn").exists()
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["validate", "small.yaml", "--json", "--set", "train.steps=7"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["pipeline"]["name"] == "small"
+    assert [one["index"] for one in document["experiences"]] == [0, 1, 2]
+    assert {one["steps"] for one in document["experiences"]} == {7}
+    assert document["outputs"] == 10 and document["parameters"] > 0 and document["warnings"] == []
+
+
+def test_a_strategy_that_the_setting_makes_useless_is_a_warning_with_the_remedy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert invoke(["validate", "small.yaml", "--set", "strategy=[{name: ewc, lambda: 10}]"]) == 0
+    out = capsys.readouterr().out
+    assert "warning:" in out and "replay" in out.partition("warning:")[2]
+
+
+def test_every_problem_is_shown_with_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "wrong.yaml").write_text(
+        "name: Wrong Name\nstream: {dataset: digits}\nmodel: mlp\ntrain:\n  epochs: -1\n"
+    )
+    assert invoke(["validate", "wrong.yaml"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "wrong.yaml:1: name" in err and "wrong.yaml:5: train.epochs" in err
+
+
+def test_more_experiences_than_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["validate", "small.yaml", "--set", "stream.experiences=11"]) == 2
+    err = capsys.readouterr().err
+    assert "11" in err and "10" in err and len(err.splitlines()) <= 3
