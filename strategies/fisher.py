@@ -28,8 +28,8 @@ def diagonal_fisher(
         The sum over the samples (not the mean), by parameter name, so that the parts of several ranks add up.
     """
     if targets is None:
-        labels = _outputs(model, inputs) if units is None else len(units)
-        return per_sample_moment(model, inputs, [_expected(label, units) for label in range(labels)])
+        outputs = _outputs(model, inputs) if units is None else len(units)
+        return per_sample_moment(model, inputs, [_expected(label, units) for label in range(outputs)])
     total: dict[str, Tensor] = {}
     chunk = 500
     for start in range(0, len(inputs), chunk):

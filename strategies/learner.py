@@ -156,7 +156,7 @@ class Learner:
         )
         optimizer = self._prepare_optimizer(settings, keep=start > 0 or not settings.reset)
         scheduler = make_scheduler(settings, optimizer, len(order), start)
-        network = self._network()
+        network = self._network(samples)
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         extend = self._overriding("extend_batch")
         after_backward = self._overriding("after_backward")
@@ -250,12 +250,23 @@ class Learner:
                 loss = loss + added
         return loss
 
-    def _network(self) -> nn.Module:
+    def _network(self, samples: Samples) -> nn.Module:
         """The model as it is called in training: averaging gradients over the ranks when there are several."""
         if self.group.size == 1:
             return self.model
-        ids = [self.device.index or 0] if self.device.type == "cuda" else None
-        return DistributedDataParallel(self.model, device_ids=ids, forward_sync_buffers=False)
+        return DistributedDataParallel(
+            self.model,
+            device_ids=[self.device.index or 0] if self.device.type == "cuda" else None,
+            forward_sync_buffers=False,
+            find_unused_parameters=self._leaves_parameters_unused(samples),
+        )
+
+    def _leaves_parameters_unused(self, samples: Samples) -> bool:
+        """Whether some parameter has no part in the output; asking DistributedDataParallel to look costs every step."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        with self.evaluating():
+            output = self.model(self.prepare(samples.take(torch.arange(1))[0]))
+        return any(g is None for g in torch.autograd.grad(output.sum(), parameters, allow_unused=True))
 
     def _overriding(self, hook: str) -> list[Any]:
         return [getattr(s, hook) for s in self.strategies if getattr(type(s), hook) is not getattr(Strategy, hook)]

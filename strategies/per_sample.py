@@ -86,9 +86,11 @@ def _uses(output: Tensor) -> Counter[Tensor]:
     while waiting:
         node = waiting.pop()
         for parent, _ in node.next_functions if node is not None else ():
+            if parent is None or parent in seen:
+                continue
             if hasattr(parent, "variable"):
                 count[parent.variable] += 1
-            elif parent is not None and parent not in seen:
+            else:
                 seen.add(parent)
                 waiting.append(parent)
     return count

@@ -66,7 +66,8 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
     """
     kind = OPTIMIZERS[settings.optimizer]
     options = dict(settings.optimizer_options)
-    if "fused" in inspect.signature(kind).parameters:
+    # Fused SGD with momentum fails on a parameter that gets its first gradient later than others.
+    if "fused" in inspect.signature(kind).parameters and not options.get("momentum"):
         options.setdefault("fused", True)
     try:
         return kind(list(parameters), **options)

@@ -1,0 +1,178 @@
+"""What the laws are tested on: every registered strategy, and combinations of strategies with ways of training."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from strategies.errors import StrategyError
+from strategies.group import Group
+from strategies.learner import Learner
+from strategies.memory import Memory
+from strategies.registry import BUILT_IN
+from strategies.settings import TrainSettings
+from strategies.strategy import Strategy
+from tests.strategies.models import build
+from tests.strategies.streams import SETTINGS, Step, stream
+
+QUICK: dict[str, dict[str, Any]] = {
+    "ewc": {"lambda": 50.0},
+    "replay": {"capacity": 20},
+}
+"""Options of registered strategies, where their defaults show too little on a tiny stream or take too long."""
+
+# 37 samples in batches of 12: the last batch of an epoch has one sample, fewer than the ranks that share it.
+TRAIN: dict[str, Any] = {"epochs": 1, "batch_size": 12, "optimizer_options": {"lr": 0.04}}
+
+SGD: dict[str, Any] = {"optimizer": "sgd", "optimizer_options": {"lr": 0.2, "momentum": 0.9}}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One way to learn a stream.
+
+    Attributes:
+        name: of the test.
+        strategies: names with options, as in a pipeline file.
+        setting: of the stream.
+        train: what differs from `TRAIN`.
+        model: name in `tests.strategies.models`.
+    """
+
+    name: str
+    strategies: Sequence[tuple[str, Mapping[str, Any]]]
+    setting: str = "class-incremental"
+    train: Mapping[str, Any] = field(default_factory=dict)
+    model: str = "mlp"
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.setting.removesuffix('-incremental')}"
+
+    @property
+    def settings(self) -> TrainSettings:
+        return TrainSettings(**{**TRAIN, **self.train})
+
+    def stream(self) -> tuple[list[Step], int]:
+        return stream(self.setting)
+
+    def learner(self, outputs: int, group: Group | None = None) -> Learner:
+        """A new learner, before the first experience."""
+        strategies = [make_strategy(name, options) for name, options in self.strategies]
+        return Learner(build(self.model, outputs), strategies, outputs=outputs, seed=3, group=group)
+
+
+def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
+    """A registered strategy; `options` default to the quick ones."""
+    module, _, attribute = BUILT_IN[name].partition(":")
+    kind: type[Strategy] = getattr(importlib.import_module(module), attribute)
+    return kind(kind.Options(**(QUICK.get(name, {}) if options is None else options)))
+
+
+def _quick(*names: str) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(name, QUICK.get(name, {})) for name in names]
+
+
+REGISTERED = [Case(name, _quick(name), setting) for name in BUILT_IN for setting in SETTINGS]
+
+COMBINED = [
+    *(Case("ewc+replay", _quick("ewc", "replay"), setting) for setting in SETTINGS),
+    Case("ewc+cumulative", _quick("ewc", "cumulative"), "task-incremental"),
+    Case("cumulative+replay", _quick("cumulative", "replay"), "task-incremental"),
+    Case("ewc-online", [("ewc", {"lambda": 50, "mode": "online", "gamma": 0.7})]),
+    Case("ewc-empirical", [("ewc", {"lambda": 50, "estimate": "empirical", "samples": 11})], "task-incremental"),
+    Case("replay-balanced", [("replay", {"capacity": 17, "policy": "class-balanced", "ratio": 0.3})]),
+    Case("replay-experiences", [("replay", {"capacity": 20, "weighting": "experiences"})], "task-incremental"),
+    Case("replay-one", [("replay", {"capacity": 1, "ratio": 0.05})]),
+    Case("accumulate", _quick("ewc", "replay"), train={"accumulate": 3}),
+    Case("clip", _quick("ewc", "replay"), train={"clip": 0.05}),
+    Case("sgd-momentum", _quick("ewc", "replay"), train=SGD),
+    Case("rmsprop", _quick("replay"), train={"optimizer": "rmsprop"}),
+    Case("adagrad", _quick("replay"), train={"optimizer": "adagrad"}),
+    Case("adamw-reset", _quick("replay"), train={"optimizer": "adamw", "reset": True}),
+    Case("scheduler", _quick("ewc"), train={**SGD, "scheduler": "CosineAnnealingLR", "warmup": 3}),
+    Case("one-cycle", _quick("replay"), train={"scheduler": "OneCycleLR", "scheduler_options": {"max_lr": 0.05}}),
+    Case("steps", _quick("ewc", "replay"), train={"epochs": None, "steps": 7}),
+    Case("batch-of-three", _quick("replay"), train={"epochs": None, "steps": 9, "batch_size": 3}),
+    Case("conv", _quick("ewc", "replay"), "task-incremental", model="conv"),
+    Case("frozen", _quick("ewc", "replay"), model="frozen"),
+    Case("unused", _quick("ewc", "replay"), train=SGD, model="unused"),
+    Case("shared", _quick("ewc"), "task-incremental", model="shared"),
+    Case("float32", _quick("ewc", "replay"), model="mlp-float32"),
+    Case("small-epochs", _quick("cumulative"), "domain-incremental", train={"epochs": 1, "batch_size": 19}),
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What learning a stream came to.
+
+    Attributes:
+        counts: correct answers on each test set, after each experience.
+        state: everything that goes into a commit, by dotted names.
+        memories: tensors of the memories, by dotted names.
+        refusal: why the strategies refused, or empty.
+        digest: of the state, to the bit.
+    """
+
+    counts: list[list[int]]
+    state: dict[str, Tensor]
+    memories: dict[str, Tensor]
+    refusal: str = ""
+
+    @property
+    def digest(self) -> str:
+        sha = hashlib.sha256()
+        for name, tensor in {**self.state, **self.memories}.items():
+            sha.update(name.encode())
+            sha.update(tensor.detach().contiguous().numpy().tobytes())
+        return sha.hexdigest()
+
+
+def flat_state(learner: Learner) -> dict[str, Tensor]:
+    """A copy of the learner's state in one level."""
+    return {
+        f"{part}:{name}": tensor.detach().clone()
+        for part, tensors in learner.state_dict().items()
+        for name, tensor in tensors.items()
+    }
+
+
+def all_memories(learner: Learner) -> dict[tuple[str, str], Memory]:
+    """The memories of all strategies, by the names of strategy and memory."""
+    return {(s.name, name): memory for s in learner.strategies for name, memory in s.memories(learner).items()}
+
+
+def outcome(learner: Learner, counts: list[list[int]]) -> Outcome:
+    """Where the learner stands."""
+    memories = {
+        f"{strategy}.{memory}:{name}": tensor
+        for (strategy, memory), held in all_memories(learner).items()
+        for name, tensor in held.tensors.items()
+    }
+    return Outcome(counts, flat_state(learner), memories)
+
+
+def learn(case: Case, group: Group | None = None) -> Outcome:
+    """Learn the case's stream from beginning to end."""
+    experiences, outputs = case.stream()
+    learner = case.learner(outputs, group)
+    counts: list[list[int]] = []
+    try:
+        for experience in experiences:
+            learner.learn(experience, case.settings, past=experiences[: experience.index])
+            counts.append([count.correct for count in learner.evaluate(experiences)])
+    except StrategyError as refusal:
+        return Outcome([], {}, {}, str(refusal))
+    return outcome(learner, counts)
+
+
+def learn_all(cases: Sequence[Case]) -> list[tuple[Outcome | None, str]]:
+    """For a rank of a group: each case's outcome, on rank 0 only, and its digest."""
+    group = Group.current()
+    outcomes = [learn(case, group) for case in cases]
+    return [(o if group.rank == 0 else None, o.digest) for o in outcomes]

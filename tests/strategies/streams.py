@@ -1,0 +1,86 @@
+"""Tiny streams in the three settings: noisy images around one random image for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SETTINGS = ("class-incremental", "task-incremental", "domain-incremental")
+SHAPE = (1, 6, 6)
+PIXELS = 36
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The least that `strategies.contract.Samples` asks for."""
+
+    inputs: Tensor
+    targets: Tensor
+    ids: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        return self.inputs[index], self.targets[index]
+
+    def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        return map(self.take, indices)
+
+
+@dataclass(frozen=True)
+class Step:
+    """The least that `strategies.contract.Experience` asks for."""
+
+    index: int
+    train: Rows
+    test: Rows
+    classes: tuple[int, ...]
+    outputs: tuple[int, ...] | None = None
+
+    @property
+    def task(self) -> int:
+        return self.index
+
+
+def images(classes: Tensor, seed: int, *, noise: float = 70.0) -> Tensor:
+    """(n, *SHAPE) uint8: the image of each class, the same for every seed, with noise of the seed."""
+    prototypes = torch.from_numpy(np.random.default_rng(1).uniform(40, 215, (10, *SHAPE)))
+    noisy = prototypes[classes] + torch.from_numpy(np.random.default_rng(seed).normal(0, noise, (len(classes), *SHAPE)))
+    return noisy.clamp(0, 255).to(torch.uint8)
+
+
+def rows(classes: Iterable[int], n: int, seed: int) -> Rows:
+    """n samples of the classes in turn. Ids are scattered over all of int64, as hashed ones are."""
+    targets = torch.tensor(list(classes)).repeat(n)[:n]
+    ids = torch.from_numpy(np.random.default_rng([seed, 2]).integers(-(2**63), 2**63, n))
+    return Rows(images(targets, seed), targets, ids)
+
+
+def stream(setting: str, *, experiences: int = 3, train: int = 37, test: int = 40) -> tuple[list[Step], int]:
+    """The experiences, and the number of output units."""
+    if setting == "domain-incremental":
+        steps = [
+            Step(i, rows(range(3), train, 10 + i), rows(range(3), test, 50 + i), (0, 1, 2)) for i in range(experiences)
+        ]
+        return [_permuted(step) for step in steps], 3
+    steps = []
+    for i in range(experiences):
+        classes = (2 * i, 2 * i + 1)
+        outputs = classes if setting == "task-incremental" else None
+        steps.append(Step(i, rows(classes, train, 10 + i), rows(classes, test, 50 + i), classes, outputs))
+    return steps, 2 * experiences
+
+
+def _permuted(step: Step) -> Step:
+    order = torch.from_numpy(np.random.default_rng(step.index).permutation(PIXELS))
+
+    def permute(part: Rows) -> Rows:
+        inputs = part.inputs.flatten(1)[:, order].view(part.inputs.shape)
+        return replace(part, inputs=inputs, ids=step.index << 40 | torch.arange(len(part)))
+
+    return replace(step, train=permute(step.train), test=permute(step.test))
