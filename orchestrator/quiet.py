@@ -25,7 +25,6 @@ _SILENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a FutureWarning for every worker without a GPU
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_BACKEND_LOG_LEVEL": "error",
     "RAY_LOGGER_LEVEL": "ERROR",
     "RAY_LOG_TO_STDERR": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",

@@ -68,15 +68,14 @@ def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
     from rich.text import Text
 
     from orchestrator.cli.when import local_time
-    from orchestrator.progress.wording import classes, percent, short, signed_percent
+    from orchestrator.progress.wording import classes, percent, short
 
     text = Text(short(commit.id), style="yellow")
     text.append(f"  experience {commit.experience.index:<3}", style="bold")
-    text.append(f"  classes {classes(commit.experience.classes)}", style="default")
+    text.append(f" classes {classes(commit.experience.classes)}", style="default")
     if refs:
         text.append(f"  ({', '.join(refs)})", style="bold cyan")
     parts = [local_time(commit.created), f"accuracy {percent(metrics['average_accuracy'])} %"]
     if metrics["forgetting"] is not None:
         parts.append(f"forgetting {percent(metrics['forgetting'])} %")
-        parts.append(f"backward transfer {signed_percent(metrics['backward_transfer'])} %")
     return text.append("\n    " + "   ".join(parts), style="dim")

@@ -26,7 +26,7 @@ def headline(summary: Summary) -> Text:
     return text.append("\n" + ", ".join(part for part in parts if part), style="dim")
 
 
-def experience_line(commit: Mapping[str, Any], seconds: float | None = None) -> Text:
+def experience_line(commit: Mapping[str, Any], reused: bool = False) -> Text:
     """A finished experience: its classes, the accuracy on everything so far, the loss and the time, or "reused"."""
     experience = commit["experience"]
     text = Text("  ").append(f"experience {experience['index']:<3}")
@@ -34,7 +34,8 @@ def experience_line(commit: Mapping[str, Any], seconds: float | None = None) -> 
     text.append(f"accuracy {percent(accuracy_so_far(commit)):>5} %")
     losses = commit.get("losses") or []
     text.append(f"   loss {losses[-1][1]:<7.3g}" if losses else " " * 15, style="dim")
-    return text.append("  reused" if seconds is None else f"{duration(seconds):>8}", style="dim")
+    spent = duration(sum((commit.get("timings") or {}).values()))
+    return text.append("  reused" if reused else f"{spent:>8}", style="dim")
 
 
 def report(result: RunResult, summary: Summary, console: Console, program: str, arguments: str) -> None:

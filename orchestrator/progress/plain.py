@@ -38,7 +38,7 @@ class PlainReporter(Reporter):
         for line in headline(summary).split():
             self._print(line)
         for commit in summary.get("chain", []):
-            self._print(experience_line(commit))
+            self._print(experience_line(commit, reused=True))
             state.take({"kind": "commit", "commit": commit})
 
     def event(self, event: Event) -> None:
@@ -52,7 +52,7 @@ class PlainReporter(Reporter):
             self._last_step = time.monotonic()
             self._print(Text(self._step_line()))
         elif kind == "commit":
-            self._print(experience_line(event["commit"], self._state.seconds(event["commit"])))
+            self._print(experience_line(event["commit"]))
         elif kind in ("warning", "restart"):
             self._print(Text(f"{kind}: {event['text']}"))
 

@@ -11,6 +11,8 @@ from orchestrator.result import RunResult
 
 Event = Mapping[str, Any]
 
+STARTING, RESTARTING, FINISHING = "starting", "restarting", "finishing"
+
 
 class Summary(TypedDict, total=False):
     """What is known when a run starts. Everything but the first two entries may be missing."""
@@ -36,7 +38,7 @@ class RunState:
         index: experience in training; None before the first.
         step, steps: optimiser steps done and to do in it.
         loss, rate: latest loss, and samples per second over all workers; None if not known.
-        stage: what is being done to the experience beside training steps, or "".
+        stage: what is being done beside training steps, or "".
         accuracy: mean accuracy on all experiences up to the latest commit, in [0, 1]; None before the first.
     """
 
@@ -48,10 +50,10 @@ class RunState:
         self.steps = 0
         self.loss: float | None = None
         self.rate: float | None = None
-        self.stage = "starting"
+        self.stage = STARTING
         self.accuracy: float | None = None
-        self._began: dict[int, float] = {}
-        self._seconds: dict[int, float] = {}
+        if summary.get("reused", 0) >= summary["experiences"]:
+            self.stage = FINISHING
 
     @property
     def experiences(self) -> int:
@@ -61,30 +63,19 @@ class RunState:
         """Fold one event. Kinds that are not known are passed over: a newer worker may send more."""
         kind = event["kind"]
         if kind == "experience":
-            self._end(self.index)
             self.index, self.steps = event["index"], event["steps"]
             self.step, self.loss, self.rate, self.stage = 0, None, None, ""
-            self._began[event["index"]] = time.monotonic()
-            self._seconds.pop(event["index"], None)
         elif kind == "step":
             self.index, self.step, self.steps = event["index"], event["step"], event["steps"]
             self.loss, self.rate, self.stage = event["loss"], event.get("rate"), ""
         elif kind == "stage":
             self.stage = event["stage"]
         elif kind == "commit":
-            self._end(event["commit"]["experience"]["index"])
             self.accuracy = accuracy_so_far(event["commit"])
+            if event["commit"]["experience"]["index"] == self.experiences - 1:
+                self.stage = FINISHING
         elif kind == "restart":
-            self.stage = "restarting"
-
-    def seconds(self, commit: Mapping[str, Any]) -> float | None:
-        """Wall time of a commit's experience; None if it was not trained here. A commit may come after the next
-        experience's beginning, because uploads overlap training."""
-        return self._seconds.get(commit["experience"]["index"])
-
-    def _end(self, index: int | None) -> None:
-        if index is not None and index in self._began:
-            self._seconds.setdefault(index, time.monotonic() - self._began[index])
+            self.stage = RESTARTING
 
 
 class Reporter:

@@ -12,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.progress.lines import experience_line, headline, report
-from orchestrator.progress.reporter import Event, Reporter, RunState, Summary
+from orchestrator.progress.reporter import FINISHING, RESTARTING, STARTING, Event, Reporter, RunState, Summary
 from orchestrator.progress.wording import duration, percent
 from orchestrator.result import RunResult
 
 _STAGES = {
-    "starting": "starting Ray and its workers",
-    "restarting": "starting the workers again",
+    STARTING: "starting Ray and its workers",
+    RESTARTING: "starting the workers again",
+    FINISHING: "finishing",
     "consolidating": "consolidating",
     "evaluating": "evaluating on every test set",
     "committing": "committing",
@@ -48,18 +49,17 @@ class TerminalReporter(Reporter):
         self._console.print(headline(summary))
         self._console.print()
         for commit in summary.get("chain", []):
-            self._console.print(experience_line(commit))
+            self._console.print(experience_line(commit, reused=True))
             state.take({"kind": "commit", "commit": commit})
-        if summary.get("reused", 0) < summary["experiences"]:
-            self._live = Live(_Present(state), console=self._console, refresh_per_second=8, transient=True)
-            self._live.start()
+        self._live = Live(_Present(state), console=self._console, refresh_per_second=8, transient=True)
+        self._live.start()
 
     def event(self, event: Event) -> None:
         if self._state is None:
             return
         self._state.take(event)
         if event["kind"] == "commit":
-            self._console.print(experience_line(event["commit"], self._state.seconds(event["commit"])))
+            self._console.print(experience_line(event["commit"]))
         elif event["kind"] == "warning":
             self._console.print(Text("  warning  ", style="yellow").append(event["text"], style="default"))
         elif event["kind"] == "restart":
@@ -86,20 +86,20 @@ class _Present:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         state = self._state
         table = Table.grid(padding=(0, 2, 0, 0))
-        if state.index is None:
-            waited = duration(time.monotonic() - state.started)
-            stage = Text(_STAGES.get(state.stage, state.stage)).append(f"   {waited}", style="dim")
-            table.add_row(Text(" "), self._spinner, stage)
+        if state.stage in (STARTING, RESTARTING, FINISHING):
+            spent = duration(time.monotonic() - state.started)
+            table.add_row(Text(" "), self._spinner, Text(_STAGES[state.stage]).append(f"   {spent}", style="dim"))
             yield Group(table, Text())
             return
+        index = state.index or 0
         room = max(10, min(40, options.max_width - 45))
         bar = Table.grid(padding=(0, 2, 0, 0))
         bar.add_row(
             ProgressBar(total=max(state.steps, 1), completed=state.step, width=room),
             f"step {state.step:,}/{state.steps:,}",
         )
-        table.add_row(Text("  ").append(f"experience {state.index:<3}", style="bold"), bar)
-        table.add_row(Text(f"  {state.index + 1} of {state.experiences}", style="dim"), self._numbers())
+        table.add_row(Text("  ").append(f"experience {index:<3}", style="bold"), bar)
+        table.add_row(Text(f"  {index + 1} of {state.experiences}", style="dim"), self._numbers())
         yield table
 
     def _numbers(self) -> Text:

@@ -5,6 +5,8 @@ from typing import Any
 from orchestrator.progress.reporter import Summary
 from orchestrator.result import RunResult
 
+LOSSES = [[1, 2.3, 0], [9, 0.25, 0]]
+
 
 def commit(index: int, of: int = 3) -> dict[str, Any]:
     """Experience j after training on `index`: 90 % right for the newest, 5 points less for each experience since."""
@@ -12,7 +14,13 @@ def commit(index: int, of: int = 3) -> dict[str, Any]:
         {"experience": j, "correct": max(0, 90 - 5 * (index - j)) if j <= index else 0, "total": 100} for j in range(of)
     ]
     experience = {"index": index, "classes": [2 * index, 2 * index + 1]}
-    return {"id": f"{index:064x}", "experience": experience, "row": row, "losses": [[1, 2.3, 0], [9, 0.25, 0]]}
+    return {
+        "id": f"{index:064x}",
+        "experience": experience,
+        "row": row,
+        "losses": LOSSES,
+        "timings": {"learn": 1.5, "evaluate": 0.25},
+    }
 
 
 def summary(of: int = 3, reused: int = 0) -> Summary:

@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.progress.reporter import Reporter, RunState, accuracy_so_far
+from orchestrator.progress.reporter import FINISHING, Reporter, RunState, accuracy_so_far
 from tests.orchestrator.progress.streams import commit, events, result, summary
 
 
@@ -23,22 +23,23 @@ def test_accuracy_so_far_of_nothing() -> None:
     assert accuracy_so_far({"experience": {"index": 0}, "row": []}) is None
 
 
-def test_an_experience_that_was_not_trained_here_has_no_time() -> None:
-    state = RunState(summary(reused=1))
-    assert state.seconds(commit(0)) is None
-    for event in events(first=1):
-        state.take(event)
-    assert state.seconds(commit(1)) is not None
-
-
-def test_a_commit_that_comes_late_does_not_take_the_next_experience_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 1.0, 3.0, 3.0, 50.0, 60.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+def test_after_the_last_commit_only_the_end_is_left() -> None:
     state = RunState(summary())
-    state.take({"kind": "experience", "index": 0, "steps": 1})
-    state.take({"kind": "experience", "index": 1, "steps": 1})
+    for event in events():
+        assert state.stage != FINISHING
+        state.take(event)
+    assert state.stage == FINISHING
+
+
+def test_when_all_is_reused_only_the_end_is_left() -> None:
+    assert RunState(summary(reused=3)).stage == FINISHING
+
+
+def test_an_early_commit_that_comes_late_leaves_the_next_experience_alone() -> None:
+    state = RunState(summary())
+    state.take({"kind": "experience", "index": 1, "steps": 4})
     state.take({"kind": "commit", "commit": commit(0)})
-    assert state.seconds(commit(0)) == 2.0
+    assert (state.index, state.stage) == (1, "")
 
 
 def test_an_experience_that_is_trained_again_after_a_restart() -> None:

@@ -70,9 +70,5 @@ def test_a_stage_replaces_the_loss() -> None:
     assert "consolidating" in present(state)[1]
 
 
-def test_nothing_is_live_when_nothing_is_to_be_trained() -> None:
-    console, out = terminal()
-    with TerminalReporter(console, tables=False) as reporter:
-        reporter.start(summary(reused=3))
-        reporter.finish(result(reused=3))
-    assert "\x1b[?25l" not in out.getvalue()
+def test_the_time_until_the_end_is_shown_when_nothing_is_to_be_trained() -> None:
+    assert "finishing" in present(RunState(summary(reused=3)))[0]
