@@ -69,9 +69,9 @@ def resolve(kind: Kind, name: str) -> Any:
         from strategies.strategy import Strategy
 
         if not (isinstance(component, type) and issubclass(component, Strategy)):
-            raise PipelineError(f"{name} is not a strategy: it must be a class derived from strategies.strategy.Strategy")
+            raise PipelineError(f"{name} is not a strategy, a class derived from strategies.strategy.Strategy")
     elif not callable(component):
-        raise PipelineError(f"{name} is not a {_SINGULAR[kind]}: it must be a function or a class")
+        raise PipelineError(f"{name} is not a {_SINGULAR[kind]}, which is a function or a class")
     return component
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +17,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_NODES = 100_000
 
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _CORE = "tag:yaml.org,2002:"
 
 
@@ -35,6 +34,11 @@ class Problem:
     message: str
     got: str | None = None
     line: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The message with the value."""
+        return self.message if self.got is None else f"{self.message}, got {self.got}"
 
 
 @dataclass
@@ -82,8 +86,7 @@ class Document:
             place = [origin] if problem.path == written else [origin, path]
         else:
             place = [f"{self.source}:{origin}", path]
-        got = "" if problem.got is None else f", got {problem.got}"
-        return one_line(mask(": ".join(part for part in [*place, problem.message] if part) + got))
+        return one_line(mask(": ".join(part for part in [*place, problem.text] if part)))
 
     def error(self) -> PipelineError:
         """All problems, in the order of the file, each once; those of command-line options come last."""
@@ -98,15 +101,6 @@ class Document:
 def one_line(text: str) -> str:
     """`text` with line breaks, control and other unprintable characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader; a number such as 1e-3, which YAML 1.1 takes for text, is the number that everybody means."""
-
-
-_Loader.add_implicit_resolver(
-    f"{_CORE}float", re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
 
 
 def parse(text: str, source: str, *, start: KeyPath = (), origin: str | None = None) -> Document:
@@ -127,7 +121,7 @@ def parse(text: str, source: str, *, start: KeyPath = (), origin: str | None = N
         raise _refused(document, start, f"larger than {MAX_BYTES // 1024} KiB")
     try:
         _check_size(text, document, start, origin)
-        loader = _Loader(text)
+        loader = yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()
             if node is not None:
@@ -155,32 +149,22 @@ def _refused(document: Document, path: KeyPath, message: str) -> PipelineError:
 
 def _check_size(text: str, document: Document, start: KeyPath, origin: str | None) -> None:
     depth = nodes = 0
-    loader = _Loader(text)
-    try:
-        for event in _events(loader):
-            if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent, yaml.AliasEvent)):
-                nodes += 1
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if depth > MAX_DEPTH or nodes > MAX_NODES:
-                document.origins[start] = origin or event.start_mark.line + 1
-                limit = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {MAX_NODES} values"
-                raise _refused(document, start, limit)
-    finally:
-        loader.dispose()
-
-
-def _events(loader: _Loader) -> Iterator[yaml.Event]:
-    while loader.check_event():
-        yield loader.get_event()
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent, yaml.AliasEvent)):
+            nodes += 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH or nodes > MAX_NODES:
+            document.origins[start] = origin or (event.start_mark.line + 1 if event.start_mark else 1)
+            raise _refused(document, start, _TOO_DEEP if depth > MAX_DEPTH else f"more than {MAX_NODES} values")
 
 
 class _Reader:
     """Turns nodes into plain data. Aliases are expanded, counted against `MAX_NODES`."""
 
-    def __init__(self, loader: _Loader, document: Document, origin: str | None) -> None:
+    def __init__(self, loader: yaml.SafeLoader, document: Document, origin: str | None) -> None:
         self.loader = loader
         self.document = document
         self.option = origin
@@ -190,7 +174,7 @@ class _Reader:
         self.nodes += 1
         # An alias of a node inside itself is endless, and ends here too.
         if depth > MAX_DEPTH:
-            raise _refused(self.document, path, f"nested deeper than {MAX_DEPTH} levels")
+            raise _refused(self.document, path, _TOO_DEEP)
         if self.nodes > MAX_NODES:
             raise _refused(self.document, path, f"more than {MAX_NODES} values, with every alias written out")
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_CORE}map":
@@ -224,8 +208,7 @@ class _Reader:
                 continue
             key = str(self.scalar(key_node, path))
             if key in own:
-                first = self.document.origins[(*path, key)]
-                where = "" if self.option else f", first on line {first}"
+                where = "" if self.option else f", first on line {self.document.origins[(*path, key)]}"
                 self.problem((*path, key), f"given twice{where}", key_node)
                 continue
             self.mark((*path, key), key_node)
@@ -238,8 +221,9 @@ class _Reader:
         try:
             match kind:
                 case "str" | "value":
-                    value = node.value
-                    value.encode()
+                    text: str = node.value
+                    text.encode()
+                    value = text
                 case "int":
                     value = self.loader.construct_yaml_int(node)
                     if abs(value) >= 1 << 63:
@@ -268,14 +252,15 @@ class _Reader:
         return value
 
     def mark(self, path: KeyPath, node: yaml.Node) -> None:
-        self.document.origins[path] = self.option or node.start_mark.line + 1
+        if self.option is None:
+            self.document.origins[path] = node.start_mark.line + 1
 
     def problem(self, path: KeyPath, message: str, node: yaml.Node | None = None) -> None:
         line = None if node is None else node.start_mark.line + 1
         self.document.problems.append(Problem(path, message, line=line))
 
 
-def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
+def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
     value: float = loader.construct_yaml_float(node)
     if math.isinf(value) and "inf" not in node.value.lower():
         raise ValueError

@@ -71,7 +71,7 @@ def _expand_all(document: Document, path: KeyPath, value: Any) -> Any:
 
 
 def _refuse(document: Document, path: KeyPath, value: Any) -> None:
-    if isinstance(value, str) and "${" in value or "${" in str(path[-1]):
+    if (isinstance(value, str) and "${" in value) or "${" in str(path[-1]):
         document.problems.append(
             Problem(
                 path,

@@ -48,7 +48,7 @@ def _compact(value: Any, room: int) -> str:
     if room < 0:
         return "..."
     if isinstance(value, dict):
-        pairs = []
+        pairs: list[str] = []
         for key, item in value.items():
             pairs.append(f"{mask_value(str(key))}: {_compact(item, room - sum(map(len, pairs)))}")
             if sum(map(len, pairs)) > room:

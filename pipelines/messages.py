@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipelines.document import KeyPath, Problem
-from pipelines.masking import show, shorten
+from pipelines.masking import shorten, show
 from pipelines.suggest import did_you_mean
 
 _MESSAGES = {
@@ -88,6 +88,8 @@ def _problems(details: ErrorDetails, model: type[BaseModel], data: Any) -> Itera
         message = unknown_key(str(loc[-1]), known_keys(_model_at(model, loc[:-1])))
     elif kind in _MESSAGES:
         message = _MESSAGES[kind].format(**{name: _number(value) for name, value in context.items()})
+        if context.get("min_length") == 1:
+            message = "must not be empty"
         if kind == "string_type" and isinstance(details["input"], (int, float, bool)):
             message += " (put it in quotes)"
     elif kind in ("literal_error", "enum"):

@@ -128,7 +128,7 @@ def scheduler_model(name: str) -> type[BaseModel]:
         for key, field in model.model_fields.items()
         if field.alias in _LENGTHS
     }
-    return create_model(model.__name__, __base__=model, **optional) if optional else model  # type: ignore[call-overload, no-any-return]
+    return create_model(model.__name__, __base__=model, **optional) if optional else model  # type: ignore[call-overload]
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

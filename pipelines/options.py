@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from pipelines.components import Kind, resolve
 from pipelines.document import KeyPath
+from pipelines.scientific import exponent
 from pipelines.messages import located
 
 # A model is called as model(input_shape, outputs, **options).
@@ -51,14 +52,15 @@ def options_model(kind: Kind, name: str) -> type[BaseModel]:
 def validate(model: type[BaseModel], given: Any) -> tuple[BaseModel, Any]:
     """`given` as an instance of `model`, and `given` as it was understood.
 
-    Nothing is converted silently (no text for numbers, no numbers for booleans), with two exceptions that YAML and
-    samplers make necessary: 200.0 where a whole number is expected, and a bare true where the word is one of the choices.
+    Nothing is converted silently (no text for numbers, no numbers for booleans), with exceptions that samplers and YAML
+    make necessary: 200.0 where a whole number is expected, 1e-3 (text in YAML 1.1, for want of a dot) where a number is,
+    and a bare true where the word is one of the choices.
 
     Raises:
         pydantic.ValidationError: with all problems.
     """
     strict = True
-    for _ in range(3):
+    for _ in range(4):
         try:
             return model.model_validate_json(json.dumps(given), strict=strict), given
         except ValidationError as error:
@@ -66,7 +68,9 @@ def validate(model: type[BaseModel], given: Any) -> tuple[BaseModel, Any]:
             repaired = given
             for details in errors:
                 value, path = details["input"], located(details["loc"], given)
-                if details["type"] == "int_type" and isinstance(value, float) and value.is_integer():
+                if details["type"] in ("int_type", "float_type") and (number := exponent(value)) is not None:
+                    repaired = _with(repaired, path, number)
+                elif details["type"] == "int_type" and isinstance(value, float) and value.is_integer():
                     repaired = _with(repaired, path, int(value))
                 elif details["type"] == "literal_error" and isinstance(value, bool):
                     word = str(value).lower()
@@ -92,7 +96,7 @@ def signature_model(component: Any, *, leading: int = 0, provided: frozenset[str
     except (ValueError, TypeError):
         return create_model(_FROM_SIGNATURE, __config__=ConfigDict(extra="allow"))
     try:
-        hints = typing.get_type_hints(component.__init__ if isinstance(component, type) else component)
+        hints = typing.get_type_hints(component.__init__ if inspect.isclass(component) else component)
     except Exception:
         hints = {}
     config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -100,7 +104,8 @@ def signature_model(component: Any, *, leading: int = 0, provided: frozenset[str
     for index, parameter in enumerate(parameters):
         if parameter.kind is parameter.VAR_KEYWORD:
             config["extra"] = "allow"
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and parameter.name not in provided:
+        by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if by_name and parameter.name not in provided:
             default = ... if parameter.default is parameter.empty else parameter.default
             # By alias, for there are names that pydantic does not take for fields.
             fields[f"option_{index}"] = (_type(hints.get(parameter.name, Any)), Field(default, alias=parameter.name))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pipelines.document import Document, KeyPath, one_line, parse
+from pipelines.document import MAX_DEPTH, Document, KeyPath, one_line, parse
 from pipelines.errors import PipelineError
 from pipelines.masking import mask_value, shorten, show
 from pipelines.shorthand import write_out
+from pipelines.tune_spec import KINDS
 
 _SWITCHES = {"steps": "epochs", "epochs": "steps"}
 
@@ -43,19 +44,25 @@ def apply(document: Document, options: Iterable[str]) -> None:
 def address(document: Document, path: str) -> KeyPath:
     """A dotted path as a key path in the document. Strategies, in a list there, are addressed by name.
 
+    Paths below `tune.space` are keys themselves.
+
     Raises:
         PipelineError: it names a strategy that the pipeline does not have, or has empty parts.
     """
     parts = path.split(".")
-    if not all(parts):
-        raise PipelineError(f"'{path}' is not a path of keys joined by dots")
-    if parts[0] == "strategy" and len(parts) > 1:
-        index, _, rest = _strategy(document, parts[1:])
-        return ("strategy", index, *rest)
-    if parts[:2] == ["train", "per_experience"] and parts[3:4] == ["strategy"] and len(parts) > 4:
-        _, name, rest = _strategy(document, parts[4:])
-        return (*parts[:4], name, *rest)
+    if not all(parts) or len(parts) > MAX_DEPTH:
+        raise PipelineError(f"'{shorten(path)}' is not a path of keys joined by dots")
     keys: list[str | int] = []
+    if parts[0] == "strategy" and len(parts) > 1:
+        index, _, parts = _strategy(document, parts[1:])
+        keys = ["strategy", index]
+    elif parts[:2] == ["train", "per_experience"] and parts[3:4] == ["strategy"] and len(parts) > 4:
+        above = parts[:4]
+        _, name, parts = _strategy(document, parts[4:])
+        keys = [*above, name]
+    elif parts[:2] == ["tune", "space"] and len(parts) > 2:
+        kind = parts[-1:] if parts[-1] in KINDS and len(parts) > 3 else []
+        return ("tune", "space", ".".join(parts[2 : len(parts) - len(kind)]), *kind)
     for part in parts:
         is_item = isinstance(document.get(tuple(keys)), list) and part.isdecimal() and part.isascii()
         keys.append(int(part[:9]) if is_item else part)
@@ -75,32 +82,32 @@ def assign(document: Document, keys: KeyPath, value: Any, origin: str) -> None:
     target: Any = document.data
     for depth, key in enumerate(keys):
         here = ".".join(map(str, keys[:depth]))
-        if isinstance(target, list) and not (isinstance(key, int) and key < len(target)):
-            raise PipelineError(f"{here} is a list of {len(target)} entries, it has no '{key}'")
-        if not isinstance(target, (dict, list)):
+        if isinstance(target, list):
+            if not (isinstance(key, int) and key < len(target)):
+                raise PipelineError(f"{here} is a list of {len(target)} entries, it has no '{key}'")
+        elif not isinstance(target, dict):
             raise PipelineError(f"{here} is {show(target)}, there is nothing to set below it")
         if depth == len(keys) - 1:
             break
-        below = target[key] if isinstance(target, list) else target.get(str(key))
+        below = document.get(keys[: depth + 1])
         if below is None:
-            below = {}
-            target[key] = below
+            below = target[key] = {}
             document.origins[keys[: depth + 1]] = origin
         target = below
     target[keys[-1]] = value
     for path in [path for path in document.origins if path[: len(keys)] == keys]:
         del document.origins[path]
     document.origins[keys] = origin
-    other = _SWITCHES.get(str(keys[-1]))
-    if other and keys[0] == "train" and value is not None and isinstance(document.origins.get((*keys[:-1], other)), int):
-        target.pop(other, None)
+    other = (*keys[:-1], _SWITCHES.get(str(keys[-1]), ""))
+    if keys[0] == "train" and value is not None and not isinstance(document.origins.get(other), str):
+        target.pop(other[-1], None)
 
 
 def _strategy(document: Document, parts: list[str]) -> tuple[int, str, list[str]]:
-    """Position, name and remaining parts; a name given by import path has dots of its own, so the longest match counts."""
+    """Position, name and remaining parts. A name by import path has dots of its own: the longest match counts."""
     listed = document.get(("strategy",))
-    listed = [{"name": "naive"}] if listed is None else listed
-    names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed] if isinstance(listed, list) else []
+    entries = listed if isinstance(listed, list) else []
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in entries]
     for length in range(len(parts), 0, -1):
         name = ".".join(parts[:length])
         if name in names:

@@ -56,7 +56,7 @@ class ScalingSpec(Spec):
 
     workers: Annotated[int | tuple[int, int], PlainValidator(_workers)] = 1
     gpu: bool = False
-    resources: dict[str, Positive] = {}
+    resources: dict[str, Positive] = Field(default_factory=dict)
 
     @property
     def minimum(self) -> int:

@@ -1,4 +1,4 @@
-"""The short forms of a pipeline file, written out: a name alone stands for {name: ...}, one strategy for a list of one."""
+"""The short forms of a pipeline file, written out: a name stands for {name: ...}, one strategy for a list of one."""
 
 from __future__ import annotations
 

@@ -115,7 +115,8 @@ class StreamSpec(Spec):
                 problems.append((("transform", "degrees"), message))
         if isinstance(self.order, list):
             if self.experiences is not None and self.experiences != len(self.order):
-                problems.append((("order",), f"lists {len(self.order)} experiences, experiences: says {self.experiences}"))
+                message = f"lists {len(self.order)} experiences, but experiences is {self.experiences}"
+                problems.append((("order",), message))
             counts = Counter(label for classes in self.order for label in classes)
             twice = sorted(label for label, count in counts.items() if count > 1)
             if twice:

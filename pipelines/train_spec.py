@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -10,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipelines.document import KeyPath
 from pipelines.messages import explain
+from pipelines.options import validate
 from pipelines.spec import Count, NamedSpec, OptionsSpec, Positive, Spec, refuse
 
 
@@ -58,13 +58,15 @@ class TrainSpec(Spec):
     clip: Positive | None = None
     accumulate: Count = 1
     precision: Literal["float32", "bf16"] = "float32"
-    per_experience: dict[Annotated[int, Field(ge=0)], dict[str, Any]] = {}
+    per_experience: dict[Annotated[int, Field(ge=0)], dict[str, Any]] = Field(default_factory=dict)
 
     def at(self, index: int) -> TrainSpec:
         """The settings of experience `index`: its overrides merged in, `per_experience` left out."""
         override = {key: value for key, value in self.per_experience.get(index, {}).items() if key != "strategy"}
         base = self.model_dump(exclude={"per_experience"}, exclude_none=True)
-        return TrainSpec.model_validate_json(json.dumps(merge_train(base, override)))
+        spec, _ = validate(TrainSpec, merge_train(base, override))
+        assert isinstance(spec, TrainSpec)
+        return spec
 
     def strategy_options(self, index: int) -> dict[str, dict[str, Any]]:
         """Overrides of strategy options in experience `index`, by strategy name."""
@@ -113,9 +115,5 @@ def _override_problems(spec: TrainSpec, index: int, override: Mapping[str, Any])
     try:
         spec.at(index)
     except ValidationError as error:
-        return [
-            ((*place, *problem.path), problem.message if problem.got is None else f"{problem.message}, got {problem.got}")
-            for problem in explain(error, TrainSpec, override)
-        ]
+        return [((*place, *problem.path), problem.text) for problem in explain(error, TrainSpec, override)]
     return []
-

@@ -8,6 +8,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from pipelines.document import KeyPath
 from pipelines.messages import unknown_key
+from pipelines.scientific import exponent
 from pipelines.spec import Count, Positive, Spec, refuse
 
 Metric = Literal[
@@ -66,6 +67,8 @@ def domain(value: Any) -> Domain:
         if not isinstance(values, list) or not values:
             raise ValueError(f"{kind} must list at least one value")
         return Domain(kind=kind, values=values)
+    if isinstance(values, list):
+        values = [exponent(value) if exponent(value) is not None else value for value in values]
     size = 3 if kind == "quniform" else 2
     if not isinstance(values, list) or len(values) != size or not all(_is_number(number) for number in values):
         form = "[low, high, step]" if size == 3 else "[low, high]"
@@ -119,7 +122,7 @@ class TuneSpec(Spec):
     time_budget: Positive | None = None
     seeds: Count = 1
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    resources: dict[str, Annotated[float, Field(ge=0)]] = {}
+    resources: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     retries: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -128,6 +131,7 @@ class TuneSpec(Spec):
         if self.search == "grid":
             for path, where in self.space.items():
                 if where.kind not in ("choice", "grid"):
-                    problems.append((("space", path), f"search: grid needs a list of values (grid: [...]), not {where.kind}"))
+                    message = f"must list its values (grid: [...]) for search: grid, not {where.kind}"
+                    problems.append((("space", path), message))
         refuse(problems)
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -14,10 +15,14 @@ from pipelines.messages import explain, unknown_key
 from pipelines.optimizers import optimizer_model, scheduler_model
 from pipelines.options import options_model, validate
 from pipelines.schema import Pipeline
+from pipelines.spec import NamedSpec
 from pipelines.stream_spec import transform_options
-from pipelines.train_spec import merge_train
+from pipelines.train_spec import OptimizerSpec, merge_train
 
 ModelOf = Callable[[str], type[BaseModel]]
+
+_OPTIMIZER = {"name": OptimizerSpec().name}
+_TORCH: dict[str, ModelOf] = {"optimizer": optimizer_model, "scheduler": scheduler_model}
 
 
 def pipeline_of(document: Document) -> Pipeline | None:
@@ -34,7 +39,7 @@ def pipeline_of(document: Document) -> Pipeline | None:
     _check_named(document, ("stream", "transform"), transform_options)
     _check_named(document, ("model",), partial(options_model, "models"))
     _check_strategies(document)
-    _check_named(document, ("train", "optimizer"), _optimizer)
+    _check_named(document, ("train", "optimizer"), optimizer_model, _OPTIMIZER)
     _check_named(document, ("train", "scheduler"), scheduler_model)
     overrides = document.get(("train", "per_experience"))
     for index, override in overrides.items() if isinstance(overrides, dict) else ():
@@ -57,10 +62,6 @@ def add(document: Document, problems: list[Problem], at: KeyPath = ()) -> None:
             document.problems.append(problem)
 
 
-def _optimizer(name: str) -> type[BaseModel]:
-    return optimizer_model(name)
-
-
 def _check_strategies(document: Document) -> None:
     strategies = document.get(("strategy",))
     for index, entry in enumerate(strategies) if isinstance(strategies, list) else ():
@@ -70,15 +71,16 @@ def _check_strategies(document: Document) -> None:
             strategies[index] = {"name": entry["name"], **_plain(document, at, options)}
 
 
-def _check_named(document: Document, at: KeyPath, model_of: ModelOf) -> BaseModel | None:
+def _check_named(
+    document: Document, at: KeyPath, model_of: ModelOf, defaults: Mapping[str, Any] = MappingProxyType({})
+) -> BaseModel | None:
     entry = document.get(at)
     if not isinstance(entry, dict):
         return None
     problems: list[Problem] = []
-    options, understood = _checked(entry, model_of, problems)
+    options, understood = _checked({**defaults, **entry}, model_of, problems)
     add(document, problems, at)
-    if options is not None:
-        entry.update(understood)
+    entry.update(understood)
     return options
 
 
@@ -86,7 +88,7 @@ def _checked(
     entry: Mapping[str, Any], model_of: ModelOf, problems: list[Problem]
 ) -> tuple[BaseModel | None, dict[str, Any]]:
     """The options of one named thing, as its own class and as plain data; what is wrong goes to `problems`."""
-    name = entry.get("name", "adam" if model_of is _optimizer else None)
+    name = entry.get("name")
     if not isinstance(name, str) or not name:
         # The schema says so.
         return None, {}
@@ -98,7 +100,7 @@ def _checked(
     except Exception as error:
         problems.append(Problem(("name",), f"the options of {name} cannot be read: {_reason(error)}"))
         return None, {}
-    given = {key: value for key, value in entry.items() if key != "name" or model_of is _optimizer}
+    given = {key: value for key, value in entry.items() if key != "name" or issubclass(model, NamedSpec)}
     try:
         options, understood = validate(model, given)
     except ValidationError as error:
@@ -121,17 +123,17 @@ def _plain(document: Document, at: KeyPath, options: BaseModel) -> dict[str, Any
 def _check_override(document: Document, at: KeyPath, override: dict[str, Any]) -> None:
     """Optimiser, scheduler and strategy options of one experience: merged into the general ones, they must be valid."""
     train = document.get(("train",))
-    merged = merge_train({key: train[key] for key in ("optimizer", "scheduler") if key in train}, override)
-    for key, model_of in (("optimizer", _optimizer), ("scheduler", scheduler_model)):
+    base = {"optimizer": train.get("optimizer", _OPTIMIZER), "scheduler": train.get("scheduler")}
+    merged = merge_train(base, override)
+    for key, model_of in _TORCH.items():
         if isinstance(override.get(key), dict) and isinstance(merged[key], dict):
-            base = train.get(key)
-            _check_merged(document, (*at, key), merged[key], base if isinstance(base, dict) else {}, model_of)
+            _check_merged(document, (*at, key), merged[key], base[key] or {}, model_of)
     strategies = override.get("strategy")
     if strategies is None:
         return
     listed = document.get(("strategy",))
     entries = listed if isinstance(listed, list) else [{"name": "naive"}]
-    by_name = {entry["name"]: entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("name"), str)}
+    by_name = {entry["name"]: entry for entry in entries if isinstance(entry, dict) and type(entry.get("name")) is str}
     if not isinstance(strategies, dict):
         add(document, [Problem((*at, "strategy"), "must be a mapping of options by name such as {ewc: {lambda: 100}}")])
         return
@@ -143,18 +145,15 @@ def _check_override(document: Document, at: KeyPath, override: dict[str, Any]) -
         elif not isinstance(options, dict):
             add(document, [Problem(place, "must be a mapping of options such as {lambda: 100}")])
         else:
-            model_of = partial(options_model, "strategies")
-            options = _by_alias(options, model_of, name)
-            strategies[name] = options
-            _check_merged(document, place, {**by_name[name], **options}, by_name[name], model_of)
+            options = strategies[name] = _by_alias(options, name)
+            strategy_model = partial(options_model, "strategies")
+            _check_merged(document, place, {**by_name[name], **options}, by_name[name], strategy_model)
 
 
-def _check_merged(
-    document: Document, at: KeyPath, merged: dict[str, Any], base: Mapping[str, Any], model_of: ModelOf
-) -> None:
+def _check_merged(document: Document, at: KeyPath, merged: dict[str, Any], base: Any, model_of: ModelOf) -> None:
     before: list[Problem] = []
     found: list[Problem] = []
-    if merged.get("name") == base.get("name"):
+    if isinstance(base, dict) and merged.get("name") == base.get("name"):
         _checked(base, model_of, before)
     _, understood = _checked(merged, model_of, found)
     known = [(problem.path, problem.message, problem.got) for problem in before]
@@ -163,15 +162,14 @@ def _check_merged(
     override.update({key: understood[key] for key in override if key in understood})
 
 
-def _by_alias(options: dict[str, Any], model_of: ModelOf, name: str) -> dict[str, Any]:
+def _by_alias(options: dict[str, Any], name: str) -> dict[str, Any]:
     try:
-        fields = model_of(name).model_fields
-    except PipelineError:
+        fields = options_model("strategies", name).model_fields
+    except Exception:
+        # Said where the strategy is listed.
         return options
     return {(fields[key].alias or key) if key in fields else key: value for key, value in options.items()}
 
 
 def _reason(error: Exception) -> str:
     return one_line(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
-
-
