@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, RefConflict, StorageError
 from orchestrator.lineage import layout
 from orchestrator.lineage.canonical import canonical_json, parse_json
 from orchestrator.lineage.commit import Commit
+from orchestrator.storage.concurrency import in_parallel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from orchestrator.storage.store import Store
 
-# Requests in flight at once: over a network waiting dominates.
+# Requests in flight at once.
 PARALLEL = 8
 SHORTEST_PREFIX = 4
 _ATTEMPTS = 20
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
 
 
 class Ref(NamedTuple):
@@ -79,9 +76,9 @@ class Lineage:
         for sha256, data in given.items():
             if needed.get(sha256, len(data)) != len(data):
                 raise CorruptBlob(f"blob {sha256}: commit {commit.id[:12]} records a wrong size")
-        self._each(self._store_blob, given.items())
+        in_parallel(self._store_blob, given.items(), PARALLEL)
         rest = {sha256: size for sha256, size in needed.items() if sha256 not in given}
-        self._each(lambda item: self._require_blob(commit, *item), rest.items())
+        in_parallel(lambda item: self._require_blob(commit, *item), rest.items(), PARALLEL)
         key = layout.commit_key(self.pipeline, commit.id)
         return commit if self.store.put_if_absent(key, commit.to_json()) else self.read(commit.id)
 
@@ -114,7 +111,7 @@ class Lineage:
         """
         found: list[Commit] = []
         for start in range(0, len(ids), PARALLEL):
-            for commit in self._each(self._read_if_there, ids[start : start + PARALLEL]):
+            for commit in in_parallel(self._read_if_there, ids[start : start + PARALLEL], PARALLEL):
                 if commit is None or commit.parent != (found[-1].id if found else None):
                     return found
                 found.append(commit)
@@ -276,13 +273,6 @@ class Lineage:
                 f"{self._where(key)}: this ref is damaged.\nDelete it: the next run sets it anew"
             ) from None
         return Ref(commit, generation), version
-
-    def _each(self, action: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
-        items = list(items)
-        if len(items) < 2:
-            return [action(item) for item in items]
-        with ThreadPoolExecutor(min(PARALLEL, len(items))) as pool:
-            return list(pool.map(action, items))
 
     def _corrupt(self, key: str, commit: str | None, problem: str) -> CorruptBlob:
         owner = f" of commit {commit[:12]}" if commit else ""

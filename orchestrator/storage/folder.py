@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -132,6 +133,16 @@ class FolderStore:
                 _flush_folder(path.parent)
             except OSError as error:
                 raise self._explained("delete", path, error) from None
+
+    def delete_folder(self, folder: str) -> None:
+        path = self._path(folder)
+        try:
+            shutil.rmtree(path)
+            _flush_folder(path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._explained("delete", path, error) from None
 
     def check(self) -> None:
         with self._locked():

@@ -60,6 +60,10 @@ class Store(Protocol):
         """Remove what is under `key`; no error when there is nothing."""
         ...
 
+    def delete_folder(self, folder: str) -> None:
+        """Remove all keys below `folder`, which is written like a key. No error when there are none."""
+        ...
+
     def check(self) -> None:
         """Raise StorageError unless the store can be written, read, listed, and holds conditional writes. Quick."""
         ...
