@@ -174,10 +174,11 @@ class Memory:
         Shards may be longer than their lengths, as they were when first stored.
         """
         for shard in shards:
-            groups = self._groups(shard.tensors["targets"])
-            keys = sample_keys(shard.tensors["ids"], self.seed)
+            fresh = self._fresh(shard.tensors["ids"])  # a forgotten sample does not count for the length
+            groups = self._groups(shard.tensors["targets"][fresh])
+            keys = sample_keys(shard.tensors["ids"][fresh], self.seed)
             kept = [np.flatnonzero(groups == g)[np.argsort(keys[groups == g])][:n] for g, n in shard.lengths.items()]
-            index = torch.from_numpy(np.concatenate([*kept, np.empty(0, dtype=np.int64)]))
+            index = fresh[torch.from_numpy(np.concatenate([*kept, np.empty(0, dtype=np.int64)]))]
             self.add(shard.experience, {name: t[index] for name, t in shard.tensors.items()})
 
     def _shard(self, experience: int) -> Shard:

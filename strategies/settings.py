@@ -75,7 +75,45 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
         raise StrategyError(f"train.optimizer: {error}") from error
 
 
-def make_scheduler(settings: TrainSettings, optimizer: Optimizer, steps: int, start: int = 0) -> LRScheduler | None:
+class WarmUp:
+    """The learning rates that a scheduler sets, or constant ones, growing linearly over the first steps.
+
+    (torch's own LinearLR, chained, multiplies the rate of the step before, which a scheduler that sets the rate anew at
+    every step does not start from.)
+    """
+
+    def __init__(self, optimizer: Optimizer, inner: LRScheduler | None, steps: int) -> None:
+        """
+        Args:
+            inner: the scheduler, at its beginning.
+            steps: step t, from 0, learns at (t + 1) / (steps + 1) of the rate, until that is the whole.
+        """
+        self._groups = optimizer.param_groups
+        self._inner = inner
+        self._steps = steps
+        self._done = 0
+        self._rates = [group["lr"] for group in self._groups]
+        self._scale()
+
+    def step(self) -> None:
+        """After an optimiser step: set the learning rates for the next one."""
+        for group, rate in zip(self._groups, self._rates, strict=True):
+            group["lr"] = rate
+        if self._inner is not None:
+            self._inner.step()
+        self._rates = [group["lr"] for group in self._groups]
+        self._done += 1
+        self._scale()
+
+    def _scale(self) -> None:
+        if self._done < self._steps:
+            for group, rate in zip(self._groups, self._rates, strict=True):
+                group["lr"] = rate * (self._done + 1) / (self._steps + 1)
+
+
+def make_scheduler(
+    settings: TrainSettings, optimizer: Optimizer, steps: int, start: int = 0
+) -> LRScheduler | WarmUp | None:
     """The scheduler of `settings` for an experience of `steps` steps, warm-up included; None for a constant rate.
 
     It is brought to where it stands after `start` steps by taking them: schedulers hold no other state.
@@ -84,9 +122,7 @@ def make_scheduler(settings: TrainSettings, optimizer: Optimizer, steps: int, st
         StrategyError: no such scheduler, or an option that it does not take.
     """
     module = torch.optim.lr_scheduler
-    parts: list[LRScheduler] = []
-    for group in optimizer.param_groups:
-        group.pop("initial_lr", None)
+    inner: LRScheduler | None = None
     if settings.scheduler is not None:
         kind = getattr(module, settings.scheduler, None)
         if not (isinstance(kind, type) and issubclass(kind, LRScheduler)) or kind is module.ReduceLROnPlateau:
@@ -95,15 +131,12 @@ def make_scheduler(settings: TrainSettings, optimizer: Optimizer, steps: int, st
         if settings.scheduler in _LENGTH_OPTIONS:
             options.setdefault(_LENGTH_OPTIONS[settings.scheduler], steps)
         try:
-            parts.append(kind(optimizer, **options))
+            inner = kind(optimizer, **options)
         except (TypeError, ValueError) as error:
             raise StrategyError(f"train.scheduler: {error}") from error
-    if settings.warmup:
-        warmup = settings.warmup
-        parts.append(module.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup))
-    if not parts:
+    scheduler = WarmUp(optimizer, inner, settings.warmup) if settings.warmup else inner
+    if scheduler is None:
         return None
-    scheduler = parts[0] if len(parts) == 1 else module.ChainedScheduler(parts)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step")
         for _ in range(start):
@@ -112,10 +145,10 @@ def make_scheduler(settings: TrainSettings, optimizer: Optimizer, steps: int, st
 
 
 def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
-    """The optimiser's state as tensors named `<parameter>/<slot>`."""
+    """The optimiser's state as tensors named `<parameter>/<slot>`, of the parameters that have a name."""
     state: dict[str, Tensor] = {}
     for parameter, slots in optimizer.state.items():
-        for slot, value in slots.items():
+        for slot, value in slots.items() if parameter in names else ():
             if value is not None:
                 tensor = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
                 state[f"{names[parameter]}/{slot}"] = tensor

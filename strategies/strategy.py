@@ -91,7 +91,10 @@ class Strategy:
         """Before the first step; may change the model's structure."""
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
-        """The samples to train on instead of the experience's own, or None."""
+        """The samples to train on instead of the experience's own, or None.
+
+        Samples of several experiences say so in an attribute `experiences`, (n,) int64.
+        """
         return None
 
     def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
@@ -131,4 +134,4 @@ class Strategy:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state_dict` returned."""
+        """Take over what `state_dict` returned; the tensors are on the learner's device."""
