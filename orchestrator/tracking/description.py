@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 # A wider table runs out of the page.
 _WIDEST = 12
-_SIGNED = ("backward_transfer", "forward_transfer")
 
 
 def headline(strategies: Sequence[str], metrics: Mapping[str, float | None]) -> str:
@@ -54,26 +53,20 @@ def description(
 
 
 def _table(rows: Sequence[Sequence[float | None]]) -> str:
+    # As code: the UI sets the cells of a Markdown table without any space between them.
     width = min(max((len(row) for row in rows), default=0), _WIDEST)
-    head = ["after", *(f"on {column}" for column in range(width))]
-    lines = [head, ["---:"] * (width + 1)]
+    lines = ["after " + "".join(f"{f'on {column}':>8}" for column in range(width))]
     for index, row in enumerate(rows):
         cells = ["" if value is None else _percent(value) for value in row[:width]]
-        if index < len(cells) and cells[index]:
-            cells[index] = f"**{cells[index]}**"
-        lines.append([str(index), *cells, *[""] * (width - len(cells))])
-    return "Accuracy in percent, by row after training on an experience, by column tested on it:\n\n" + "\n".join(
-        f"| {' | '.join(line)} |" for line in lines
-    )
+        lines.append(f"{index:>5} " + "".join(f"{cell:>8}" for cell in cells).rstrip())
+    table = "\n".join(lines)
+    return f"Accuracy in percent, row after training on an experience, column tested on it:\n\n```text\n{table}\n```"
 
 
 def _metrics(metrics: Mapping[str, float | None]) -> str:
-    lines = ["| metric | percent |", "| --- | ---: |"]
-    for name, value in metrics.items():
-        if value is not None:
-            sign = "+" if name in _SIGNED and value > 0 else ""
-            lines.append(f"| {name.replace('_', ' ')} | {sign}{_percent(value)} |")
-    return "\n".join(lines)
+    known = {name.replace("_", " "): value for name, value in metrics.items() if value is not None}
+    lines = [f"{words:<29}{_percent(value):>6} %" for words, value in known.items()]
+    return "```text\n" + "\n".join(lines) + "\n```"
 
 
 def _percent(value: float) -> str:

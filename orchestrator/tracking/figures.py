@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.tracking.colours import FEW, PALEST, experience_colours
 from strategies.metrics import as_matrix
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ _DPI = 150
 _MOST_NUMBERS = 60
 # Between the matrix and the column of means, in cells.
 _GAP = 0.3
-# Okabe & Ito's colours, which people with any colour vision can tell apart, without the yellow that white swallows.
-_HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7a5195", "#5f6b3c")
 _MARKERS = "os^Dv<>P"
 
 
@@ -75,13 +74,13 @@ def curves_figure(rows: Rows, *, title: str, subtitle: str = "", experiences: in
     figure = _figure(max(7.5, min(4.5 + 0.55 * T, 13.0)), 5.0)
     axes = figure.subplots()
     _headline(axes, title, subtitle)
-    colours = _curve_colours(T)
+    colours = experience_colours(T)
     for j in range(T):
         after = np.arange(j, T)
         known = ~np.isnan(R[j:, j])
         if not known.any():
             continue
-        few = len(_HUES) >= T
+        few = len(FEW) >= T
         axes.plot(
             after[known],
             100 * R[j:, j][known],
@@ -100,7 +99,7 @@ def curves_figure(rows: Rows, *, title: str, subtitle: str = "", experiences: in
         label="mean so far",
     )  # fmt: skip
     _curve_axes(axes, R, T)
-    if len(_HUES) >= T:
+    if len(FEW) >= T:
         _label_ends(axes, R, colours)
     else:
         _colour_scale(figure, axes, T)
@@ -151,7 +150,8 @@ def _cells(axes: Axes, values: NDArray[np.float64], T: int, cell: float, left: f
     colours = LinearSegmentedColormap.from_list("accuracy", ("#f2f7fb", "#b9d5ea", "#5b9bc9", "#1f5f99", "#0b2f5b"))
     height, width = values.shape
     future = np.triu(np.ones(values.shape, dtype=bool), 1) & (width > 1)
-    shades = colours(np.nan_to_num(values))
+    # What matters lies between good and very good: the power spreads that part of the scale.
+    shades = colours(np.nan_to_num(values) ** 1.6)
     shades[future, :3] = 1 - 0.45 * (1 - shades[future, :3])
     shades[np.isnan(values)] = (*(int(_EMPTY[k : k + 2], 16) / 255 for k in (1, 3, 5)), 1.0)
     axes.imshow(
@@ -189,16 +189,6 @@ def _column_label(experience: int, classes: Sequence[Sequence[int]]) -> str:
     run = len(group) > 2 and group == list(range(group[0], group[-1] + 1))
     text = f"{group[0]}–{group[-1]}" if run else ", ".join(str(label) for label in group)
     return f"{experience}\n({text})" if len(text) <= 9 else str(experience)
-
-
-def _curve_colours(T: int) -> list[str]:
-    if len(_HUES) >= T:
-        return list(_HUES[:T])
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    # The palest end of the scale cannot be seen on white.
-    return [to_hex(colormaps["viridis"](0.92 * j / (T - 1))) for j in range(T)]
 
 
 def _curve_axes(axes: Axes, R: NDArray[np.float64], T: int) -> None:
@@ -263,7 +253,7 @@ def _colour_scale(figure: Figure, axes: Axes, T: int) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
-    scale = ScalarMappable(Normalize(0, T - 1), ListedColormap(colormaps["viridis"](np.linspace(0, 0.92, 256))))
+    scale = ScalarMappable(Normalize(0, T - 1), ListedColormap(colormaps["viridis"](np.linspace(0, PALEST, 256))))
     bar = figure.colorbar(scale, ax=axes, fraction=0.025, pad=0.015, aspect=32)
     bar.set_label("accuracy on experience", color=_FADED, fontsize=10)
     bar.set_ticks(list(range(0, T, max(1, T // 10))))

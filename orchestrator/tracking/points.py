@@ -44,16 +44,19 @@ def parent_points(chain: Sequence[Commit], stream_length: int, first: int = 0) -
         commit, time = chain[index], milliseconds(chain[index])
         for name, value in summary(R, b, index).items():
             if value is not None:
+                # The UI writes numbers out: 0.939, not 0.9390000000000001.
+                value = round(value, 12)
                 yield Point(name, value, time, index)
                 if index == stream_length - 1:
-                    yield Point(f"final/{name}", value, time, index)
+                    # The UI draws a bar for each run if a metric has one point, at step 0.
+                    yield Point(f"final/{name}", value, time, 0)
         for column, value in enumerate(rows[index]):
             if value is not None:
                 yield Point(f"accuracy/{label(column, stream_length)}", value, time, index)
         yield Point("progress/samples", float(commit.experience.samples), time, index)
         yield Point("progress/optimizer_steps", float(commit.steps), time, index)
         for part, seconds in sorted(commit.timings.items()):
-            yield Point(f"seconds/{part}", float(seconds), time, index)
+            yield Point(f"seconds/{part}", seconds, time, index)
 
 
 def loss_points(chain: Sequence[Commit], first: int = 0) -> Iterator[Point]:
@@ -61,19 +64,20 @@ def loss_points(chain: Sequence[Commit], first: int = 0) -> Iterator[Point]:
     for index in range(first, len(chain)):
         offset = steps_before(chain, index)
         for step, loss, time in chain[index].losses:
-            yield Point(LOSS, float(loss), int(time), offset + int(step))
+            yield Point(LOSS, loss, time, offset + step)
 
 
-def child_points(chain: Sequence[Commit], experience: int, first: int = 0) -> Iterator[Point]:
-    """The points of one experience's own run: how well it is remembered from when it was learned, and its loss."""
+def child_points(chain: Sequence[Commit], first: int = 0) -> dict[int, list[Point]]:
+    """The points of each experience's own run: how well it is remembered since it was learned, and its loss."""
     rows, _ = accuracy_matrix(chain)
-    for index in range(max(first, experience), len(chain)):
-        value = rows[index][experience]
-        if value is not None:
-            yield Point("eval/accuracy", value, milliseconds(chain[index]), index)
-    if first <= experience < len(chain):
-        for step, loss, time in chain[experience].losses:
-            yield Point("train/loss", float(loss), int(time), int(step))
+    points: dict[int, list[Point]] = {experience: [] for experience in range(len(chain))}
+    for index in range(first, len(chain)):
+        for experience in range(index + 1):
+            value = rows[index][experience]
+            if value is not None:
+                points[experience].append(Point("eval/accuracy", value, milliseconds(chain[index]), index))
+        points[index] += [Point("train/loss", loss, time, step) for step, loss, time in chain[index].losses]
+    return points
 
 
 def steps_before(chain: Sequence[Commit], experience: int) -> int:
@@ -93,4 +97,4 @@ def milliseconds(commit: Commit) -> int:
 
 def start_milliseconds(chain: Sequence[Commit]) -> int:
     """When learning began, as far as the commits tell, in Unix milliseconds."""
-    return min([milliseconds(chain[0]), *(int(time) for _, _, time in chain[0].losses[:1])])
+    return min([milliseconds(chain[0]), *(time for _, _, time in chain[0].losses[:1])])

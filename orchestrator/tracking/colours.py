@@ -1,0 +1,17 @@
+"""The colour of each experience, the same in the figures and in MLflow's charts."""
+
+# Okabe & Ito's colours, which people with any colour vision can tell apart, without the yellow that white swallows,
+# and two more.
+FEW = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5f6b3c")
+# The palest end of the scale cannot be seen on white.
+PALEST = 0.92
+
+
+def experience_colours(length: int) -> list[str]:
+    """A colour for each experience as #rrggbb: distinct ones for a few, from dark to light for many."""
+    if length <= len(FEW):
+        return list(FEW[:length])
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps["viridis"](PALEST * j / (length - 1))) for j in range(length)]
