@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Sequence
 
 import click
 
-from orchestrator.cli.failure import INTERRUPTED, failure_lines, failure_status
+from orchestrator.cli.failure import INTERRUPTED, TERMINATED, failure_lines, failure_status
 from orchestrator.cli.list import list_components
 from orchestrator.cli.log import log
 from orchestrator.cli.options import Settings
@@ -50,7 +51,7 @@ for command in (run, validate, list_components, log, show, publish, ui):
 
 def invoke(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 the run failed, 2 the file or the arguments are wrong,
-    3 storage, tracking or the cluster cannot be used, 130 interrupted."""
+    3 storage, tracking or the cluster cannot be used, 130 interrupted, 143 terminated."""
     settings = Settings()
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a pipe that cannot show a character gets a replacement, not a crash.
@@ -61,9 +62,10 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return 141
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, SystemExit, click.Abort) as stop:
+        # Ray answers signals, Ctrl-C included, by leaving the interpreter; nothing else does so below here.
         click.echo(f"\n{settings.interrupted}", err=True)
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, SystemExit) and stop.code == signal.SIGTERM else INTERRUPTED
     except Exception as error:
         if settings.debug:
             import traceback

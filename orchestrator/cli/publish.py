@@ -2,14 +2,76 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from orchestrator.cli.options import Command, file_argument, load, set_option
+from orchestrator.cli.options import (
+    Command,
+    as_arguments,
+    file_argument,
+    json_option,
+    load,
+    program,
+    set_option,
+)
+from orchestrator.cli.output import print_json, reserved_stdout
 
 
 @click.command("publish", cls=Command, short_help="Complete the MLflow run of FILE.")
 @file_argument()
 @set_option
-def publish(file: str, overrides: tuple[str, ...]) -> None:
-    """Complete the MLflow run of FILE's lineage, as after a tracking server that was away. Twice does no harm."""
-    load(file, overrides)
+@json_option
+def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Write to MLflow what is missing there of FILE's lineage, as after a tracking server that was away.
+
+    Doing so twice does no harm.
+    """
+    with reserved_stdout() as stdout:
+        document = _publish(file, overrides)
+        if as_json:
+            print_json(document, stdout)
+            return
+        done, total = document["published"], document["experiences"]
+        count = f"all {total} experiences" if done == total else f"the first {done} of {total} experiences"
+        print(f"published: {count}, run {document['tracking']['run_id']}", file=stdout)
+        print(f"MLflow     {program()} ui {as_arguments(file, overrides)}", file=stdout)
+
+
+def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.model import example_and_model
+    from orchestrator.plan import make_plan
+    from orchestrator.redact import redact
+    from orchestrator.storage.store import open_store
+    from orchestrator.tracking.client import resolve_uri
+    from orchestrator.tracking.publish import publish as write
+    from pipelines.errors import PipelineError
+    from pipelines.stream import build_stream
+
+    pipeline = load(file, overrides)
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    plan = make_plan(pipeline, stream)
+    lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+    chain = lineage.leading([planned.id for planned in plan])
+    if not chain:
+        raise PipelineError(
+            [
+                f"{file}: nothing to publish: as the file stands, nothing of it was trained",
+                f"Train it: {program()} run {as_arguments(file, overrides)}",
+            ]
+        )
+    run_id = write(
+        pipeline,
+        chain,
+        stream_length=len(stream),
+        key=plan[-1].id,
+        model=lambda: example_and_model(pipeline, stream, lineage, chain[-1]),
+        warn=lambda text: click.echo(f"warning: {text}", err=True),
+    )
+    return {
+        "pipeline": pipeline.name,
+        "published": len(chain),
+        "experiences": len(stream),
+        "tracking": {"uri": redact(resolve_uri(pipeline.tracking.uri)), "run_id": run_id},
+    }

@@ -30,10 +30,10 @@ def experience_line(commit: Mapping[str, Any], reused: bool = False) -> Text:
     """A finished experience: its classes, the accuracy on everything so far, the loss and the time, or "reused"."""
     experience = commit["experience"]
     text = Text("  ").append(f"experience {experience['index']:<3}")
-    text.append(f" {'classes ' + classes(experience['classes'], 14):<23}", style="dim")
+    text.append(f" {'classes ' + classes(experience['classes'], 12):<21}", style="dim")
     text.append(f"accuracy {percent(accuracy_so_far(commit)):>5} %")
     losses = commit.get("losses") or []
-    text.append(f"   loss {losses[-1][1]:<7.3g}" if losses else " " * 15, style="dim")
+    text.append(f"   loss {losses[-1][1]:<9.3g}" if losses else " " * 17, style="dim")
     spent = duration(sum((commit.get("timings") or {}).values()))
     return text.append("  reused" if reused else f"{spent:>8}", style="dim")
 

@@ -1,9 +1,9 @@
 import errno
+import signal
 
 import click
 import pytest
 
-from orchestrator.cli import main
 from orchestrator.cli.failure import failure_lines, failure_status
 from orchestrator.cli.main import invoke
 from orchestrator.errors import ClusterError, CorruptBlob, RunFailed, StorageError, TrackingError
@@ -91,14 +91,17 @@ def test_interrupting_is_one_line(failing: list[BaseException], capsys: pytest.C
     assert capsys.readouterr().err.strip() == "Interrupted."
 
 
+@pytest.mark.parametrize(
+    ("stop", "status"), [(KeyboardInterrupt(), 130), (SystemExit(1), 130), (SystemExit(signal.SIGTERM), 143)]
+)
 def test_interrupting_a_run_says_how_it_goes_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stop: BaseException, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def load(file: str, overrides: object) -> None:
-        raise KeyboardInterrupt
+        raise stop
 
     monkeypatch.setattr("orchestrator.cli.run.load", load)
-    assert main.invoke(["run", "x.yaml"]) == 130
+    assert invoke(["run", "x.yaml"]) == status
     assert (
         capsys.readouterr().err.strip() == "Interrupted. The same command goes on after the last finished experience."
     )

@@ -25,7 +25,7 @@ def test_one_line_for_each_experience_then_matrix_metrics_and_what_to_do_next() 
     lines = text.splitlines()
     assert lines[:2] == ["split-digits", "class-incremental, 3 experiences of digits, mlp, ewc + replay, 2 workers"]
     assert [line.split()[:2] for line in lines[2:5]] == [["experience", str(index)] for index in range(3)]
-    assert "classes 2 3" in lines[3] and "accuracy  87.5 %" in lines[3] and "loss 0.25      1.8 s" in lines[3]
+    assert "classes 2 3" in lines[3] and "accuracy  87.5 %" in lines[3] and "loss 0.25        1.8 s" in lines[3]
     assert "80.0  85.0  90.0   85.0" in text
     assert "average accuracy              85.0 %" in text
     assert "trained 3 experiences in 12.3 s" in text
