@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import ray
@@ -72,7 +74,7 @@ def train_on_cluster(pipeline: Pipeline, stream: Stream, plan: Sequence[PlannedC
     pump = EventPump(buffer, handler)
     failure: Exception | None = None
     try:
-        trainer.fit()
+        _fit(trainer)
     except ray.train.TrainingFailedError as error:
         failure = error
     finally:
@@ -82,6 +84,21 @@ def train_on_cluster(pipeline: Pipeline, stream: Stream, plan: Sequence[PlannedC
     if failure is not None:
         raise RunFailed(f"the workers failed {MAX_FAILURES + 1} times: {_first_line(failure)}") from failure
     _sweep(pipeline, name)
+
+
+def _fit(trainer: TorchTrainer) -> None:
+    """Run the trainer in a thread: in the main one, Ray Train takes over Ctrl-C and ends the process in its own way."""
+    outcome: Future[None] = Future()
+
+    def fit() -> None:
+        try:
+            trainer.fit()
+            outcome.set_result(None)
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=fit, name="everlearn-fit", daemon=True).start()
+    outcome.result()
 
 
 def _sweep(pipeline: Pipeline, name: str) -> None:
