@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import Discriminator, Field, PlainSerializer, PlainValidator, Tag, model_validator
 
 from pipelines.document import KeyPath
 from pipelines.messages import unknown_key
@@ -22,6 +22,21 @@ Metric = Literal[
 METRICS: tuple[str, ...] = get_args(Metric)
 DomainKind = Literal["uniform", "loguniform", "quniform", "randint", "choice", "grid"]
 KINDS: tuple[DomainKind, ...] = get_args(DomainKind)
+Mode = Literal["max", "min"]
+# Where less is better.
+_LOSSES = ("forgetting",)
+
+
+def _how_many(value: Any) -> str:
+    return "several" if isinstance(value, list) else "one"
+
+
+# One or several: an error is then said once, of the kind that was written.
+_Several = Discriminator(_how_many)
+Metrics = Annotated[
+    Annotated[Metric, Tag("one")] | Annotated[list[Metric], Field(min_length=1), Tag("several")], _Several
+]
+Modes = Annotated[Annotated[Mode, Tag("one")] | Annotated[list[Mode], Tag("several")], _Several]
 
 
 class Domain(Spec):
@@ -92,8 +107,9 @@ class TuneSpec(Spec):
     """A search for the best settings; each trial is the whole stream.
 
     Attributes:
-        metric, mode: the objective, after the last experience.
-        trials: how many settings are tried.
+        metric: the objective, after the last experience; a list of several gives a Pareto front.
+        mode: max or min, for each metric; by default less forgetting and more of everything else.
+        trials: how many settings are tried; `search: grid` tries all there are.
         space: domain of each setting by its dotted path (`strategy.ewc.lambda`).
         search: how settings are proposed.
         scheduler: how bad trials are stopped early.
@@ -105,8 +121,8 @@ class TuneSpec(Spec):
         retries: how often a failed trial is tried again.
     """
 
-    metric: Metric = "average_accuracy"
-    mode: Literal["max", "min"] = "max"
+    metric: Metrics = "average_accuracy"
+    mode: Modes | None = None
     trials: Count = 16
     space: dict[
         str,
@@ -125,9 +141,33 @@ class TuneSpec(Spec):
     resources: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     retries: Annotated[int, Field(ge=0)] = 0
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The objectives by name; the first decides where one has to."""
+        return (self.metric,) if isinstance(self.metric, str) else tuple(self.metric)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """What is wanted of each of `metrics`."""
+        if self.mode is None:
+            return tuple("min" if name in _LOSSES else "max" for name in self.metrics)
+        return (self.mode,) * len(self.metrics) if isinstance(self.mode, str) else tuple(self.mode)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems: list[tuple[KeyPath, str]] = []
+        if len(set(self.metrics)) < len(self.metrics):
+            problems.append((("metric",), "names a metric twice"))
+        if isinstance(self.mode, list) and len(self.mode) != len(self.metrics):
+            problems.append(
+                (("mode",), f"must have one entry for each of the {len(self.metrics)} metrics, or be one word")
+            )
+        if self.scheduler == "pbt":
+            message = "does not fit: it changes settings in mid-stream, and no pipeline file could say what came out"
+            problems.append((("scheduler",), f"pbt {message}; use asha or median"))
+        elif self.scheduler != "none" and len(self.metrics) > 1:
+            message = f"{self.scheduler} stops trials by one metric: name one, or set scheduler: none"
+            problems.append((("scheduler",), message))
         if self.search == "grid":
             for path, where in self.space.items():
                 if where.kind not in ("choice", "grid"):
