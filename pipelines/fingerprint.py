@@ -21,14 +21,14 @@ def fingerprint(samples: StoredSamples, transform: dict[str, Any] | None) -> str
         transform: the transform's parameters (JSON), None for no transform.
     """
     digest = hashlib.sha256()
-    header = {"format": 1, "samples": len(samples), "shape": samples.input_shape, "transform": transform}
+    header = {"format": 1, "samples": len(samples), "transform": transform}
     digest.update(json.dumps(header, sort_keys=True).encode())
     if samples.content_fingerprint is not None:
         digest.update(f"content {samples.content_fingerprint}".encode())
     else:
         for number, (inputs, _) in enumerate(samples.batches(chunks(len(samples)))):
             if number == 0:
-                digest.update(str(inputs.dtype).encode())
+                digest.update(f"{inputs.dtype} {tuple(inputs.shape[1:])}".encode())
             digest.update(_content(inputs))
     digest.update(_content(samples.ids))
     digest.update(_content(samples.targets))

@@ -266,16 +266,18 @@ class _Items(Dataset[tuple[int, Tensor]]):
         self.rows = rows
 
     def __getitem__(self, position: int) -> tuple[int, Tensor]:
-        row = position if self.rows is None else int(self.rows[position])
+        return position, self._input(position if self.rows is None else int(self.rows[position]))
+
+    def _input(self, row: int) -> Tensor:
         try:
             value = self.dataset[row][0]
-            return position, value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
+            return value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
         except (TypeError, KeyError) as error:
             raise DataError(f"sample {row} of the dataset is not (tensor or array, label): {error}") from error
 
     def collate(self, items: list[tuple[int, Tensor]]) -> tuple[Tensor, Tensor]:
         """Positions (m,) and inputs (m, *shape)."""
-        first = items[0][1] if items else self[0][1]
+        first = items[0][1] if items else self._input(0)
         for _, value in items:
             if value.shape != first.shape or value.dtype != first.dtype:
                 raise DataError(

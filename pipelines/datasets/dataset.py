@@ -24,14 +24,12 @@ class Dataset:
         name: for messages.
         train, test: their targets are class numbers, 0 to classes - 1. Ids are row numbers if they have none.
         classes: how many there are.
-        own_ids: whether the ids come from the data and not from row numbers.
     """
 
     name: str
     train: StoredSamples
     test: StoredSamples
     classes: int
-    own_ids: bool = False
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -88,7 +86,7 @@ def from_tensors(
         own = None if ids is None else _tensor(f"{name}: {part} ids", ids[len(made)])
         made.append(TensorSamples(_tensor(f"{name}: {part} inputs", inputs), _class_numbers(name, part, labels), own))
     first, second = made
-    return checked(Dataset(name, first, second, _count(classes, first, second), own_ids=ids is not None))
+    return checked(Dataset(name, first, second, _count(classes, first, second)))
 
 
 def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = None, workers: int = 0) -> Dataset:

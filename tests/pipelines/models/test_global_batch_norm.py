@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from pipelines.models.build import build_model
 from pipelines.models.global_batch_norm import GlobalBatchNorm, convert
+from tests.processes import Processes
 
 SHARES = [(8,), (4, 4), (7, 1), (8, 0), (1, 1), (2, 2, 2, 2), (5, 0, 3, 0)]
 
@@ -68,22 +67,20 @@ def _slices(shares: tuple[int, ...]) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(starts)]
 
 
-def _rank(rank: int, rendezvous: str, cases: list[tuple[str, tuple[int, ...]]], folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=len(cases[0][1]))
-    found = []
-    for kind, shares in cases:
-        model = convert(_model(kind))
-        found.append(_train(model, _batches(kind, sum(shares)), _slices(shares)[rank]))
-    torch.save(found, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+def _rank(cases: list[tuple[str, tuple[int, ...]]]) -> list[dict[str, Tensor]]:
+    """What this rank finds with its shares."""
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    return [_train(convert(_model(kind)), _batches(kind, sum(shares)), _slices(shares)[rank]) for kind, shares in cases]
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_any_shares_give_what_the_whole_batch_gives(size: int, tmp_path: Path) -> None:
+def test_any_shares_give_what_the_whole_batch_gives(size: int) -> None:
     cases = [(kind, shares) for kind in TOLERANCE for shares in SHARES if len(shares) == size]
-    mp.spawn(_rank, args=(str(tmp_path / "rendezvous"), cases, str(tmp_path)), nprocs=size)
-    found: list[list[dict[str, Tensor]]] = [torch.load(tmp_path / f"{rank}.pt") for rank in range(size)]
+    if size == 1:
+        found = [_rank(cases)]
+    else:
+        with Processes(size) as processes:
+            found = processes.run(_rank, cases)
     for number, (kind, shares) in enumerate(cases):
         expected = _train(_model(kind), _batches(kind, sum(shares)), slice(None))
         for name, value in expected.items():
