@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from strategies.contract import Experience
 from strategies.fisher import diagonal_fisher
-from strategies.group import Reduction
+from strategies.importance import mean_importance
 from strategies.learner import Learner
 from strategies.quadratic import QuadraticPenalty
-from strategies.randomness import generator
 from strategies.strategy import Strategy, StrategyOptions
 
 
@@ -80,20 +78,17 @@ class EWC(Strategy):
 
     def fisher(self, learner: Learner, experience: Experience) -> dict[str, Tensor]:
         """Mean Fisher information on the experience's samples, by parameter name; the same on every rank."""
-        samples = learner.samples
-        n = min(self.options.samples or len(samples), len(samples))
-        draw = generator(learner.seed, "fisher", experience.index)
-        chosen = torch.from_numpy(draw.permutation(len(samples))[:n])
         units = None if experience.outputs is None else learner.units(experience)
-        total = {name: torch.zeros_like(p) for name, p in learner.model.named_parameters() if p.requires_grad}
-        share = chosen[learner.group.share(n)]
-        for inputs, targets in samples.batches(share.split(500) if len(share) else ()):
-            labels = targets.to(learner.device) if self.options.estimate == "empirical" else None
-            part = diagonal_fisher(learner.model, learner.prepare(inputs), targets=labels, units=units)
-            torch._foreach_add_([total[name] for name in part], list(part.values()))
-        learner.group.reduce_(list(total.values()), Reduction.SUM)
-        torch._foreach_div_(list(total.values()), float(n))
-        return total
+        empirical = self.options.estimate == "empirical"
+        return mean_importance(
+            learner,
+            experience,
+            self.options.samples,
+            "fisher",
+            lambda inputs, targets: diagonal_fisher(
+                learner.model, inputs, targets=targets if empirical else None, units=units
+            ),
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.penalty.state_dict()

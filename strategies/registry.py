@@ -6,5 +6,7 @@ BUILT_IN: dict[str, str] = {
     "naive": "strategies.naive:Naive",
     "cumulative": "strategies.cumulative:Cumulative",
     "ewc": "strategies.ewc:EWC",
+    "si": "strategies.si:SI",
+    "mas": "strategies.mas:MAS",
     "replay": "strategies.replay:Replay",
 }
