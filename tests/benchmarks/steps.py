@@ -41,7 +41,7 @@ class Block:
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         return self.inputs[index], self.targets[index]
 
-    def batches(self, indices: Sequence[Tensor]):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def batches(self, indices: Sequence[Tensor]):  # type: ignore[no-untyped-def]
         return (self.take(index) for index in indices)
 
 
