@@ -129,12 +129,9 @@ class TensorSamples:
             index if self._rows is None else self._rows.index_select(0, index),
         )
 
-    def transformed(self, transform: InputTransform) -> TensorSamples:
-        """Transforms all inputs now: one experience in memory, and no cost in later epochs."""
-        inputs = torch.empty((len(self), *self.input_shape), dtype=self.dtype)
-        for index in chunks(len(self)):
-            inputs[index[0] : index[-1] + 1] = transform(self.take(index)[0])
-        return TensorSamples(inputs, self._targets, self._ids)
+    def transformed(self, transform: InputTransform) -> TransformedSamples:
+        """Transforms all inputs when the first is taken: one experience in memory, and no cost in later epochs."""
+        return TransformedSamples(self, transform)
 
     def __getstate__(self) -> tuple[Packed, Packed, Packed]:
         inputs = self._inputs if self._rows is None else self._inputs.index_select(0, self._rows)
@@ -143,6 +140,62 @@ class TensorSamples:
     def __setstate__(self, state: tuple[Packed, Packed, Packed]) -> None:
         self._inputs, self._targets, self._ids = (unpack(packed) for packed in state)
         self._rows = None
+
+
+class TransformedSamples:
+    """Samples in memory under a transform; their inputs are made when the first is taken, and kept.
+
+    Args:
+        source: the samples as they are stored.
+        transform: of inputs (m, *shape); keeps shape and dtype.
+    """
+
+    def __init__(self, source: StoredSamples, transform: InputTransform) -> None:
+        self._source = source
+        self._transform = transform
+        self._made: TensorSamples | None = None
+
+    @property
+    def ids(self) -> Tensor:
+        return self._source.ids
+
+    @property
+    def targets(self) -> Tensor:
+        return self._source.targets
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self._source.input_shape
+
+    @property
+    def content_fingerprint(self) -> str | None:
+        return None
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        return self._samples().take(index)
+
+    def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._samples().batches(indices)
+
+    def subset(self, index: Tensor, targets: Tensor | None = None, ids: Tensor | None = None) -> StoredSamples:
+        """A view; what has not been made yet is only made for the samples of the view."""
+        if self._made is not None:
+            return self._made.subset(index, targets, ids)
+        return TransformedSamples(self._source.subset(index, targets, ids), self._transform)
+
+    def transformed(self, transform: InputTransform) -> TransformedSamples:
+        return TransformedSamples(self, transform)
+
+    def _samples(self) -> TensorSamples:
+        if self._made is None:
+            inputs = self._source.take(torch.arange(0))[0].new_empty((len(self), *self.input_shape))
+            for index in chunks(len(self)):
+                inputs[index[0] : index[-1] + 1] = self._transform(self._source.take(index)[0])
+            self._made = TensorSamples(inputs, self.targets, self.ids)
+        return self._made
 
 
 class MapSamples:

@@ -117,6 +117,23 @@ def test_transforms_reach_all_of_a_large_set() -> None:
     assert [len(index) for index in chunks(count)] == [CHUNK, 3]
 
 
+def test_a_transform_in_memory_waits_for_the_first_take_and_runs_once() -> None:
+    seen: list[int] = []
+
+    def count(inputs: Tensor) -> Tensor:
+        seen.append(len(inputs))
+        return inputs
+
+    changed = _tensors(10).transformed(count)
+    assert (len(changed), changed.input_shape, changed.ids[0], changed.targets[1]) == (10, (2,), 100, 1)
+    assert changed.subset(torch.tensor([4, 5])).take(torch.tensor([1]))[0].tolist() == [[5, 25]]
+    assert seen == [2]
+    for _ in range(3):
+        list(changed.batches([torch.tensor([3])]))
+    assert changed.subset(torch.tensor([4, 5])).take(torch.tensor([1]))[0].tolist() == [[5, 25]]
+    assert seen == [2, 10]
+
+
 def test_lengths_must_agree() -> None:
     with pytest.raises(DataError, match="3 samples need targets"):
         TensorSamples(torch.zeros(3, 2), torch.zeros(2))
