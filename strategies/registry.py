@@ -8,5 +8,6 @@ BUILT_IN: dict[str, str] = {
     "ewc": "strategies.ewc:EWC",
     "si": "strategies.si:SI",
     "mas": "strategies.mas:MAS",
+    "lwf": "strategies.lwf:LwF",
     "replay": "strategies.replay:Replay",
 }
