@@ -1,4 +1,4 @@
-"""Worker processes, kept for all tests of this folder."""
+"""Worker processes, kept for all tests of this folder; one thread for each, as in a run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+import torch
 
 from tests.processes import Processes
+
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

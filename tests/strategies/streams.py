@@ -61,7 +61,7 @@ def rows(classes: Iterable[int], n: int, seed: int) -> Rows:
     return Rows(images(targets, seed), targets, ids)
 
 
-def stream(setting: str, *, experiences: int = 3, train: int = 37, test: int = 40) -> tuple[list[Step], int]:
+def stream(setting: str, *, experiences: int = 3, train: int = 25, test: int = 40) -> tuple[list[Step], int]:
     """The experiences, and the number of output units."""
     if setting == "domain-incremental":
         steps = [

@@ -11,7 +11,8 @@ import torch
 from tests.processes import Processes, WorkerError
 from tests.strategies.cases import COMBINED, REGISTERED, Case, Outcome, learn, learn_all
 
-CASES = REGISTERED + COMBINED
+# What goes wrong with two ranks goes wrong with four; the reverse is not so.
+RUNS = [(case, 2) for case in REGISTERED] + [(case, 4) for case in REGISTERED + COMBINED]
 # In double precision. The loss is computed in single precision, where a last bit may fall the other way.
 TOLERANCE = {"rtol": 1e-6, "atol": 1e-7}
 SINGLE = {"rtol": 1e-3, "atol": 1e-4}
@@ -43,14 +44,13 @@ def results(request: pytest.FixtureRequest, processes: Callable[[int], Processes
 
     @cache
     def get(ranks: int) -> dict[Case, Result]:
-        cases = [case for case in CASES if case in wanted]
+        cases = [case for case, number in RUNS if case in wanted and number == ranks]
         return dict(zip(cases, results_of(processes(ranks), cases), strict=True))
 
     return get
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "ranks"), RUNS, ids=str)
 def test_any_number_of_ranks_learns_the_same(case: Case, ranks: int, results: Results) -> None:
     alone = learn_alone(case)
     result = results(ranks)[case]
