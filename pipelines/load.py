@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def with_settings(pipeline: Pipeline, settings: Mapping[str, Any]) -> Pipeline:
     Raises:
         PipelineError: a path that does not exist, or a value that is not valid there.
     """
-    document = Document(pipeline.name, pipeline.to_document())
+    # By way of JSON, in which all keys are text.
+    document = Document(pipeline.name, json.loads(json.dumps(pipeline.to_document())))
     document.data.pop("tune", None)
     for path, value in sorted(settings.items(), key=lambda item: item[0].count(".")):
         assign(document, address(document, path), copy.deepcopy(value), f"setting {path}")

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from pipelines.components import Kind, resolve
 from pipelines.document import KeyPath
-from pipelines.scientific import exponent
 from pipelines.messages import located
+from pipelines.scientific import exponent
 
 # A model is called as model(input_shape, outputs, **options).
 _LEADING: dict[Kind, int] = {"strategies": 0, "datasets": 0, "models": 2}
@@ -53,8 +53,8 @@ def validate(model: type[BaseModel], given: Any) -> tuple[BaseModel, Any]:
     """`given` as an instance of `model`, and `given` as it was understood.
 
     Nothing is converted silently (no text for numbers, no numbers for booleans), with exceptions that samplers and YAML
-    make necessary: 200.0 where a whole number is expected, 1e-3 (text in YAML 1.1, for want of a dot) where a number is,
-    and a bare true where the word is one of the choices.
+    make necessary: 200.0 where a whole number is expected, 1e-3 (for want of a dot text in YAML 1.1) where a number is
+    expected, and a bare true where the word is one of the choices.
 
     Raises:
         pydantic.ValidationError: with all problems.

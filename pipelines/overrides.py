@@ -36,7 +36,7 @@ def apply(document: Document, options: Iterable[str]) -> None:
             write_out(document)
         except PipelineError as error:
             prefix = f"{origin}: "
-            problems += [prefix + line.removeprefix(prefix) for line in error.problems]
+            problems += [one_line(prefix + line.removeprefix(prefix)) for line in error.problems]
     if problems:
         raise PipelineError(problems)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, PlainValidator, model_validator
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, model_validator
 
 from pipelines.document import KeyPath
 from pipelines.environment import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
@@ -45,6 +45,10 @@ def _workers(value: Any) -> int | tuple[int, int]:
     raise ValueError("must be a whole number of at least 1, or [min, max] of such")
 
 
+def _as_written(workers: int | tuple[int, int]) -> int | list[int]:
+    return workers if isinstance(workers, int) else list(workers)
+
+
 class ScalingSpec(Spec):
     """How many workers train, and what each needs. Never changes what is learned.
 
@@ -54,7 +58,7 @@ class ScalingSpec(Spec):
         resources: Ray resources of each worker, such as {CPU: 2}.
     """
 
-    workers: Annotated[int | tuple[int, int], PlainValidator(_workers)] = 1
+    workers: Annotated[int | tuple[int, int], PlainValidator(_workers), PlainSerializer(_as_written)] = 1
     gpu: bool = False
     resources: dict[str, Positive] = Field(default_factory=dict)
 
@@ -130,12 +134,13 @@ class Pipeline(Spec):
         Args:
             masked: leave passwords out of the URIs, for showing; such a document does not read back to an equal one.
         """
-        document = self.model_dump(mode="json", by_alias=True, exclude={"strategy"}, exclude_none=True)
-        document["strategy"] = [spec.model_dump(mode="json") for spec in self.strategy]
         hide = mask_value if masked else str
+        document: dict[str, Any] = super().to_document()
         document["storage"] = escape(hide(self.storage))
         document["tracking"] = {key: escape(hide(value)) for key, value in document["tracking"].items()}
-        return {field: document[field] for field in Pipeline.model_fields if field in document}
+        if self.tune is not None:
+            document["tune"]["space"] = {path: {where.kind: where.values} for path, where in self.tune.space.items()}
+        return document
 
     def flat(self) -> dict[str, str | int | float | bool]:
         """The pipeline as dotted parameters, strategies by their names, lists as JSON, passwords left out."""

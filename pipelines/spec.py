@@ -20,6 +20,11 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    def to_document(self) -> Any:
+        """Plain data as in a pipeline file, without what is None."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: _plain(value) for name, value in fields.items() if value is not None}
+
 
 class NamedSpec(Spec):
     """Something by name; the keys beside the name are its options, checked against what it takes."""
@@ -27,6 +32,10 @@ class NamedSpec(Spec):
     model_config = ConfigDict(extra="allow")
 
     name: str = Field(min_length=1, max_length=200)
+
+    def to_document(self) -> Any:
+        """Plain data as in a pipeline file: the name and all options."""
+        return {**super().to_document(), **self.extras}
 
     @property
     def extras(self) -> dict[str, Any]:
@@ -41,6 +50,14 @@ class OptionsSpec(NamedSpec):
     def options(self) -> dict[str, Any]:
         """Its options as written."""
         return self.extras
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Spec):
+        return value.to_document()
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def refuse(problems: Iterable[tuple[KeyPath, str]]) -> None:

@@ -63,7 +63,7 @@ class TrainSpec(Spec):
     def at(self, index: int) -> TrainSpec:
         """The settings of experience `index`: its overrides merged in, `per_experience` left out."""
         override = {key: value for key, value in self.per_experience.get(index, {}).items() if key != "strategy"}
-        base = self.model_dump(exclude={"per_experience"}, exclude_none=True)
+        base = {key: value for key, value in self.to_document().items() if key != "per_experience"}
         spec, _ = validate(TrainSpec, merge_train(base, override))
         assert isinstance(spec, TrainSpec)
         return spec

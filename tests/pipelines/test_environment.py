@@ -33,7 +33,7 @@ def test_expands(text: str, expanded: str) -> None:
 
 @pytest.mark.parametrize("text", ["${UNSET}", "${", "${1A}", "${A-b}", "${SET:-${UNSET}}", "${}"])
 def test_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match="UNSET is not set|must begin"):
+    with pytest.raises(ValueError, match=r"UNSET is not set|must begin"):
         expand(text)
 
 
