@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.driver import run
+    from orchestrator.model import load_model
     from orchestrator.result import RunResult
     from pipelines.load import load_pipeline
 
-__all__ = ["RunResult", "load_pipeline", "run"]
+__all__ = ["RunResult", "load_model", "load_pipeline", "run"]
 
-_HOMES = {"RunResult": "orchestrator.result", "load_pipeline": "pipelines.load", "run": "orchestrator.driver"}
+_HOMES = {
+    "RunResult": "orchestrator.result",
+    "load_model": "orchestrator.model",
+    "load_pipeline": "pipelines.load",
+    "run": "orchestrator.driver",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,8 +16,8 @@ class RunResult:
         lineage: commit ids, oldest first, one for each experience.
         accuracy_matrix: R[i][j], accuracy in [0, 1] on experience j's test set after training on experience i;
             None where it was not evaluated.
-        metrics: the stream's metrics by name (`strategies.metrics`); None where a metric is not defined, as forgetting is
-            after a single experience.
+        metrics: the stream's metrics by name (`strategies.metrics`); None where one is not defined, such as
+            forgetting after a single experience.
         trained: experiences trained by this run.
         reused: experiences whose commits were there already.
         seconds: wall time of the run.
