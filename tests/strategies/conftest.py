@@ -7,10 +7,13 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tests.processes import Processes
 
 torch.set_num_threads(1)
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
