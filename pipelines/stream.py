@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, overload
 
-from pipelines.arguments import bind
+from pipelines.arguments import arguments
 from pipelines.components import resolve
 from pipelines.datasets.dataset import Dataset, ExperienceDataset, adopt
 from pipelines.errors import DataError, PipelineError
 from pipelines.fingerprint import fingerprint
+from pipelines.options import options_model, signature_model
 from pipelines.parts import Part, StoredPart, class_parts, transformed_parts
 from pipelines.samples import StoredSamples
 from pipelines.splits import even_split, explicit_split, shuffled
@@ -164,7 +165,8 @@ def build_stream(settings: StreamSettings, seed: int) -> Stream:
     """
     name = settings.dataset.name
     load = resolve("datasets", name)
-    dataset = adopt(name, load(**bind(load, settings.dataset.options, where=f"stream.dataset.{name}")))
+    options = arguments(options_model("datasets", name), settings.dataset.options, "stream.dataset")
+    dataset = adopt(name, load(**options))
     if not isinstance(dataset, Dataset):
         return _stored(dataset, settings, seed)
     if settings.transform is not None:
@@ -206,7 +208,7 @@ def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Strea
     if experiences is None:
         raise DataError(f"stream.experiences: is missing: how many experiences does {transform.name} make?")
     given = {"experiences": experiences, "seed": seed, "input_shape": dataset.input_shape}
-    options = bind(make, transform.options, where="stream.transform", given=given)
+    options = arguments(signature_model(make, provided=frozenset(given)), transform.options, "stream.transform")
     parts = transformed_parts(dataset, make(**given, **options), settings.setting)
     units = dataset.classes * (1 if settings.setting == "domain-incremental" else experiences)
     return _stream(parts, settings.setting, units, dataset.input_shape)

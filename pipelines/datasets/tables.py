@@ -161,9 +161,9 @@ class FileExperiences(ExperienceDataset):
         found = ((options.reader.labels(file), file.path) for file in every_file)
         self._labels = label_map(options.classes, found)
         self.classes = self._labels.count
-        self._like: TensorSamples | None = None
-        self._like = self.train(0).subset(torch.empty(0, dtype=torch.int64))
-        self.input_shape = self._like.input_shape
+        self._dtype: torch.dtype | None = None
+        first = self.train(0)
+        self.input_shape, self._dtype = first.input_shape, first.dtype
 
     def __len__(self) -> int:
         return len(self._files)
@@ -201,11 +201,10 @@ class FileExperiences(ExperienceDataset):
         return self._last[1], self._last[2]
 
     def _fitting(self, samples: TensorSamples, file: Location) -> TensorSamples:
-        like = self._like
-        if like is not None and (samples.input_shape, samples.dtype) != (like.input_shape, like.dtype):
+        if self._dtype is not None and (samples.input_shape, samples.dtype) != (self.input_shape, self._dtype):
             raise DataError(
                 f"{file.path}: its inputs are {samples.input_shape} {samples.dtype}, but those of "
-                f"{self._files[0].name} are {like.input_shape} {like.dtype}"
+                f"{self._files[0].name} are {self.input_shape} {self._dtype}"
             )
         return samples
 

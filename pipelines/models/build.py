@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipelines.arguments import bind
+from pipelines.arguments import arguments
 from pipelines.components import resolve
 from pipelines.errors import PipelineError
+from pipelines.options import options_model
 
 
 def build_model(
@@ -29,8 +30,7 @@ def build_model(
         PipelineError: no such model, options that it does not take, or inputs that it cannot take.
     """
     make = resolve("models", name)
-    where = "model" if ":" in name else f"model.{name}"
-    checked = bind(make, options, where=where, positional=2)
+    checked = arguments(options_model("models", name), options, "model")
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which would seed the accelerators too, whose state fork_rng leaves alone here.
         torch.default_generator.manual_seed(seed)

@@ -272,9 +272,18 @@ def test_map_style_datasets() -> None:
         ({"transform": "permute"}, "stream.experiences: is missing"),
         ({"transform": "permute", "experiences": 2, "order": [[0], [1]]}, "leave `order` out"),
         ({"transform": "blur", "experiences": 2}, "unknown 'blur'; known: permute, rotate"),
-        ({"transform": "permute", "experiences": 2, "transform_options": {"degrees": 3}}, "degrees: unknown option"),
-        ({"dataset": f"{OWN}arrays", "experiences": 2, "cuont": 3}, "cuont: unknown option, did you mean 'count'"),
-        ({"dataset": f"{OWN}arrays", "experiences": 2, "count": "many"}, "count: .*integer.*'many'"),
+        (
+            {"transform": "permute", "experiences": 2, "transform_options": {"degrees": 3}},
+            "stream.transform.degrees: unknown key; there are none",
+        ),
+        (
+            {"dataset": f"{OWN}arrays", "experiences": 2, "cuont": 3},
+            "stream.dataset.cuont: unknown key, did you mean 'count'",
+        ),
+        (
+            {"dataset": f"{OWN}arrays", "experiences": 2, "count": "many"},
+            "stream.dataset.count: must be a whole number, got .*many",
+        ),
         ({"dataset": f"{OWN}nothing_useful", "experiences": 2}, "must return .*not int"),
         ({"dataset": f"{OWN}with_nan", "experiences": 2}, "training set: the input in row 7 has values that are NaN"),
         ({"dataset": f"{OWN}arrays", "shape": [0], "experiences": 2}, "inputs are empty"),

@@ -46,12 +46,9 @@ def test_a_model_of_ones_own_gets_its_options() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mlp", {"hiden": [3]}, "model.mlp.hiden: unknown option, did you mean 'hidden'?"),
-        ("mlp", {"input_shape": [3]}, "model.mlp.input_shape: unknown option"),
-        ("mlp", {"hidden": [0]}, "model.mlp.hidden: .*greater than or equal to 1"),
-        ("mlp", {"activation": "soft"}, "model.mlp.activation: .*'relu'"),
-        ("mlp", {"dropout": 1.5}, "model.mlp.dropout: .*less than 1"),
-        ("cnn", {"channels": []}, "model.cnn.channels"),
+        ("mlp", {"hiden": [3]}, r"model.hiden: unknown key, did you mean 'hidden'\?"),
+        ("mlp", {"input_shape": [3]}, "model.input_shape: unknown key"),
+        ("mlp", {"activation": "soft"}, "model.activation: must be one of relu, "),
         (f"{HERE}no_model", {}, "must return a torch.nn.Module, not int"),
         ("mpl", {}, "unknown model 'mpl'"),
     ],
