@@ -10,4 +10,6 @@ BUILT_IN: dict[str, str] = {
     "mas": "strategies.mas:MAS",
     "lwf": "strategies.lwf:LwF",
     "replay": "strategies.replay:Replay",
+    "gem": "strategies.gem:GEM",
+    "agem": "strategies.agem:AGEM",
 }

@@ -8,58 +8,38 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from strategies.contract import Batch, Experience
+from strategies.contract import Batch
 from strategies.learner import Learner
-from strategies.memory import Memory
 from strategies.randomness import generator
-from strategies.strategy import Strategy, StrategyOptions
+from strategies.rehearsal import MemoryOptions, Rehearsal
 
 
-class ReplayOptions(StrategyOptions):
-    """Options of `replay`.
+class ReplayOptions(MemoryOptions):
+    """Options of `replay`, beside those of its memory.
 
     Attributes:
-        capacity: samples in the memory.
         ratio: share of replayed samples in each global batch: to `batch_size` current samples come
             batch_size * ratio / (1 - ratio) replayed ones.
-        policy: `uniform` over all samples seen, or `class-balanced`.
-        per_class: with `class-balanced`, no class keeps more than so many.
         weighting: `samples`: every sample of the batch counts the same. `experiences`: after k experiences (this one
             included) the current samples count 1/k and the replayed ones 1 - 1/k (van de Ven et al. 2022).
     """
 
-    capacity: int = Field(default=2000, ge=1)
     ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
-    policy: Literal["uniform", "class-balanced"] = "uniform"
-    per_class: int | None = Field(default=None, ge=1)
     weighting: Literal["samples", "experiences"] = Field(default="samples", json_schema_extra={"since": 1})
 
 
-class Replay(Strategy):
+class Replay(Rehearsal):
     """Experience replay with a bounded memory: Chaudhry et al. 2019, On tiny episodic memories in continual learning.
 
     The memory is filled at the end of each experience (`strategies.memory`), the same on every rank.
     """
 
     name = "replay"
-    family = "rehearsal"
     summary = "Rehearse a bounded memory of past samples (uniform or class-balanced)"
     paper = "Chaudhry et al. 2019, On tiny episodic memories in continual learning"
     Options = ReplayOptions
 
     options: ReplayOptions
-
-    def __init__(self, options: ReplayOptions | None = None) -> None:
-        super().__init__(options)
-        self._memory: Memory | None = None
-
-    def memory(self, learner: Learner) -> Memory:
-        """The memory, made on first use with the run's seed."""
-        options = self.options
-        if self._memory is None:
-            self._memory = Memory(options.capacity, options.policy, learner.seed, per_class=options.per_class)
-        self._memory.capacity = options.capacity
-        return self._memory
 
     def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
         """Add this rank's share of the samples drawn for the global batch."""
@@ -91,14 +71,3 @@ class Replay(Strategy):
         current = torch.ones(len(batch), device=learner.device) if before is None else before
         past = current.new_full((here,), (1 - 1 / seen) / added)
         return torch.cat([current / (seen * batch.total_weight), past]), 1.0
-
-    def after_experience(self, learner: Learner, experience: Experience) -> None:
-        """Let the experience's samples compete for the memory."""
-        memory = self.memory(learner)
-        samples = learner.samples
-        chosen = memory.candidates(samples.ids, samples.targets)
-        inputs, targets = samples.take(chosen)
-        memory.add(experience.index, {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs})
-
-    def memories(self, learner: Learner) -> dict[str, Memory]:
-        return {"replay": self.memory(learner)}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from strategies.contract import Experience
 from strategies.group import Reduction
@@ -60,7 +60,7 @@ class SI(Strategy):
         self.penalty = QuadraticPenalty()
         self.path: dict[str, Tensor] = {}
         self.start: dict[str, Tensor] = {}
-        self._step: tuple[list[Tensor], list[nn.Parameter], list[Tensor], list[Tensor]] = ([], [], [], [])
+        self._step: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]] = ([], [], [], [])
 
     @classmethod
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
@@ -81,7 +81,7 @@ class SI(Strategy):
         """Keep gradients and parameters as they are before the step, then add the penalty's gradient."""
         held = [(self.path[n], p, p.grad) for n, p in learner.model.named_parameters() if n in self.path]
         paths = [path for path, _, gradient in held if gradient is not None]
-        parameters = [p for _, p, gradient in held if gradient is not None]
+        parameters: list[Tensor] = [p for _, p, gradient in held if gradient is not None]
         gradients = [gradient.clone() for _, _, gradient in held if gradient is not None]
         self._step = (paths, parameters, gradients, [p.clone() for p in parameters])
         self.penalty.add_gradient_(learner.model, 2 * self.options.c)

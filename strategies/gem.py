@@ -1,0 +1,93 @@
+"""Gradient Episodic Memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from strategies.learner import Learner
+from strategies.projection import project
+from strategies.randomness import generator
+from strategies.reference_gradient import gradients, reference_gradient
+from strategies.rehearsal import MemoryOptions, Rehearsal
+
+
+class GEMOptions(MemoryOptions):
+    """Options of `gem`, beside those of its memory.
+
+    Attributes:
+        margin: how much every past experience pulls at least, once one is violated (the authors' `memory_strength`).
+        samples: of each past experience, drawn at every step for its reference gradient; None: all that the memory
+            holds.
+    """
+
+    margin: float = Field(default=0.5, ge=0, json_schema_extra={"since": 1})
+    samples: int | None = Field(default=None, ge=1, json_schema_extra={"since": 1})
+
+
+class GEM(Rehearsal):
+    """GEM: Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning, equations 8 to 12.
+
+    At every step each past experience has a reference gradient: of the mean loss on its samples in the memory. When the
+    gradient of the batch points against one of them, the step takes the closest vector that points against none
+    (`strategies.projection`). A step costs a forward and a backward pass through the memory, and as many gradients are
+    held as there are past experiences.
+    """
+
+    name = "gem"
+    summary = "Keep each step from raising the loss on any past experience (a quadratic programme a step)"
+    paper = "Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning"
+    Options = GEMOptions
+
+    options: GEMOptions
+
+    @classmethod
+    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
+        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
+            return [
+                "gem alone forgets much on one head that all classes share (class-incremental): "
+                "use {name: replay} with the same memory, or {name: der}"
+            ]
+        return []
+
+    @torch.no_grad()
+    def after_backward(self, learner: Learner) -> None:
+        memory = self._memory
+        if not memory:
+            return
+        references = torch.stack([_flat(r) for r in self.references(learner)])
+        sizes = [p for p in learner.model.parameters() if p.requires_grad]
+        strongest = [part.view_as(p) for part, p in zip(_split(references.abs().amax(0), sizes), sizes, strict=True)]
+        gradient = gradients(learner, strongest)
+        flat = _flat(gradient)
+        projected = project(flat, references, self.options.margin)
+        if projected is not flat:
+            for g, part in zip(gradient, _split(projected, gradient), strict=True):
+                g.copy_(part.view_as(g))
+
+    def references(self, learner: Learner) -> list[list[Tensor]]:
+        """The gradient of the mean loss on each past experience's samples, oldest first."""
+        memory = self.memory(learner)
+        found = []
+        for experience in memory.tensors["experiences"].unique().tolist():
+            own = (memory.tensors["experiences"] == experience).nonzero().squeeze(1)
+            n = self.options.samples
+            if n is not None and n < len(own):
+                draw = generator(learner.seed, "gem", learner.experience.index, learner.step, experience)
+                own = own[torch.from_numpy(draw.choice(len(own), n, replace=False, shuffle=False))]
+            with torch.enable_grad():
+                found.append(reference_gradient(learner, memory, own))
+        return found
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([t.reshape(-1) for t in tensors])
+
+
+def _split(flat: Tensor, like: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    parts: tuple[Tensor, ...] = flat.split([t.numel() for t in like])
+    return parts

@@ -1,0 +1,68 @@
+"""What the methods with a memory have in common: how it is made, filled and stored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from strategies.contract import Experience
+from strategies.learner import Learner
+from strategies.memory import Memory
+from strategies.strategy import Strategy, StrategyOptions
+
+
+class MemoryOptions(StrategyOptions):
+    """Options of a memory.
+
+    Attributes:
+        capacity: samples in the memory.
+        policy: `uniform` over all samples seen, or `class-balanced`.
+        per_class: with `class-balanced`, no class keeps more than so many.
+    """
+
+    capacity: int = Field(default=2000, ge=1)
+    policy: Literal["uniform", "class-balanced"] = "uniform"
+    per_class: int | None = Field(default=None, ge=1)
+
+
+class Rehearsal(Strategy):
+    """A strategy with a bounded memory, filled at the end of each experience, the same on every rank."""
+
+    family = "rehearsal"
+    Options = MemoryOptions
+
+    options: MemoryOptions
+
+    def __init__(self, options: MemoryOptions | None = None) -> None:
+        super().__init__(options)
+        self._memory: Memory | None = None
+
+    def memory(self, learner: Learner) -> Memory:
+        """The memory, made on first use with the run's seed."""
+        options = self.options
+        if self._memory is None:
+            self._memory = Memory(options.capacity, options.policy, learner.seed, per_class=options.per_class)
+        self._memory.capacity = options.capacity
+        return self._memory
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        """Let the experience's samples compete for the memory."""
+        self.remember(learner, experience)
+
+    def remember(self, learner: Learner, experience: Experience) -> None:
+        """Let the experience's samples compete for the memory; a second time changes nothing."""
+        memory = self.memory(learner)
+        samples = learner.samples
+        chosen = memory.candidates(samples.ids, samples.targets)
+        inputs, targets = samples.take(chosen)
+        kept = {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs}
+        memory.add(experience.index, kept | self.annotations(learner, inputs))
+
+    def annotations(self, learner: Learner, inputs: Tensor) -> dict[str, Tensor]:
+        """Further tensors, (n, ...), to keep with samples, from their stored inputs, (n, *shape)."""
+        return {}
+
+    def memories(self, learner: Learner) -> dict[str, Memory]:
+        return {self.name: self.memory(learner)}
