@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,18 @@ def connect(uri: str) -> MlflowClient:
     if logging.getLogger("mlflow").getEffectiveLevel() >= logging.WARNING:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     with tracking_errors(uri):
+        _open_sqlite(resolve_uri(uri))
         return MlflowClient(tracking_uri=resolve_uri(uri))
+
+
+def _open_sqlite(uri: str) -> None:
+    """Fail at once where MLflow would try for a minute."""
+    path = uri.removeprefix(SQLITE).partition("?")[0]
+    if not path.startswith("/"):
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma schema_version")
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
@@ -144,6 +156,8 @@ def reason(error: BaseException) -> str:
     status = next(group for group in found.groups() if group) if found else _code(error)
     if status in _MEANINGS:
         return _MEANINGS[status]
+    if "file is not a database" in text:
+        return "the file is not an SQLite database"
     if "unable to open database file" in text or "readonly database" in text:
         return "the database file cannot be opened for writing"
     if "database is locked" in text:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,12 +123,9 @@ def _mean_of_seen(R: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), dpi=_DPI, facecolor="white", layout="constrained")
 
 
 def _headline(axes: Axes, title: str, subtitle: str) -> None:
@@ -162,9 +159,10 @@ def _cells(axes: Axes, values: NDArray[np.float64], T: int, cell: float, left: f
         if np.isnan(value) or T > _MOST_NUMBERS:
             continue
         text = f"{100 * value:.0f}" if T > 10 else f"{100 * value:.1f}"
-        dark = float(shades[i, j, :3] @ (0.299, 0.587, 0.114)) < 0.6
+        dark = float(shades[i, j, :3] @ (0.299, 0.587, 0.114)) < 0.53
         colour = "white" if dark else _FADED if future[i, j] else _INK
-        axes.text(left + j, i, text, ha="center", va="center", fontsize=size, color=colour)
+        # Inside its cell a number has no say in the layout, which would measure each of them.
+        axes.text(left + j, i, text, ha="center", va="center", fontsize=size, color=colour, in_layout=False)
     thick = 1.6 if T <= 25 else 0.7
     axes.vlines(np.arange(0.5, width - 1) + left, -0.5, height - 0.5, color="white", linewidth=thick)
     axes.hlines(np.arange(0.5, height - 1), left - 0.5, left + width - 0.5, color="white", linewidth=thick)
@@ -262,7 +260,12 @@ def _colour_scale(figure: Figure, axes: Axes, T: int) -> None:
 
 
 def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    # savefig would draw everything twice, to find the layout first. Nothing but the picture goes into the file.
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
     buffer = io.BytesIO()
-    # Without the software's name the bytes depend on the picture alone.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]).save(buffer, format="PNG")
     return buffer.getvalue()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.tracking.client import is_server
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from torch import Tensor, nn
@@ -80,7 +82,10 @@ def register_model(client: MlflowClient, name: str, model_id: str, owner: Owner)
     versions = client.search_model_versions(f"name = '{name}'")
     if all(version.tags.get("everlearn.commit") != owner.commit for version in versions):
         tags = {**owner.tags, "everlearn.commit": owner.commit}
-        client.create_model_version(name, f"models:/{model_id}", owner.run_id, tags, model_id=model_id)
+        # A database's registry looks `models:/...` up in the process's own tracking store, which may be another one.
+        by_name = is_server(str(client.tracking_uri))
+        source = f"models:/{model_id}" if by_name else client.get_logged_model(model_id).artifact_location
+        client.create_model_version(name, source, owner.run_id, tags, model_id=model_id)
 
 
 def _find(client: MlflowClient, owner: Owner) -> Any:

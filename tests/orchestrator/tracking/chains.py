@@ -51,7 +51,8 @@ def make_chain(length: int = 5, *, tests: int | None = None, points: int = 20) -
             "row": [_count(j, correct(i, j)) for j in range(tests)],
             "baseline": [_count(j, 20) for j in range(tests)] if i == 0 else [],
             "losses": [
-                (5 * (p + 1), 2.3 / (1 + 0.7 * p) + 0.01 * i, int((begun.timestamp() + p) * 1000)) for p in range(points)
+                (5 * (p + 1), 2.3 / (1 + 0.7 * p) + 0.01 * i, int((begun.timestamp() + p) * 1000))
+                for p in range(points)
             ],
             "steps": 5 * points,
             "timings": {"learn": 20.5 + i, "evaluate": 1.25, "consolidate": 0.5},

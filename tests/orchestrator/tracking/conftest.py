@@ -1,0 +1,139 @@
+"""Real stores for the tracking tests: SQLite files, and MLflow's own server as a process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestrator.quiet import quiet
+from orchestrator.tracking.client import connect
+from orchestrator.tracking.ui import ui_command, ui_environment
+from tests.orchestrator.tracking.faults import Faulty
+
+quiet()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tracking sets in the environment ends with the test, and what the machine sets does not matter."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.setenv(name, os.environ[name])
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database: making one takes seconds, copying it does not."""
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    connect(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def database(migrated: Path, tmp_path: Path) -> Path:
+    """The file of an empty tracking database."""
+    folder = tmp_path / ".everlearn"
+    folder.mkdir()
+    return Path(shutil.copy(migrated, folder / "mlflow.db"))
+
+
+@pytest.fixture
+def make_database(migrated: Path, tmp_path: Path) -> Callable[[], Path]:
+    """Makes further empty databases."""
+
+    def make() -> Path:
+        folder = tmp_path / f"other-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        return Path(shutil.copy(migrated, folder / "mlflow.db"))
+
+    return make
+
+
+@pytest.fixture
+def uri(database: Path) -> str:
+    return f"sqlite:///{database}"
+
+
+@dataclass
+class Server:
+    """An MLflow server that can be killed and started again on the same port and database."""
+
+    database: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            ui_command(port=self.port),
+            env=ui_environment(f"sqlite:///{self.database}"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=self.database.parent,
+        )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
+                return
+            assert self.process.poll() is None, "the MLflow server ended"
+            time.sleep(0.2)
+        raise AssertionError("the MLflow server does not answer")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def make_server(migrated: Path, tmp_path: Path) -> Iterator[Callable[[], Server]]:
+    servers: list[Server] = []
+
+    def make() -> Server:
+        file = Path(shutil.copy(migrated, tmp_path / f"server-{len(servers)}.db"))
+        servers.append(Server(file, free_port()))
+        servers[-1].start()
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def faulty() -> Iterator[Callable[[int | str], Faulty]]:
+    """Makes servers that misbehave."""
+    servers: list[Faulty] = []
+
+    def make(behaviour: int | str) -> Faulty:
+        servers.append(Faulty(behaviour))
+        servers[-1].start()
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
