@@ -30,13 +30,7 @@ def diagonal_fisher(
     if targets is None:
         outputs = _outputs(model, inputs) if units is None else len(units)
         return per_sample_moment(model, inputs, [_expected(label, units) for label in range(outputs)])
-    total: dict[str, Tensor] = {}
-    chunk = 500
-    for start in range(0, len(inputs), chunk):
-        labels = targets[start : start + chunk]
-        part = per_sample_moment(model, inputs[start : start + chunk], [_observed(labels, units)], chunk=chunk)
-        total = {name: value + total[name] for name, value in part.items()} if total else part
-    return total or per_sample_moment(model, inputs, [_expected(0, units)])
+    return per_sample_moment(model, inputs, [_observed(targets, units)])
 
 
 @torch.no_grad()
@@ -53,7 +47,7 @@ def _log_softmax(outputs: Tensor, units: Tensor | None) -> Tensor:
 
 
 def _expected(label: int, units: Tensor | None) -> Objective:
-    def objective(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    def objective(outputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         log_p = _log_softmax(outputs, units)[:, label]
         return log_p, log_p.detach().exp()
 
@@ -61,9 +55,10 @@ def _expected(label: int, units: Tensor | None) -> Objective:
 
 
 def _observed(targets: Tensor, units: Tensor | None) -> Objective:
-    def objective(outputs: Tensor) -> tuple[Tensor, Tensor]:
-        place = targets if units is None else torch.searchsorted(units, targets)
-        log_p = _log_softmax(outputs, units).gather(1, place[:, None])[:, 0]
+    places = targets if units is None else torch.searchsorted(units, targets)
+
+    def objective(outputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        log_p = _log_softmax(outputs, units).gather(1, places[rows][:, None])[:, 0]
         return log_p, torch.ones_like(log_p)
 
     return objective

@@ -89,7 +89,7 @@ def output_sensitivity(model: nn.Module, inputs: Tensor, units: Tensor | None = 
         units: output units that f consists of; None: all.
     """
 
-    def squared_norm(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    def squared_norm(outputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         chosen = outputs if units is None else outputs[:, units]
         norms = chosen.square().sum(1)
         return norms, torch.ones_like(norms)

@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From outputs (n, outputs) to a scalar for each sample, (n,), and the weight of its gradient's square, (n,)."""
+Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From the outputs of some samples, (m, outputs), and their positions in the inputs, (m,) int64, to a scalar for each,
+(m,), and the weight of its gradient's square, (m,)."""
 
 
 def per_sample_moment(
@@ -43,10 +44,12 @@ def per_sample_moment(
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         total = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
         closed = _closed_form_layers(model, parameters)
-        for part in inputs.split(chunk):
-            done = closed is not None and _closed_form(model, part, objectives, closed, total, absolute)
+        every = torch.arange(len(inputs), device=inputs.device)
+        for rows in every.split(chunk) if len(inputs) else ():
+            part = inputs[rows]
+            done = closed is not None and _closed_form(model, part, rows, objectives, closed, total, absolute)
             if not done:
-                _functional(model, parameters, part, objectives, total, absolute)
+                _functional(model, parameters, part, rows, objectives, total, absolute)
         return total
     finally:
         model.train(training)
@@ -99,6 +102,7 @@ def _uses(output: Tensor) -> Counter[Tensor]:
 def _closed_form(
     model: nn.Module,
     inputs: Tensor,
+    rows: Tensor,
     objectives: Sequence[Objective],
     layers: dict[nn.Module, str],
     total: dict[str, Tensor],
@@ -133,7 +137,7 @@ def _closed_form(
         return True
     deltas: dict[nn.Module, Tensor] = {}
     for number, objective in enumerate(objectives):
-        values, weights = objective(output)
+        values, weights = objective(output, rows)
         weights = weights.detach()
         last = number == len(objectives) - 1
         gradients = torch.autograd.grad(values.sum(), [seen[m][1] for m in called], retain_graph=not last)
@@ -197,6 +201,7 @@ def _functional(
     model: nn.Module,
     parameters: dict[str, nn.Parameter],
     inputs: Tensor,
+    rows: Tensor,
     objectives: Sequence[Objective],
     total: dict[str, Tensor],
     absolute: bool,
@@ -207,12 +212,14 @@ def _functional(
     at_once = max(1, 50_000_000 // max(size, 1))
     for objective in objectives:
 
-        def single(params: dict[str, Tensor], x: Tensor, objective: Objective = objective) -> tuple[Tensor, Tensor]:
-            value, weight = objective(functional_call(model, {**params, **fixed}, (x[None],)))
+        def single(
+            params: dict[str, Tensor], x: Tensor, row: Tensor, objective: Objective = objective
+        ) -> tuple[Tensor, Tensor]:
+            value, weight = objective(functional_call(model, {**params, **fixed}, (x[None],)), row[None])
             return value[0], weight[0].detach()
 
-        gradient = vmap(grad(single, has_aux=True), in_dims=(None, 0))
-        for part in inputs.split(at_once):
-            per_sample, weights = gradient(values, part)
+        gradient = vmap(grad(single, has_aux=True), in_dims=(None, 0, 0))
+        for part, places in zip(inputs.split(at_once), rows.split(at_once), strict=True):
+            per_sample, weights = gradient(values, part, places)
             for name, g in per_sample.items():
                 total[name] += torch.einsum("n,n...->...", weights.to(g.dtype), _moment(g, absolute))

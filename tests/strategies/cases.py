@@ -102,6 +102,7 @@ COMBINED = [
     Case("frozen", _quick("ewc", "replay"), model="frozen"),
     Case("unused", _quick("ewc", "replay"), train=SGD, model="unused"),
     Case("shared", _quick("ewc"), "task-incremental", model="shared"),
+    Case("shared-empirical", [("ewc", {"lambda": 50, "estimate": "empirical"})], model="shared"),
     Case("float32", _quick("ewc", "replay"), model="mlp-float32"),
     Case(
         "batch-norm", _quick("ewc", "replay"), train={"epochs": None, "steps": 4, "batch_size": 3}, model="batch-norm"
