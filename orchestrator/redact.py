@@ -20,7 +20,7 @@ _QUOTED = r"""(?:"[^"]*"|'[^']*')"""
 _BARE = r"""[^\s&;,"'})\]<>]"""
 # Words such as "token:" also begin ordinary sentences: there only a long or quoted value is taken for a secret.
 _NAMED = re.compile(
-    rf"(?i)(?P<sure>{_SURE}\s{{0,9}}[=:]\s{{0,9}}|{_MAYBE}=\s{{0,9}})(?:{_QUOTED}|{_BARE}+)"
+    rf"(?i)(?P<sure>{_SURE}\s{{0,9}}[=:]\s{{0,9}}|{_MAYBE}\s{{0,9}}=\s{{0,9}})(?:{_QUOTED}|{_BARE}+)"
     rf"|(?P<maybe>{_MAYBE}\s{{0,9}}:\s{{0,9}})(?:{_QUOTED}|{_BARE}{{16,}})"
 )
 _ELEMENT = re.compile(rf"(?i)<(?P<tag>{_WORD}(?:secret|passw(?:or)?d|token|accesskey|signature){_WORD})>[^<]*<")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from orchestrator.errors import StorageError
 from orchestrator.storage.aws import CONNECT_TIMEOUT_S, PATIENT_ATTEMPTS, READ_TIMEOUT_S, aws_session, is_aws, s3_client
 from orchestrator.storage.s3 import S3Store
-from orchestrator.storage.s3_errors import explained
+from orchestrator.storage.s3_errors import OPEN, explained
 from orchestrator.storage.store import open_store
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def ray_filesystem(uri: str) -> tuple[FileSystem | None, str]:
     store = open_store(uri)
     if not isinstance(store, S3Store):
         return None, store.uri
-    with explained("open", store.uri, "S3"):
+    with explained(OPEN, store.uri, "S3"):
         session = aws_session()
         meta = s3_client(session).meta
     endpoint = None if is_aws(meta.endpoint_url) else meta.endpoint_url
@@ -53,7 +53,7 @@ def s3_filesystem(endpoint: str | None, region: str | None) -> FileSystem:
             return s3_filesystem, (endpoint, region)
 
     options: dict[str, Any] = {}
-    with explained("open", endpoint or "S3", endpoint or "S3"):
+    with explained(OPEN, endpoint or "S3", endpoint or "S3"):
         credentials = aws_session().get_credentials()
         if credentials is not None and credentials.method in _LASTING:
             frozen = credentials.get_frozen_credentials()

@@ -29,6 +29,7 @@ _REMEDIES = {
     errno.EPERM: "permission denied. Allow this user to read and write there, or set `storage` to another place",
     errno.EROFS: "the file system is read-only. Set `storage` to a place that can be written",
     errno.ENOTDIR: "a file is where a folder should be. Move it away, or set `storage` to another place",
+    errno.EEXIST: "a file is where a folder should be. Move it away, or set `storage` to another place",
     errno.EISDIR: "a folder is where a file should be. Move it away, or set `storage` to another place",
     errno.ENAMETOOLONG: "the path is too long. Set `storage` to a shorter one",
     errno.EMFILE: "too many open files. Raise the limit (ulimit -n)",
@@ -171,6 +172,8 @@ class FolderStore:
         except FileNotFoundError:
             return []
         except OSError as error:
+            if isinstance(error, NotADirectoryError) and folder != self.root:
+                return []
             raise self._explained("list", folder, error) from None
         # As if every folder ended in a slash: the byte order of whole keys, as S3 lists them.
         return sorted(entries, key=lambda entry: os.fsencode(f"{entry[0]}/" if entry[1] else entry[0]))

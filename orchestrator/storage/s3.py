@@ -14,7 +14,7 @@ from orchestrator.errors import MissingKey, StorageError
 from orchestrator.storage.concurrency import in_parallel
 from orchestrator.storage.keys import RESERVED, checked_key, checked_prefix
 from orchestrator.storage.probe import probe
-from orchestrator.storage.s3_errors import GONE, LOST, code_of, explained, was_retried
+from orchestrator.storage.s3_errors import GONE, LOST, OPEN, code_of, explained, was_retried
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -129,7 +129,7 @@ class S3Store:
 
     def check(self) -> None:
         hasty = self._connect(patient=False)
-        with self._explained("open", ""):
+        with self._explained(OPEN, ""):
             hasty.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
         probe(self)
 
@@ -141,7 +141,7 @@ class S3Store:
         from orchestrator.storage.aws import aws_session, s3_client
 
         try:
-            with explained("open", self.uri, "S3"):
+            with explained(OPEN, self.uri, "S3"):
                 return s3_client(aws_session(), patient=patient)
         except ValueError as error:
             raise StorageError(f"{self.uri}: cannot open: {error}. Correct the AWS configuration") from None

@@ -12,6 +12,9 @@ LOST = {"PreconditionFailed", "ConditionalRequestConflict", "ConcurrentModificat
 # Beside these, a conditional write whose object or upload has vanished has lost as well.
 GONE = {"NoSuchKey", "NoSuchUpload", "404"}
 
+# The action of finding out whether the store is there: the only one that doubts the server itself.
+OPEN = "open"
+
 _CREDENTIALS = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile that AWS_PROFILE names"
 _CLOCK = "this machine's clock differs too much from the server's. Set the clock (NTP)"
 _REGION = "the bucket is in another region. Set AWS_REGION to the bucket's region"
@@ -53,7 +56,7 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
     """Turn botocore's exceptions into a StorageError.
 
     Args:
-        action: what is being done: "read", "write", ...
+        action: what is being done: OPEN, "read", "write", ...
         where: the object's or bucket's s3:// URI.
         endpoint: URL of the server.
 
@@ -62,12 +65,16 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
         StorageError: anything else that went wrong; the message holds no secret.
     """
     from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.exceptions import HTTPClientError as Unreachable
+    from botocore.exceptions import ConnectionError as NoConnection
+    from botocore.exceptions import HTTPClientError as NoAnswer
 
     try:
         yield
     except ClientError as error:
         code, status = code_of(error), _status(error)
+        if action == OPEN and code.isdigit() and "x-amz-request-id" not in _headers(error):
+            problem = f"{endpoint} answers {status}, and not like S3. Check AWS_ENDPOINT_URL and the server"
+            raise StorageError(f"{where}: cannot {action}: {problem}") from None
         if code in ("NoSuchKey", "404"):
             raise MissingKey(f"{where}: not in the storage") from None
         remedy = _REMEDIES.get(code) or (_PERMISSION if status == 403 else None)
@@ -75,7 +82,7 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
             message = error.response.get("Error", {}).get("Message", "")
             remedy = f"the server answers {status} {code}: {message[:300]}"
         raise StorageError(f"{where}: cannot {action}: {remedy}") from None
-    except Unreachable as error:
+    except (NoConnection, NoAnswer) as error:
         raise StorageError(
             f"{where}: cannot {action}: no answer from {endpoint} ({type(error).__name__}).\n"
             "Check AWS_ENDPOINT_URL, the network and the server; what was committed is kept"
@@ -99,6 +106,11 @@ def was_retried(error: Exception) -> bool:
 def _status(error: Exception) -> int:
     response = getattr(error, "response", None) or {}
     return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    response = getattr(error, "response", None) or {}
+    return dict(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
 
 
 def _local(error: Exception) -> str:
