@@ -43,14 +43,14 @@ def make_learner(
     pipeline: Pipeline, stream: Stream, group: Group | None = None, device: torch.device | str = "cpu"
 ) -> Learner:
     """A learner before its first experience."""
-    from pipelines.models import global_batch_norm
+    from pipelines.models.global_batch_norm import convert
     from strategies.group import Group
     from strategies.learner import Learner
 
     group = group or Group.current()
     model = make_model(pipeline, stream)
     if group.size > 1:
-        global_batch_norm.convert(model)
+        convert(model)
     return Learner(
         model, make_strategies(pipeline), outputs=stream.outputs, seed=pipeline.seed, group=group, device=device
     )

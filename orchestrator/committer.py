@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.checkpoint import remove_checkpoints
 from orchestrator.snapshot import Snapshot, write_snapshot
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Committer:
     def _commit(self, snapshot: Snapshot) -> Commit:
         started = time.monotonic()
         commit = write_snapshot(snapshot, self._lineage)
+        remove_checkpoints(self._lineage, commit.id)
         if self._ref is not None:
             self._generation = self._lineage.move_ref(self._ref, commit.id, self._generation).generation
         self._emit({"kind": "commit", "commit": commit.document(), "upload": time.monotonic() - started})

@@ -38,12 +38,24 @@ class LossCurve:
         self.samples = 0
         self.steps = 0
         self._group, self._index, self._of, self._emit = group, index, of, emit
+        self._begun = False
         self._sum: Tensor | None = None
         self._count = 0
         self._told, self._told_samples = time.monotonic(), 0
 
+    @property
+    def complete(self) -> bool:
+        """Whether every step so far is in a point: then the curve can go on from its points alone."""
+        return not self._count
+
+    def resume(self, steps: int, samples: int, points: list[tuple[int, float, int]]) -> None:
+        """Go on after so many steps."""
+        self.steps, self.samples, self.points = steps, samples, list(points)
+        self._told_samples = samples
+
     def __call__(self, report: StepReport) -> None:
-        if not self.steps:
+        if not self._begun:
+            self._begun = True
             self._emit({"kind": "experience", "index": self._index, "of": self._of, "steps": report.steps})
         self.steps = report.step
         self.samples += report.samples

@@ -58,7 +58,9 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
 
 def influence(pipeline: Pipeline, stream: Stream, index: int) -> dict[str, Any]:
     """The parts of a pipeline that influence the commit after experience `index`, beside its parent and its data."""
-    train = pipeline.train.at(index).model_dump(mode="json", exclude={"per_experience", "accumulate"})
+    train = pipeline.train.at(index).model_dump(
+        mode="json", exclude={"per_experience", "accumulate", "checkpoint_every"}
+    )
     model: dict[str, Any] = {"name": pipeline.model.name, **pipeline.model.options}
     return {
         "seed": pipeline.seed,

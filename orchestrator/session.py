@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from orchestrator.assembly import configure, make_learner, train_settings
+from orchestrator.checkpoint import Checkpoint, Checkpointer, latest_checkpoint, resume_from
 from orchestrator.committer import Committer
 from orchestrator.lineage.commit import TestCount
 from orchestrator.losses import LossCurve
 from orchestrator.snapshot import Snapshot, load_commit, take_snapshot
-from strategies.group import Reduction
 
 if TYPE_CHECKING:
+    import torch
+
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.plan import PlannedCommit
     from pipelines.schema import Pipeline
@@ -52,7 +52,7 @@ class Session:
         Raises:
             NonFiniteLoss, StrategyError, PipelineError, StorageError.
         """
-        done = self._agreed(self.lineage.longest([p.id for p in self.plan]))
+        done = int(self.group.broadcast(str(self.lineage.longest([p.id for p in self.plan])).encode()))
         if done == len(self.plan):
             return
         learner = make_learner(self.pipeline, self.stream, self.group, self.device)
@@ -65,15 +65,23 @@ class Session:
             previous = self._evaluate(learner, self._unknown([chain[-1].row]))
         with Committer(self.lineage, self.ref, self._emit, write=self.group.rank == 0) as committer:
             for index in range(done, len(self.plan)):
-                snapshot = self._experience(learner, index)
+                checkpoint = latest_checkpoint(self.lineage, self.plan[index].id, self.group) if index == done else None
+                snapshot = self._experience(learner, index, checkpoint)
                 snapshot.previous, snapshot.baseline = previous, baseline
                 previous, baseline = [], []
                 committer.submit(snapshot)
 
-    def _experience(self, learner: Learner, index: int) -> Snapshot:
+    def _experience(self, learner: Learner, index: int, checkpoint: Checkpoint | None) -> Snapshot:
         experience = self.stream[index]
         configure(learner, self.pipeline, index)
+        settings = train_settings(self.pipeline, index)
         curve = LossCurve(self.group, index, len(self.stream), self._emit)
+        start = 0
+        if checkpoint is not None:
+            start = checkpoint.step
+            resume_from(learner, checkpoint, optimizer=settings.optimizer)
+            curve.resume(checkpoint.step, checkpoint.samples, checkpoint.points)
+            self._emit({"kind": "resumed", "index": index, "step": start})
         timings: dict[str, float] = {}
         clock = time.monotonic()
 
@@ -84,8 +92,12 @@ class Session:
             self._emit({"kind": "stage", "index": index, "stage": next_stage})
 
         past = [self.stream[i] for i in range(index)]
-        for _ in learner.steps(experience, train_settings(self.pipeline, index), past=past, listener=curve):
-            pass
+        every = self.pipeline.train.at(index).checkpoint_interval if self.group.rank == 0 else None
+        with Checkpointer(self.lineage, self.plan[index].id, every, self._emit) as checkpointer:
+            checkpointer.begin(learner, start)
+            for step in learner.steps(experience, settings, past=past, listener=curve, start=start):
+                if curve.complete:
+                    checkpointer.offer(learner, step, curve.samples, curve.points)
         samples = len(learner.samples)
         lap("learn", "consolidating")
         learner.consolidate()
@@ -109,15 +121,6 @@ class Session:
         """Experiences whose test sets occur in none of the rows."""
         known = {count.test for row in rows for count in row}
         return [i for i in range(len(self.stream)) if self.stream.test_fingerprint(i) not in known]
-
-    def _agreed(self, number: int) -> int:
-        """The smallest of the ranks' numbers: another driver may have written a commit between two ranks' looks."""
-        if self.group.size == 1:
-            return number
-        ours = torch.zeros(self.group.size, dtype=torch.int64, device=self.device)
-        ours[self.group.rank] = number
-        self.group.reduce_([ours], Reduction.SUM)
-        return int(ours.min())
 
     def _emit(self, event: dict[str, Any]) -> None:
         if self.group.rank == 0:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from orchestrator.plan import PlannedCommit
     from strategies.contract import Experience
     from strategies.learner import Learner
-    from strategies.memory import Memory
 
 _PACKAGES = ("everlearn", "torch", "ray", "numpy")
 
@@ -53,10 +52,6 @@ class Snapshot:
 
 def take_snapshot(learner: Learner, planned: PlannedCommit, experience: Experience, samples: int) -> Snapshot:
     """A copy of the learner's state, so that it may go on while the copy is written."""
-    state = {
-        group: {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-        for group, tensors in learner.state_dict().items()
-    }
     return Snapshot(
         planned=planned,
         experience={
@@ -66,9 +61,17 @@ def take_snapshot(learner: Learner, planned: PlannedCommit, experience: Experien
             "fingerprint": planned.fingerprint,
             "samples": samples,
         },
-        state=state,
-        shards={name: memory.shards() for name, memory in _memories(learner).items()},
+        state=copied_state(learner),
+        shards={name: memory.shards() for name, memory in learner.memories().items()},
     )
+
+
+def copied_state(learner: Learner) -> dict[str, dict[str, Tensor]]:
+    """`Learner.state_dict` in memory of its own, on the CPU."""
+    return {
+        group: {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+        for group, tensors in learner.state_dict().items()
+    }
 
 
 def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
@@ -117,16 +120,12 @@ def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer
         learner.load_state_dict(state, optimizer=optimizer)
     except (RuntimeError, KeyError) as error:
         raise CorruptBlob(f"commit {commit.id[:12]}: its state does not fit the model: {str(error)[:200]}") from error
-    for name, memory in _memories(learner).items():
+    for name, memory in learner.memories().items():
         record = commit.memories.get(name, MemoryRecord())
         memory.restore(
             Shard(shard.experience, lineage.tensors(shard.sha256, commit=commit.id), shard.lengths)
             for shard in record.shards
         )
-
-
-def _memories(learner: Learner) -> dict[str, Memory]:
-    return {name: memory for s in learner.strategies for name, memory in s.memories(learner).items()}
 
 
 def _blob(tensors: Mapping[str, Tensor], fresh: dict[str, bytes]) -> BlobRecord:

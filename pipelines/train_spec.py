@@ -46,6 +46,8 @@ class TrainSpec(Spec):
         warmup: optimiser steps over which the learning rate grows to its value.
         clip: largest norm of the gradient.
         accumulate: passes that one batch is divided into to save memory.
+        checkpoint_every: how often the state is kept within an experience: a number of steps, or seconds such as 30s;
+            0 is never.
         per_experience: overrides by experience index; see `at`.
     """
 
@@ -58,6 +60,7 @@ class TrainSpec(Spec):
     clip: Positive | None = None
     accumulate: Count = 1
     precision: Literal["float32", "bf16"] = "float32"
+    checkpoint_every: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[1-9]\d{0,6}s$")] = "60s"
     per_experience: dict[Annotated[int, Field(ge=0)], dict[str, Any]] = Field(default_factory=dict)
 
     def at(self, index: int) -> TrainSpec:
@@ -67,6 +70,12 @@ class TrainSpec(Spec):
         spec, _ = validate(TrainSpec, merge_train(base, override))
         assert isinstance(spec, TrainSpec)
         return spec
+
+    @property
+    def checkpoint_interval(self) -> int | float | None:
+        """Steps (int) or seconds (float) between two checkpoints; None: never."""
+        every = self.checkpoint_every
+        return float(every[:-1]) if isinstance(every, str) else every or None
 
     def strategy_options(self, index: int) -> dict[str, dict[str, Any]]:
         """Overrides of strategy options in experience `index`, by strategy name."""

@@ -44,6 +44,19 @@ class Group:
         """This rank's contiguous part of n things; the parts of all ranks are disjoint and cover 0..n-1."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
 
+    def broadcast(self, data: bytes) -> bytes:
+        """Rank 0's bytes, on every rank."""
+        if self.size == 1:
+            return data
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        length = torch.tensor([len(data)], device=device)
+        dist.broadcast(length, 0)
+        content = torch.zeros(int(length), dtype=torch.uint8, device=device)
+        if self.rank == 0 and data:
+            content.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+        dist.broadcast(content, 0)
+        return content.cpu().numpy().tobytes()
+
     def reduce_(self, tensors: Sequence[Tensor], how: Reduction) -> None:
         """Combine each tensor over the ranks, in place, with one message for each dtype."""
         if self.size == 1 or how is Reduction.GLOBAL or not tensors:

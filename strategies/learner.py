@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from strategies.composition import refusals
 from strategies.contract import Batch, Experience, Samples
 from strategies.errors import NonFiniteLoss, StrategyError
 from strategies.group import Group, Reduction
+from strategies.memory import Memory
 from strategies.order import SampleOrder
 from strategies.randomness import integer
 from strategies.settings import TrainSettings, load_optimizer_state, make_optimizer, make_scheduler, optimizer_state
@@ -92,6 +94,13 @@ class Learner:
         group: Group | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
+        """
+        Raises:
+            StrategyError: strategies that cannot work together.
+        """
+        refused = refusals([type(s) for s in strategies])
+        if refused:
+            raise StrategyError("\n".join(refused))
         self.device = torch.device(device)
         self.model = model.to(self.device)
         self.strategies = list(strategies)
@@ -194,12 +203,8 @@ class Learner:
         del self.samples
 
     def _training_set(self, experience: Experience) -> Samples:
-        replaced = [(s.name, t) for s in self.strategies if (t := s.training_set(self, experience)) is not None]
-        if len(replaced) > 1:
-            raise StrategyError(
-                f"{' and '.join(name for name, _ in replaced)} both choose what to train on: keep one of them"
-            )
-        return replaced[0][1] if replaced else self.samples
+        replaced = (training_set(self, experience) for training_set in self._overriding("training_set"))
+        return next((samples for samples in replaced if samples is not None), self.samples)
 
     def _batch(self, samples: Samples, order: SampleOrder, step: int, inputs: Tensor, targets: Tensor) -> Batch:
         size = order.size(step)
@@ -236,16 +241,21 @@ class Learner:
         return total
 
     def _loss(self, batch: Batch, output: Tensor) -> Tensor:
-        logits = self.masked(output, batch.experiences)
-        if batch.weights is None:
-            loss = F.cross_entropy(logits, batch.targets, reduction="sum") / batch.total_weight
-        else:
-            loss = batch.mean(F.cross_entropy(logits, batch.targets, reduction="none"))
+        replaced = (training_loss(self, batch, output) for training_loss in self._overriding("training_loss"))
+        loss = next((loss for loss in replaced if loss is not None), None)
+        if loss is None:
+            loss = self._cross_entropy(batch, output)
         for term in self._overriding("loss_term"):
             added = term(self, batch, output)
             if added is not None:
                 loss = loss + added
         return loss
+
+    def _cross_entropy(self, batch: Batch, output: Tensor) -> Tensor:
+        logits = self.masked(output, batch.experiences)
+        if batch.weights is None:
+            return F.cross_entropy(logits, batch.targets, reduction="sum") / batch.total_weight
+        return batch.mean(F.cross_entropy(logits, batch.targets, reduction="none"))
 
     def _network(self, samples: Samples) -> nn.Module:
         """The model as it is called in training: averaging gradients over the ranks when there are several."""
@@ -292,9 +302,24 @@ class Learner:
         Args:
             output: (n, outputs). experiences: (n,) int64.
         """
-        if self._masks is None:
-            return output
-        return output.masked_fill(~self._masks[experiences], -math.inf)
+        answering = self.answering(experiences)
+        return output if answering is None else output.masked_fill(~answering, -math.inf)
+
+    def answering(self, experiences: Tensor) -> Tensor | None:
+        """(n, outputs) bool: the units that may answer for a sample's task; None where all may.
+
+        Args:
+            experiences: (n,) int64.
+        """
+        return None if self._masks is None else self._masks[experiences]
+
+    def reset_optimizer(self) -> None:
+        """Start the experience with a fresh optimiser state: for `Strategy.before_experience`."""
+        self._optimizer, self._pending_optimizer = None, {}
+
+    def memories(self) -> dict[str, Memory]:
+        """The memories of all strategies by name."""
+        return {name: memory for s in self.strategies for name, memory in s.memories(self).items()}
 
     def units(self, experience: Experience) -> Tensor:
         """The output units that may answer in an experience, ascending int64."""

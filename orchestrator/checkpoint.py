@@ -1,0 +1,212 @@
+"""Checkpoints in the middle of an experience: where to go on when a run dies between two commits.
+
+A checkpoint is one safetensors file beside Ray's scratch, `<pipeline>/runs/<id of the commit it leads to>/`, named by
+its step and its SHA-256. It holds the learner's state; random numbers and the order of the samples need none, because
+they are addressed by step. A commit makes its checkpoints superfluous, and removes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import CorruptBlob, MissingKey
+from orchestrator.lineage.layout import runs_prefix
+from orchestrator.snapshot import copied_state
+from orchestrator.storage.tensors import decode, decode_metadata, encode
+from strategies.memory import Shard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from orchestrator.lineage.lineage import Lineage
+    from strategies.group import Group
+    from strategies.learner import Learner
+
+Point = tuple[int, float, int]
+_NAME = re.compile(r"(\d{12})-([0-9a-f]{64})\.safetensors")
+_MEMORY = "memory"
+_FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A learner in the middle of an experience.
+
+    Attributes:
+        step: optimiser steps done.
+        samples: samples seen, replayed ones included.
+        points: of the loss curve so far.
+        state: as `Learner.state_dict` gives it.
+        memories: shards of the memories that changed since the experience began, by name.
+    """
+
+    step: int
+    samples: int
+    points: list[Point]
+    state: dict[str, dict[str, Tensor]]
+    memories: dict[str, list[Shard]]
+
+    def to_bytes(self) -> bytes:
+        """One safetensors file."""
+        groups = dict(self.state)
+        shards: list[dict[str, Any]] = []
+        for memory, shard in [(name, shard) for name, held in self.memories.items() for shard in held]:
+            at = f"{_MEMORY}.{len(shards)}"
+            groups[at] = dict(shard.tensors)
+            shards.append({"memory": memory, "experience": shard.experience, "lengths": dict(shard.lengths), "at": at})
+        tensors = {f"{group}|{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
+        notes = {"step": self.step, "samples": self.samples, "points": self.points, "shards": shards}
+        return encode(tensors, {"format": _FORMAT, "notes": json.dumps(notes)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Checkpoint:
+        """What `to_bytes` wrote. Raises CorruptBlob when it is not."""
+        metadata = decode_metadata(data)
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in decode(data).items():
+            group, _, name = key.partition("|")
+            groups.setdefault(group, {})[name] = tensor
+        try:
+            if metadata["format"] != _FORMAT:
+                raise ValueError(f"format {metadata['format'][:20]}")
+            notes = json.loads(metadata["notes"])
+            memories: dict[str, list[Shard]] = {}
+            for entry in notes["shards"]:
+                shard = Shard(int(entry["experience"]), groups.pop(entry["at"]), entry["lengths"])
+                memories.setdefault(entry["memory"], []).append(shard)
+            points = [(int(step), float(loss), int(at)) for step, loss, at in notes["points"]]
+            return cls(int(notes["step"]), int(notes["samples"]), points, groups, memories)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptBlob(f"not a checkpoint: {error}") from None
+
+
+def latest_checkpoint(lineage: Lineage, planned: str, group: Group) -> Checkpoint | None:
+    """The furthest checkpoint on the way to a commit, the same on every rank; None when there is none that is whole.
+
+    Raises:
+        StorageError: the storage cannot be read.
+    """
+    data = b""
+    if group.rank == 0:
+        data = _furthest(lineage, planned)
+    data = group.broadcast(data)
+    return Checkpoint.from_bytes(data) if data else None
+
+
+def remove_checkpoints(lineage: Lineage, planned: str) -> None:
+    """Remove everything on the way to a commit. Raises StorageError."""
+    for key in list(lineage.store.list(_prefix(lineage, planned))):
+        lineage.store.delete(key)
+
+
+def resume_from(learner: Learner, checkpoint: Checkpoint, *, optimizer: str) -> None:
+    """Put a learner, that stands where the experience began, where the checkpoint was taken.
+
+    Args:
+        optimizer: name of the experience's optimiser.
+    """
+    learner.load_state_dict(checkpoint.state, optimizer=optimizer)
+    for name, memory in learner.memories().items():
+        if name in checkpoint.memories:
+            memory.tensors = {}
+            memory.restore(checkpoint.memories[name])
+
+
+class Checkpointer:
+    """Writes checkpoints of one experience in the background, at the pace that the pipeline asks for.
+
+    While one is written the next is not taken, so that training never waits.
+    """
+
+    def __init__(
+        self, lineage: Lineage, planned: str, every: int | float | None, tell: Callable[[dict[str, Any]], None]
+    ) -> None:
+        """
+        Args:
+            planned: id of the commit that the experience leads to.
+            every: steps (int) or seconds (float) between two; None: never.
+            tell: hears of every checkpoint that was written.
+        """
+        self._lineage, self._planned, self._every, self._tell = lineage, planned, every, tell
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="everlearn-checkpoint")
+        self._pending: Future[None] | None = None
+        self._last_step, self._last_time = 0, time.monotonic()
+        self._memories: dict[str, Any] = {}
+
+    def begin(self, learner: Learner, step: int) -> None:
+        """The experience begins, or goes on, at `step`."""
+        self._last_step, self._last_time = step, time.monotonic()
+        if step == 0:
+            self._memories = {name: memory.tensors for name, memory in learner.memories().items()}
+
+    def offer(self, learner: Learner, step: int, samples: int, points: list[Point]) -> None:
+        """Take a checkpoint if it is time and none is being written.
+
+        Raises:
+            StorageError: the one before could not be written.
+        """
+        if self._every is None or not self._due(step):
+            return
+        if self._pending is not None:
+            if not self._pending.done():
+                return
+            self._pending.result()
+        changed = {n: m.shards() for n, m in learner.memories().items() if m.tensors is not self._memories.get(n)}
+        checkpoint = Checkpoint(step, samples, list(points), copied_state(learner), changed)
+        self._last_step, self._last_time = step, time.monotonic()
+        self._pending = self._pool.submit(self._write, checkpoint)
+
+    def __enter__(self) -> Checkpointer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+        if kind is None and self._pending is not None:
+            self._pending.result()
+
+    def _due(self, step: int) -> bool:
+        if isinstance(self._every, int):
+            return step - self._last_step >= self._every
+        assert self._every is not None
+        return time.monotonic() - self._last_time >= self._every
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        data = checkpoint.to_bytes()
+        prefix = _prefix(self._lineage, self._planned)
+        key = f"{prefix}{checkpoint.step:012}-{hashlib.sha256(data).hexdigest()}.safetensors"
+        older = [old for old in self._lineage.store.list(prefix) if old != key]
+        self._lineage.store.put(key, data)
+        for old in older:
+            self._lineage.store.delete(old)
+        self._tell({"kind": "checkpoint", "step": checkpoint.step, "bytes": len(data)})
+
+
+def _prefix(lineage: Lineage, planned: str) -> str:
+    return f"{runs_prefix(lineage.pipeline)}{planned}/"
+
+
+def _furthest(lineage: Lineage, planned: str) -> bytes:
+    """The bytes of the furthest checkpoint that is whole; empty when there is none."""
+    prefix = _prefix(lineage, planned)
+    for key in sorted(lineage.store.list(prefix), reverse=True):
+        name = _NAME.fullmatch(key.removeprefix(prefix))
+        if name is None:
+            continue
+        try:
+            data = lineage.store.get(key)
+            if hashlib.sha256(data).hexdigest() == name[2]:
+                Checkpoint.from_bytes(data)
+                return data
+        except (MissingKey, CorruptBlob):
+            continue
+    return b""
