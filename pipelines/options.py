@@ -96,7 +96,9 @@ def signature_model(component: Any, *, leading: int = 0, provided: frozenset[str
     except (ValueError, TypeError):
         return create_model(_FROM_SIGNATURE, __config__=ConfigDict(extra="allow"))
     try:
-        hints = typing.get_type_hints(component.__init__ if inspect.isclass(component) else component)
+        hints = typing.get_type_hints(
+            component.__init__ if inspect.isclass(component) else component, include_extras=True
+        )
     except Exception:
         hints = {}
     config = ConfigDict(extra="forbid", protected_namespaces=())

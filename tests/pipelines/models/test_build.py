@@ -48,7 +48,10 @@ def test_a_model_of_ones_own_gets_its_options() -> None:
     [
         ("mlp", {"hiden": [3]}, r"model.hiden: unknown key, did you mean 'hidden'\?"),
         ("mlp", {"input_shape": [3]}, "model.input_shape: unknown key"),
+        ("mlp", {"hidden": [0]}, "model.hidden.0: must be at least 1, got 0"),
         ("mlp", {"activation": "soft"}, "model.activation: must be one of relu, "),
+        ("mlp", {"dropout": 1.5}, "model.dropout: must be below 1, got 1.5"),
+        ("cnn", {"channels": []}, "model.channels: must "),
         (f"{HERE}no_model", {}, "must return a torch.nn.Module, not int"),
         ("mpl", {}, "unknown model 'mpl'"),
     ],
