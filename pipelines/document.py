@@ -16,6 +16,7 @@ KeyPath = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_NODES = 100_000
+MAX_PROBLEMS = 100
 
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _CORE = "tag:yaml.org,2002:"
@@ -95,7 +96,11 @@ class Document:
             origin = self.origin(problem.path)[0]
             return (True, 0) if isinstance(origin, str) else (False, problem.line or origin)
 
-        return PipelineError(dict.fromkeys(self.describe(problem) for problem in sorted(self.problems, key=order)))
+        lines = list(dict.fromkeys(self.describe(problem) for problem in sorted(self.problems, key=order)))
+        more = len(lines) - MAX_PROBLEMS
+        return PipelineError(
+            lines if more <= 0 else [*lines[:MAX_PROBLEMS], f"{self.source}: and {more} more problems"]
+        )
 
 
 def one_line(text: str) -> str:

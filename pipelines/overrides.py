@@ -98,9 +98,11 @@ def assign(document: Document, keys: KeyPath, value: Any, origin: str) -> None:
     for path in [path for path in document.origins if path[: len(keys)] == keys]:
         del document.origins[path]
     document.origins[keys] = origin
-    other = (*keys[:-1], _SWITCHES.get(str(keys[-1]), ""))
-    if keys[0] == "train" and value is not None and not isinstance(document.origins.get(other), str):
-        target.pop(other[-1], None)
+    other = _SWITCHES.get(str(keys[-1]))
+    # Two options that contradict each other are left for the schema to refuse.
+    contradicts = other and isinstance(document.origins.get((*keys[:-1], other)), str)
+    if other and not contradicts and keys[0] == "train" and value is not None and isinstance(target, dict):
+        target.pop(other, None)
 
 
 def _strategy(document: Document, parts: list[str]) -> tuple[int, str, list[str]]:

@@ -159,6 +159,12 @@ def test_errors_come_in_the_order_of_the_file_each_once() -> None:
     assert document.error().problems == ["f.yaml:1: a: is wrong", "f.yaml:2: b: is wrong", "--set c=3: is wrong"]
 
 
+def test_a_hundred_errors_are_enough() -> None:
+    document = Document("f.yaml", problems=[Problem((str(number),), "is wrong") for number in range(250)])
+    assert len(document.error().problems) == 101
+    assert document.error().problems[-1] == "f.yaml: and 150 more problems"
+
+
 def test_a_problem_is_one_line_without_secrets() -> None:
     document = parse('"a\\nb": 1\n', "f.yaml")
     assert document.describe(Problem(("a\nb",), "https://u:pw@h\x1b[1m")) == ("f.yaml:1: a\\nb: https://***@h\\x1b[1m")

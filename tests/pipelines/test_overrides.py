@@ -68,6 +68,10 @@ def test_steps_replace_epochs_of_the_file() -> None:
     assert changed("train.steps=")["train"] == {"steps": None, "epochs": 3}
 
 
+def test_an_item_of_a_list_is_set_by_its_position() -> None:
+    assert changed("train=[1, 2]", "train.0=5")["train"] == [5, 2]
+
+
 def test_paths_of_the_search_space_are_keys() -> None:
     data = changed("tune.space.strategy.ewc.lambda={uniform: [0, 1]}", "tune.space.train.batch_size.choice=[1, 2]")
     assert data["tune"] == {
