@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from orchestrator.driver import run
     from orchestrator.model import load_model
     from orchestrator.result import RunResult
+    from orchestrator.tuning.comparison import compare
+    from orchestrator.tuning.search import tune
     from pipelines.load import load_pipeline
 
 __all__ = ["RunResult", "load_model", "load_pipeline", "run"]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from orchestrator.cli.compare import compare
 from orchestrator.cli.failure import INTERRUPTED, TERMINATED, failure_lines, failure_status
 from orchestrator.cli.list import list_components
 from orchestrator.cli.log import log
@@ -16,6 +17,7 @@ from orchestrator.cli.options import Settings
 from orchestrator.cli.publish import publish
 from orchestrator.cli.run import run
 from orchestrator.cli.show import show
+from orchestrator.cli.tune import tune
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate
 
@@ -45,7 +47,7 @@ def everlearn() -> None:
     """
 
 
-for command in (run, validate, list_components, log, show, publish, ui):
+for command in (run, tune, compare, validate, list_components, log, show, publish, ui):
     everlearn.add_command(command)
 
 

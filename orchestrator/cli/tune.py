@@ -1,0 +1,91 @@
+"""`everlearn tune`: search settings, then name the best."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import Command, Settings, file_argument, json_option, load, set_option
+from orchestrator.cli.output import console, print_json, reserved_stdout
+
+if TYPE_CHECKING:
+    from orchestrator.tuning.reporter import SearchReporter
+    from orchestrator.tuning.result import TuneResult
+
+
+@click.command("tune", cls=Command, short_help="Search the settings in FILE's tune section.")
+@file_argument()
+@set_option
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="How many settings to try.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Ray workers of each trial.")
+@click.option("--address", metavar="RAY", help="The Ray cluster to use; without it, one is started on this machine.")
+@click.option("--write", "target", type=click.Path(dir_okay=False), metavar="OUT", help="Write the tuned pipeline file.")
+@json_option
+@click.pass_obj
+def tune(
+    settings: Settings,
+    file: str,
+    overrides: tuple[str, ...],
+    trials: int | None,
+    workers: int | None,
+    address: str | None,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """Search the settings that the tune section of FILE names, and train the best on all of the data.
+
+    Trials are judged by a validation split of the training data; the test sets stay unseen until the end. After an
+    interruption the same command goes on: trials that are done, and experiences that are trained, are not run again.
+    """
+    settings.interrupted = "Interrupted. The same command goes on: what is done is kept."
+    if as_json:
+        with reserved_stdout() as stdout:
+            result, _ = _search(settings, file, overrides, trials, workers, address, target, as_json)
+            print_json(result.to_json(), stdout)
+        return
+    _, snippet = _search(settings, file, overrides, trials, workers, address, target, as_json)
+    screen = console()
+    screen.print("\nthe best settings, to be pasted into the file:\n", style="dim")
+    screen.print(snippet, soft_wrap=True)
+    if target is not None:
+        screen.print(f"written to {target}", soft_wrap=True)
+
+
+def _search(
+    settings: Settings,
+    file: str,
+    overrides: tuple[str, ...],
+    trials: int | None,
+    workers: int | None,
+    address: str | None,
+    target: str | None,
+    as_json: bool,
+) -> tuple[TuneResult, str]:
+    pipeline = load(file, overrides)
+    text = Path(file).read_text("utf-8-sig")
+    if target is not None and not Path(target).resolve().parent.is_dir():
+        raise click.UsageError(f"--write: there is no folder {Path(target).parent}.", click.get_current_context())
+
+    from orchestrator.tuning import search
+    from orchestrator.tuning.tuned_file import snippet, to_yaml, tuned_document
+
+    with search_reporter(as_json) as reporter:
+        result = search.tune(
+            pipeline, trials=trials, workers=workers, address=address, reporter=reporter, verbose=settings.verbose
+        )
+    document = tuned_document(text, file, overrides, result.best.settings)
+    if target is not None:
+        Path(target).write_text(to_yaml(document), "utf-8")
+    return result, snippet(document, result.best.settings)
+
+
+def search_reporter(as_json: bool) -> SearchReporter:
+    """What shows a search: a live table on a terminal, lines elsewhere; on stderr when stdout is for a document."""
+    from orchestrator.tuning.table import LiveSearchReporter, PlainSearchReporter
+
+    screen = console(sys.stderr if as_json else sys.stdout)
+    kind = LiveSearchReporter if screen.is_terminal and not screen.is_dumb_terminal else PlainSearchReporter
+    return kind(screen, tables=not as_json)

@@ -1,0 +1,81 @@
+"""What a search wants: metrics of a chain of commits, their means over seeds, and which trial is better."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from orchestrator.lineage.matrix import accuracy_matrix
+from strategies.metrics import NAMES, as_matrix, summary
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.commit import Commit
+
+Metrics = dict[str, float | None]
+
+
+def chain_metrics(chain: Sequence[Commit], tests: Sequence[str]) -> Metrics:
+    """The metrics of section "Metrics" after the last commit of a chain.
+
+    Args:
+        chain: commits from experience 0, oldest first.
+        tests: fingerprints of the stream's test sets.
+    """
+    rows, baseline = accuracy_matrix(chain, tests)
+    return summary(as_matrix(rows), as_matrix([baseline])[0], len(chain) - 1)
+
+
+def mean(values: Sequence[Mapping[str, float | None]]) -> Metrics:
+    """Mean of each metric over seeds; None where it is not defined."""
+    return {name: statistics.fmean(v) if (v := _known(values, name)) else None for name in NAMES}
+
+
+def deviation(values: Sequence[Mapping[str, float | None]]) -> Metrics:
+    """Sample standard deviation of each metric over seeds; None for fewer than two."""
+    return {name: statistics.stdev(v) if len(v := _known(values, name)) > 1 else None for name in NAMES}
+
+
+def _known(values: Sequence[Mapping[str, float | None]], name: str) -> list[float]:
+    return [value for one in values if (value := one.get(name)) is not None]
+
+
+def score(metrics: Mapping[str, float | None], name: str, mode: str) -> float:
+    """A metric turned so that more is better; minus infinity where it is not known."""
+    value = metrics.get(name)
+    if value is None or not math.isfinite(value):
+        return -math.inf
+    return value if mode == "max" else -value
+
+
+def best(candidates: Mapping[int, Mapping[str, float | None]], name: str, mode: str) -> int | None:
+    """The number of the trial that is best in one metric, the first of equals; None without candidates."""
+    known = {number: score(metrics, name, mode) for number, metrics in candidates.items()}
+    known = {number: value for number, value in known.items() if value > -math.inf}
+    return min(known, key=lambda number: (-known[number], number), default=None)
+
+
+def pareto_front(
+    candidates: Mapping[int, Mapping[str, float | None]], names: Sequence[str], modes: Sequence[str]
+) -> list[int]:
+    """Numbers of the trials that no other one beats in one metric without losing in another, ascending.
+
+    Of trials that are equal in all metrics the first stands for all.
+    """
+    points = {
+        number: tuple(score(metrics, name, mode) for name, mode in zip(names, modes, strict=True))
+        for number, metrics in sorted(candidates.items())
+    }
+    points = {number: point for number, point in points.items() if min(point) > -math.inf}
+    front: list[int] = []
+    seen: set[tuple[float, ...]] = set()
+    for number, point in points.items():
+        if point not in seen and not any(_beats(other, point) for other in points.values()):
+            front.append(number)
+        seen.add(point)
+    return front
+
+
+def _beats(other: tuple[float, ...], point: tuple[float, ...]) -> bool:
+    return other != point and all(a >= b for a, b in zip(other, point, strict=True))

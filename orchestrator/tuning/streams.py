@@ -1,0 +1,80 @@
+"""The streams that trials learn: made once by the driver, and shared by all processes of a node."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipelines.held_out import hold_out
+from pipelines.stream import build_stream
+
+if TYPE_CHECKING:
+    from pipelines.schema import Pipeline
+    from pipelines.stream import Stream
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What trials are judged by instead of the test sets: a share of the training data, chosen by a seed."""
+
+    share: float
+    seed: int
+
+
+@dataclass
+class Streams:
+    """Streams by what decides them; picklable, with references into Ray's object store in place of the data.
+
+    Attributes:
+        validation: None: the streams as they are, with their test sets.
+        shared: references to streams by key.
+    """
+
+    validation: Validation | None = None
+    shared: dict[str, Any] = field(default_factory=dict)
+
+    def share(self, pipeline: Pipeline) -> Stream:
+        """Make a pipeline's stream, with its fingerprints, and put it where trials find it.
+
+        Raises:
+            DataError: the dataset is missing, does not fit the stream, or is too small to be split.
+        """
+        import ray
+
+        key = _key(pipeline)
+        if key in self.shared:
+            return self.of(pipeline)
+        stream = self._build(pipeline)
+        for index in range(len(stream)):
+            # Known here, they are not computed in every trial.
+            stream.fingerprint(index)
+            stream.test_fingerprint(index)
+        self.shared[key] = ray.put(stream)
+        return stream
+
+    def of(self, pipeline: Pipeline) -> Stream:
+        """A pipeline's stream. One whose settings change the data themselves is made here. Raises as `share`."""
+        import ray
+
+        key = _key(pipeline)
+        reference = self.shared.get(key)
+        name = reference.hex() if reference is not None else f"{key} {self.validation}"
+        if name not in _HERE:
+            _HERE.clear()
+            _HERE[name] = ray.get(reference) if reference is not None else self._build(pipeline)
+        return _HERE[name]
+
+    def _build(self, pipeline: Pipeline) -> Stream:
+        stream = build_stream(pipeline.stream, pipeline.seed)
+        return hold_out(stream, self.validation.share, self.validation.seed) if self.validation else stream
+
+
+# A process runs many trials on the same stream, one after another.
+_HERE: dict[str, Stream] = {}
+
+
+def _key(pipeline: Pipeline) -> str:
+    spec = pipeline.stream
+    seeded = spec.order == "shuffled" or spec.transform is not None
+    return json.dumps([spec.model_dump(mode="json"), pipeline.seed if seeded else None], sort_keys=True)

@@ -1,0 +1,200 @@
+"""What runs in a trial: the whole stream, once for each seed, with a report after every experience."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import ray
+import torch
+from ray import tune
+
+from orchestrator.lineage.commit import Commit
+from orchestrator.quiet import quiet
+from orchestrator.tuning.objective import chain_metrics, deviation, mean
+from orchestrator.tuning.training import Job, train
+from pipelines.errors import PipelineError
+from pipelines.load import load_text, with_settings
+from strategies.errors import NonFiniteLoss, StrategyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.tuning.resources import Needs
+    from orchestrator.tuning.streams import Streams
+    from pipelines.schema import Pipeline
+
+# What another attempt with the same settings would meet again.
+_FINAL = (NonFiniteLoss, StrategyError, PipelineError, torch.cuda.OutOfMemoryError, MemoryError)
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What the trials of a search share.
+
+    Attributes:
+        documents: pipelines as YAML, without `tune`; a proposal names one of them by its place.
+        streams: that they learn.
+        claims: a `Claims` actor.
+        objectives: metrics that a scheduler or a searcher looks at.
+        stepwise: a scheduler decides after each experience whether to go on.
+        retries: how often a trial that fails is tried again.
+        needs: what a trial takes of the cluster, for each document.
+        search_path: where the user's modules are found.
+    """
+
+    documents: Sequence[str]
+    streams: Streams
+    claims: Any
+    objectives: Sequence[str]
+    stepwise: bool
+    retries: int
+    needs: Sequence[Needs]
+    search_path: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Settings to try. In Ray Tune's configuration it is one text, which Ray leaves as it is.
+
+    Attributes:
+        number: of the trial.
+        document: place of its pipeline among the documents.
+        settings: values by path, without the seed.
+        seeds: of the runs.
+    """
+
+    number: int
+    settings: Mapping[str, Any]
+    seeds: Sequence[int]
+    document: int = 0
+
+    def to_config(self) -> dict[str, str]:
+        fields = {
+            "number": self.number,
+            "document": self.document,
+            "settings": dict(self.settings),
+            "seeds": [*self.seeds],
+        }
+        return {"trial": json.dumps(fields)}
+
+    @classmethod
+    def of(cls, config: Mapping[str, str]) -> Proposal:
+        return cls(**json.loads(config["trial"]))
+
+    def pipelines(self, base: Pipeline) -> list[Pipeline]:
+        """The pipeline of each seed. Raises PipelineError when the settings do not fit together."""
+        return [with_settings(base, {**self.settings, "seed": seed}) for seed in self.seeds]
+
+
+def run_trial(config: dict[str, str], context: TrialContext) -> None:
+    """The function that Ray Tune calls for a trial."""
+    quiet()
+    sys.path.extend(path for path in context.search_path if path not in sys.path)
+    proposal = Proposal.of(config)
+    torch.set_num_threads(context.needs[proposal.document].threads)
+    for attempt in range(context.retries + 1):
+        try:
+            _Trial(proposal, context).run()
+            return
+        except Exception as error:
+            if attempt == context.retries:
+                # Told as a result: a trial that fails in Ray's eyes takes its process with it, and the next one waits
+                # seconds for another.
+                tune.report({"failed": json.dumps({"error": _reason(error), "final": isinstance(error, _FINAL)})})
+        finally:
+            ray.get(context.claims.release.remote(str(proposal.number)))
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+@lru_cache(maxsize=8)
+def _base(document: str) -> Pipeline:
+    return load_text(document, "trial")
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    known = isinstance(error, (NonFiniteLoss, StrategyError, PipelineError))
+    return " ".join((text if known else f"{type(error).__name__}: {text}").split())[:500]
+
+
+class _Trial:
+    def __init__(self, proposal: Proposal, context: TrialContext) -> None:
+        self._claims, self._holder = context.claims, str(proposal.number)
+        self._objectives, self._stepwise = context.objectives, context.stepwise
+        self._needs = context.needs[proposal.document]
+        pipelines = proposal.pipelines(_base(context.documents[proposal.document]))
+        self._jobs = [Job.of(pipeline, context.streams.of(pipeline)) for pipeline in pipelines]
+        self._chains: list[list[Commit]] = [[] for _ in self._jobs]
+        self._heard: deque[tuple[int, Commit]] = deque()
+        self._reported = 0
+        self._trained = self._reused = 0
+
+    def run(self) -> None:
+        length = len(self._jobs[0].plan)
+        alone = self._needs.workers == 1
+        # Starting workers for every experience would cost more than what a scheduler's decision saves.
+        for until in range(1, length + 1) if self._stepwise and alone else [length]:
+            for number in range(len(self._jobs)):
+                self._advance(number, until)
+
+    def _advance(self, number: int, until: int) -> None:
+        """Have all commits of a job before experience `until`, whoever makes them."""
+        job, chain = self._jobs[number], self._chains[number]
+        while True:
+            found = job.lineage.leading(job.ids[:until])[len(chain) :]
+            self._reused += len(found)
+            chain.extend(found)
+            self._report()
+            missing = job.ids[len(chain) : until]
+            if not missing:
+                return
+            scope = f"{job.pipeline.storage} {job.pipeline.name} "
+            if ray.get(self._claims.take.remote([scope + commit for commit in missing], self._holder)):
+                train(job, until, self._needs, partial(self._hear, number, scope))
+                self._take_commits()
+
+    def _hear(self, number: int, scope: str, event: Mapping[str, Any]) -> None:
+        if event["kind"] == "commit":
+            # In the thread that writes commits: it must not be held up.
+            commit = Commit.model_validate(event["commit"], strict=False)
+            self._claims.made.remote(scope + commit.id)
+            self._heard.append((number, commit))
+        else:
+            self._take_commits()
+
+    def _take_commits(self) -> None:
+        while self._heard:
+            number, commit = self._heard.popleft()
+            self._chains[number].append(commit)
+            self._trained += 1
+        self._report()
+
+    def _report(self) -> None:
+        """Tell of the experiences that all seeds have behind them."""
+        while self._reported < min(len(chain) for chain in self._chains):
+            end = self._reported + 1
+            values = [chain_metrics(c[:end], job.tests) for c, job in zip(self._chains, self._jobs, strict=True)]
+            metrics = mean(values)
+            record = {
+                "of": len(self._jobs[0].plan),
+                "metrics": metrics,
+                "deviation": deviation(values),
+                "values": values,
+                "lineage": [[commit.id for commit in chain[:end]] for chain in self._chains],
+                "trained": self._trained,
+                "reused": self._reused,
+                "time": time.time_ns() // 1_000_000,
+            }
+            self._reported = end
+            # A metric that needs two experiences is the same for all after one.
+            objectives = {name: metrics[name] or 0.0 for name in self._objectives}
+            complete = end == len(self._jobs[0].plan)
+            tune.report({**objectives, "complete": complete, "record": json.dumps(record)})
