@@ -31,10 +31,10 @@ def test_import_paths() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    assert refused("strategies", "ewcc").startswith(
-        "unknown strategy 'ewcc', did you mean 'ewc'? Known: cumulative, ewc"
-    )
-    assert refused("datasets", "zzz").startswith("unknown dataset 'zzz'. Known: digits")
+    problem = refused("strategies", "ewcc")
+    assert problem.startswith("unknown strategy 'ewcc', did you mean 'ewc'? Known: ")
+    assert all(name in problem for name in BUILT_IN["strategies"])
+    assert refused("datasets", "zzz").startswith("unknown dataset 'zzz'. Known: ")
 
 
 @pytest.mark.parametrize(
