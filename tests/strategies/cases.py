@@ -23,6 +23,13 @@ from tests.strategies.streams import SETTINGS, Step, stream
 QUICK: dict[str, dict[str, Any]] = {
     "ewc": {"lambda": 50.0},
     "replay": {"capacity": 20},
+    "si": {"c": 5.0},
+    "mas": {"lambda": 0.5},
+    "der": {"capacity": 20},
+    "gem": {"capacity": 20},
+    "agem": {"capacity": 20, "samples": 11},
+    "gdumb": {"capacity": 23},
+    "icarl": {"capacity": 20},
 }
 """Options of registered strategies, where their defaults show too little on a tiny stream or take too long."""
 

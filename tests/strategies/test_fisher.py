@@ -11,35 +11,12 @@ from torch import Tensor, nn
 
 from strategies.fisher import diagonal_fisher
 from strategies.per_sample import per_sample_moment
-from tests.strategies import models
+from tests.strategies import definitions, models
 
 SHAPE = (1, 6, 6)
 
 # torch.func has no rule for attention and loops.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
-
-
-def by_definition(
-    model: nn.Module, inputs: Tensor, *, targets: Tensor | None = None, units: Tensor | None = None
-) -> dict[str, Tensor]:
-    """sum over samples x and labels y of p(y | x) (d log p(y | x) / d parameter)^2, one gradient after the other."""
-    model.eval()
-    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    total = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    for number, x in enumerate(inputs):
-        outputs = model(x[None])[0]
-        log_p = F.log_softmax(outputs if units is None else outputs[units], dim=0)
-        place = {int(unit): i for i, unit in enumerate(range(len(outputs)) if units is None else units)}
-        labels = range(len(log_p)) if targets is None else [place[int(targets[number])]]
-        for label in labels:
-            weight = float(log_p[label].detach().exp()) if targets is None else 1.0
-            gradients = torch.autograd.grad(
-                log_p[label], list(parameters.values()), retain_graph=True, allow_unused=True
-            )
-            for name, gradient in zip(parameters, gradients, strict=True):
-                if gradient is not None:
-                    total[name] += weight * gradient**2
-    return {name: value.detach() for name, value in total.items()}
 
 
 class Residual(nn.Module):
@@ -207,7 +184,7 @@ def test_it_is_what_its_definition_says(name: str, inputs: Tensor) -> None:
     model = make(name)
     found = diagonal_fisher(model, inputs)
     assert model.training
-    assert_equal(found, by_definition(model, inputs))
+    assert_equal(found, definitions.fisher(model, inputs))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -226,7 +203,7 @@ def test_labels_of_the_data_and_units_of_a_task(name: str, inputs: Tensor) -> No
         for chosen in (None, units):
             assert_equal(
                 diagonal_fisher(model, inputs, targets=labels, units=chosen),
-                by_definition(model, inputs, targets=labels, units=chosen),
+                definitions.fisher(model, inputs, targets=labels, units=chosen),
             )
 
 
