@@ -80,7 +80,7 @@ class Batch:
         targets: (n,) int64.
         experiences: (n,) int64: the experience each sample comes from.
         weights: (n,) float, or None when every sample counts 1.
-        total_weight: sum of the weights of the global batch, over all ranks.
+        total_weight: what the weighted sum is divided by: as a rule the sum of the weights, over all ranks.
         current: the first `current` samples are of the experience being learned, the rest was added by strategies.
         total_samples: samples of the global batch, over all ranks.
         extra: further per-sample tensors by name, (n, ...), put there by strategies (stored logits, say).
@@ -122,8 +122,13 @@ class Batch:
             added: how many samples all ranks add together.
             weights: (n + added here,) new weights of all samples, or None.
             total_weight: their sum over all ranks.
-            extra: further tensors that go with the whole batch.
+            extra: further tensors that go with the whole batch; those that it has already are 0 for what is added.
         """
+        added_here = len(targets)
+        carried = {
+            name: torch.cat([value, value.new_zeros(added_here, *value.shape[1:])])
+            for name, value in self.extra.items()
+        }
         return replace(
             self,
             inputs=torch.cat([self.inputs, inputs]),
@@ -132,7 +137,7 @@ class Batch:
             weights=weights,
             total_weight=total_weight,
             total_samples=self.total_samples + added,
-            extra={**self.extra, **(extra or {})},
+            extra={**carried, **(extra or {})},
         )
 
     def split(self, parts: int) -> list[Batch]:

@@ -21,4 +21,7 @@ class Cumulative(Strategy):
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
         """The past experiences' training sets, then this one's."""
-        return JoinedSamples([*learner.past, experience]) if learner.past else None
+        if not learner.past:
+            return None
+        everything = [*learner.past, experience]
+        return JoinedSamples([e.train for e in everything], [e.index for e in everything])

@@ -7,24 +7,31 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from strategies.contract import Experience, Samples
+from strategies.contract import Samples
 
 
 class JoinedSamples:
-    """The training sets of several experiences, one behind the other.
+    """Several sets of samples, one behind the other.
 
     Attributes:
         ids, targets: (n,) int64.
         experiences: (n,) int64, the experience each sample comes from.
     """
 
-    def __init__(self, experiences: Sequence[Experience]) -> None:
-        self._parts: list[Samples] = [e.train for e in experiences]
+    def __init__(self, parts: Sequence[Samples], experiences: Sequence[int | Tensor]) -> None:
+        """
+        Args:
+            parts: at least one.
+            experiences: where each of them comes from: all of it, or each sample, (n,) int64.
+        """
+        self._parts = list(parts)
         lengths = torch.tensor([len(p) for p in self._parts])
         self._starts = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
         self.ids = torch.cat([p.ids for p in self._parts])
         self.targets = torch.cat([p.targets for p in self._parts])
-        self.experiences = torch.repeat_interleave(torch.tensor([e.index for e in experiences]), lengths)
+        self.experiences = torch.cat(
+            [torch.as_tensor(e).expand(len(part)) for e, part in zip(experiences, parts, strict=True)]
+        )
 
     def __len__(self) -> int:
         return int(self.ids.shape[0])

@@ -10,6 +10,8 @@ BUILT_IN: dict[str, str] = {
     "mas": "strategies.mas:MAS",
     "lwf": "strategies.lwf:LwF",
     "replay": "strategies.replay:Replay",
+    "der": "strategies.der:DER",
     "gem": "strategies.gem:GEM",
     "agem": "strategies.agem:AGEM",
+    "gdumb": "strategies.gdumb:GDumb",
 }

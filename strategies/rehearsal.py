@@ -56,6 +56,8 @@ class Rehearsal(Strategy):
         memory = self.memory(learner)
         samples = learner.samples
         chosen = memory.candidates(samples.ids, samples.targets)
+        if not len(chosen):
+            return
         inputs, targets = samples.take(chosen)
         kept = {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs}
         memory.add(experience.index, kept | self.annotations(learner, inputs))

@@ -7,7 +7,8 @@ The learner calls the hooks of all strategies at the same moments, in the order 
     for each step:
         batch = extend_batch(learner, batch)
         output = model(batch.inputs)
-        loss = cross entropy, or training_loss + loss_term(learner, batch, output)
+        loss = training_loss(learner, batch, output), or else the cross entropy
+        loss += loss_term(learner, batch, output)
         backward, gradients averaged over the ranks
         after_backward(learner)
         clip, optimiser step
@@ -87,6 +88,11 @@ class Strategy:
         """
         return []
 
+    @classmethod
+    def conflict(cls, other: type[Strategy]) -> str | None:
+        """Why it cannot work with another strategy, with the remedy, or None (see `strategies.composition`)."""
+        return None
+
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         """Before the first step; may change the model's structure."""
 
@@ -100,6 +106,14 @@ class Strategy:
     def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
         """The batch with samples added, or weighted otherwise."""
         return batch
+
+    def training_loss(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
+        """The loss instead of the cross entropy: this rank's part of a global sum (see `Batch.mean`), or None.
+
+        Args:
+            output: as in `loss_term`.
+        """
+        return None
 
     def loss_term(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
         """A scalar to add to the loss: this rank's part of a global sum (see `Batch.mean`), or None.
