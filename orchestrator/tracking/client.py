@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from orchestrator.errors import TrackingError
+from orchestrator.errors import OrchestratorError, TrackingError
 from orchestrator.redact import redact
+from pipelines.errors import PipelineError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -121,7 +122,7 @@ def tracking_errors(uri: str) -> Iterator[None]:
     """Whatever goes wrong with MLflow inside becomes a TrackingError that names the store and the reason."""
     try:
         yield
-    except TrackingError:
+    except (OrchestratorError, PipelineError):
         raise
     except Exception as error:
         raise TrackingError(f"MLflow at {resolve_uri(uri)} cannot be used: {reason(error)}") from error

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.redact import redact
 from orchestrator.tracking.client import reason, resolve_uri
 from orchestrator.tracking.model import ExportFailed, MakeModel
 from orchestrator.tracking.points import LOSS, Point, steps_before
 from orchestrator.tracking.publish import cannot_export
 from orchestrator.tracking.view import RunView
+from pipelines.errors import PipelineError
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -109,6 +111,8 @@ class Tracker:
     def close(self, timeout: float | None = None) -> bool:
         """Write what is left and end; returns `complete`. After `timeout` seconds what is left is left to publish."""
         with self._changed:
+            if self._abandoned:
+                return self.complete
             failing = self._failures > 0
             self._closing = True
             self._status = self._status or "FAILED"
@@ -194,6 +198,8 @@ class Tracker:
                     view.model(chain, self._model)
                 except ExportFailed as failure:
                     self._warn(cannot_export(failure))
+                except (OrchestratorError, PipelineError) as failure:
+                    self._warn(f"tracking: the model is not in MLflow: {failure}")
             view.status(status, chain)
         self.complete = True
 
