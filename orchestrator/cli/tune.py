@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--trials", type=click.IntRange(min=1), metavar="N", help="How many settings to try.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Ray workers of each trial.")
 @click.option("--address", metavar="RAY", help="The Ray cluster to use; without it, one is started on this machine.")
-@click.option("--write", "target", type=click.Path(dir_okay=False), metavar="OUT", help="Write the tuned pipeline file.")
+@click.option("--write", "target", type=click.Path(dir_okay=False), metavar="OUT", help="Write the tuned file.")
 @json_option
 @click.pass_obj
 def tune(

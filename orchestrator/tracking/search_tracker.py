@@ -84,7 +84,9 @@ class SearchTracker:
         ending = False
         while not ending:
             with self._changed:
-                self._changed.wait_for(lambda: self._ending or (self._trials and time.monotonic() >= self._retry_at), 1.0)
+                self._changed.wait_for(
+                    lambda: self._ending or (self._trials and time.monotonic() >= self._retry_at), 1.0
+                )
                 ending = self._ending
                 if not ending and time.monotonic() < self._retry_at:
                     continue
@@ -127,5 +129,5 @@ class SearchTracker:
         if not told:
             # A reporter that fails must not end the tracking, nor tracking the search.
             with contextlib.suppress(Exception):
-                text = f"tracking: MLflow at {self.uri} {what}; the search goes on without it, the same command completes it"
-                self._warn(redact(" ".join(text.split())))
+                remedy = "the search goes on without it, the same command completes it"
+                self._warn(redact(" ".join(f"tracking: MLflow at {self.uri} {what}; {remedy}".split())))

@@ -1,6 +1,6 @@
 """A search, or a comparison, as MLflow shows it: one run, and a nested run for each trial.
 
-All that is written follows from the trials' records, with their own timestamps: writing something twice changes nothing.
+All that is written follows from the trials' records, with their own timestamps: writing it twice changes nothing.
 """
 
 from __future__ import annotations

@@ -103,7 +103,9 @@ def compare(
             )
             for one in result.pipelines:
                 if not one.done:
-                    raise RunFailed(f"{one.name}: no run came to the end of the stream\n{one.runs[0].error or ''}".strip())
+                    raise RunFailed(
+                        f"{one.name}: no run came to the end of the stream\n{one.runs[0].error or ''}".strip()
+                    )
             tracker.finish(lambda: comparison_closing(result))
     result.tracking["run_id"] = tracker.run_id
     reporter.finish(result)

@@ -52,18 +52,20 @@ def front_figure(records: Sequence[TrialRecord], metrics: Sequence[str], front: 
     first, second = metrics[:2]
     figure, axes = _axes(f"{_words(first)} and {_words(second)}")
     points = {
-        record.number: (100 * x, 100 * y)
+        record.number: (100 * one, 100 * two)
         for record in records
         if record.state == "done"
-        and (x := record.metrics.get(first)) is not None
-        and (y := record.metrics.get(second)) is not None
+        and (one := record.metrics.get(first)) is not None
+        and (two := record.metrics.get(second)) is not None
     }
     others = [point for number, point in points.items() if number not in front]
     if others:
-        axes.scatter(*zip(*others, strict=True), s=40, color=_FADED, alpha=0.7, linewidths=0, zorder=2, label="beaten")
+        x, y = zip(*others, strict=True)
+        axes.scatter(x, y, s=40, color=_FADED, alpha=0.7, linewidths=0, zorder=2, label="beaten")
     line = sorted(points[number] for number in front if number in points)
     if line:
-        axes.plot(*zip(*line, strict=True), color=_BEST, marker="D", zorder=3, label="Pareto front")
+        x, y = zip(*line, strict=True)
+        axes.plot(x, y, color=_BEST, marker="D", zorder=3, label="Pareto front")
     for number in front:
         if number in points:
             axes.annotate(str(number), points[number], (0, 8), textcoords="offset points", ha="center", fontsize=9)

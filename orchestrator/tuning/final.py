@@ -56,8 +56,8 @@ def train_whole(pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter) ->
         RunFailed: it failed.
     """
     from orchestrator.tuning.runner import Plan, run_trials
-    from orchestrator.tuning.trial import Proposal
     from orchestrator.tuning.training import Job
+    from orchestrator.tuning.trial import Proposal
 
     streams = Streams()
     job = Job.of(pipeline, streams.share(pipeline))

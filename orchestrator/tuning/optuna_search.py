@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import optuna
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 from ray.tune.search.optuna import OptunaSearch
@@ -51,6 +52,8 @@ class KeptOptunaSearch(OptunaSearch):  # type: ignore[misc]
         drawn = distributions(space)
         # TPE begins with random trials; a sitting of its own begins with other ones than the last.
         sampler = TPESampler(seed=(seed + len(past) + len(again)) % 2**32)
+        # It logs every study that it makes.
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         super().__init__(drawn, metric=names, mode=wanted, sampler=sampler)
         self._everlearn_space, self._metrics, self._seeds, self._propose = space, list(metrics), list(seeds), propose
         self._again = list(again)

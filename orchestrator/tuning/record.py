@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from orchestrator.storage.store import Store
 
-FORMAT = 1
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 STATES: tuple[State, ...] = get_args(State)
 
@@ -44,7 +43,7 @@ class TrialRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     number: int
     name: str = ""
     settings: dict[str, JsonValue] = {}

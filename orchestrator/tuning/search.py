@@ -21,9 +21,7 @@ from pipelines.errors import PipelineError
 if TYPE_CHECKING:
     from orchestrator.storage.store import Store
     from orchestrator.tracking.search_tracker import SearchTracker
-    from orchestrator.tuning.streams import Streams
     from pipelines.schema import Pipeline
-    from pipelines.stream import Stream
     from pipelines.tune_spec import TuneSpec
 
 REF = "best"
@@ -283,7 +281,9 @@ class _Search:
         lineage = Lineage(self._store, pipeline.name)
         lineage.point(REF, whole.ids[-1])
         try:
-            publish(pipeline, whole.chain, stream_length=len(whole.chain), model=whole.model, warn=self._reporter.warning)
+            publish(
+                pipeline, whole.chain, stream_length=len(whole.chain), model=whole.model, warn=self._reporter.warning
+            )
         except OrchestratorError as error:
             self._reporter.warning(f"{error}; the best model is in the lineage")
         return Best(

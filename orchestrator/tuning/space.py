@@ -20,9 +20,7 @@ Settings = dict[str, Any]
 
 def grid(space: Space) -> list[Settings]:
     """Every combination of the listed values; the last setting changes fastest."""
-    return [
-        dict(zip(space, values, strict=True)) for values in itertools.product(*(d.values for d in space.values()))
-    ]
+    return [dict(zip(space, values, strict=True)) for values in itertools.product(*(d.values for d in space.values()))]
 
 
 def random_settings(space: Space, seed: int) -> Iterator[Settings]:
@@ -57,7 +55,7 @@ def rounded(value: float, low: float, high: float) -> float:
 
 def steps(domain: Domain) -> int:
     """How many times the step of a `quniform` fits between its bounds."""
-    low, high, step = domain.values
+    low, high, step = (float(value) for value in domain.values)
     # Half a millionth of a step is what rounding may cost: 0.3 is three times 0.1.
     return math.floor((high - low) / step + 5e-7)
 
@@ -118,7 +116,7 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def position(domain: Domain, value: Any) -> float:
-    """A setting as a number for figures and estimates: of a choice its place in the list, else on the search's scale."""
+    """A setting as a number for figures and estimates: a choice's place in the list, else the place on its scale."""
     if domain.kind in ("choice", "grid"):
         return float(next(n for n, choice in enumerate(domain.values) if _same(choice, value)))
     return math.log10(value) if domain.kind == "loguniform" else float(value)
