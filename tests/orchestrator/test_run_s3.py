@@ -1,0 +1,43 @@
+"""The main job with everything in a real S3 server: commits, refs, checkpoints and Ray's own scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.driver import run
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.storage.store import open_store
+from pipelines.load import load_text
+from pipelines.schema import Pipeline
+from tests.s3.server import s3_server, s3_uri
+
+__all__ = ["s3_server", "s3_uri"]
+
+pytestmark = [pytest.mark.ray, pytest.mark.s3, pytest.mark.slow]
+
+
+def pipeline(storage: str, folder: Path, experiences: int) -> Pipeline:
+    order = [[2 * k, 2 * k + 1] for k in range(experiences)]
+    return load_text(
+        f"name: digits\nstream: {{dataset: digits, setting: class-incremental, order: {order}}}\n"
+        "model: {name: mlp, hidden: [16]}\nstrategy: [{name: replay, capacity: 40}]\n"
+        "train: {epochs: 1, batch_size: 50, checkpoint_every: 1}\n"
+        f"storage: {storage}\ntracking: {{uri: 'sqlite:///{folder}/mlflow.db'}}\n"
+    )
+
+
+def test_a_stream_is_learned_extended_and_reused_in_s3(s3_uri: str, tmp_path: Path) -> None:
+    place = f"{s3_uri}/some/prefix"
+    first = run(pipeline(place, tmp_path, 2), workers=2)
+    assert (first.trained, first.reused) == (2, 0)
+    longer = run(pipeline(place, tmp_path, 3))
+    assert (longer.trained, longer.reused) == (1, 2)
+    again = run(pipeline(place, tmp_path, 3))
+    assert (again.trained, again.reused) == (0, 3)
+    store = open_store(place)
+    ref = Lineage(store, "digits").ref("latest")
+    assert ref is not None
+    assert ref.commit == longer.lineage[-1]
+    assert list(store.list("digits/runs/")) == []  # Ray's scratch and the checkpoints are gone
