@@ -31,8 +31,13 @@ class S3Server:
     port: int
     environment: dict[str, str]
 
+    def wipe(self) -> None:
+        """End it and remove its data."""
+        subprocess.run([HERE / "stop.sh", "--wipe", self.folder], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def crash(self) -> None:
-        """SIGKILL everything."""
+        """SIGKILL everything. For half a minute after the next start, making and deleting buckets is slow."""
         subprocess.run([HERE / "stop.sh", "--kill", self.folder], check=True)
 
     def start(self) -> None:
@@ -40,25 +45,31 @@ class S3Server:
         subprocess.run([HERE / "start.sh", self.folder, str(self.port)], check=True, capture_output=True)
 
 
-@cache
-def server() -> S3Server:
-    """The session's server, started when it is first asked for. Skips the test if its packages cannot be fetched."""
+def launch() -> S3Server:
+    """A new server of its own. Skips the test if the packages cannot be fetched.
+
+    Raises:
+        RuntimeError: it does not start.
+    """
     fetched = subprocess.run([HERE / "fetch.sh"], capture_output=True, text=True, check=False)
     if fetched.returncode:
         pytest.skip(f"no S3 server: {fetched.stderr.strip()[-500:]}")
     folder = Path(tempfile.mkdtemp(prefix="everlearn-s3-"))
     port = _free_ports()
-
-    def stop() -> None:
-        subprocess.run([HERE / "stop.sh", "--wipe", folder], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(stop)
+    running = S3Server(folder, port, {})
+    # Also when the tests are interrupted.
+    atexit.register(running.wipe)
     started = subprocess.run([HERE / "start.sh", folder, str(port)], capture_output=True, text=True, check=False)
     if started.returncode:
         raise RuntimeError(started.stderr)
-    found = dict(line.split("=", 1) for line in started.stdout.splitlines())
-    return S3Server(folder, port, found)
+    running.environment.update(line.split("=", 1) for line in started.stdout.splitlines())
+    return running
+
+
+@cache
+def server() -> S3Server:
+    """The session's server, started when it is first asked for. Skips and raises as `launch`."""
+    return launch()
 
 
 def _free_ports() -> int:
@@ -93,8 +104,17 @@ def s3_uri(s3_server: S3Server) -> Iterator[str]:
     # Credentials are looked up at the first call: from here on the test may change them.
     bucket.create()
     yield f"s3://{bucket.name}"
-    # The bucket itself goes with the server: deleting one waits half a minute for gateways that a test has killed.
     bucket.objects.all().delete()
+    bucket.delete()
+
+
+@pytest.fixture
+def s3_server_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """A server that the test may kill; AWS_* as with `s3_server`."""
+    running = launch()
+    use(running.environment, monkeypatch)
+    yield running
+    running.wipe()
 
 
 def use(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.storage import Store, open_store
-from tests.s3.server import s3_server, s3_uri
+from tests.s3.server import s3_server, s3_server_of_its_own, s3_uri
 
-__all__ = ["s3_server", "s3_uri"]
+__all__ = ["s3_server", "s3_server_of_its_own", "s3_uri"]
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.s3)])

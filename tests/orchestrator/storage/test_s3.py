@@ -242,11 +242,12 @@ def test_a_failed_upload_in_parts_leaves_no_parts(
 
 
 @pytest.mark.s3
-def test_a_server_that_crashes_and_comes_back(s3_uri: str, s3_server: S3Server) -> None:
-    store = open_store(s3_uri)
+def test_a_server_that_crashes_and_comes_back(s3_server_of_its_own: S3Server) -> None:
+    boto3.client("s3").create_bucket(Bucket="bucket")
+    store = open_store("s3://bucket")
     assert store.put_if_absent("before", b"1")
-    s3_server.crash()
-    back = threading.Timer(1.0, s3_server.start)
+    s3_server_of_its_own.crash()
+    back = threading.Timer(1.0, s3_server_of_its_own.start)
     back.start()
     try:
         assert store.put_if_absent("during", b"2")

@@ -226,21 +226,27 @@ def test_concurrent_increments_lose_nothing(store: Store) -> None:
     assert int(store.get("counter")) == 5 * WRITERS
 
 
-def _write_for_ever(uri: str) -> None:
+def _write_for_ever(uri: str, begun: Any) -> None:
     store = open_store(uri)
     for number in range(1_000_000):
         store.put(f"put/{number % 3}", bytes([number % 251]) * BIG)
         store.put_if_absent(f"absent/{number}", bytes([number % 251]) * BIG)
+        begun.set()
 
 
 def test_a_killed_writer_leaves_no_half_object(store: Store) -> None:
-    for delay in (0.15, 0.4, 0.8):
-        process = multiprocessing.get_context("fork").Process(target=_write_for_ever, args=(store.uri,))
+    for delay in (0.01, 0.05, 0.15, 0.4):
+        context = multiprocessing.get_context("fork")
+        begun = context.Event()
+        process = context.Process(target=_write_for_ever, args=(store.uri, begun))
         process.start()
+        assert begun.wait(60)
         time.sleep(delay)
         os.kill(process.pid or 0, signal.SIGKILL)
         process.join()
-        for key in store.list():
+        keys = list(store.list())
+        assert len(keys) >= 2
+        for key in keys:
             data = store.get(key)
             assert len(data) == BIG and data == data[:1] * BIG, key
         store.delete_folder("absent")
