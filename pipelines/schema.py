@@ -158,7 +158,7 @@ class Pipeline(Spec):
         if not self.tracking.experiment:
             # The model is frozen for its users; this is still its construction.
             self.__dict__["tracking"] = self.tracking.model_copy(update={"experiment": self.name})
-        refuse([*self._naming_problems(), *self._size_problems()])
+        refuse([*self._naming_problems(), *self._composition_problems(), *self._size_problems()])
         return self
 
     def _naming_problems(self) -> list[tuple[KeyPath, str]]:
@@ -176,6 +176,15 @@ class Pipeline(Spec):
             if not -1 <= value <= 1:
                 problems.append((("published", metric), f"must be a fraction between -1 and 1, got {value:g}"))
         return problems
+
+    def _composition_problems(self) -> list[tuple[KeyPath, str]]:
+        if len(self.strategy) < 2:
+            return []
+        from pipelines.components import resolve
+        from strategies.composition import refusals
+
+        kinds = [resolve("strategies", spec.name) for spec in self.strategy]
+        return [(("strategy",), reason) for reason in refusals(kinds)]
 
     def _size_problems(self) -> list[tuple[KeyPath, str]]:
         problems: list[tuple[KeyPath, str]] = []

@@ -20,7 +20,8 @@ from torch.optim import Optimizer
 
 from strategies.composition import refusals
 from strategies.contract import Batch, Experience, Samples
-from strategies.errors import NonFiniteLoss, StrategyError
+from strategies.errors import StrategyError
+from strategies.finite import FiniteLoss
 from strategies.group import Group, Reduction
 from strategies.memory import Memory
 from strategies.order import SampleOrder
@@ -169,7 +170,7 @@ class Learner:
         extend = self._overriding("extend_batch")
         after_backward = self._overriding("after_backward")
         after_step = self._overriding("after_step")
-        sanction = _Finite(experience.index, self.device)
+        sanction = FiniteLoss(experience.index, self.device)
         forward_seed = integer(self.seed, "forward", experience.index)
 
         for step, (inputs, targets) in enumerate(samples.batches(order.shares(self.group, start)), start):
@@ -416,35 +417,3 @@ class Learner:
         self.model.load_state_dict(state["model"])
         self._optimizer, self._optimizer_name = None, optimizer
         self._pending_optimizer = dict(state.get("optimizer", {}))
-
-
-class _Finite:
-    """Watches the loss without making a GPU wait: there, the flag is read now and then."""
-
-    EVERY = 50
-
-    def __init__(self, experience: int, device: torch.device) -> None:
-        self._experience = experience
-        self._waits = device.type != "cpu"
-        self._seen: list[tuple[int, Tensor]] = []
-
-    def check(self, loss: Tensor, step: int, averaged: Sequence[nn.Parameter]) -> None:
-        # A rank whose own part is finite learns of the others' from the gradients, and does not wait for them in vain.
-        last = next((p.grad for p in reversed(averaged) if p.grad is not None), None)
-        if last is not None:
-            loss = loss + 0 * last.sum()
-        if self._waits:
-            self._seen.append((step, loss))
-            if len(self._seen) >= self.EVERY:
-                self.settle()
-        elif not math.isfinite(value := loss.item()):
-            raise NonFiniteLoss(self._experience, step, value)
-
-    def settle(self) -> None:
-        if not self._seen:
-            return
-        values = torch.stack([loss for _, loss in self._seen]).tolist()
-        for (step, _), value in zip(self._seen, values, strict=True):
-            if not math.isfinite(value):
-                raise NonFiniteLoss(self._experience, step, value)
-        self._seen.clear()
