@@ -118,7 +118,8 @@ for _ in $(seq 600); do
       "$port" "$access_key" "$secret_key"
     exit 0
   fi
-  running rgw || fail "the gateway stopped"
+  # Not by name: just after its start it still is a shell.
+  kill -0 "$(cat rgw.pid)" 2>/dev/null || fail "the gateway stopped"
   sleep 0.1
 done
 fail "the gateway did not answer within 60 s"
