@@ -6,7 +6,7 @@ import errno
 
 import click
 
-FAILED, WRONG, UNUSABLE, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+FAILED, WRONG, UNUSABLE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 1, 2, 3, 130, 141, 143
 
 
 def failure_status(error: Exception) -> int:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Sequence
 
 import click
 
 from orchestrator.cli.compare import compare
-from orchestrator.cli.failure import INTERRUPTED, TERMINATED, failure_lines, failure_status
+from orchestrator.cli.failure import BROKEN_PIPE, INTERRUPTED, TERMINATED, failure_lines, failure_status
 from orchestrator.cli.list import list_components
 from orchestrator.cli.log import log
-from orchestrator.cli.options import Settings
+from orchestrator.cli.options import Settings, Terminated
 from orchestrator.cli.publish import publish
 from orchestrator.cli.run import run
 from orchestrator.cli.show import show
@@ -61,13 +60,13 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         status = everlearn.main(args=arguments, prog_name="everlearn", standalone_mode=False, obj=settings)
-    except BrokenPipeError:
+    except (KeyboardInterrupt, click.Abort) as stop:
+        click.echo(settings.interrupted, err=True)
+        return TERMINATED if isinstance(stop.__cause__, Terminated) else INTERRUPTED
+    except SystemExit:
+        # So click and rich leave when whoever read the output went away.
         _discard_output()
-        return 141
-    except (KeyboardInterrupt, SystemExit, click.Abort) as stop:
-        # Ray answers signals, Ctrl-C included, by leaving the interpreter; nothing else does so below here.
-        click.echo(f"\n{settings.interrupted}", err=True)
-        return TERMINATED if isinstance(stop, SystemExit) and stop.code == signal.SIGTERM else INTERRUPTED
+        return BROKEN_PIPE
     except Exception as error:
         if settings.debug:
             import traceback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ class Settings:
     interrupted: str = "Interrupted."
 
 
+class Terminated(KeyboardInterrupt):
+    """The command was stopped by SIGTERM."""
+
+
 def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and parameter.name is not None:
         setattr(context.find_root().ensure_object(Settings), parameter.name, True)
@@ -44,7 +49,13 @@ class Command(click.Command):
         from orchestrator.quiet import quiet
 
         quiet(ctx.find_root().ensure_object(Settings).verbose)
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except SystemExit as stop:
+            if isinstance(stop.__context__, BrokenPipeError):
+                raise
+            # Ray answers signals, Ctrl-C included, by leaving the interpreter.
+            raise (Terminated if stop.code == signal.SIGTERM else KeyboardInterrupt) from stop
 
 
 def _flag(name: str, text: str) -> click.Option:
