@@ -46,9 +46,7 @@ class GDumb(Rehearsal):
     def conflict(cls, other: type[Strategy]) -> str | None:
         if other.family not in ("regularisation", "rehearsal", "architecture"):
             return None
-        return (
-            f"gdumb learns everything anew from its memory, {other.name} has nothing to keep: use one of them"
-        )
+        return f"gdumb learns everything anew from its memory, {other.name} has nothing to keep: use one of them"
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         """Go back to the untrained model."""

@@ -14,6 +14,7 @@ from strategies.projection import project
 from strategies.randomness import generator
 from strategies.reference_gradient import gradients, reference_gradient
 from strategies.rehearsal import MemoryOptions, Rehearsal
+from strategies.strategy import Strategy
 
 
 class GEMOptions(MemoryOptions):
@@ -53,6 +54,12 @@ class GEM(Rehearsal):
                 "use {name: replay} with the same memory, or {name: der}"
             ]
         return []
+
+    @classmethod
+    def conflict(cls, other: type[Strategy]) -> str | None:
+        if other.name != "agem":
+            return None
+        return "gem and agem project the same gradient, the second may undo what the first ensures: use one of them"
 
     @torch.no_grad()
     def after_backward(self, learner: Learner) -> None:

@@ -123,11 +123,12 @@ class Memory:
         Args:
             ids, targets: (n,) int64.
         """
-        old = self.tensors["ids"] if self.tensors else ids[:0]
-        old_targets = self.tensors["targets"] if self.tensors else targets[:0]
         fresh = self._fresh(ids)
-        chosen = self._choose(torch.cat([old, ids[fresh]]), torch.cat([old_targets, targets[fresh]]))
-        return fresh[torch.from_numpy(np.sort(chosen[chosen >= len(old)] - len(old)))]
+        both = {"ids": ids[fresh], "targets": targets[fresh]}
+        if self.tensors:
+            both = {name: torch.cat([self.tensors[name], new]) for name, new in both.items()}
+        chosen = self._choose(both)
+        return fresh[torch.from_numpy(np.sort(chosen[chosen >= len(self)] - len(self)))]
 
     def add(self, experience: int, tensors: Mapping[str, Tensor]) -> None:
         """Take in samples of an experience; samples that it holds already, or has forgotten, change nothing.
@@ -139,9 +140,8 @@ class Memory:
         new = {name: t[fresh].cpu() for name, t in tensors.items()}
         new["experiences"] = torch.full((len(fresh),), experience)
         both = {n: torch.cat([self.tensors[n], t]) for n, t in new.items()} if self.tensors else new
-        chosen = self._choose(both["ids"], both["targets"])
-        keys = sample_keys(both["ids"][chosen], self.seed)
-        order = chosen[np.lexsort((keys, both["experiences"][chosen].numpy()))]
+        chosen = self._choose(both)
+        order = chosen[np.lexsort((self._keys(both)[chosen], both["experiences"][chosen].numpy()))]
         self.tensors = {name: t[order] for name, t in both.items()}
 
     def merge(self, other: Memory) -> None:
@@ -176,7 +176,7 @@ class Memory:
         for shard in shards:
             fresh = self._fresh(shard.tensors["ids"])  # a forgotten sample does not count for the length
             groups = self._groups(shard.tensors["targets"][fresh])
-            keys = sample_keys(shard.tensors["ids"][fresh], self.seed)
+            keys = self._keys(shard.tensors)[fresh.numpy()]
             kept = [np.flatnonzero(groups == g)[np.argsort(keys[groups == g])][:n] for g, n in shard.lengths.items()]
             index = fresh[torch.from_numpy(np.concatenate([*kept, np.empty(0, dtype=np.int64)]))]
             self.add(shard.experience, {name: t[index] for name, t in shard.tensors.items()})
@@ -192,11 +192,15 @@ class Memory:
             return np.full(len(targets), _EVERYTHING)
         return targets.numpy().astype(str)
 
-    def _choose(self, ids: Tensor, targets: Tensor) -> Index:
-        keys = sample_keys(ids, self.seed)
+    def _keys(self, tensors: Mapping[str, Tensor]) -> Keys:
+        """The samples' keys, (n,): smaller ones stay."""
+        return sample_keys(tensors["ids"], self.seed)
+
+    def _choose(self, tensors: Mapping[str, Tensor]) -> Index:
+        keys = self._keys(tensors)
         if self.policy == "uniform":
             return bottom_k(keys, self.capacity)
-        return balanced_bottom_k(keys, targets.numpy(), self.capacity, self.per_class)
+        return balanced_bottom_k(keys, tensors["targets"].numpy(), self.capacity, self.per_class)
 
     def _fresh(self, ids: Tensor) -> Tensor:
         """Positions of the first occurrence of each id that is neither held nor forgotten."""

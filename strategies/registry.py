@@ -13,5 +13,6 @@ BUILT_IN: dict[str, str] = {
     "der": "strategies.der:DER",
     "gem": "strategies.gem:GEM",
     "agem": "strategies.agem:AGEM",
+    "icarl": "strategies.icarl:ICaRL",
     "gdumb": "strategies.gdumb:GDumb",
 }
