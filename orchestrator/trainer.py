@@ -103,9 +103,7 @@ def _fit(trainer: TorchTrainer) -> None:
 
 def _sweep(pipeline: Pipeline, name: str) -> None:
     """Remove Ray Train's scratch of a finished run: the lineage holds all that matters."""
-    store = open_store(pipeline.storage)
-    for key in list(store.list(f"{pipeline.name}/runs/{name}/")):
-        store.delete(key)
+    open_store(pipeline.storage).delete_folder(f"{pipeline.name}/runs/{name}")
 
 
 def _first_line(error: BaseException) -> str:
