@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from orchestrator.tuning.search import tune
     from pipelines.load import load_pipeline
 
-__all__ = ["RunResult", "load_model", "load_pipeline", "run"]
+__all__ = ["RunResult", "compare", "load_model", "load_pipeline", "run", "tune"]
 
 _HOMES = {
     "RunResult": "orchestrator.result",
+    "compare": "orchestrator.tuning.comparison",
     "load_model": "orchestrator.model",
     "load_pipeline": "pipelines.load",
     "run": "orchestrator.driver",
+    "tune": "orchestrator.tuning.search",
 }
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import RunFailed
 from orchestrator.tuning.objective import Metrics, chain_metrics
 from orchestrator.tuning.record import TrialRecord
 from orchestrator.tuning.streams import Streams
+from strategies.errors import NonFiniteLoss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from orchestrator.lineage.commit import Commit
     from orchestrator.tuning.reporter import SearchReporter
+    from orchestrator.tuning.resources import Needs
     from orchestrator.tuning.training import Job
     from pipelines.schema import Pipeline
     from pipelines.tune_spec import TuneSpec
@@ -50,29 +52,57 @@ class Whole:
 
 
 def train_whole(pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter) -> Whole:
-    """Train what is missing of a pipeline's stream, as one more trial: with its resources, and no test set held back.
+    """Train what is missing of a pipeline's stream, with the resources of a trial and no test set held back.
 
     Raises:
         RunFailed: it failed.
     """
-    from orchestrator.tuning.runner import Plan, run_trials
+    from orchestrator.tuning.resources import needs
     from orchestrator.tuning.training import Job
-    from orchestrator.tuning.trial import Proposal
 
     streams = Streams()
     job = Job.of(pipeline, streams.share(pipeline))
-    record = TrialRecord(number=0, name="best", seeds=[pipeline.seed])
-    if len(job.lineage.leading(job.ids)) < len(job.ids):
-        resources: dict[str, Any] = spec.resources
-        plan = Plan(
-            pipelines=[pipeline],
-            streams=streams,
-            proposals=[Proposal(0, {}, [pipeline.seed])],
-            resources=resources,
-            retries=spec.retries,
-        )
-        run_trials(plan, {0: record}, reporter.trial)
+    before = len(job.lineage.leading(job.ids))
+    failure = ""
+    if before < len(job.ids):
+        need = needs(pipeline.scaling, spec.resources)
+        failure = _train_here(job, need) if _fits_here(need) else _train_there(job, streams, spec, reporter)
     chain = job.lineage.leading(job.ids)
     if len(chain) < len(job.ids):
-        raise RunFailed(f"the best settings failed on all of the training data: {record.error or 'it was stopped'}")
-    return Whole(job, chain, record.trained)
+        raise RunFailed(f"the best settings failed on all of the training data: {failure or 'they were stopped'}")
+    return Whole(job, chain, len(chain) - before)
+
+
+def _fits_here(need: Needs) -> bool:
+    """Whether this process is as good a place as a trial's, which would take seconds to start."""
+    import ray
+
+    alone = sum(node["Alive"] for node in ray.nodes()) == 1 and not ray.util.client.ray.is_connected()
+    return alone and need.workers == 1 and not need.gpu
+
+
+def _train_here(job: Job, need: Needs) -> str:
+    from orchestrator.tuning.training import train
+
+    try:
+        train(job, len(job.ids), need, lambda event: None)
+    except NonFiniteLoss as error:
+        return str(error)
+    return ""
+
+
+def _train_there(job: Job, streams: Streams, spec: TuneSpec, reporter: SearchReporter) -> str:
+    """As one more trial."""
+    from orchestrator.tuning.runner import Plan, run_trials
+    from orchestrator.tuning.trial import Proposal
+
+    record = TrialRecord(number=0, name="best", seeds=[job.pipeline.seed])
+    plan = Plan(
+        pipelines=[job.pipeline],
+        streams=streams,
+        proposals=[Proposal(0, {}, [job.pipeline.seed])],
+        resources=spec.resources,
+        retries=spec.retries,
+    )
+    run_trials(plan, {0: record}, reporter.trial)
+    return record.error or ""
