@@ -1,0 +1,51 @@
+"""Every built-in strategy can be listed, made and explained."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import BaseModel
+
+from strategies.registry import BUILT_IN
+from strategies.strategy import Strategy
+from tests.strategies.cases import make_strategy
+from tests.strategies.streams import SETTINGS
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_strategy_says_what_it_is(name: str) -> None:
+    strategy = make_strategy(name)
+    kind = type(strategy)
+    assert kind.name == name
+    assert kind.family != Strategy.family
+    assert 10 < len(kind.summary) < 100
+    assert any(character.isdigit() for character in kind.paper), "a paper has a year"
+    assert kind.__doc__
+    for option in set(kind.Options.model_fields) - _inherited(kind.Options):
+        assert option in (kind.Options.__doc__ or ""), option
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_problem_comes_with_a_remedy(name: str) -> None:
+    kind = type(make_strategy(name))
+    for setting in SETTINGS:
+        for problem in kind.problems(kind.Options(), setting=setting, others=[]):
+            assert problem.startswith(name)
+            assert any(word in problem for word in ("add", "use", "set", "give"))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_state_that_is_kept_says_how_ranks_are_combined(name: str) -> None:
+    """A name in `state_dict` begins with a statistic that is declared; nothing is kept before the first experience."""
+    assert not make_strategy(name).state_dict()
+
+
+def test_the_table_imports_nothing() -> None:
+    code = "import sys, strategies.registry; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _inherited(options: type[BaseModel]) -> set[str]:
+    return {name for base in options.__mro__[1:] if issubclass(base, BaseModel) for name in base.model_fields}
