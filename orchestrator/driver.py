@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.lineage.commit import Commit
+    from orchestrator.lineage.lineage import Lineage
     from orchestrator.plan import PlannedCommit
     from orchestrator.tracking.tracker import Tracker
     from pipelines.schema import Pipeline
@@ -37,6 +38,7 @@ def run(
     Raises:
         PipelineError, StrategyError: the pipeline or its data are wrong.
         RunFailed: training stopped; the commits made so far stay.
+        Claimed: another run is at work on the same pipeline in the same storage.
         StorageError, ClusterError: what is around cannot be used.
     """
     from orchestrator.quiet import quiet
@@ -44,6 +46,7 @@ def run(
     started = time.monotonic()
     quiet(verbose)
 
+    from orchestrator.lineage.claim import claimed
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.model import example_and_model
     from orchestrator.plan import make_plan
@@ -58,18 +61,24 @@ def run(
     stream = build_stream(pipeline.stream, pipeline.seed)
     plan = make_plan(pipeline, stream)
     lineage = Lineage(store, pipeline.name)
-    chain = lineage.leading([planned.id for planned in plan])
+    ids = [planned.id for planned in plan]
+    chain = lineage.leading(ids)
     reused = len(chain)
     reporter.start(_summary(pipeline, stream, chain, store.uri))
     for text in pipeline.warnings():
         reporter.event({"kind": "warning", "text": text})
     with Tracker(pipeline, key=plan[-1].id, stream_length=len(stream), reporter=reporter) as tracker:
         tracker.commit(chain)
-        if reused < len(plan):
-            listener = _Listener(reporter, tracker, chain)
-            _train(pipeline, stream, plan, listener, address=address, verbose=verbose)
-            chain = lineage.chain(plan[-1].id)
-        lineage.point("latest", plan[-1].id)
+        if reused < len(plan) or not lineage.stands("latest", plan[-1].id):
+            with claimed(lineage, "run", target=plan[-1].id, tell=reporter.event):
+                # Another run may have made some of them before it let the claim go.
+                chain = _caught_up(lineage, ids, chain, reporter)
+                reused = len(chain)
+                if reused < len(plan):
+                    listener = _Listener(reporter, tracker, chain)
+                    _train(pipeline, stream, plan, listener, address=address, verbose=verbose)
+                    chain = lineage.chain(plan[-1].id)
+                lineage.point("latest", plan[-1].id)
         tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
     result = summarise(pipeline, stream, chain, reused=reused, seconds=time.monotonic() - started, tracker=tracker)
     reporter.finish(result)
@@ -125,6 +134,14 @@ class _Listener:
         elif event["kind"] == "commit":
             self._chain.append(Commit.model_validate(event["commit"], strict=False))
             self._tracker.commit(self._chain)
+
+
+def _caught_up(lineage: Lineage, ids: Sequence[str], chain: Sequence[Commit], reporter: Reporter) -> list[Commit]:
+    """The leading commits as they are now; the reporter hears of those that `chain` has not."""
+    found = lineage.leading(ids)
+    for commit in found[len(chain) :]:
+        reporter.event({"kind": "commit", "commit": commit.document()})
+    return found
 
 
 def _train(

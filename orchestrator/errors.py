@@ -44,6 +44,10 @@ class RefConflict(StorageError):
     """Another writer moved a ref in between."""
 
 
+class Claimed(StorageError):
+    """Another run, search or care command is at work on the pipeline."""
+
+
 class TrackingError(OrchestratorError):
     """The MLflow server or database cannot be used."""
 

@@ -54,6 +54,7 @@ def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, comm
 def _model(pipeline: Pipeline, stream: Stream, lineage: Lineage, commit: Commit) -> nn.Module:
     from orchestrator.assembly import make_model
 
+    commit.require_state()
     model = make_model(pipeline, stream)
     try:
         model.load_state_dict(lineage.tensors(commit.blobs["model"].sha256, commit=commit.id))

@@ -11,6 +11,7 @@ from orchestrator.assembly import configure, make_learner, train_settings
 from orchestrator.checkpoint import Checkpoint, Checkpointer, latest_checkpoint, resume_from
 from orchestrator.committer import Committer
 from orchestrator.lineage.commit import TestCount
+from orchestrator.lineage.tombstones import Tombstones, bury, read_tombstones
 from orchestrator.losses import LossCurve
 from orchestrator.snapshot import Snapshot, load_commit, take_snapshot
 
@@ -59,6 +60,7 @@ class Session:
         chain = self.lineage.chain(self.plan[done - 1].id) if done else []
         baseline = self._evaluate(learner, self._unknown(c.baseline for c in chain))
         previous: list[TestCount] = []
+        tombstones = read_tombstones(self.lineage)
         if chain:
             configure(learner, self.pipeline, done - 1)
             load_commit(learner, self.lineage, chain[-1], optimizer=train_settings(self.pipeline, done - 1).optimizer)
@@ -66,14 +68,17 @@ class Session:
         with Committer(self.lineage, self.ref, self._emit, write=self.group.rank == 0) as committer:
             for index in range(done, len(self.plan)):
                 checkpoint = latest_checkpoint(self.lineage, self.plan[index].id, self.group) if index == done else None
-                snapshot = self._experience(learner, index, checkpoint)
+                snapshot = self._experience(learner, index, checkpoint, tombstones)
                 snapshot.previous, snapshot.baseline = previous, baseline
                 previous, baseline = [], []
                 committer.submit(snapshot)
 
-    def _experience(self, learner: Learner, index: int, checkpoint: Checkpoint | None) -> Snapshot:
+    def _experience(
+        self, learner: Learner, index: int, checkpoint: Checkpoint | None, tombstones: Tombstones
+    ) -> Snapshot:
         experience = self.stream[index]
         configure(learner, self.pipeline, index)
+        bury(learner, tombstones, experience)
         settings = train_settings(self.pipeline, index)
         curve = LossCurve(self.group, index, len(self.stream), self._emit)
         start = 0

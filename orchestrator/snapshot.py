@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CorruptBlob
 from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardRecord
+from orchestrator.lineage.tombstones import read_tombstones
 from orchestrator.storage.tensors import encode
 from strategies.memory import Shard
 
@@ -113,19 +114,21 @@ def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer
 
     Raises:
         CorruptBlob: a blob is damaged, or does not fit the model.
-        StorageError: a blob cannot be read.
+        StorageError: a blob cannot be read, or was removed to save space.
     """
+    commit.require_state()
     state = {group: lineage.tensors(record.sha256, commit=commit.id) for group, record in commit.blobs.items()}
     try:
         learner.load_state_dict(state, optimizer=optimizer)
     except (RuntimeError, KeyError) as error:
         raise CorruptBlob(f"commit {commit.id[:12]}: its state does not fit the model: {str(error)[:200]}") from error
+    tombstones = read_tombstones(lineage)
     for name, memory in learner.memories().items():
-        record = commit.memories.get(name, MemoryRecord())
-        memory.restore(
-            Shard(shard.experience, lineage.tensors(shard.sha256, commit=commit.id), shard.lengths)
-            for shard in record.shards
-        )
+        for record in commit.memories.get(name, MemoryRecord()).shards:
+            tensors = lineage.tensors(record.sha256, commit=commit.id)
+            # A shard that still holds what is to be forgotten is left of an `everlearn forget` that was interrupted.
+            memory.forget(tombstones.among(tensors["ids"].tolist()))
+            memory.restore([Shard(record.experience, tensors, record.lengths)])
 
 
 def _blob(tensors: Mapping[str, Tensor], fresh: dict[str, bytes]) -> BlobRecord:

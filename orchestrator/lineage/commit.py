@@ -17,6 +17,7 @@ FORMAT = 1
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$"
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 PipelineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
 
@@ -99,6 +100,18 @@ class MemoryRecord(_Record):
     shards: tuple[ShardRecord, ...] = ()
 
 
+class ForgottenRecord(_Record):
+    """That samples were removed from a commit's memories by their ids.
+
+    Attributes:
+        at: when, ISO 8601, UTC.
+        samples: how many were still stored.
+    """
+
+    at: Annotated[str, Field(pattern=_TIME)]
+    samples: Count
+
+
 class Commit(_Record):
     """One link of a lineage.
 
@@ -119,6 +132,8 @@ class Commit(_Record):
         versions: of the libraries that took part.
         timings: seconds by part of the work.
         created: ISO 8601, UTC.
+        forgotten: samples that were removed from its memories after it was made.
+        thinned: when its blobs and memories were removed to save space, ISO 8601, UTC; None: it is complete.
         checksum: SHA-256 of the canonical JSON of all other fields.
     """
 
@@ -137,7 +152,9 @@ class Commit(_Record):
     steps: Count = 0
     versions: dict[str, str] = {}
     timings: dict[str, FiniteFloat] = {}
-    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")]
+    created: Annotated[str, Field(pattern=_TIME)]
+    forgotten: tuple[ForgottenRecord, ...] = ()
+    thinned: Annotated[str, Field(pattern=_TIME)] | None = None
     checksum: Sha256
 
     @classmethod
@@ -148,17 +165,20 @@ class Commit(_Record):
             ValueError: the fields do not make a commit (pydantic's ValidationError is one), or hold NaN or infinity.
             TypeError: they hold something that is no JSON.
         """
-        document: dict[str, Any] = to_jsonable_python({"created": _now(), "spec": {}, **fields})
+        document: dict[str, Any] = to_jsonable_python({"created": utc_now(), "spec": {}, **fields})
         fingerprint = ExperienceRecord.model_validate(document.get("experience"), strict=False).fingerprint
         document |= {
             "format": FORMAT,
             "id": commit_id(parent=document.get("parent"), fingerprint=fingerprint, spec=document["spec"]),
             "checksum": "0" * 64,
         }
-        # Hashed is what a reader will get: tuples, defaults and whole numbers in place of floats are settled first.
-        settled = cls.model_validate_json(canonical_json(document)).document()
-        del settled["checksum"]
-        return cls.model_validate_json(canonical_json({**settled, "checksum": digest(settled)}))
+        return cls._sealed(document)
+
+    def revised(self, **changes: Any) -> Self:
+        """The same commit with other fields, none of which decides its id. Raises ValueError as `create`."""
+        revised = self._sealed({**self.document(), **to_jsonable_python(changes)})
+        revised._verify_id(self.id)
+        return revised
 
     @classmethod
     def parse(cls, data: bytes, *, expected: str | None = None, source: str = "commit") -> Self:
@@ -205,6 +225,23 @@ class Commit(_Record):
         shards = [shard for memory in self.memories.values() for shard in memory.shards]
         return {r.sha256: r.bytes for r in self.blobs.values()} | {shard.sha256: shard.bytes for shard in shards}
 
+    def require_state(self) -> None:
+        """Raise StorageError when the commit's blobs were removed to save space."""
+        if self.thinned:
+            raise StorageError(
+                f"commit {self.id[:12]}: its model and states were removed by `everlearn gc --keep` on "
+                f"{self.thinned[:10]}; only its record is left.\n"
+                "Use a newer commit, or train anew under another `name` or in another `storage`"
+            )
+
+    @classmethod
+    def _sealed(cls, document: dict[str, Any]) -> Self:
+        """A commit of `document`, with its checksum."""
+        # Hashed is what a reader will get: tuples, defaults and whole numbers in place of floats are settled first.
+        settled = cls.model_validate_json(canonical_json(document)).document()
+        del settled["checksum"]
+        return cls.model_validate_json(canonical_json({**settled, "checksum": digest(settled)}))
+
     def _verify_id(self, expected: str | None) -> None:
         made = commit_id(parent=self.parent, fingerprint=self.experience.fingerprint, spec=self.spec)
         if made != self.id:
@@ -221,7 +258,8 @@ def commit_id(*, parent: str | None, fingerprint: str, spec: Any) -> str:
     return digest({"format": FORMAT, "parent": parent, "fingerprint": fingerprint, "spec": spec})
 
 
-def _now() -> str:
+def utc_now() -> str:
+    """ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -26,6 +26,19 @@ def runs_prefix(pipeline: str) -> str:
     return f"{checked_pipeline(pipeline)}/runs/"
 
 
+def claims_prefix(pipeline: str) -> str:
+    return f"{checked_pipeline(pipeline)}/claims/"
+
+
+def claim_key(pipeline: str, name: str) -> str:
+    return f"{claims_prefix(pipeline)}{checked_ref(name)}.json"
+
+
+def tombstones_key(pipeline: str) -> str:
+    """What must never be remembered again."""
+    return f"{checked_pipeline(pipeline)}/forgotten.json"
+
+
 def commit_key(pipeline: str, commit: str) -> str:
     return f"{commits_prefix(pipeline)}{checked_sha256(commit)}.json"
 

@@ -142,6 +142,11 @@ class Lineage:
         found = self._read_ref(name)
         return found[0] if found else None
 
+    def stands(self, name: str, commit: str) -> bool:
+        """Whether a ref stands for `commit`. Raises as `ref`."""
+        ref = self.ref(name)
+        return ref is not None and ref.commit == commit
+
     def refs(self) -> dict[str, Ref]:
         """All refs by name. Raises CorruptCommit when one is damaged."""
         prefix = layout.refs_prefix(self.pipeline)

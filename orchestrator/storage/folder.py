@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.errors import MissingKey, StorageError
 from orchestrator.storage.keys import RESERVED, checked_key, checked_prefix
 from orchestrator.storage.probe import probe
+from orchestrator.storage.store import Entry
 
 # Temporary files and the lock: on the same file system as the keys, and out of every listing.
 INTERNAL = f"{RESERVED}internal"
@@ -21,6 +22,8 @@ INTERNAL = f"{RESERVED}internal"
 # A temporary file this old whose writer holds no lock on it any more was left by a crash.
 ABANDONED_AFTER_S = 3600.0
 LOCK_TIMEOUT_S = 60.0
+# Between creating a temporary file and locking it a writer needs far less.
+SETTLED_AFTER_S = 3.0
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full. Free some space, or set `storage` to another place",
@@ -116,6 +119,17 @@ class FolderStore:
         folder, _, start = checked_prefix(prefix).rpartition("/")
         yield from self._walk(self._path(folder) if folder else self.root, folder, start)
 
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        for key in self.list(prefix):
+            path = self._path(key)
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self._explained("read", path, error) from None
+            yield Entry(key, found.st_size, found.st_mtime)
+
     def folders(self, prefix: str = "") -> Iterator[str]:
         folder = checked_prefix(prefix).rstrip("/")
         path = self._path(folder) if folder else self.root
@@ -145,9 +159,14 @@ class FolderStore:
         except OSError as error:
             raise self._explained("delete", path, error) from None
 
+    def purge(self, prefix: str) -> None:
+        # A temporary file does not say under which key its content was to appear.
+        while self._sweep(SETTLED_AFTER_S):
+            time.sleep(SETTLED_AFTER_S / 10)
+
     def check(self) -> None:
         with self._locked():
-            self._sweep()
+            self._sweep(ABANDONED_AFTER_S)
         probe(self)
 
     def _path(self, key: str) -> Path:
@@ -287,18 +306,21 @@ class FolderStore:
             time.sleep(pause)
             pause = min(2 * pause, 0.05)
 
-    def _sweep(self) -> None:
-        """Remove temporary files that crashed writers left."""
+    def _sweep(self, age: float) -> int:
+        """Remove temporary files of crashed writers that are `age` seconds old; how many younger ones there are."""
+        young = 0
         for path in (self.root / INTERNAL).glob("*.tmp"):
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime < ABANDONED_AFTER_S:
-                    continue
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
+                    if time.time() - path.stat().st_mtime < age:
+                        young += 1
+                    else:
+                        path.unlink()
                 finally:
                     os.close(descriptor)
+        return young
 
     def _explained(self, action: str, path: Path, error: OSError) -> StorageError:
         if isinstance(error, FileNotFoundError) and action == "read":

@@ -15,6 +15,7 @@ from orchestrator.storage.concurrency import in_parallel
 from orchestrator.storage.keys import RESERVED, checked_key, checked_prefix
 from orchestrator.storage.probe import probe
 from orchestrator.storage.s3_errors import GONE, LOST, OPEN, code_of, explained, was_retried
+from orchestrator.storage.store import Entry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -97,10 +98,14 @@ class S3Store:
             return self._client.head_object(Bucket=self.bucket, Key=name)["ContentLength"]
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        for name in self._names(checked_prefix(prefix)):
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        for entry in self._entries(checked_prefix(prefix)):
             with suppress(StorageError):
                 # What other programs left under names that are no keys is none of ours.
-                yield checked_key(name)
+                checked_key(entry.key)
+                yield entry
 
     def folders(self, prefix: str = "") -> Iterator[str]:
         start = f"{self.prefix}{checked_prefix(prefix)}"
@@ -118,7 +123,7 @@ class S3Store:
             self._client.delete_object(Bucket=self.bucket, Key=name)
 
     def delete_folder(self, folder: str) -> None:
-        names = list(self._names(f"{checked_key(folder)}/"))
+        names = [entry.key for entry in self._entries(f"{checked_key(folder)}/")]
         for start in range(0, len(names), 1000):
             batch: list[Any] = [{"Key": self.prefix + name} for name in names[start : start + 1000]]
             with self._explained("delete", folder):
@@ -126,6 +131,25 @@ class S3Store:
             for failed in answer.get("Errors", []):
                 problem = f"{failed.get('Code', '')} {failed.get('Message', '')}".strip()
                 raise StorageError(f"s3://{self.bucket}/{failed.get('Key', folder)}: cannot delete: {problem[:300]}")
+
+    def purge(self, prefix: str) -> None:
+        place: Any = {"Bucket": self.bucket, "Prefix": f"{self.prefix}{checked_prefix(prefix)}"}
+        with self._explained("delete", prefix):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(**place):
+                for upload in page.get("Uploads", []):
+                    self._client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+            markers: Sequence[Any] = []
+            for versions in self._client.get_paginator("list_object_versions").paginate(**place):
+                self._delete_versions([found for found in versions.get("Versions", []) if not found["IsLatest"]])
+                markers = [*markers, *versions.get("DeleteMarkers", [])]
+            # Last: without its marker, an older version would be the object again.
+            self._delete_versions(markers)
+
+    def _delete_versions(self, found: Sequence[Any]) -> None:
+        for version in found:
+            self._client.delete_object(Bucket=self.bucket, Key=version["Key"], VersionId=version["VersionId"])
 
     def check(self) -> None:
         hasty = self._connect(patient=False)
@@ -152,14 +176,15 @@ class S3Store:
     def _name(self, key: str) -> str:
         return self.prefix + checked_key(key)
 
-    def _names(self, prefix: str) -> Iterator[str]:
+    def _entries(self, prefix: str) -> Iterator[Entry]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{self.prefix}{prefix}"
         )
         with self._explained("list", prefix):
             for page in pages:
                 for found in page.get("Contents", []):
-                    yield found["Key"].removeprefix(self.prefix)
+                    key = found["Key"].removeprefix(self.prefix)
+                    yield Entry(key, found["Size"], found["LastModified"].timestamp())
 
     def _write_if(self, key: str, data: bytes, condition: dict[str, str]) -> bool:
         from botocore.exceptions import ClientError

@@ -2,10 +2,24 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from orchestrator.errors import StorageError
+
+
+class Entry(NamedTuple):
+    """An object as a listing shows it.
+
+    Attributes:
+        key: its name.
+        bytes: its size.
+        modified: when it was written, in seconds since 1970 by the clock of whatever holds the store.
+    """
+
+    key: str
+    bytes: int
+    modified: float
 
 
 class Store(Protocol):
@@ -52,6 +66,10 @@ class Store(Protocol):
         """All keys that begin with the string `prefix`, in the order of their UTF-8 bytes."""
         ...
 
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """As `list`, with what is known of each object."""
+        ...
+
     def folders(self, prefix: str = "") -> Iterator[str]:
         """The names directly below `prefix` (empty, or ending in a slash) that have keys below them, sorted."""
         ...
@@ -62,6 +80,14 @@ class Store(Protocol):
 
     def delete_folder(self, folder: str) -> None:
         """Remove all keys below `folder`, which is written like a key. No error when there are none."""
+        ...
+
+    def purge(self, prefix: str) -> None:
+        """Remove for good what the store still keeps of objects that begin with `prefix` and were deleted, replaced or
+        never finished: older versions, parts of uploads, temporary files of writers that have died.
+
+        Only while nobody writes there.
+        """
         ...
 
     def check(self) -> None:
