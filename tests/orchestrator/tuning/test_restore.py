@@ -1,0 +1,71 @@
+"""The driver is killed in mid-search, and the same command goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.storage.folder import FolderStore
+from orchestrator.tuning.record import TrialRecord
+from tests.orchestrator.tuning.conftest import document
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+TUNE = """
+import json, sys
+from orchestrator import load_pipeline, tune
+print(json.dumps(tune(load_pipeline(sys.argv[1])).to_json()))
+"""
+TRIALS = 4
+
+
+def start(file: Path) -> "subprocess.Popen[str]":
+    # A session of its own, so that nothing of a killed driver's Ray is left behind.
+    return subprocess.Popen(
+        [sys.executable, "-c", TUNE, str(file)], stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "RAY_worker_niceness": "0"},
+    )  # fmt: skip
+
+
+def records(store: Path) -> dict[str, TrialRecord]:
+    found = store.glob("small/runs/tune-*/*.json")
+    return {path.name: TrialRecord.model_validate_json(path.read_bytes()) for path in found}
+
+
+def test_a_killed_driver_goes_on(tmp_path: Path) -> None:
+    section = {"trials": TRIALS, "max_concurrent": 1, "space": {"strategy.ewc.lambda": {"loguniform": [1, 1000]}}}
+    file = tmp_path / "small.yaml"
+    # Long enough for the second trial to be met in its middle.
+    file.write_text(yaml.safe_dump(document(tmp_path, section, train={"steps": 400, "batch_size": 32})))
+    store = tmp_path / "store"
+    driver = start(file)
+    try:
+        give_up = time.monotonic() + 180
+        while not records(store) and time.monotonic() < give_up and driver.poll() is None:
+            time.sleep(0.05)
+        assert records(store), "no trial ended"
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+    before = records(store)
+    lineage = Lineage(FolderStore(store), "small")
+    kept = set(lineage.commits())
+    assert len(before) < TRIALS and len(kept) < 1 + 4 * TRIALS
+
+    driver = start(file)
+    output, _ = driver.communicate(timeout=240)
+    assert driver.returncode == 0
+    result = yaml.safe_load(output)
+    assert [trial["state"] for trial in result["trials"]] == ["done"] * TRIALS
+    # Exactly what was missing was trained.
+    assert result["trained"] == 1 + 4 * TRIALS - len(kept)
+    assert result["trained"] + result["reused"] == 5 * TRIALS
+    assert len(set(lineage.commits())) == 1 + 4 * TRIALS + 5
+    # Trials that had ended were left as they were.
+    assert {name: record for name, record in records(store).items() if name in before} == before
