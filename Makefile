@@ -66,7 +66,7 @@ $(VENV)/dev.stamp: requirements.lock pyproject.toml | $(BIN)/python
 # A GPU build of torch brings the CUDA packages that it needs by itself, so they are not pinned here.
 lock:
 	@$(FIND_PYTHON); rm -rf .lock && "$$python" -m venv .lock
-	.lock/bin/python -m pip install -qq $(PINS) '.[cluster,dev]'
+	.lock/bin/python -m pip install -qq $(PINS) '.[cluster,dev,server]'
 	.lock/bin/python -m pip freeze --exclude everlearn \
 	  | sed -E 's/^([^ ]+==[^+ ]+)\+.*$$/\1/' | grep -v -i -E '^(nvidia|cuda|triton)[-_=]|^#|^-| @ ' > requirements.lock
 	rm -rf .lock
