@@ -37,7 +37,7 @@ class TrialRecord(BaseModel):
         lineage: for each seed, the commits so far, oldest first.
         trained, reused: experiences, over all seeds.
         started, ended: Unix milliseconds; None before.
-        error: why it failed.
+        error: why it failed, or was stopped by something else than the scheduler.
         final: a failure that another attempt would meet again.
     """
 
@@ -75,7 +75,9 @@ class TrialRecord(BaseModel):
     @property
     def over(self) -> bool:
         """Whether it has ended in a way that the next command leaves as it is."""
-        return self.state in ("done", "stopped") or (self.state == "failed" and self.final)
+        # A larger time budget lets a trial go on that the last one has stopped.
+        stopped = self.state == "stopped" and self.error is None
+        return self.state == "done" or stopped or (self.state == "failed" and self.final)
 
     def to_json(self) -> dict[str, Any]:
         """The trial as `--json` shows it."""

@@ -133,6 +133,7 @@ class _Follower(tune.Callback):  # type: ignore[misc]
 
     def __init__(self, records: dict[int, TrialRecord], heard: Heard, claims: Any) -> None:
         self._records, self._heard, self._claims = records, heard, claims
+        self._before: dict[int, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray writes the callbacks beside its own results; nobody reads them again.
@@ -140,8 +141,8 @@ class _Follower(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
-        record.state, record.error = "running", None
-        record.started = record.started or _now()
+        record.state, record.error, record.started, record.ended = "running", None, _now(), None
+        record.history, record.times, record.lineage = [], [], []
         self._heard(record)
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
@@ -149,14 +150,16 @@ class _Follower(tune.Callback):  # type: ignore[misc]
         if "failed" in result:
             failed = json.loads(result["failed"])
             record.error, record.final = failed["error"], failed["final"]
+            record.trained = self._before.get(record.number, 0) + failed["trained"]
             return
         told = json.loads(result["record"])
         index = len(told["lineage"][0]) - 1
-        # A trial that is tried again tells what it finds from the beginning.
         record.history = [*record.history[:index], told["metrics"]]
         record.times = [*record.times[:index], told["time"]]
-        for name in ("of", "deviation", "values", "lineage", "reused", "trained"):
+        for name in ("of", "deviation", "values", "lineage"):
             setattr(record, name, told[name])
+        before = self._before.get(record.number, 0)
+        record.trained, record.reused = told["trained"] + before, told["reused"] - before
         self._heard(record)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -167,6 +170,8 @@ class _Follower(tune.Callback):  # type: ignore[misc]
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
         self._claims.release.remote(str(record.number))
+        # What the process that died had trained, the next one finds.
+        self._before[record.number] = record.trained
         record.state = "waiting"
         self._heard(record)
 
@@ -179,6 +184,7 @@ class _Follower(tune.Callback):  # type: ignore[misc]
         """What still runs when the time budget is used up has been stopped."""
         for record in self._records.values():
             if record.state == "running":
+                record.error = "the time budget ended"
                 self._end(record, "stopped")
 
     def _end(self, record: TrialRecord, state: Any) -> None:

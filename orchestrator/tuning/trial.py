@@ -99,15 +99,17 @@ def run_trial(config: dict[str, str], context: TrialContext) -> None:
     sys.path.extend(path for path in context.search_path if path not in sys.path)
     proposal = Proposal.of(config)
     torch.set_num_threads(context.needs[proposal.document].threads)
+    done = _Done()
     for attempt in range(context.retries + 1):
         try:
-            _Trial(proposal, context).run()
+            _Trial(proposal, context, done).run()
             return
         except Exception as error:
             if attempt == context.retries:
                 # Told as a result: a trial that fails in Ray's eyes takes its process with it, and the next one waits
                 # seconds for another.
-                tune.report({"failed": json.dumps({"error": _reason(error), "final": isinstance(error, _FINAL)})})
+                failed = {"error": _reason(error), "final": isinstance(error, _FINAL), "trained": done.trained}
+                tune.report({"failed": json.dumps(failed)})
         finally:
             ray.get(context.claims.release.remote(str(proposal.number)))
             if torch.cuda.is_available():
@@ -125,8 +127,15 @@ def _reason(error: BaseException) -> str:
     return " ".join((text if known else f"{type(error).__name__}: {text}").split())[:500]
 
 
+@dataclass
+class _Done:
+    """What all attempts at a trial have trained."""
+
+    trained: int = 0
+
+
 class _Trial:
-    def __init__(self, proposal: Proposal, context: TrialContext) -> None:
+    def __init__(self, proposal: Proposal, context: TrialContext, done: _Done) -> None:
         self._claims, self._holder = context.claims, str(proposal.number)
         self._objectives, self._stepwise = context.objectives, context.stepwise
         self._needs = context.needs[proposal.document]
@@ -135,7 +144,7 @@ class _Trial:
         self._chains: list[list[Commit]] = [[] for _ in self._jobs]
         self._heard: deque[tuple[int, Commit]] = deque()
         self._reported = 0
-        self._trained = self._reused = 0
+        self._done = done
 
     def run(self) -> None:
         length = len(self._jobs[0].plan)
@@ -150,7 +159,6 @@ class _Trial:
         job, chain = self._jobs[number], self._chains[number]
         while True:
             found = job.lineage.leading(job.ids[:until])[len(chain) :]
-            self._reused += len(found)
             chain.extend(found)
             self._report()
             missing = job.ids[len(chain) : until]
@@ -174,7 +182,7 @@ class _Trial:
         while self._heard:
             number, commit = self._heard.popleft()
             self._chains[number].append(commit)
-            self._trained += 1
+            self._done.trained += 1
         self._report()
 
     def _report(self) -> None:
@@ -189,8 +197,8 @@ class _Trial:
                 "deviation": deviation(values),
                 "values": values,
                 "lineage": [[commit.id for commit in chain[:end]] for chain in self._chains],
-                "trained": self._trained,
-                "reused": self._reused,
+                "trained": self._done.trained,
+                "reused": sum(map(len, self._chains)) - self._done.trained,
                 "time": time.time_ns() // 1_000_000,
             }
             self._reported = end

@@ -18,10 +18,12 @@ NOWHERE = "http://127.0.0.1:9"
 def cluster() -> Iterator[None]:
     """A Ray of two CPUs for all tests of this package."""
     quiet()
-    os.environ["RAY_worker_niceness"] = "0"
-    os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.2"
-    os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
-    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+    os.environ.update(
+        RAY_worker_niceness="0",
+        RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.2",
+        RAY_TRAIN_ENABLE_PREEMPTION_WATCHER="0",
+        RAY_CHDIR_TO_TRIAL_DIR="0",
+    )
     import ray
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")

@@ -59,6 +59,8 @@ def test_settings_to_optuna_and_back() -> None:
         assert all(drawn[path]._contains(drawn[path].to_internal_repr(value)) for path, value in inside.items())
 
 
-@pytest.mark.parametrize(("path", "value", "place"), [("a", 0.5, 0.5), ("b", 100, 2.0), ("e", True, 3.0), ("e", 1, 4.0)])
+@pytest.mark.parametrize(
+    ("path", "value", "place"), [("a", 0.5, 0.5), ("b", 100, 2.0), ("e", True, 3.0), ("e", 1, 4.0)]
+)
 def test_positions(path: str, value: Any, place: float) -> None:
     assert position(SPACE[path], value) == pytest.approx(place)
