@@ -53,7 +53,7 @@ def test_random_search_goes_through_what_is_a_grid() -> None:
 def test_settings_to_optuna_and_back() -> None:
     for settings in draw(SPACE, 50):
         assert repr(from_optuna(SPACE, to_optuna(SPACE, settings))) == repr(settings)
-    drawn = {path: distribution for path, distribution in distributions(SPACE).items()}
+    drawn = distributions(SPACE)
     for settings in draw(SPACE, 50):
         inside = to_optuna(SPACE, settings)
         assert all(drawn[path]._contains(drawn[path].to_internal_repr(value)) for path, value in inside.items())
