@@ -59,6 +59,8 @@ def _document(history: History, index: int) -> dict[str, Any]:
         "experience": commit.document()["experience"],
         "created": commit.created,
         "refs": history.refs.get(commit.id, []),
+        "forgotten": [record.model_dump(mode="json") for record in commit.forgotten],
+        "thinned": commit.thinned,
         "metrics": history.metrics[index],
     }
 
@@ -68,7 +70,7 @@ def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
     from rich.text import Text
 
     from orchestrator.cli.when import local_time
-    from orchestrator.progress.wording import classes, percent, short
+    from orchestrator.progress.wording import classes, count, percent, short
 
     text = Text(short(commit.id), style="yellow")
     text.append(f"  experience {commit.experience.index:<3}", style="bold")
@@ -78,4 +80,8 @@ def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
     parts = [local_time(commit.created), f"accuracy {percent(metrics['average_accuracy'])} %"]
     if metrics["forgetting"] is not None:
         parts.append(f"forgetting {percent(metrics['forgetting'])} %")
+    if commit.forgotten:
+        parts.append(f"{count(sum(record.samples for record in commit.forgotten), 'sample')} forgotten")
+    if commit.thinned:
+        parts.append("record only")
     return text.append("\n    " + "   ".join(parts), style="dim")

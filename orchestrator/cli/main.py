@@ -9,7 +9,11 @@ from collections.abc import Sequence
 import click
 
 from orchestrator.cli.compare import compare
+from orchestrator.cli.copy import copy
 from orchestrator.cli.failure import BROKEN_PIPE, INTERRUPTED, TERMINATED, failure_lines, failure_status
+from orchestrator.cli.forget import forget
+from orchestrator.cli.fsck import fsck
+from orchestrator.cli.gc import gc
 from orchestrator.cli.list import list_components
 from orchestrator.cli.log import log
 from orchestrator.cli.options import Settings, Terminated
@@ -46,7 +50,7 @@ def everlearn() -> None:
     """
 
 
-for command in (run, tune, compare, validate, list_components, log, show, publish, ui):
+for command in (run, tune, compare, validate, list_components, log, show, publish, ui, fsck, gc, forget, copy):
     everlearn.add_command(command)
 
 

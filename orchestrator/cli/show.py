@@ -98,6 +98,10 @@ def _identity(commit: Commit, refs: list[str]) -> Table:
     work = f"{count(experience.samples, 'sample')}, {count(commit.steps, 'step')}"
     table.add_row("training", f"{work}, {duration(sum(commit.timings.values()))}")
     table.add_row("created", local_time(commit.created))
+    for record in commit.forgotten:
+        table.add_row("forgotten", f"{count(record.samples, 'sample')} of its memories, {local_time(record.at)}")
+    if commit.thinned:
+        table.add_row("record only", f"model and states were removed by gc, {local_time(commit.thinned)}")
     table.add_row("versions", ", ".join(f"{name} {version}" for name, version in commit.versions.items()))
     return table
 

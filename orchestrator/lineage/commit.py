@@ -220,6 +220,10 @@ class Commit(_Record):
         """The commit as plain JSON data."""
         return self.model_dump(mode="json")
 
+    def outline(self) -> Self:
+        """Without what was measured, which is most of its size; its checksum no longer fits."""
+        return self.model_copy(update={"row": (), "previous": (), "baseline": (), "losses": ()})
+
     def referenced(self) -> dict[str, int]:
         """Every blob that this commit needs: size in bytes by SHA-256."""
         shards = [shard for memory in self.memories.values() for shard in memory.shards]

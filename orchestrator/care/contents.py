@@ -1,0 +1,85 @@
+"""What lies below a pipeline's name in a store, by kind."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orchestrator.lineage import layout
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.store import Entry
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHECKPOINT = re.compile(r"([0-9a-f]{64})/\d{12}-([0-9a-f]{64})\.safetensors")
+_RECORD = re.compile(r"tune-[^/]+/\d{6}\.json")
+
+
+@dataclass
+class Contents:
+    """A listing of one pipeline.
+
+    Attributes:
+        commits, blobs: by id and by SHA-256.
+        refs: by name.
+        checkpoints: in the middle of an experience, by key.
+        records: of searches.
+        scratch: what else lies in `runs/`.
+        unknown: what nothing of Everlearn's is called like.
+    """
+
+    commits: dict[str, Entry] = field(default_factory=dict)
+    blobs: dict[str, Entry] = field(default_factory=dict)
+    refs: dict[str, Entry] = field(default_factory=dict)
+    checkpoints: list[Entry] = field(default_factory=list)
+    records: list[Entry] = field(default_factory=list)
+    scratch: list[Entry] = field(default_factory=list)
+    claims: list[Entry] = field(default_factory=list)
+    unknown: list[Entry] = field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        """Size of everything."""
+        named = [*self.commits.values(), *self.blobs.values(), *self.refs.values()]
+        rest = [*self.checkpoints, *self.records, *self.scratch, *self.claims, *self.unknown]
+        return sum(entry.bytes for entry in [*named, *rest])
+
+
+def read_contents(lineage: Lineage) -> Contents:
+    """List a pipeline. Raises StorageError."""
+    found = Contents()
+    for entry in lineage.store.entries(f"{lineage.pipeline}/"):
+        folder, _, name = entry.key.removeprefix(f"{lineage.pipeline}/").partition("/")
+        stem = name.removesuffix(".json")
+        is_json = stem != name
+        if folder == "commits" and is_json and _SHA256.fullmatch(stem):
+            found.commits[stem] = entry
+        elif folder == "blobs" and _SHA256.fullmatch(name):
+            found.blobs[name] = entry
+        elif folder == "refs" and is_json and layout.is_ref(stem):
+            found.refs[stem] = entry
+        elif folder == "claims" and is_json and layout.is_ref(stem):
+            found.claims.append(entry)
+        elif folder == "runs":
+            _below_runs(found, entry, name)
+        elif entry.key != layout.tombstones_key(lineage.pipeline):
+            found.unknown.append(entry)
+    return found
+
+
+def checkpoint_name(entry: Entry) -> tuple[str, str]:
+    """The id of the commit that a checkpoint leads to, and the SHA-256 that it should have."""
+    match = _CHECKPOINT.fullmatch("/".join(entry.key.split("/")[-2:]))
+    assert match is not None
+    return match[1], match[2]
+
+
+def _below_runs(found: Contents, entry: Entry, name: str) -> None:
+    if _CHECKPOINT.fullmatch(name):
+        found.checkpoints.append(entry)
+    elif _RECORD.fullmatch(name):
+        found.records.append(entry)
+    else:
+        found.scratch.append(entry)

@@ -1,0 +1,36 @@
+"""Replacing a commit by one of the same id. Only care commands that hold the pipeline's claim do so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import StorageError
+from orchestrator.lineage import layout
+from orchestrator.lineage.commit import Commit
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.lineage import Lineage
+
+
+def rewrite(lineage: Lineage, commit: str, change: Callable[[Commit], Commit]) -> Commit:
+    """Read a commit, and write what `change` makes of it unless that is the same.
+
+    A reader sees the old one or the new one.
+
+    Raises:
+        StorageError: it cannot be read or written, or somebody else changed it in between.
+    """
+    key = layout.commit_key(lineage.pipeline, commit)
+    found = lineage.store.read_versioned(key)
+    source = f"{lineage.store.uri}/{key}"
+    if found is None:
+        raise StorageError(f"{source}: it was deleted in between. Run again")
+    old = Commit.parse(found[0], expected=commit, source=source)
+    new = change(old)
+    if new == old:
+        return old
+    swapped = lineage.store.compare_and_swap(key, new.to_json(), found[1])
+    if not swapped and lineage.read(commit) != new:
+        raise StorageError(f"{source}: somebody else changed it in between. Run again")
+    return new

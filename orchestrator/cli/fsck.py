@@ -1,0 +1,102 @@
+"""`everlearn fsck`: verify a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.options import Command, json_option, load, set_option
+from orchestrator.cli.output import console, print_json, reserved_stdout
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.care.fsck import Report
+
+DAMAGED = 1
+
+
+@click.command("fsck", cls=Command, short_help="Verify everything that is stored.")
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path())
+@set_option
+@click.option("--storage", metavar="URI", help="What to verify: a folder or s3://bucket/prefix.")
+@json_option
+def fsck(file: str | None, overrides: tuple[str, ...], storage: str | None, as_json: bool) -> int:
+    """Verify every commit, blob, ref, memory and checkpoint against its hash and against each other.
+
+    Of the pipeline of FILE, or of all pipelines in the store: --storage, EVERLEARN_STORAGE, or .everlearn/store. Reads
+    everything, changes nothing, and may run beside a training run. Exit status: 0 nothing is damaged, 1 something is, 3
+    the storage cannot be read.
+    """
+    if overrides and file is None:
+        raise click.UsageError("--set needs a FILE to set values of.", click.get_current_context())
+    with reserved_stdout() as stdout:
+        uri, reports, unknown = _check(file, overrides, storage)
+        damaged = any(report.damage for report in reports)
+        if as_json:
+            document = {"storage": uri, "clean": not damaged, "pipelines": [r.to_json() for r in reports]}
+            print_json({**document, "unknown": unknown}, stdout)
+        else:
+            screen = console(stdout)
+            for report in reports:
+                _show(screen, uri, report)
+            for key in unknown:
+                screen.print(f"not Everlearn's: {uri}/{key}", soft_wrap=True)
+    return DAMAGED if damaged else 0
+
+
+def _check(file: str | None, overrides: tuple[str, ...], storage: str | None) -> tuple[str, list[Report], list[str]]:
+    from orchestrator.care.fsck import fsck as check
+    from orchestrator.care.fsck import unknown_pipelines
+    from orchestrator.cli.progress_line import progress_line
+    from orchestrator.errors import StorageError
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.store import open_store
+    from pipelines.environment import DEFAULT_STORAGE, expand
+
+    pipeline = load(file, overrides) if file is not None else None
+    store = open_store(storage or (pipeline.storage if pipeline is not None else expand(DEFAULT_STORAGE)))
+    unknown: list[str] = []
+    if pipeline is not None:
+        names = [pipeline.name]
+    else:
+        names, unknown = unknown_pipelines(store)
+    if not any(True for name in names for _ in store.list(f"{name}/")):
+        what = f"pipeline {pipeline.name}" if pipeline is not None else "a pipeline"
+        raise StorageError(f"{store.uri}: nothing of {what} is stored here.\nCheck the place, or train it first")
+    reports = []
+    with progress_line() as tell:
+        for name in names:
+            reports.append(check(Lineage(store, name), lambda done, total, name=name: tell(name, done, total)))  # type: ignore[misc]
+    return store.uri, reports, unknown
+
+
+def _show(screen: Console, uri: str, report: Report) -> None:
+    from orchestrator.progress.wording import count, short, size
+
+    def say(text: str, **style: Any) -> None:
+        screen.print(text, soft_wrap=True, **style)
+
+    state = "clean" if not report.damage else f"{count(len(report.damage), 'problem')}"
+    what = f"{count(report.commits, 'commit')}, {count(report.blobs, 'blob')}, {size(report.bytes)}"
+    say(f"{report.pipeline}: {state} ({what})", style="bold")
+    for damage in report.damage:
+        hits = f" (commits {', '.join(short(id_) for id_ in damage.commits[:4])}" if damage.commits else ""
+        hits += f", and {len(damage.commits) - 4} more" if len(damage.commits) > 4 else ""
+        say(f"  {uri}/{damage.key}: {damage.problem}{hits}{')' if damage.commits else ''}", style="red")
+    for key in report.unknown:
+        say(f"  not Everlearn's: {uri}/{key}")
+    if report.unreferenced:
+        say(f"  {count(len(report.unreferenced), 'blob')} that no commit needs: everlearn gc removes them")
+    if report.damage:
+        say(f"  usable: {len(report.usable)} of {count(report.commits, 'commit')}")
+        for name, (commit, newest) in report.refs.items():
+            if newest is None:
+                say(f"  {name}: commit {short(commit)}, and no commit of its history is usable")
+            elif newest == commit:
+                say(f"  {name}: commit {short(commit)} is usable")
+            else:
+                say(f"  {name}: commit {short(commit)} is not usable; the newest before it that is: {short(newest)}")
+        say("  Restore what is damaged from a copy (everlearn copy), or delete the damaged commits: the next run")
+        say("  trains them again. A commit stays unusable as long as one of its ancestors is missing.")

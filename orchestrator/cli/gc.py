@@ -1,0 +1,74 @@
+"""`everlearn gc`: remove what no ref reaches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import Command, file_argument, json_option, load, set_option
+from orchestrator.cli.output import console, print_json, reserved_stdout
+
+if TYPE_CHECKING:
+    from orchestrator.care.gc import Garbage
+
+
+@click.command("gc", cls=Command, short_help="Remove from the store what nothing needs any more.")
+@file_argument()
+@set_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of each ref's history keep N commits whole, the newest; of older ones the record alone, without model.",
+)
+@click.option("--now", is_flag=True, help="Remove also what is less than an hour old.")
+@json_option
+def gc(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | None, now: bool, as_json: bool) -> None:
+    """Remove the commits of FILE's pipeline that no ref reaches, such as those of trials, the blobs that no commit
+    needs, and what runs that died have left.
+
+    Refuses while a run or a search is at work on the pipeline. What is less than an hour old stays (--now), and so do
+    checkpoints of unfinished experiences for a week.
+    """
+    with reserved_stdout() as stdout:
+        garbage = _collect(file, overrides, dry_run, keep, now)
+        if as_json:
+            print_json({**garbage.to_json(), "dry_run": dry_run}, stdout)
+            return
+        screen = console(stdout)
+        for line in _lines(garbage, dry_run):
+            screen.print(line, soft_wrap=True)
+
+
+def _collect(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | None, now: bool) -> Garbage:
+    from orchestrator.care.gc import MINIMUM_AGE_S, collect
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.store import open_store
+
+    pipeline = load(file, overrides)
+    return collect(
+        Lineage(open_store(pipeline.storage), pipeline.name),
+        keep=keep,
+        minimum_age=0.0 if now else MINIMUM_AGE_S,
+        dry_run=dry_run,
+        tell=lambda event: click.echo(event["text"], err=True),
+    )
+
+
+def _lines(garbage: Garbage, dry_run: bool) -> list[str]:
+    from orchestrator.progress.wording import count, short, size
+
+    lines = [f"commit {short(id_)}" for id_ in garbage.commits]
+    lines += [f"commit {short(id_)}: its model and states" for id_ in garbage.thinned]
+    lines += [f"blob   {short(sha256)} {size(number)}" for sha256, number in sorted(garbage.blobs.items())]
+    lines += [f"run    {key}" for key in garbage.runs]
+    verb = "would be removed" if dry_run else "removed"
+    if not lines:
+        return [f"{garbage.pipeline}: nothing to remove, {count(garbage.kept, 'commit')} kept"]
+    parts = [count(len(garbage.commits), "commit"), count(len(garbage.blobs), "blob")]
+    parts += [f"{count(len(garbage.runs), 'object')} of runs"] if garbage.runs else []
+    parts += [f"the states of {count(len(garbage.thinned), 'commit')}"] if garbage.thinned else []
+    summary = f"{garbage.pipeline}: {', '.join(parts)} {verb}, {size(garbage.bytes)}"
+    return [*(f"  {line}" for line in lines), f"{summary}; {count(garbage.kept, 'commit')} kept"]

@@ -1,0 +1,25 @@
+"""One line on stderr that says how far a command has come, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Tell = Callable[[str, int, int], None]
+
+
+@contextmanager
+def progress_line() -> Iterator[Tell]:
+    """Yield a function (what, done, of how many); the line is gone in the end."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as progress:
+        line = progress.add_task("", total=None)
+        yield lambda what, done, total: progress.update(line, description=what, completed=done, total=total)
