@@ -235,15 +235,18 @@ def _label_ends(axes: Axes, R: NDArray[np.float64], colours: Sequence[str]) -> N
 
 
 def _spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Ascending `values` moved as little as needed to lie `gap` apart and within [low, high]."""
-    places: list[float] = []
-    for value in values:
-        places.append(max(value, places[-1] + gap if places else low))
-    ceiling = high
-    for k in reversed(range(len(places))):
-        places[k] = min(places[k], ceiling)
-        ceiling = places[k] - gap
-    return places
+    """Ascending `values` moved as little as possible to lie `gap` apart and, if there is room, within [low, high]."""
+    # Isotonic regression of what is left without the gaps: neighbours in each other's way share a mean.
+    blocks: list[tuple[float, int]] = []
+    for k, value in enumerate(values):
+        mean, count = value - k * gap, 1
+        while blocks and blocks[-1][0] > mean:
+            other, others = blocks.pop()
+            mean, count = (mean * count + other * others) / (count + others), count + others
+        blocks.append((mean, count))
+    means = [mean for mean, count in blocks for _ in range(count)]
+    ceiling = high - (len(means) - 1) * gap
+    return [max(low, min(ceiling, mean)) + k * gap for k, mean in enumerate(means)]
 
 
 def _colour_scale(figure: Figure, axes: Axes, T: int) -> None:

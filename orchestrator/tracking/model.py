@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,6 +63,16 @@ def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
     # Last, so that a model which is READY lacks nothing.
     client.finalize_logged_model(found.model_id, "READY")
     return str(found.model_id)
+
+
+def warm_up() -> None:
+    """Load what exporting a model needs, some seconds' worth, so that the end of a run does not wait for it."""
+    import torch
+    from torch.export import Dim
+
+    # If this one fails, so will the model's, and that is reported.
+    with contextlib.suppress(Exception):
+        torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(2, 2),), dynamic_shapes=({0: Dim.AUTO},))
 
 
 def find_model(client: MlflowClient, owner: Owner) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from orchestrator.errors import OrchestratorError
 from orchestrator.redact import redact
 from orchestrator.tracking.client import reason, resolve_uri
-from orchestrator.tracking.model import ExportFailed, MakeModel
+from orchestrator.tracking.model import ExportFailed, MakeModel, warm_up
 from orchestrator.tracking.points import LOSS, Point, steps_before
 from orchestrator.tracking.publish import cannot_export
 from orchestrator.tracking.view import RunView
@@ -76,6 +76,7 @@ class Tracker:
         self._written = 0
         self._failures = 0
         self._retry_at = self._figures_at = 0.0
+        self._warm = False
         self._thread = threading.Thread(target=self._run, name="everlearn-tracking", daemon=True)
 
     def __enter__(self) -> Self:
@@ -169,6 +170,10 @@ class Tracker:
             if not view.complete:
                 view.status("RUNNING", chain)
             self._view, self._written = view, 0
+            if not view.complete and not self._warm and not self._closing:
+                # The experiences train elsewhere, and before them Ray starts: this process has nothing else to do.
+                self._warm = True
+                warm_up()
         if not self._view.complete and len(chain) != self._written:
             self._view.write(chain)
             self._figures(chain)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import itertools
 import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from orchestrator.tracking.figures import curves_figure, matrix_figure
+from orchestrator.tracking.figures import _spread, curves_figure, matrix_figure
 
 Rows = list[list[float | None]]
 
@@ -87,6 +90,16 @@ def test_classes_are_named_under_the_columns() -> None:
     assert matrix_figure(forgetting_matrix(2), title="x", classes=long) == plain
     everything = [(0, 1, 2), (0, 1, 2)]
     assert matrix_figure(forgetting_matrix(2), title="x", classes=everything) == plain
+
+
+@given(st.lists(st.floats(0, 100), max_size=9).map(sorted))
+def test_names_of_lines_lie_apart_and_in_order(values: list[float]) -> None:
+    places = _spread(values, 5.0, 0.0, 100.0)
+    assert len(places) == len(values)
+    assert all(after - before > 5 - 1e-9 for before, after in itertools.pairwise(places))
+    assert all(-1e-9 <= place <= 100 + 1e-9 for place in places)
+    if all(after - before >= 5 for before, after in itertools.pairwise(values)):
+        assert places == pytest.approx(values)
 
 
 def test_draws_in_several_threads_at_once() -> None:
