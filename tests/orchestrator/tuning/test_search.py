@@ -11,6 +11,7 @@ from orchestrator.tuning.reporter import SearchReporter
 from orchestrator.tuning.search import tune
 from pipelines.errors import PipelineError
 from pipelines.schema import Pipeline
+from pipelines.stream import build_stream
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
@@ -33,12 +34,20 @@ def test_trials_that_differ_only_after_the_beginning_train_it_once(make: Make, t
     assert all(trial.state == "done" and len(trial.history) == 5 for trial in result.trials)
     best = max(result.trials, key=lambda trial: trial.metrics["average_accuracy"] or 0)
     assert (result.best.number, result.best.settings) == (best.number, best.settings)
+    # Trials were tested on what was held out, and the best model on the test sets alone.
+    lineage = Lineage(FolderStore(tmp_path / "store"), "small")
+    pipeline = make()
+    whole = build_stream(pipeline.stream, pipeline.seed)
+    tests = {whole.test_fingerprint(index) for index in range(5)}
+    seen = {count.test for trial in result.trials for commit in trial.lineage[0] for count in lineage.read(commit).row}
+    assert len(seen) == 5 and not seen & tests
+    assert {count.test for commit in result.best.lineage for count in lineage.read(commit).row} == tests
     # The best model is trained on all of the data: other commits.
     assert (result.best.trained, result.best.reused) == (5, 0)
     assert len(commits(tmp_path)) == 17 + 5
-    ref = Lineage(FolderStore(tmp_path / "store"), "small").ref("best")
+    ref = lineage.ref("best")
     assert ref is not None and ref.commit == result.best.lineage[-1]
-    assert Lineage(FolderStore(tmp_path / "store"), "small").ref("latest") is None
+    assert lineage.ref("latest") is None
 
     again = tune(make({"trials": 5, "space": LAMBDA_AND_RATIO}))
     assert (again.trained, again.reused) == (4, 21)
@@ -74,6 +83,7 @@ def test_a_search_in_which_everything_fails_says_why(make: Make) -> None:
     assert "loss became" in str(raised.value)
 
 
+@pytest.mark.slow
 def test_optuna_with_two_objectives_gives_a_front_and_goes_on(make: Make) -> None:
     section = {"search": "optuna", "metric": ["average_accuracy", "forgetting"], "max_concurrent": 1, "space": {
         "strategy.replay.ratio": {"quniform": [0.1, 0.5, 0.2]},
@@ -99,6 +109,7 @@ def test_a_scheduler_stops_bad_trials_early(make: Make) -> None:
     assert all(trial.trained == len(trial.history) for trial in result.trials[1:])
 
 
+@pytest.mark.slow
 def test_median_stopping_and_several_seeds(make: Make) -> None:
     section = {"search": "grid", "scheduler": "median", "seeds": 2, "space": {"strategy.ewc.lambda": {"grid": [1, 10]}}}
     result = tune(make(section))
