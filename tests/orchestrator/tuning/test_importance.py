@@ -19,8 +19,9 @@ def trials(count: int) -> list[TrialRecord]:
     draw = random.Random(0)
     made = []
     for number in range(count):
-        settings = {"matters": 10 ** draw.uniform(0, 4), "not": draw.random(), "kind": draw.choice(["a", [1]])}
-        accuracy = 0.9 if settings["matters"] > 100 else 0.2
+        matters = 10 ** draw.uniform(0, 4)
+        settings = {"matters": matters, "not": draw.random(), "kind": draw.choice(["a", [1]])}
+        accuracy = 0.9 if matters > 100 else 0.2
         metrics: dict[str, float | None] = {"average_accuracy": accuracy, "forgetting": 1 - accuracy}
         made.append(TrialRecord(number=number, settings=settings, state="done", history=[metrics]))
     return made
