@@ -11,13 +11,15 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CorruptBlob, MissingKey
+from orchestrator.fitting import fitting, restore_shard
+from orchestrator.lineage.canonical import parse_json
 from orchestrator.lineage.layout import runs_prefix
 from orchestrator.snapshot import copied_state
 from orchestrator.storage.tensors import decode, decode_metadata, encode
@@ -77,15 +79,16 @@ class Checkpoint:
         try:
             if metadata["format"] != _FORMAT:
                 raise ValueError(f"format {metadata['format'][:20]}")
-            notes = json.loads(metadata["notes"])
+            notes = parse_json(metadata["notes"].encode())
             memories: dict[str, list[Shard]] = {}
             for entry in notes["shards"]:
-                shard = Shard(int(entry["experience"]), groups.pop(entry["at"]), entry["lengths"])
+                lengths = {str(group): _count(length) for group, length in entry["lengths"].items()}
+                shard = Shard(_count(entry["experience"]), groups.pop(entry["at"]), lengths)
                 memories.setdefault(entry["memory"], []).append(shard)
-            points = [(int(step), float(loss), int(at)) for step, loss, at in notes["points"]]
-            return cls(int(notes["step"]), int(notes["samples"]), points, groups, memories)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptBlob(f"not a checkpoint: {error}") from None
+            points = [(_count(step), float(loss), _count(at)) for step, loss, at in notes["points"]]
+            return cls(_count(notes["step"]), _count(notes["samples"]), points, groups, memories)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise CorruptBlob(f"not a checkpoint: {str(error)[:200]}") from None
 
 
 def latest_checkpoint(lineage: Lineage, planned: str, group: Group) -> Checkpoint | None:
@@ -112,12 +115,17 @@ def resume_from(learner: Learner, checkpoint: Checkpoint, *, optimizer: str) -> 
 
     Args:
         optimizer: name of the experience's optimiser.
+
+    Raises:
+        CorruptBlob: it is of another model.
     """
-    learner.load_state_dict(checkpoint.state, optimizer=optimizer)
-    for name, memory in learner.memories().items():
-        if name in checkpoint.memories:
-            memory.tensors = {}
-            memory.restore(checkpoint.memories[name])
+    with fitting(f"checkpoint after step {checkpoint.step}"):
+        learner.load_state_dict(checkpoint.state, optimizer=optimizer)
+        for name, memory in learner.memories().items():
+            if name in checkpoint.memories:
+                memory.tensors = {}
+                for shard in checkpoint.memories[name]:
+                    restore_shard(memory, shard, learner.outputs)
 
 
 class Checkpointer:
@@ -141,11 +149,15 @@ class Checkpointer:
         self._last_step, self._last_time = 0, time.monotonic()
         self._memories: dict[str, Any] = {}
 
-    def begin(self, learner: Learner, step: int) -> None:
-        """The experience begins, or goes on, at `step`."""
+    def begin(self, learner: Learner, step: int, *, changed: Container[str] = ()) -> None:
+        """The experience begins, or goes on, at `step`.
+
+        Args:
+            changed: names of memories that have changed since it began: the others are in the commit before.
+        """
         self._last_step, self._last_time = step, time.monotonic()
-        if step == 0:
-            self._memories = {name: memory.tensors for name, memory in learner.memories().items()}
+        memories = learner.memories().items()
+        self._memories = {name: memory.tensors for name, memory in memories if name not in changed}
 
     def offer(self, learner: Learner, step: int, samples: int, points: list[Point]) -> None:
         """Take a checkpoint if it is time and none is being written.
@@ -189,6 +201,12 @@ class Checkpointer:
         for old in older:
             self._lineage.store.delete(old)
         self._tell({"kind": "checkpoint", "step": checkpoint.step, "bytes": len(data)})
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError(f"{str(value)[:40]} is no count")
+    return value
 
 
 def _prefix(lineage: Lineage, planned: str) -> str:

@@ -46,6 +46,7 @@ def run(
     started = time.monotonic()
     quiet(verbose)
 
+    from orchestrator.checkpoint import remove_checkpoints
     from orchestrator.lineage.claim import claimed
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.model import example_and_model
@@ -79,6 +80,7 @@ def run(
                     _train(pipeline, stream, plan, listener, address=address, verbose=verbose)
                     chain = lineage.chain(plan[-1].id)
                 lineage.point("latest", plan[-1].id)
+        remove_checkpoints(lineage, plan[-1].id)
         tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
     result = summarise(pipeline, stream, chain, reused=reused, seconds=time.monotonic() - started, tracker=tracker)
     reporter.finish(result)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.assembly import configure, make_learner, train_settings
-from orchestrator.checkpoint import Checkpoint, Checkpointer, latest_checkpoint, resume_from
+from orchestrator.checkpoint import Checkpoint, Checkpointer, latest_checkpoint, remove_checkpoints, resume_from
 from orchestrator.committer import Committer
 from orchestrator.lineage.commit import TestCount
 from orchestrator.lineage.tombstones import Tombstones, bury, read_tombstones
@@ -54,6 +54,9 @@ class Session:
             NonFiniteLoss, StrategyError, PipelineError, StorageError.
         """
         done = int(self.group.broadcast(str(self.lineage.longest([p.id for p in self.plan])).encode()))
+        if done and self.group.rank == 0:
+            # A run that died between a commit and its clean-up has left them.
+            remove_checkpoints(self.lineage, self.plan[done - 1].id)
         if done == len(self.plan):
             return
         learner = make_learner(self.pipeline, self.stream, self.group, self.device)
@@ -99,7 +102,7 @@ class Session:
         past = [self.stream[i] for i in range(index)]
         every = self.pipeline.train.at(index).checkpoint_interval if self.group.rank == 0 else None
         with Checkpointer(self.lineage, self.plan[index].id, every, self._emit) as checkpointer:
-            checkpointer.begin(learner, start)
+            checkpointer.begin(learner, start, changed=checkpoint.memories if checkpoint else ())
             for step in learner.steps(experience, settings, past=past, listener=curve, start=start):
                 if curve.complete:
                     checkpointer.offer(learner, step, curve.samples, curve.points)

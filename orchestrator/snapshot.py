@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import CorruptBlob
+from orchestrator.fitting import fitting, restore_shard
 from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardRecord
 from orchestrator.lineage.tombstones import read_tombstones
 from orchestrator.storage.tensors import encode
@@ -118,17 +118,16 @@ def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer
     """
     commit.require_state()
     state = {group: lineage.tensors(record.sha256, commit=commit.id) for group, record in commit.blobs.items()}
-    try:
+    with fitting(f"commit {commit.id[:12]}"):
         learner.load_state_dict(state, optimizer=optimizer)
-    except (RuntimeError, KeyError) as error:
-        raise CorruptBlob(f"commit {commit.id[:12]}: its state does not fit the model: {str(error)[:200]}") from error
     tombstones = read_tombstones(lineage)
     for name, memory in learner.memories().items():
         for record in commit.memories.get(name, MemoryRecord()).shards:
             tensors = lineage.tensors(record.sha256, commit=commit.id)
-            # A shard that still holds what is to be forgotten is left of an `everlearn forget` that was interrupted.
-            memory.forget(tombstones.among(tensors["ids"].tolist()))
-            memory.restore([Shard(record.experience, tensors, record.lengths)])
+            with fitting(f"commit {commit.id[:12]}"):
+                # A shard that still holds what is to be forgotten: an `everlearn forget` was interrupted.
+                memory.forget(tombstones.among(tensors["ids"].tolist()))
+                restore_shard(memory, Shard(record.experience, tensors, record.lengths), learner.outputs)
 
 
 def _blob(tensors: Mapping[str, Tensor], fresh: dict[str, bytes]) -> BlobRecord:

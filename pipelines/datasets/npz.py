@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from pipelines.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.datasets.location import Location
 from pipelines.datasets.tables import Table, TableFiles
 from pipelines.errors import DataError
+
+# RuntimeError: an encrypted file; NotImplementedError, a kind of it: a compression that this Python does not know.
+_UNREADABLE = (ArithmeticError, EOFError, KeyError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class NpzReader:
                     raise DataError(f"{location.path}: holds one array without a name; save it with numpy.savez")
                 with archive:
                     yield archive
-            except (ValueError, EOFError, zipfile.BadZipFile, KeyError, MemoryError) as error:
+            except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
                 raise DataError(f"{location.path}: not a readable npz file: {error}") from error
 
 

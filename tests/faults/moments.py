@@ -1,0 +1,116 @@
+"""Moments at which a process can be made to die, by counting what a session does; nothing in the product knows of them.
+
+A moment is written `WHERE N`: at the N-th time that this process gets there.
+
+    step N                  after the backward pass, before the optimiser's step
+    consolidation N         in a forward pass of the strategies' `after_experience` (or at its end, if they make none)
+    evaluation N            after a test set was counted
+    blob | commit | ref | checkpoint | sweep, followed by
+        before N            before the store is asked to write (`sweep`: to remove a checkpoint)
+        half N              in the middle of writing: the bytes are in a temporary file
+        after N             when it is written, before the writer hears of it
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from orchestrator.storage.store import Store
+from strategies.learner import Learner
+
+
+def die(*_: Any, **__: Any) -> Any:
+    """The end of this process, as by an out-of-memory kill: nothing is cleaned up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Moment:
+    """Counts, and ends the process when it is time. None: never."""
+
+    def __init__(self, text: str | None) -> None:
+        self._where, _, number = (text or " 0").rpartition(" ")
+        self._number = int(number)
+        self._seen: Counter[str] = Counter()
+
+    def due(self, where: str) -> bool:
+        """Whether this is the moment."""
+        self._seen[where] += 1
+        return where == self._where and self._seen[where] == self._number
+
+    def reached(self, where: str) -> None:
+        """This happens now."""
+        if self.due(where):
+            die()
+
+    def watch(self, learner: Learner) -> Learner:
+        """Notice the steps, consolidations and evaluations of a learner."""
+        backward, consolidate, count = learner._backward, learner.consolidate, learner._count
+
+        def backward_and_tell(*arguments: Any) -> Any:
+            loss = backward(*arguments)
+            self.reached("step")
+            return loss
+
+        def consolidate_and_tell() -> None:
+            hook = learner.model.register_forward_hook(lambda *_: self.reached("consolidation"))
+            try:
+                before = self._seen["consolidation"]
+                consolidate()
+                if self._seen["consolidation"] == before:
+                    self.reached("consolidation")
+            finally:
+                hook.remove()
+
+        def count_and_tell(*arguments: Any) -> Any:
+            counted = count(*arguments)
+            self.reached("evaluation")
+            return counted
+
+        made: Any = learner
+        made._backward, made.consolidate, made._count = backward_and_tell, consolidate_and_tell, count_and_tell
+        return learner
+
+
+class DyingStore:
+    """A store in which this process may die."""
+
+    def __init__(self, store: Store, moment: Moment) -> None:
+        self._store, self._moment = store, moment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def put(self, key: str, data: bytes) -> None:
+        kind = "checkpoint" if "/runs/" in key else "blob"
+        return self._dying(kind, lambda: self._store.put(key, data))
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        kind = "commit" if "/commits/" in key else "ref"
+        return self._dying(kind, lambda: self._store.put_if_absent(key, data))
+
+    def compare_and_swap(self, key: str, data: bytes, version: str | None) -> bool:
+        return self._dying("ref", lambda: self._store.compare_and_swap(key, data, version))
+
+    def delete(self, key: str) -> None:
+        return self._dying("sweep", lambda: self._store.delete(key))
+
+    def _dying(self, kind: str, write: Callable[[], Any]) -> Any:
+        self._moment.reached(f"{kind} before")
+        if self._moment.due(f"{kind} half"):
+            # A folder flushes the bytes before they get their name.
+            os.fsync = die
+        answer = write()
+        self._moment.reached(f"{kind} after")
+        return answer
+
+
+with suppress(ImportError):
+    # A process that is killed in a test is no news for the kernel's crash reports.
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,0 +1,155 @@
+"""Workers, nodes and all of Ray die under a run: it goes on from its checkpoint and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from orchestrator.driver import run
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.progress.reporter import Event, Reporter
+from orchestrator.storage.store import open_store
+from pipelines.load import load_text
+from tests.faults.invariants import content, violations
+from tests.faults.victim import Victims, prepared
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def pipeline(folder: Path, *, steps: int, workers: str = "1") -> str:
+    return (
+        "name: digits\nstream: {dataset: digits, setting: class-incremental, order: [[0, 1], [2, 3]]}\n"
+        "model: {name: mlp, hidden: [32]}\n"
+        "strategy: [{name: ewc, lambda: 10, samples: 100}, {name: replay, capacity: 60}]\n"
+        f"train: {{steps: {steps}, batch_size: 32, checkpoint_every: 20, optimizer: {{name: adam}}}}\n"
+        f"scaling: {{workers: {workers}}}\nstorage: {folder}/store\n"
+        f'tracking: {{uri: "sqlite:///{folder}/mlflow.db"}}\n'
+    )
+
+
+def lineage(text: str) -> Lineage:
+    made = prepared(text)[0]
+    return Lineage(open_store(made.storage), made.name)
+
+
+def undisturbed(text: str, ranks: int = 1) -> list[dict[str, Any]]:
+    """What a run without Ray, on which nothing is done, makes of it."""
+    with Victims() as victims:
+        ending = victims.live(text, ranks=ranks)
+        assert ending.finished, ending.errors
+    made = lineage(text)
+    assert violations(made) == []
+    return content(made, prepared(text)[2])
+
+
+class Saboteur(Reporter):
+    """Does one thing after another, each when a checkpoint of an experience has been written for the n-th time."""
+
+    def __init__(self, *acts: tuple[int, Callable[[], object]]) -> None:
+        self.acts = list(acts)
+        self.resumed: list[tuple[int, int]] = []
+        self._checkpoints = 0
+
+    def event(self, event: Event) -> None:
+        if event["kind"] == "resumed":
+            self.resumed.append((event["index"], event["step"]))
+            self._checkpoints = 0
+        if event["kind"] == "checkpoint":
+            self._checkpoints += 1
+            if self.acts and self._checkpoints == self.acts[0][0]:
+                self.acts.pop(0)[1]()
+
+
+def workers() -> list[psutil.Process]:
+    """The workers of Ray Train that this process has started, the oldest first."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "RayTrainWorker" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return sorted(found, key=lambda process: process.create_time())
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster of a head without CPUs and two nodes of one CPU each, to which this process is connected."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from orchestrator.cluster import _SETTINGS
+    from orchestrator.quiet import quiet
+
+    for name, value in {**_SETTINGS, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10"}.items():
+        monkeypatch.setenv(name, value)
+    quiet()
+    small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **small})
+    made.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
+def test_a_killed_worker_and_a_lost_node(two_nodes: Any, tmp_path: Path) -> None:
+    """The group of two is restarted as two at its checkpoint, then goes on as one."""
+    text = pipeline(tmp_path / "disturbed", steps=600, workers="[1, 2]")
+    (lost,) = two_nodes.worker_nodes
+    saboteur = Saboteur(
+        (2, lambda: workers()[-1].kill()),
+        (2, lambda: two_nodes.remove_node(lost, allow_graceful=False)),
+    )
+    run(load_text(text, "digits.yaml"), reporter=saboteur)
+    assert not saboteur.acts
+    assert len(saboteur.resumed) >= 2
+    assert all(step > 0 for _, step in saboteur.resumed)
+    assert violations(lineage(text)) == []
+    reference = undisturbed(text.replace("disturbed", "undisturbed"), ranks=2)
+    for mine, expected in zip(content(lineage(text), prepared(text)[2]), reference, strict=True):
+        for same in ("id", "row", "steps", "memories"):
+            assert mine[same] == expected[same]
+
+
+def test_all_of_ray_is_killed_under_the_driver(tmp_path: Path) -> None:
+    """The driver says so in a few lines and in bounded time; the next run goes on from the checkpoint, to the bit."""
+    text = pipeline(tmp_path / "disturbed", steps=500)
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(text)
+    made = lineage(text)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator.cli.main", "run", str(file)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    output: list[str] = []
+    reader = threading.Thread(target=lambda: output.append(process.communicate()[0]))
+    reader.start()
+    deadline = time.monotonic() + 120
+    while not list(made.store.list("digits/runs/" + prepared(text)[2][0].id)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for child in psutil.Process(process.pid).children():
+        if "/raylet/raylet" in " ".join(child.cmdline()) or "/gcs_server" in " ".join(child.cmdline()):
+            child.kill()
+    killed = time.monotonic()
+    reader.join(120)
+    seconds = time.monotonic() - killed
+    assert not reader.is_alive()
+    assert process.returncode not in (0, 2), output
+    assert seconds < 60
+    assert "Traceback" not in output[0]
+    saboteur = Saboteur()
+    run(load_text(text, "digits.yaml"), reporter=saboteur)
+    assert saboteur.resumed
+    assert violations(made) == []
+    assert content(made, prepared(text)[2]) == undisturbed(text.replace("disturbed", "undisturbed"))

@@ -1,0 +1,204 @@
+"""`python -m tests.faults.victim`: forks processes that take a pipeline through its stream, and die when told to.
+
+A fork server, so that a process costs milliseconds: it has imported everything, and has no threads. Reads one request
+a line, a JSON object, and answers each with one line when all of its processes have ended:
+
+    {"pipeline": YAML, "ranks": n, "moment": a moment of tests.faults.moments or null, "victim": rank, "seconds": limit}
+    {"statuses": [exit status of each rank, negative for a signal], "events": [...], "errors": [text of each rank]}
+
+`Victims` is the other end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+import sklearn.datasets  # noqa: F401
+import torch
+import torch.distributed as dist
+import torch.nn.parallel
+
+import orchestrator.session
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.plan import PlannedCommit, make_plan
+from orchestrator.session import Session
+from orchestrator.storage.store import open_store
+from pipelines.load import load_text
+from pipelines.schema import Pipeline
+from pipelines.stream import Stream, build_stream
+from strategies.group import Group
+from tests.faults.moments import DyingStore, Moment
+
+TOLD = ("resumed", "checkpoint", "commit")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the processes of one request ended.
+
+    Attributes:
+        statuses: exit status of each rank; negative for a signal.
+        events: what rank 0 told, of the kinds in `TOLD`.
+        errors: tracebacks of the ranks that failed by themselves.
+    """
+
+    statuses: list[int]
+    events: list[dict[str, Any]]
+    errors: list[str]
+
+    @property
+    def killed(self) -> bool:
+        return -signal.SIGKILL in self.statuses
+
+    @property
+    def finished(self) -> bool:
+        return all(status == 0 for status in self.statuses)
+
+
+class Victims:
+    """Starts the fork server, and sends it requests."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.victim"],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Victims:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.kill()
+        self._server.communicate()
+
+    def live(
+        self, pipeline: str, moment: str | None = None, *, ranks: int = 1, victim: int = 0, seconds: float | None = None
+    ) -> Ending:
+        """Take a pipeline on from where it is.
+
+        Args:
+            pipeline: its YAML.
+            moment: at which rank `victim` dies.
+            seconds: after which all are killed, wherever they are; None: at most a minute.
+        """
+        request = {"pipeline": pipeline, "moment": moment, "ranks": ranks, "victim": victim, "seconds": seconds or 60}
+        assert self._server.stdin is not None and self._server.stdout is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        return Ending(**json.loads(self._server.stdout.readline()))
+
+
+@lru_cache(maxsize=4)
+def prepared(text: str) -> tuple[Pipeline, Stream, list[PlannedCommit]]:
+    """A pipeline, its stream and its plan: the same for all processes."""
+    pipeline = load_text(text, "pipeline.yaml")
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    return pipeline, stream, make_plan(pipeline, stream)
+
+
+def serve() -> None:
+    """Answer requests until there are no more."""
+    # The first optimiser imports half of torch: here once, instead of in every process.
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+    for line in sys.stdin:
+        request = json.loads(line)
+        prepared(request["pipeline"])
+        with tempfile.TemporaryDirectory(prefix="victims-") as folder:
+            answer = _live(request, Path(folder))
+        print(json.dumps(answer), flush=True)
+
+
+def _live(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    ranks: dict[int, int] = {}
+    for rank in range(request["ranks"]):
+        child = os.fork()
+        if child == 0:
+            _be(request, rank, folder)
+        ranks[child] = rank
+    statuses = [0] * request["ranks"]
+    deadline = time.monotonic() + request["seconds"]
+    while ranks:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child == 0:
+            if time.monotonic() > deadline:
+                _kill(ranks)
+            time.sleep(0.002)
+            continue
+        statuses[ranks.pop(child)] = os.waitstatus_to_exitcode(status)
+        if status:
+            # As Ray Train does: a group that has lost a rank is taken down.
+            _kill(ranks)
+    events = folder / "events"
+    return {
+        "statuses": statuses,
+        "events": [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else [],
+        "errors": [path.read_text() for path in sorted(folder.glob("error-*"))],
+    }
+
+
+def _kill(children: dict[int, int]) -> None:
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def _be(request: dict[str, Any], rank: int, folder: Path) -> NoReturn:
+    """One rank's life, in the child."""
+    status = 1
+    try:
+        torch.set_num_threads(1)
+        if request["ranks"] > 1:
+            meeting = (folder / "meeting").as_uri()
+            dist.init_process_group(
+                "gloo", init_method=meeting, rank=rank, world_size=request["ranks"], timeout=timedelta(seconds=30)
+            )
+        events = os.open(folder / "events", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+        def tell(event: dict[str, Any]) -> None:
+            if event["kind"] in TOLD:
+                told = {"kind": event["kind"], "index": event.get("index"), "step": event.get("step")}
+                os.write(events, json.dumps(told).encode() + b"\n")
+
+        moment = Moment(request["moment"] if rank == request["victim"] else None)
+        make_learner = orchestrator.session.make_learner
+        orchestrator.session.make_learner = lambda *a, **k: moment.watch(make_learner(*a, **k))
+        pipeline, stream, plan = prepared(request["pipeline"])
+        Session(
+            pipeline=pipeline,
+            stream=stream,
+            plan=plan,
+            lineage=Lineage(DyingStore(open_store(pipeline.storage), moment), pipeline.name),
+            group=Group.current(),
+            device=torch.device("cpu"),
+            tell=tell,
+        ).run()
+        status = 0
+    except BaseException:
+        (folder / f"error-{rank}").write_text(traceback.format_exc())
+    finally:
+        # Not the interpreter's own end: this process shares its files with the server.
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,61 @@
+"""Data never becomes code: nothing in the packages unpickles, evaluates, or loads YAML with constructors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch.serialization"}
+NAMES = {"eval", "exec", "compile", "__import__"}
+# Called on something else these are harmless (`re.compile`, `Thread.run`); on these modules they are not.
+CALLS = {
+    "torch": {"load", "hub"},
+    "yaml": {"load", "load_all", "unsafe_load", "unsafe_load_all", "full_load", "full_load_all"},
+    "os": {"system", "popen"},
+}
+
+
+def sources() -> list[Path]:
+    return sorted(
+        path for package in ("orchestrator", "pipelines", "strategies") for path in (ROOT / package).rglob("*.py")
+    )
+
+
+def dangers(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module in MODULES:
+                yield node.lineno, node.module
+            yield from (
+                (node.lineno, f"{node.module}.{alias.name}")
+                for alias in node.names
+                if alias.name in CALLS.get(node.module, set())
+            )
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.attr in CALLS.get(node.value.id, set()):
+                yield node.lineno, f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id in NAMES:
+                yield node.lineno, node.func.id
+            for keyword in node.keywords:
+                constant = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+                if (keyword.arg, constant) in (("allow_pickle", True), ("weights_only", False), ("shell", True)):
+                    yield node.lineno, f"{keyword.arg}={constant}"
+
+
+def test_nothing_turns_data_into_code() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {what}"
+        for path in sources()
+        for line, what in dangers(ast.parse(path.read_text()))
+    ]
+    assert found == []
+
+
+def test_the_search_finds_what_it_looks_for() -> None:
+    code = "import pickle\nfrom yaml import load\ntorch.load(f)\neval(x)\nnp.load(f, allow_pickle=True)\nre.compile(x)"
+    assert [line for line, _ in dangers(ast.parse(code))] == [1, 2, 4, 5, 3]
