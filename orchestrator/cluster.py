@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
         return
     address = address or os.environ.get("RAY_ADDRESS") or None
     level = logging.INFO if verbose else logging.ERROR
+    if address is not None:
+        _reach(address)
     try:
         if address is None:
             ray.init(
@@ -77,6 +80,21 @@ def worker_resources(scaling: ScalingSpec) -> dict[str, float]:
 
 def _cpus(scaling: ScalingSpec) -> int:
     return int(-(-worker_resources(scaling)["CPU"] * scaling.maximum // 1))
+
+
+def _reach(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray itself would try for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ClusterError(
+            f"the Ray cluster at {address} cannot be reached: {reason}\n"
+            "Give the address that `ray start --head` printed, or leave --address out to use this machine"
+        ) from error
 
 
 def _check(scaling: ScalingSpec) -> None:
