@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-PRELOADED = ["torch", "torch.distributed", "torch.nn.parallel", "numpy", "pydantic", "strategies.learner"]
+# What workers need and is slow to import, torch's compiler included, which every optimiser imports.
+PRELOADED = ["torch", "torch.distributed", "torch.func", "torch._dynamo", "scipy.optimize", "strategies.learner"]
 GRACE = 1.0
 
 

@@ -106,5 +106,5 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
 def build(name: str, outputs: int) -> nn.Module:
     """The model, with the same weights every time; torch's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return MODELS[name](outputs)

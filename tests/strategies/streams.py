@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -61,6 +62,7 @@ def rows(classes: Iterable[int], n: int, seed: int) -> Rows:
     return Rows(images(targets, seed), targets, ids)
 
 
+@cache
 def stream(setting: str, *, experiences: int = 3, train: int = 25, test: int = 40) -> tuple[list[Step], int]:
     """The experiences, and the number of output units."""
     if setting == "domain-incremental":
