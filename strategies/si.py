@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from strategies.contract import Experience
 from strategies.group import Reduction
@@ -35,7 +35,7 @@ class SI(Strategy):
     While an experience is learned, each parameter adds up what it did for the loss: path_i -= g_i * change_i, with the
     gradient g of the loss of the global batch as it is when this strategy's turn comes (without its own penalty, and
     before clipping), and the change that the optimiser's step made. At the end the importance grows by
-    max(path_i, 0) / (total change_i^2 + xi), and the anchor moves to the parameters as they are.
+    max(path_i, 0) / (total change_i^2 + xi). The anchor is where the experience started.
 
     A path below zero comes from the noise of the steps; it would push the parameter away from its anchor without bound,
     so that it counts as zero here.
@@ -50,7 +50,6 @@ class SI(Strategy):
         "importance": Reduction.GLOBAL,
         "anchor": Reduction.GLOBAL,
         "path": Reduction.GLOBAL,
-        "start": Reduction.GLOBAL,
     }
 
     options: SIOptions
@@ -59,8 +58,8 @@ class SI(Strategy):
         super().__init__(options)
         self.penalty = QuadraticPenalty()
         self.path: dict[str, Tensor] = {}
-        self.start: dict[str, Tensor] = {}
-        self._step: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]] = ([], [], [], [])
+        self._gradients: list[Tensor] = []
+        self._drift: list[Tensor] = []  # from the anchor
 
     @classmethod
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
@@ -74,44 +73,54 @@ class SI(Strategy):
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         held = {name: p.detach() for name, p in learner.model.named_parameters() if p.requires_grad}
         self.path = {name: torch.zeros_like(p) for name, p in held.items()}
-        self.start = {name: p.clone() for name, p in held.items()}
+        self.penalty.anchor = {name: p.clone() for name, p in held.items()}
+        if self.penalty.importance:
+            self.penalty.importance = {n: self.penalty.importance.get(n, torch.zeros_like(p)) for n, p in held.items()}
+        self._drift = []
 
     @torch.no_grad()
     def after_backward(self, learner: Learner) -> None:
-        """Keep gradients and parameters as they are before the step, then add the penalty's gradient."""
-        held = [(self.path[n], p, p.grad) for n, p in learner.model.named_parameters() if n in self.path]
-        paths = [path for path, _, gradient in held if gradient is not None]
-        parameters: list[Tensor] = [p for _, p, gradient in held if gradient is not None]
-        gradients = [gradient.clone() for _, _, gradient in held if gradient is not None]
-        self._step = (paths, parameters, gradients, [p.clone() for p in parameters])
-        self.penalty.add_gradient_(learner.model, 2 * self.options.c)
+        """Keep the gradients for the path, and give the optimiser others, with the penalty's added."""
+        held = self._held(learner)
+        if not self._drift or len(learner.strategies) > 1:  # the others may have changed the parameters
+            self._drift = self._distance(held)
+        self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad for _, p in held]
+        if self.penalty.importance and self.options.c:
+            importance = [self.penalty.importance[n] for n, _ in held]
+            total = torch._foreach_addcmul(self._gradients, self._drift, importance, value=2 * self.options.c)
+            for (_, p), gradient in zip(held, total, strict=True):
+                p.grad = gradient
+        else:
+            for _, p in held:
+                p.grad = None if p.grad is None else p.grad.clone()
 
     @torch.no_grad()
     def after_step(self, learner: Learner) -> None:
-        paths, parameters, gradients, before = self._step
-        if paths:
-            torch._foreach_sub_(before, parameters)
-            torch._foreach_addcmul_(paths, gradients, before)
+        held = self._held(learner)
+        drift = self._distance(held)
+        torch._foreach_sub_(self._drift, drift)
+        torch._foreach_addcmul_([self.path[n] for n, _ in held], self._gradients, self._drift)
+        self._drift, self._gradients = drift, []
+
+    def _held(self, learner: Learner) -> list[tuple[str, nn.Parameter]]:
+        return [(n, p) for n, p in learner.model.named_parameters() if n in self.path]
+
+    def _distance(self, held: list[tuple[str, nn.Parameter]]) -> list[Tensor]:
+        parameters: list[Tensor] = [p for _, p in held]
+        return list(torch._foreach_sub(parameters, [self.penalty.anchor[n] for n, _ in held]))
 
     @torch.no_grad()
     def after_experience(self, learner: Learner, experience: Experience) -> None:
-        parameters = dict(learner.model.named_parameters())
-        importance = {
-            name: path.clamp(min=0) / ((parameters[name] - self.start[name]).square() + self.options.xi)
-            for name, path in self.path.items()
-        }
+        held = self._held(learner)
+        moved = {n: distance for (n, _), distance in zip(held, self._distance(held), strict=True)}
+        importance = {n: w.clamp(min=0) / (moved[n].square() + self.options.xi) for n, w in self.path.items()}
         self.penalty.replace(learner.model, importance, gamma=1.0)
-        self.path, self.start, self._step = {}, {}, ([], [], [], [])
+        self.path, self._drift = {}, []
 
     def state_dict(self) -> dict[str, Tensor]:
-        running = {"path": self.path, "start": self.start}
-        return self.penalty.state_dict() | {
-            f"{part}.{name}": tensor for part, tensors in running.items() for name, tensor in tensors.items()
-        }
+        return self.penalty.state_dict() | {f"path.{name}": tensor for name, tensor in self.path.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         self.penalty.load_state_dict(state)
-        self.path, self.start = (
-            {name.removeprefix(part): t.clone() for name, t in state.items() if name.startswith(part)}
-            for part in ("path.", "start.")
-        )
+        self.path = {name.removeprefix("path."): t.clone() for name, t in state.items() if name.startswith("path.")}
+        self._drift = []

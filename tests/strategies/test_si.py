@@ -65,7 +65,7 @@ def test_clipping_and_later_penalties_are_no_part_of_the_path() -> None:
         steps = learner.steps(experiences[1], TrainSettings(**{**vars(SETTINGS), "clip": 1e-9}))
         next(steps)
         paths.append(si.path["model.3.weight"])
-        change = learner.model.get_parameter("model.3.weight") - si.start["model.3.weight"]
+        change = learner.model.get_parameter("model.3.weight") - si.penalty.anchor["model.3.weight"]
         assert change.norm() <= LEARNING_RATE * 1e-9 * 1.01
         assert paths[-1].abs().sum() > change.abs().max() * 1e-3, "the gradient in the path is not the clipped one"
         steps.close()
@@ -77,7 +77,7 @@ def test_nothing_but_importance_and_anchor_is_stored_between_experiences() -> No
     learner = Learner(build("mlp", outputs), [si], outputs=outputs)
     steps = learner.steps(experiences[0], SETTINGS)
     next(steps)
-    assert {name.partition(".")[0] for name in si.state_dict()} == {"path", "start"}
+    assert {name.partition(".")[0] for name in si.state_dict()} == {"path", "anchor"}
     list(steps)
     learner.consolidate()
     assert {name.partition(".")[0] for name in si.state_dict()} == {"importance", "anchor"}
