@@ -10,18 +10,19 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from strategies.composition import refusals
 from strategies.contract import Batch, Experience, Samples
 from strategies.errors import StrategyError
 from strategies.finite import FiniteLoss
+from strategies.global_loss import GlobalLoss
 from strategies.group import Group, Reduction
 from strategies.memory import Memory
 from strategies.order import SampleOrder
@@ -165,7 +166,8 @@ class Learner:
         )
         optimizer = self._prepare_optimizer(settings, keep=start > 0 or not settings.reset)
         scheduler = make_scheduler(settings, optimizer, len(order), start)
-        network = self._network(samples)
+        loss_of = partial(self._loss, precision=settings.precision)
+        gradients = GlobalLoss(self.model, loss_of, self.group, lambda: self._example(samples))
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         extend = self._overriding("extend_batch")
         after_backward = self._overriding("after_backward")
@@ -180,7 +182,7 @@ class Learner:
             for extend_batch in extend:
                 batch = extend_batch(self, batch)
             optimizer.zero_grad(set_to_none=True)
-            loss = self._backward(network, batch, settings)
+            loss = gradients.backward(batch, settings.accumulate)
             sanction.check(loss, step, parameters if self.group.size > 1 else ())
             for hook in after_backward:
                 hook(self)
@@ -224,24 +226,11 @@ class Learner:
             total_samples=size,
         )
 
-    def _backward(self, network: nn.Module, batch: Batch, settings: TrainSettings) -> Tensor:
-        """Gradients of the global loss on every rank; returns this rank's part of the loss."""
-        parts = batch.split(settings.accumulate)
-        total: Tensor | None = None
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            waiting = isinstance(network, DistributedDataParallel) and not last
-            with network.no_sync() if waiting else nullcontext():  # type: ignore[operator]
-                with self._autocast(settings.precision):
-                    output = network(part.inputs)
-                loss = self._loss(part, output.float())
-                # DistributedDataParallel divides the sum over the ranks by their number.
-                (loss * self.group.size if self.group.size > 1 else loss).backward()
-            total = loss.detach() if total is None else total + loss.detach()
-        assert total is not None
-        return total
-
-    def _loss(self, batch: Batch, output: Tensor) -> Tensor:
+    def _loss(self, batch: Batch, precision: str) -> Tensor:
+        """This rank's part of the loss."""
+        with self._autocast(precision):
+            output = self.model(batch.inputs)
+        output = output.float()
         replaced = (training_loss(self, batch, output) for training_loss in self._overriding("training_loss"))
         loss = next((loss for loss in replaced if loss is not None), None)
         if loss is None:
@@ -258,23 +247,8 @@ class Learner:
             return F.cross_entropy(logits, batch.targets, reduction="sum") / batch.total_weight
         return batch.mean(F.cross_entropy(logits, batch.targets, reduction="none"))
 
-    def _network(self, samples: Samples) -> nn.Module:
-        """The model as it is called in training: averaging gradients over the ranks when there are several."""
-        if self.group.size == 1:
-            return self.model
-        return DistributedDataParallel(
-            self.model,
-            device_ids=[self.device.index or 0] if self.device.type == "cuda" else None,
-            forward_sync_buffers=False,
-            find_unused_parameters=self._leaves_parameters_unused(samples),
-        )
-
-    def _leaves_parameters_unused(self, samples: Samples) -> bool:
-        """Whether some parameter has no part in the output; asking DistributedDataParallel to look costs every step."""
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        with self.evaluating():
-            output = self.model(self.prepare(samples.take(torch.arange(min(2, len(samples))))[0]))
-        return any(g is None for g in torch.autograd.grad(output.sum(), parameters, allow_unused=True))
+    def _example(self, samples: Samples) -> Tensor:
+        return self.prepare(samples.take(torch.arange(min(2, len(samples))))[0])
 
     def _overriding(self, hook: str) -> list[Any]:
         return [getattr(s, hook) for s in self.strategies if getattr(type(s), hook) is not getattr(Strategy, hook)]
