@@ -4,11 +4,13 @@ A moment is written `WHERE N`: at the N-th time that this process gets there.
 
     step N                  after the backward pass, before the optimiser's step
     consolidation N         in a forward pass of the strategies' `after_experience` (or at its end, if they make none)
-    evaluation N            after a test set was counted
+    evaluation N            in a forward pass of the evaluation
     blob | commit | ref | checkpoint | sweep, followed by
         before N            before the store is asked to write (`sweep`: to remove a checkpoint)
         half N              in the middle of writing: the bytes are in a temporary file
         after N             when it is written, before the writer hears of it
+
+One more is no death: at `error N` the store refuses the N-th write.
 """
 
 from __future__ import annotations
@@ -16,12 +18,16 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from orchestrator.errors import StorageError
 from orchestrator.storage.store import Store
-from strategies.learner import Learner
+from strategies.contract import Experience
+from strategies.learner import Count, Learner
 
 
 def die(*_: Any, **__: Any) -> Any:
@@ -49,31 +55,32 @@ class Moment:
 
     def watch(self, learner: Learner) -> Learner:
         """Notice the steps, consolidations and evaluations of a learner."""
-        backward, consolidate, count = learner._backward, learner.consolidate, learner._count
-
-        def backward_and_tell(*arguments: Any) -> Any:
-            loss = backward(*arguments)
-            self.reached("step")
-            return loss
+        consolidate, evaluate = learner.consolidate, learner.evaluate
 
         def consolidate_and_tell() -> None:
-            hook = learner.model.register_forward_hook(lambda *_: self.reached("consolidation"))
-            try:
-                before = self._seen["consolidation"]
+            with self._forward(learner, "consolidation"):
                 consolidate()
-                if self._seen["consolidation"] == before:
-                    self.reached("consolidation")
-            finally:
-                hook.remove()
 
-        def count_and_tell(*arguments: Any) -> Any:
-            counted = count(*arguments)
-            self.reached("evaluation")
-            return counted
+        def evaluate_and_tell(experiences: Sequence[Experience]) -> list[Count]:
+            with self._forward(learner, "evaluation"):
+                return evaluate(experiences)
 
+        register_optimizer_step_pre_hook(lambda *_: self.reached("step"))
         made: Any = learner
-        made._backward, made.consolidate, made._count = backward_and_tell, consolidate_and_tell, count_and_tell
+        made.consolidate, made.evaluate = consolidate_and_tell, evaluate_and_tell
         return learner
+
+    @contextmanager
+    def _forward(self, learner: Learner, where: str) -> Iterator[None]:
+        """Every forward pass in the block is such a moment; its end is one if there was none."""
+        before = self._seen[where]
+        hook = learner.model.register_forward_hook(lambda *_: self.reached(where))
+        try:
+            yield
+        finally:
+            hook.remove()
+        if self._seen[where] == before:
+            self.reached(where)
 
 
 class DyingStore:
@@ -100,6 +107,8 @@ class DyingStore:
         return self._dying("sweep", lambda: self._store.delete(key))
 
     def _dying(self, kind: str, write: Callable[[], Any]) -> Any:
+        if self._moment.due("error"):
+            raise StorageError("the store refuses this write: a test asked for it")
         self._moment.reached(f"{kind} before")
         if self._moment.due(f"{kind} half"):
             # A folder flushes the bytes before they get their name.

@@ -1,0 +1,258 @@
+"""`python -m tests.soak --minutes N --seed S`: two hundred small experiences under random faults.
+
+A stream of permuted digits is learned by processes that are killed at random times and at chosen moments, that lose
+ranks, whose store fails, and, in every third round, over a real S3 server that misbehaves and crashes. After each death
+the lineage is verified; in the end it must equal, to the bit, that of a run on which nothing was done. Rounds follow
+each other, each in an empty store, until the time is over. Exit status 1 when an invariant was violated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from unittest import mock
+
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.storage.store import open_store
+from tests.faults.invariants import content, memory_violations, violations
+from tests.faults.victim import Victims, prepared
+
+EXPERIENCES = 200
+EXPERIENCES_IN_S3 = 30
+CAPACITY = 60
+WRITES = ["blob", "commit", "ref", "checkpoint", "sweep"]
+MOMENTS = [
+    "step",
+    "consolidation",
+    "evaluation",
+    *(f"{w} {when}" for w in WRITES for when in ("before", "half", "after")),
+]
+
+
+def pipeline(storage: str, experiences: int) -> str:
+    return (
+        "name: soak\n"
+        f"stream: {{dataset: digits, setting: domain-incremental, transform: permute, experiences: {experiences}}}\n"
+        "model: {name: mlp, hidden: [16]}\n"
+        "strategy: [{name: ewc, lambda: 10, samples: 20}, "
+        f"{{name: replay, capacity: {CAPACITY}, ratio: 0.2}}]\n"
+        "train: {steps: 12, batch_size: 32, checkpoint_every: 3, optimizer: {name: adam}}\n"
+        f"storage: {storage}\n"
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a round keeps its lineage, and with how many ranks it learns."""
+
+    storage: str
+    experiences: int
+    ranks: int
+    crash: Callable[[], None] | None = None
+
+
+class Round:
+    """One stream from its beginning to its end, disturbed.
+
+    Attributes:
+        faults: how often each kind of fault was injected.
+        violations: what did not hold.
+        committed: commits that are visible.
+    """
+
+    def __init__(self, victims: Victims, chosen: random.Random, place: Place) -> None:
+        self.faults: Counter[str] = Counter()
+        self.violations: list[str] = []
+        self.committed = 0
+        self._victims, self._chosen, self._place = victims, chosen, place
+        self._text = pipeline(place.storage, place.experiences)
+        self._pipeline, self._stream, self._plan = prepared(self._text)
+        self._lineage = Lineage(open_store(place.storage), self._pipeline.name)
+        self._verified: set[str] = set()
+
+    def run(self, over: Callable[[], bool]) -> bool:
+        """Disturb it until the stream is learned (True) or the time is over (False)."""
+        kinds = [
+            self._at_a_moment,
+            self._at_any_time,
+            self._around_a_commit,
+            self._store_refuses,
+            self._torn_checkpoint,
+        ]
+        kinds += [self._a_rank] * 2 if self._place.ranks > 1 else []
+        kinds += [self._server_crashes] if self._place.crash else []
+        while self.committed < len(self._plan):
+            if over():
+                return False
+            self._chosen.choice(kinds)()
+            self._check()
+        # What the driver does at the end of a run.
+        self._lineage.point("latest", self._plan[-1].id)
+        return True
+
+    def compare(self, undisturbed: str) -> None:
+        """Learn the same without faults, and compare everything."""
+        text = pipeline(undisturbed, self._place.experiences)
+        ending = self._victims.live(text, ranks=self._place.ranks, seconds=600)
+        if not ending.finished:
+            self.violations += ["the undisturbed run failed", *ending.errors]
+            return
+        other = Lineage(open_store(undisturbed), self._pipeline.name)
+        pairs = zip(content(self._lineage, self._plan), content(other, self._plan), strict=True)
+        for mine, theirs in pairs:
+            different = [key for key in mine if mine[key] != theirs[key]]
+            if different:
+                self.violations.append(f"commit {mine['id'][:12]} differs from the undisturbed: {', '.join(different)}")
+
+    def _check(self) -> None:
+        """Every visible commit is whole, the chain unbroken and never shorter, the refs valid, the memory right."""
+        found = violations(self._lineage, verified=self._verified)
+        chain = self._lineage.leading([planned.id for planned in self._plan])
+        if len(chain) < self.committed:
+            found.append(f"the chain had {self.committed} commits and has {len(chain)}")
+        if len(chain) > self.committed:
+            found += memory_violations(self._lineage, chain[-1], self._pipeline, self._stream, "replay", CAPACITY)
+        ref = self._lineage.ref("latest")
+        if len(chain) > 1 and (ref is None or ref.commit not in {commit.id for commit in chain}):
+            found.append("latest stands for no commit of the chain")
+        self.committed = len(chain)
+        self.violations += found
+
+    def _live(self, kind: str, moment: str | None = None, *, victim: int = 0, seconds: float | None = None) -> None:
+        ending = self._victims.live(self._text, moment, ranks=self._place.ranks, victim=victim, seconds=seconds)
+        if not ending.finished:
+            self.faults[kind] += 1
+        self.violations += [text for text in ending.errors if not expected(text)]
+
+    def _at_a_moment(self) -> None:
+        moment = self._chosen.choice(MOMENTS)
+        self._live(f"killed: {moment}", f"{moment} {self._chosen.randint(1, 30)}")
+
+    def _at_any_time(self) -> None:
+        self._live("killed: at any time", seconds=self._chosen.uniform(0.1, 4.0))
+
+    def _around_a_commit(self) -> None:
+        moment = self._chosen.choice(["commit before", "commit half", "commit after", "ref before", "ref half"])
+        self._live(f"killed: {moment}", f"{moment} {self._chosen.randint(1, 12)}")
+
+    def _a_rank(self) -> None:
+        moment = self._chosen.choice(["step", "evaluation", "consolidation"])
+        self._live("one of two ranks killed", f"{moment} {self._chosen.randint(1, 100)}", victim=1)
+
+    def _store_refuses(self) -> None:
+        self._live("store: a write refused", f"error {self._chosen.randint(1, 60)}")
+
+    def _torn_checkpoint(self) -> None:
+        """Checkpoints with their end missing, as a file system without a journal may leave them after a power cut."""
+        store = self._lineage.store
+        for key in list(store.list("soak/runs/")):
+            data = store.get(key)
+            store.put(key, data[: self._chosen.randint(0, len(data) - 1)] if data else data)
+            self.faults["store: a checkpoint torn"] += 1
+        self._at_any_time()
+
+    def _server_crashes(self) -> None:
+        assert self._place.crash is not None
+        crash = threading.Timer(self._chosen.uniform(0.5, 1.5), self._place.crash)
+        crash.start()
+        self.faults["S3: server killed and restarted"] += 1
+        self._live("killed: at any time, after a crash of S3", seconds=self._chosen.uniform(8.0, 12.0))
+        crash.join()
+
+
+def expected(text: str) -> bool:
+    """Whether a rank that ended by itself had a reason: a refused write, or the death of another rank."""
+    return any(reason in text for reason in ("a test asked for it", "gloo", "Gloo", "DistError", "Connection closed"))
+
+
+@contextmanager
+def in_s3(faults: Counter[str], chosen: random.Random) -> Iterator[tuple[Place, dict[str, str]]]:
+    """A place in a real S3 server, and the environment that leads to it through a proxy that misbehaves."""
+    import boto3
+
+    from tests.s3.proxy import FAULTS, FaultyProxy
+    from tests.s3.server import server
+
+    running = server()
+    with mock.patch.dict(os.environ, running.environment):
+        bucket = f"soak-{uuid.uuid4().hex[:12]}"
+        boto3.client("s3").create_bucket(Bucket=bucket)
+
+        def rule(method: str, path: str, headers: dict[str, str]) -> str | None:
+            if chosen.random() > 0.03:
+                return None
+            fault = chosen.choice(FAULTS)
+            faults[f"S3: {fault}"] += 1
+            return fault
+
+        def crash() -> None:
+            running.crash()
+            time.sleep(1)
+            running.start()
+
+        with FaultyProxy(running.port, rule).running() as proxy:
+            yield Place(f"s3://{bucket}/s", EXPERIENCES_IN_S3, 1, crash), {"AWS_ENDPOINT_URL": proxy.url}
+
+
+def soak(minutes: float, seed: int) -> bool:
+    """Run it and print what happened; whether nothing was violated."""
+    end = time.monotonic() + 60 * minutes
+    faults: Counter[str] = Counter()
+    found: list[str] = []
+    rounds = whole = commits = 0
+    while time.monotonic() < end:
+        chosen = random.Random(f"{seed} {rounds}")
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="everlearn-soak-"))
+            place, environment = Place(f"{folder}/disturbed", EXPERIENCES, 2 if rounds % 3 == 2 else 1), {}
+            if rounds % 3 == 1:
+                place, environment = stack.enter_context(in_s3(faults, random.Random(f"{seed} {rounds} s3")))
+            with mock.patch.dict(os.environ, environment):
+                victims = Victims()
+            with victims:
+                one = Round(victims, chosen, place)
+                finished = one.run(lambda: time.monotonic() > end)
+                if finished:
+                    one.compare(f"{folder}/undisturbed")
+        faults += one.faults
+        found += one.violations
+        commits += one.committed
+        whole += finished
+        rounds += 1
+        print(
+            f"round {rounds}: {place.ranks} rank(s), {place.storage.partition('/')[0] or 'folder'} "
+            f"{one.committed} of {place.experiences} experiences, {sum(one.faults.values())} faults, "
+            f"violations: {len(one.violations) or 'none'}",
+            file=sys.stderr,
+        )
+    print(f"{minutes:g} minutes, seed {seed}: {rounds} streams, {whole} to their end and compared bit by bit, ", end="")
+    print(f"{commits} commits")
+    for kind, count in sorted(faults.items()):
+        print(f"  {kind:44} {count:5}")
+    print(f"  {'faults':44} {sum(faults.values()):5}")
+    print(f"violations: {'none' if not found else len(found)}")
+    for text in found[:20]:
+        print(f"  {text}")
+    return not found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    sys.exit(0 if soak(arguments.minutes, arguments.seed) else 1)
+
+
+if __name__ == "__main__":
+    main()
