@@ -150,7 +150,8 @@ class _Follower(tune.Callback):  # type: ignore[misc]
         if "failed" in result:
             failed = json.loads(result["failed"])
             record.error, record.final = failed["error"], failed["final"]
-            record.trained = self._before.get(record.number, 0) + failed["trained"]
+            before = self._before.get(record.number, 0)
+            record.trained, record.reused = failed["trained"] + before, failed["reused"] - before
             return
         told = json.loads(result["record"])
         index = len(told["lineage"][0]) - 1

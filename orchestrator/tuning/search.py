@@ -158,8 +158,10 @@ class _Search:
     @property
     def reused(self) -> int:
         """Experiences of all trials that nobody had to train in this sitting."""
-        reached = (sum(map(len, record.lineage)) for record in self.records.values())
-        return sum(reached) - self.trained
+        earlier = (record for number, record in self.records.items() if number not in self._fresh)
+        return sum(self.records[number].reused for number in self._fresh) + sum(
+            record.trained + record.reused for record in earlier
+        )
 
     def run(self, tracker: SearchTracker) -> None:
         """Run the trials that are not over."""

@@ -99,17 +99,17 @@ def run_trial(config: dict[str, str], context: TrialContext) -> None:
     sys.path.extend(path for path in context.search_path if path not in sys.path)
     proposal = Proposal.of(config)
     torch.set_num_threads(context.needs[proposal.document].threads)
-    done = _Done()
+    count = _Count()
     for attempt in range(context.retries + 1):
         try:
-            _Trial(proposal, context, done).run()
+            _Trial(proposal, context, count).run()
             return
         except Exception as error:
             if attempt == context.retries:
                 # Told as a result: a trial that fails in Ray's eyes takes its process with it, and the next one waits
                 # seconds for another.
-                failed = {"error": _reason(error), "final": isinstance(error, _FINAL), "trained": done.trained}
-                tune.report({"failed": json.dumps(failed)})
+                failed = {"error": _reason(error), "final": isinstance(error, _FINAL)}
+                tune.report({"failed": json.dumps({**failed, "trained": count.trained, "reused": count.reused})})
         finally:
             ray.get(context.claims.release.remote(str(proposal.number)))
             if torch.cuda.is_available():
@@ -128,14 +128,15 @@ def _reason(error: BaseException) -> str:
 
 
 @dataclass
-class _Done:
-    """What all attempts at a trial have trained."""
+class _Count:
+    """Experiences of a trial over all attempts at it: those that it trained, and those that it found."""
 
     trained: int = 0
+    reused: int = 0
 
 
 class _Trial:
-    def __init__(self, proposal: Proposal, context: TrialContext, done: _Done) -> None:
+    def __init__(self, proposal: Proposal, context: TrialContext, count: _Count) -> None:
         self._claims, self._holder = context.claims, str(proposal.number)
         self._objectives, self._stepwise = context.objectives, context.stepwise
         self._needs = context.needs[proposal.document]
@@ -144,7 +145,7 @@ class _Trial:
         self._chains: list[list[Commit]] = [[] for _ in self._jobs]
         self._heard: deque[tuple[int, Commit]] = deque()
         self._reported = 0
-        self._done = done
+        self._count = count
 
     def run(self) -> None:
         length = len(self._jobs[0].plan)
@@ -158,8 +159,8 @@ class _Trial:
         """Have all commits of a job before experience `until`, whoever makes them."""
         job, chain = self._jobs[number], self._chains[number]
         while True:
-            found = job.lineage.leading(job.ids[:until])[len(chain) :]
-            chain.extend(found)
+            chain.extend(job.lineage.leading(job.ids[:until])[len(chain) :])
+            self._count.reused = sum(map(len, self._chains)) - self._count.trained
             self._report()
             missing = job.ids[len(chain) : until]
             if not missing:
@@ -174,6 +175,7 @@ class _Trial:
             # In the thread that writes commits: it must not be held up.
             commit = Commit.model_validate(event["commit"], strict=False)
             self._claims.made.remote(scope + commit.id)
+            self._count.trained += 1
             self._heard.append((number, commit))
         else:
             self._take_commits()
@@ -182,7 +184,6 @@ class _Trial:
         while self._heard:
             number, commit = self._heard.popleft()
             self._chains[number].append(commit)
-            self._done.trained += 1
         self._report()
 
     def _report(self) -> None:
@@ -197,8 +198,8 @@ class _Trial:
                 "deviation": deviation(values),
                 "values": values,
                 "lineage": [[commit.id for commit in chain[:end]] for chain in self._chains],
-                "trained": self._done.trained,
-                "reused": sum(map(len, self._chains)) - self._done.trained,
+                "trained": self._count.trained,
+                "reused": self._count.reused,
                 "time": time.time_ns() // 1_000_000,
             }
             self._reported = end
