@@ -1,0 +1,121 @@
+"""Handing a job to kubectl."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator.errors import ClusterError
+from orchestrator.kubernetes import JobOptions, submit_kubernetes
+from pipelines.errors import PipelineError
+
+TEXT = "name: p\nstream: {dataset: digits, setting: class-incremental, experiences: 5}\nmodel: mlp\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "p.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def stand_in(folder: Path, script: str) -> None:
+    """A program that answers as kubectl does, first in the search path."""
+    folder.mkdir()
+    program = folder / "kubectl"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+@pytest.fixture
+def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def install(script: str) -> Path:
+        stand_in(tmp_path / "bin", script)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        return tmp_path
+
+    return install
+
+
+def test_without_apply_nothing_is_started(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    submission = submit_kubernetes(file, options=JobOptions(namespace="team"), apply=False)
+    job, files = yaml.safe_load_all(submission.manifest)
+    assert (job["kind"], files["kind"]) == ("RayJob", "ConfigMap")
+    assert job["metadata"]["name"] == submission.name and job["metadata"]["namespace"] == "team"
+    assert not submission.applied
+    assert submission.commands["stop"] == f"kubectl -n team delete rayjob {submission.name}"
+    assert submission.to_json()["job"] == submission.name
+
+
+def test_every_submission_is_a_job_of_its_own(file: Path) -> None:
+    assert submit_kubernetes(file, apply=False).name != submit_kubernetes(file, apply=False).name
+
+
+def test_apply_hands_over_the_job_and_then_its_file_owned_by_it(file: Path, answer: Any) -> None:
+    where = answer(
+        'cd "$(dirname "$0")/.."; n=$(ls | grep -c call); echo "$@" > call$n.args; cat > call$n.yaml\n'
+        'name=$(sed -n "s/^  name: //p" call$n.yaml | head -1)\n'
+        'echo "{\\"apiVersion\\": \\"ray.io/v1\\", \\"kind\\": \\"RayJob\\",'
+        ' \\"metadata\\": {\\"name\\": \\"$name\\", \\"uid\\": \\"u-1\\"}}"'
+    )
+    submission = submit_kubernetes(file, "run", apply=True, context="kind-test")
+    calls = sorted(where.glob("call*.yaml"))
+    job, files = (yaml.safe_load(path.read_text()) for path in calls)
+    assert job["kind"] == "RayJob" and submission.applied
+    owner = {"apiVersion": "ray.io/v1", "kind": "RayJob", "name": submission.name, "uid": "u-1"}
+    assert files["metadata"]["ownerReferences"] == [owner]
+    assert "--context kind-test" in calls[0].with_suffix(".args").read_text()
+    assert "apply --server-side" in calls[0].with_suffix(".args").read_text()
+    assert json.loads(json.dumps(submission.to_json()))["applied"] is True
+
+
+def test_a_missing_kubectl_is_said(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ClusterError, match="kubectl was not found"):
+        submit_kubernetes(file, apply=True)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "hint"),
+    [
+        ('error: resource mapping not found: no matches for kind "RayJob" in version "ray.io/v1"', "KubeRay"),
+        ('Error from server (NotFound): namespaces "everlearn" not found', "overlays"),
+        ('Error from server (Forbidden): rayjobs.ray.io "p" is forbidden: User "x" cannot patch', "everlearn-submit"),
+        ("error: You must be logged in to the server (Unauthorized)", "Log in"),
+        ("The connection to the server localhost:8080 was refused", "cluster-info"),
+    ],
+)
+def test_a_refusal_is_told_with_what_to_do(file: Path, answer: Any, stderr: str, hint: str) -> None:
+    answer(f"cat > /dev/null; echo noise >&2; echo '{stderr}' >&2; exit 1")
+    with pytest.raises(ClusterError, match=hint) as refused:
+        submit_kubernetes(file, apply=True)
+    assert len(str(refused.value).splitlines()) <= 3 and "noise" not in str(refused.value)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_a_cluster_that_is_not_there_is_told_by_the_real_kubectl(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "gone",
+        "clusters": [{"name": "gone", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "contexts": [{"name": "gone", "context": {"cluster": "gone", "user": ""}}],
+    }
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with pytest.raises(ClusterError, match=r"refused[\s\S]*cluster-info"):
+        submit_kubernetes(file, apply=True)
+
+
+def test_a_wrong_file_is_refused_before_anything_else(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="there is no such file"):
+        submit_kubernetes(tmp_path / "none.yaml", apply=True)
