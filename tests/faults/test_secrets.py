@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.main import invoke
 from tests.orchestrator.cli.commands import everlearn
 
 pytestmark = [pytest.mark.slow]
@@ -41,30 +42,39 @@ PLANTED = [*SECRETS.values(), PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".en
 class Place:
     """A folder with a pipeline file, in which commands are run; all that they print is kept there too."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.number = folder, 0
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._monkeypatch, self._captured, self._number = folder, monkeypatch, captured, 0
         (folder / "digits.yaml").write_text(PIPELINE)
+        monkeypatch.chdir(folder)
+        self.environment = {
+            **SECRETS,
+            "MLFLOW_TRACKING_URI": AWAY,
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+            "EVERLEARN_STORAGE": str(folder / "store"),
+            # Ray's logs, too.
+            "RAY_TMPDIR": str(folder),
+        }
 
     def command(self, *arguments: str, expected: int, **environment: str) -> str:
-        """Run one; what it printed."""
-        self.number += 1
-        done = everlearn(
-            *arguments,
-            cwd=self.folder,
-            environment={
-                **SECRETS,
-                "MLFLOW_TRACKING_URI": AWAY,
-                "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-                "EVERLEARN_STORAGE": str(self.folder / "store"),
-                # Ray's logs, too.
-                "RAY_TMPDIR": str(self.folder),
-                **environment,
-            },
-        )
-        text = done.stdout + done.stderr
-        (self.folder / f"printed-{self.number}").write_text(text)
-        assert done.returncode == expected, text
-        return text
+        """Run one in this process; what it printed on stdout."""
+        with self._monkeypatch.context() as patch:
+            for name, value in {**self.environment, **environment}.items():
+                patch.setenv(name, value)
+            status = invoke(arguments)
+        out, err = self._captured.readouterr()
+        self._keep(out + err)
+        assert status == expected, out + err
+        return out
+
+    def process(self, *arguments: str) -> None:
+        """Run one in a process of its own."""
+        done = everlearn(*arguments, cwd=self.folder, environment=self.environment)
+        self._keep(done.stdout + done.stderr)
+        assert done.returncode == 0, done.stderr
+
+    def _keep(self, text: str) -> None:
+        self._number += 1
+        (self.folder / f"printed-{self._number}").write_text(text)
 
     def leaks(self) -> list[str]:
         """Where something planted stands."""
@@ -78,11 +88,11 @@ class Place:
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
+def place(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Place]:
     # Not pytest's folder: the sockets of Ray need a short path.
     folder = Path(tempfile.mkdtemp(prefix="secrets-"))
     try:
-        yield Place(folder)
+        yield Place(folder, monkeypatch, capfd)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -90,9 +100,9 @@ def place() -> Iterator[Place]:
 @pytest.mark.ray
 def test_a_run_and_what_people_do_around_it(place: Place) -> None:
     place.command("validate", "digits.yaml", "--debug", expected=0)
-    place.command("run", "digits.yaml", "--debug", "--verbose", expected=0)
+    place.process("run", "digits.yaml", "--debug", "--verbose")
     database = f"sqlite:///{place.folder}/mlflow.db"
-    (again,) = [json.loads(place.command("run", "digits.yaml", "--json", MLFLOW_TRACKING_URI=database, expected=0))]
+    again = json.loads(place.command("run", "digits.yaml", "--json", MLFLOW_TRACKING_URI=database, expected=0))
     assert again["reused"] == 2
     place.command("publish", "digits.yaml", "--debug", expected=3)
     place.command("log", "digits.yaml", "--debug", expected=0)
@@ -106,14 +116,13 @@ def test_a_run_and_what_people_do_around_it(place: Place) -> None:
 @pytest.mark.parametrize("extra", [(), ("--debug",), ("--verbose",)], ids=["", "debug", "verbose"])
 def test_commands_that_fail(place: Place, extra: tuple[str, ...]) -> None:
     key, secret = SECRETS["AWS_ACCESS_KEY_ID"], SECRETS["AWS_SECRET_ACCESS_KEY"]
-    place.command("run", "digits.yaml", *extra, EVERLEARN_STORAGE=f"s3://{key}:{secret}@bucket/x", expected=3)
-    place.command(
-        "run", "digits.yaml", *extra,
-        EVERLEARN_STORAGE="s3://bucket/x", AWS_ENDPOINT_URL=f"http://{USER}:{PASSWORD}@127.0.0.1:9", expected=3,
-    )  # fmt: skip
-    place.command("run", "digits.yaml", *extra, MLFLOW_TRACKING_URI=f"gopher://{USER}:{PASSWORD}@host", expected=2)
+    run = ("run", "digits.yaml", *extra)
+    place.command(*run, EVERLEARN_STORAGE=f"s3://{key}:{secret}@bucket/x", expected=3)
+    server = f"http://{USER}:{PASSWORD}@127.0.0.1:9"
+    place.command(*run, EVERLEARN_STORAGE="s3://bucket/x", AWS_ENDPOINT_URL=server, expected=3)
+    place.command("publish", "digits.yaml", *extra, MLFLOW_TRACKING_URI=f"gopher://{USER}:{PASSWORD}@x", expected=2)
     place.command("run", "missing.yaml", *extra, expected=2)
     (place.folder / "wrong.yaml").write_text(PIPELINE + f"password: {PASSWORD}\n")
-    place.command("validate", "wrong.yaml", expected=2)
+    place.command("validate", "wrong.yaml", *extra, expected=2)
     (place.folder / "wrong.yaml").unlink()
     assert place.leaks() == []

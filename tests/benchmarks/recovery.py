@@ -1,0 +1,145 @@
+"""What safety costs: the share of checkpoints and commits in a run, and the seconds until a run goes on after a death.
+
+Split MNIST with two workers. Needs the data (EVERLEARN_DATA, or a network). `python -m tests.benchmarks.recovery`
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from orchestrator.driver import run
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.progress.reporter import Event, Reporter
+from orchestrator.storage.store import open_store
+from pipelines.load import load_pipeline
+from pipelines.schema import Pipeline
+from tests.benchmarks.parts import PIPELINE
+
+
+class Notes(Reporter):
+    """Keeps when what happened; kills a worker at the first checkpoint if it is told to."""
+
+    def __init__(self, kill: bool = False) -> None:
+        self.events: list[tuple[float, Event]] = []
+        self.killed: float | None = None
+        self._kill = kill
+
+    def event(self, event: Event) -> None:
+        self.events.append((time.monotonic(), event))
+        if self._kill and event["kind"] == "checkpoint" and self.killed is None:
+            workers = [p for p in psutil.Process().children(recursive=True) if _is_worker(p)]
+            self.killed = time.monotonic()
+            workers[0].kill()
+
+    def first(self, kind: str, after: float = 0.0) -> float:
+        """When the first event of a kind came."""
+        return next(at for at, event in self.events if event["kind"] == kind and at > after)
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "RayTrainWorker" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def pipeline(folder: str, *overrides: str) -> Pipeline:
+    place = [f"storage={folder}/store", f"tracking.uri=sqlite:///{folder}/mlflow.db", "scaling.workers=2"]
+    return load_pipeline(PIPELINE, [*place, *overrides])
+
+
+def share() -> dict[str, float]:
+    """Seconds of an undisturbed run with the default interval, by what training waits for."""
+    with tempfile.TemporaryDirectory(prefix="everlearn-bench-") as folder:
+        notes = Notes()
+        run(pipeline(folder), reporter=notes)
+        commits = [(at, event["commit"]) for at, event in notes.events if event["kind"] == "commit"]
+        busy = sum(
+            sum(commit["timings"][part] for part in ("learn", "consolidate", "evaluate")) for _, commit in commits
+        )
+        whole = commits[-1][0] - notes.first("experience")
+        writing = sum(event["upload"] for _, event in notes.events if event["kind"] == "commit")
+        return {
+            "first step to last commit": whole,
+            "of it waiting for commits and checkpoints": max(0.0, whole - busy),
+            "share": max(0.0, 1 - busy / whole),
+            "(writing commits in the background)": writing,
+            "(checkpoints)": float(sum(event["kind"] == "checkpoint" for _, event in notes.events)),
+        }
+
+
+def after_a_worker() -> dict[str, float]:
+    """Seconds from the death of a worker, by part."""
+    with tempfile.TemporaryDirectory(prefix="everlearn-bench-") as folder:
+        notes = Notes(kill=True)
+        run(pipeline(folder, "train.checkpoint_every=50"), reporter=notes)
+        assert notes.killed is not None
+        resumed = notes.first("resumed", notes.killed)
+        stepped = notes.first("step", resumed)
+        return {
+            "noticed, new workers, state restored": resumed - notes.killed,
+            "first steps told": stepped - resumed,
+            "all": stepped - notes.killed,
+        }
+
+
+def after_the_driver() -> dict[str, float]:
+    """Seconds from starting `everlearn run` again after a SIGKILL of the first, by part."""
+    with tempfile.TemporaryDirectory(prefix="everlearn-bench-") as folder:
+        made = pipeline(folder, "train.checkpoint_every=50")
+        file = Path(folder) / "pipeline.yaml"
+        file.write_text(yaml.safe_dump(made.to_document()))
+        first = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.cli.main", "run", str(file)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        lineage = Lineage(open_store(made.storage), made.name)
+        while not list(lineage.commits()):
+            time.sleep(0.02)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+        notes = Started()
+        started = time.monotonic()
+        run(made, reporter=notes)
+        stepped = notes.first("step")
+        return {
+            "data, ids, storage, what is there already": notes.started - started,
+            "Ray and its workers, state restored": notes.first("experience") - notes.started,
+            "first steps told": stepped - notes.first("experience"),
+            "all": stepped - started,
+        }
+
+
+class Started(Notes):
+    """Notes the start as well."""
+
+    started = 0.0
+
+    def start(self, summary: Any) -> None:
+        self.started = time.monotonic()
+
+
+def main() -> None:
+    for title, measured in (
+        ("Split MNIST, two workers, default interval", share()),
+        ("After a killed worker", after_a_worker()),
+        ("After a killed driver", after_the_driver()),
+    ):
+        print(title)
+        for name, value in measured.items():
+            unit = "%" if name == "share" else "" if name == "(checkpoints)" else "s"
+            print(f"  {name:56} {100 * value if unit == '%' else value:7.2f} {unit}")
+
+
+if __name__ == "__main__":
+    main()
