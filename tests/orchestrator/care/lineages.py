@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from orchestrator.checkpoint import Checkpoint
-from orchestrator.lineage.commit import Commit, commit_id
+from orchestrator.lineage.commit import Commit, TestCount, commit_id
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.plan import PlannedCommit
 from orchestrator.snapshot import Snapshot, write_snapshot
@@ -73,6 +72,9 @@ def grow(
             },
             state=state,
             shards={"replay": memory.shards()},
+            row=[
+                TestCount(experience=j, test=f"test {j}", correct=max(9 - abs(index - j), 0), total=9) for j in range(6)
+            ],
         )
         made.append(write_snapshot(snapshot, lineage))
         if ref:
@@ -131,13 +133,6 @@ def occurs(lineage: Lineage, needle: bytes) -> list[str]:
     if isinstance(lineage.store, FolderStore):
         found += [str(path) for path in lineage.store.root.rglob("*") if path.is_file() and needle in path.read_bytes()]
     return found
-
-
-def dead_pid() -> int:
-    """The id of a process that has ended."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
 
 
 def folder(path: Path, name: str = "digits") -> Lineage:

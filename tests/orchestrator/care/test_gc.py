@@ -159,7 +159,7 @@ class Killed(Exception):
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_whatever_ends_it_only_whole_chains_are_left_and_another_does_the_rest(data: st.DataObject) -> None:
-    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory() as place:
         lineage = folder(Path(place))
         chain = grow(lineage, 4)
         variants = data.draw(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), max_size=3, unique=True))

@@ -157,7 +157,8 @@ def test_released_it_is_free_at_once_also_after_a_failure(lineage: Lineage) -> N
 @pytest.mark.parametrize("care", ["gc", "forget", "copy"])
 def test_who_excludes_whom(care: Any, lineage: Lineage) -> None:
     with claimed(lineage, "run"), claimed(lineage, "search"), claimed(lineage, "search"):
-        with pytest.raises(Claimed, match="another run|a search"), claimed(lineage, care):
+        refused = pytest.raises(Claimed, match=r"another run|a search")
+        with refused, claimed(lineage, care):
             pass
     with claimed(lineage, care):
         for purpose in ("run", "search", "gc", "copy"):
