@@ -75,7 +75,10 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
         if settings.debug:
             import traceback
 
-            traceback.print_exc()
+            from orchestrator.redact import redact
+
+            # The errors of libraries quote URIs as they were given, passwords included.
+            click.echo(redact(traceback.format_exc()), err=True)
         for line in failure_lines(error):
             click.echo(line, err=True)
         return failure_status(error)
