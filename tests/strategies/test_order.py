@@ -73,9 +73,9 @@ def test_epochs_experiences_and_seeds_have_their_own_permutations() -> None:
     assert torch.equal(by_epochs(50, 50, 2).batch(1), orders[0].batch(1))
 
 
-def test_the_first_steps_are_the_first_epoch() -> None:
-    epoch, steps = by_epochs(40, 10), by_steps(40, 10, 4)
-    assert all(torch.equal(epoch.batch(step), steps.batch(step)) for step in range(4))
+def test_steps_take_the_permutations_of_the_epochs() -> None:
+    epochs, steps = by_epochs(40, 10, 3), by_steps(40, 10, 12)
+    assert all(torch.equal(epochs.batch(step), steps.batch(step)) for step in range(12))
 
 
 def test_impossible_orders_are_refused() -> None:
