@@ -114,7 +114,8 @@ class Tracker:
         with self._changed:
             if self._abandoned:
                 return self.complete
-            failing = self._failures > 0
+            # A view that is open is a store that came back.
+            failing = self._failures > 0 and self._view is None
             self._closing = True
             self._status = self._status or "FAILED"
             self._changed.notify()

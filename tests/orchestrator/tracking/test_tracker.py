@@ -268,6 +268,7 @@ def test_a_store_that_comes_back_gets_everything(tmp_path: Path, migrated: Path,
         tracker.losses(step_events(chain[0])[:4])
         wait_for(lambda: listener.warnings)
         file.write_bytes(migrated.read_bytes())
+        wait_for(lambda: tracker.run_id)
         run_through(tracker, chain)
     assert tracker.complete
     assert [row[1] for row in parents(file)] == ["FINISHED"]
@@ -310,7 +311,14 @@ print("ended")
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For servers that work, on a machine that may be busy."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("patient")
 def test_a_server_killed_in_the_middle(
     make_server: Callable[[], Server], listener: Listener, make_database: Callable[[], Path]
 ) -> None:
@@ -337,6 +345,7 @@ def test_a_server_killed_in_the_middle(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("patient")
 def test_a_server_that_comes_up_later(make_server: Callable[[], Server], listener: Listener) -> None:
     server, chain = make_server(), make_chain()
     server.kill()
