@@ -130,15 +130,15 @@ class Started(Notes):
 
 
 def main() -> None:
-    for title, measured in (
-        ("Split MNIST, two workers, default interval", share()),
-        ("After a killed worker", after_a_worker()),
-        ("After a killed driver", after_the_driver()),
+    for title, measure in (
+        ("Split MNIST, two workers, default interval", share),
+        ("After a killed worker", after_a_worker),
+        ("After a killed driver", after_the_driver),
     ):
         print(title)
-        for name, value in measured.items():
+        for name, value in measure().items():
             unit = "%" if name == "share" else "" if name == "(checkpoints)" else "s"
-            print(f"  {name:56} {100 * value if unit == '%' else value:7.2f} {unit}")
+            print(f"  {name:56} {100 * value if unit == '%' else value:7.2f} {unit}", flush=True)
 
 
 if __name__ == "__main__":

