@@ -77,7 +77,8 @@ def run(
                 reused = len(chain)
                 if reused < len(plan):
                     listener = _Listener(reporter, tracker, chain)
-                    _train(pipeline, stream, plan, listener, address=address, verbose=verbose)
+                    summary = _summary(pipeline, stream, chain, store.uri)
+                    _train(pipeline, stream, plan, summary, listener, address=address, verbose=verbose)
                     chain = lineage.chain(plan[-1].id)
                 lineage.point("latest", plan[-1].id)
         remove_checkpoints(lineage, plan[-1].id)
@@ -150,6 +151,7 @@ def _train(
     pipeline: Pipeline,
     stream: Stream,
     plan: Sequence[PlannedCommit],
+    summary: Summary,
     listener: _Listener,
     *,
     address: str | None,
@@ -158,9 +160,17 @@ def _train(
     from orchestrator.cluster import cluster
 
     with cluster(address, pipeline.scaling, verbose=verbose):
+        from orchestrator.telemetry import Telemetry
         from orchestrator.trainer import train_on_cluster
 
-        train_on_cluster(pipeline, stream, plan, listener)
+        telemetry = Telemetry(pipeline.name)
+        telemetry.start(summary)
+
+        def hear(event: Event) -> None:
+            telemetry.event(event)
+            listener(event)
+
+        train_on_cluster(pipeline, stream, plan, hear)
 
 
 def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str) -> Summary:
