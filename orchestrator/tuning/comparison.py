@@ -57,6 +57,7 @@ def compare(
     from orchestrator.storage.store import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.tuning.closing import comparison_closing
+    from orchestrator.tuning.searching import searching
     from orchestrator.tuning.streams import Streams
     from orchestrator.tuning.trial import Proposal
 
@@ -68,7 +69,7 @@ def compare(
         open_store(uri).check()
     reporter = reporter or SearchReporter()
     widest = max(bases, key=lambda base: base.scaling.maximum)
-    with cluster(address, widest.scaling, verbose=verbose):
+    with searching(bases, reporter.warning), cluster(address, widest.scaling, verbose=verbose):
         proposals = [
             Proposal(place * seeds + number, {}, [base.seed + number], place)
             for place, base in enumerate(bases)

@@ -65,13 +65,14 @@ def tune(
     from orchestrator.storage.store import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.tuning.closing import search_closing
+    from orchestrator.tuning.searching import searching
 
     spec = _spec(pipeline, trials)
     base = with_workers(pipeline.model_copy(update={"tune": None}), workers)
     store = open_store(pipeline.storage)
     store.check()
     reporter = reporter or SearchReporter()
-    with cluster(address, base.scaling, verbose=verbose):
+    with searching([base], reporter.warning), cluster(address, base.scaling, verbose=verbose):
         search = _Search(base, spec, store, reporter)
         title = f"{pipeline.name} (tune)"
         with SearchTracker(pipeline, key=search.id, title=title, warn=reporter.warning) as tracker:
