@@ -132,8 +132,8 @@ def test_a_group_of_another_size_goes_on(victims: Victims, tmp_path: Path) -> No
     strategy = "[{name: replay, capacity: 50}]"
     undisturbed, disturbed = pipeline(tmp_path / "a", strategy, 3), pipeline(tmp_path / "b", strategy, 3)
     finish(victims, undisturbed)
-    assert victims.live(disturbed, "checkpoint after 2", ranks=1).killed
-    assert victims.live(disturbed, "checkpoint after 5", ranks=2).killed
+    assert victims.live(disturbed, "checkpoint after 1", ranks=1).killed
+    assert victims.live(disturbed, "checkpoint after 1", ranks=2).killed
     finish(victims, disturbed)
     for mine, theirs in zip(result(disturbed), result(undisturbed), strict=True):
         assert (mine["id"], mine["memories"], mine["steps"]) == (theirs["id"], theirs["memories"], theirs["steps"])
