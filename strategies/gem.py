@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -45,15 +44,6 @@ class GEM(Rehearsal):
     Options = GEMOptions
 
     options: GEMOptions
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
-            return [
-                "gem alone forgets much on one head that all classes share (class-incremental): "
-                "use {name: replay} with the same memory, or {name: der}"
-            ]
-        return []
 
     @classmethod
     def conflict(cls, other: type[Strategy]) -> str | None:

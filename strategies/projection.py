@@ -21,26 +21,29 @@ def project(gradient: Tensor, references: Tensor, margin: float = 0.0) -> Tensor
     Returns:
         (p,): `gradient` itself, when no inner product is negative.
     """
-    products = references @ gradient
+    norms = references.norm(dim=1)
+    # Of length 1: what a loss that has all but vanished says about the direction counts, and its square must not be 0.
+    directions = references[norms > 0] / norms[norms > 0, None]
+    products = directions @ gradient
     if bool((products >= 0).all()):
         return gradient
-    v = _dual(references @ references.T, products, margin)
-    return gradient + references.T @ v.to(gradient)
+    v = _dual(directions @ directions.T, products, margin * norms[norms > 0])
+    projected: Tensor = gradient + directions.T @ v.to(gradient)
+    return projected
 
 
-def _dual(gram: Tensor, products: Tensor, margin: float) -> Tensor:
-    """argmin over v >= margin of v^T gram v / 2 + products^T v, as (k,) float64."""
+def _dual(gram: Tensor, products: Tensor, least: Tensor) -> Tensor:
+    """argmin over v >= least of v^T gram v / 2 + products^T v, as (k,) float64."""
     from scipy.optimize import nnls
 
-    p, q = gram.double().cpu().numpy(), products.double().cpu().numpy()
+    p, q, low = (t.double().cpu().numpy() for t in (gram, products, least))
     # gram = A^T A with A from its eigenvectors, so that dependent references need no regularisation; q is in its range.
     values, vectors = np.linalg.eigh(p)
     keep = values > values[-1] * len(q) * torch.finfo(gram.dtype).eps
     root = np.sqrt(values[keep])
     a = root[:, None] * vectors[:, keep].T
     b = (vectors[:, keep].T @ q) / root
-    least = np.full(len(q), margin)
-    return torch.from_numpy(nnls(a, -(b + a @ least))[0] + least)
+    return torch.from_numpy(nnls(a, -(b + a @ low))[0] + low)
 
 
 def project_off(gradient: list[Tensor], reference: list[Tensor]) -> Tensor:

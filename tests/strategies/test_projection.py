@@ -58,6 +58,15 @@ def test_the_size_of_the_gradients_does_not_matter(scale: float) -> None:
     torch.testing.assert_close(project(scale * gradient, scale * references) / scale, project(gradient, references))
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e-18, 1e-30, 1e-44])
+def test_a_reference_of_a_vanished_loss_is_no_trouble_in_single_precision(scale: float) -> None:
+    gradient, references = (t.float() for t in vectors(3, 3))
+    references[1] *= scale
+    found = project(gradient, references, margin=0.5)
+    assert bool(found.isfinite().all())
+    assert bool((references.double() @ found.double() >= -1e-5).all())
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_margin_solves_the_authors_quadratic_programme(seed: int) -> None:
     gradient, references = vectors(seed, 2)
