@@ -121,7 +121,6 @@ def test_commands_that_fail(place: Place, extra: tuple[str, ...]) -> None:
     server = f"http://{USER}:{PASSWORD}@127.0.0.1:9"
     place.command(*run, EVERLEARN_STORAGE="s3://bucket/x", AWS_ENDPOINT_URL=server, expected=3)
     place.command("publish", "digits.yaml", *extra, MLFLOW_TRACKING_URI=f"gopher://{USER}:{PASSWORD}@x", expected=2)
-    place.command("ui", "digits.yaml", *extra, MLFLOW_TRACKING_URI=f"gopher://{USER}:{PASSWORD}@x", expected=2)
     place.command("run", "missing.yaml", *extra, expected=2)
     (place.folder / "wrong.yaml").write_text(PIPELINE + f"password: {PASSWORD}\n")
     place.command("validate", "wrong.yaml", *extra, expected=2)
