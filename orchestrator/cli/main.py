@@ -16,10 +16,14 @@ from orchestrator.cli.fsck import fsck
 from orchestrator.cli.gc import gc
 from orchestrator.cli.list import list_components
 from orchestrator.cli.log import log
+from orchestrator.cli.logs import logs
 from orchestrator.cli.options import Settings, Terminated
 from orchestrator.cli.publish import publish
 from orchestrator.cli.run import run
 from orchestrator.cli.show import show
+from orchestrator.cli.status import status
+from orchestrator.cli.stop import stop
+from orchestrator.cli.submit import submit
 from orchestrator.cli.tune import tune
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate
@@ -50,7 +54,10 @@ def everlearn() -> None:
     """
 
 
-for command in (run, tune, compare, validate, list_components, log, show, publish, ui, fsck, gc, forget, copy):
+_learning = (run, tune, compare, validate, list_components, log, show, publish, ui)
+_on_a_cluster = (submit, status, logs, stop)
+_care = (fsck, gc, forget, copy)
+for command in (*_learning, *_on_a_cluster, *_care):
     everlearn.add_command(command)
 
 
@@ -63,7 +70,7 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        status = everlearn.main(args=arguments, prog_name="everlearn", standalone_mode=False, obj=settings)
+        ended = everlearn.main(args=arguments, prog_name="everlearn", standalone_mode=False, obj=settings)
     except (KeyboardInterrupt, click.Abort) as stop:
         click.echo(settings.interrupted, err=True)
         return TERMINATED if isinstance(stop.__cause__, Terminated) else INTERRUPTED
@@ -82,7 +89,7 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
         for line in failure_lines(error):
             click.echo(line, err=True)
         return failure_status(error)
-    return status if isinstance(status, int) else 0
+    return ended if isinstance(ended, int) else 0
 
 
 def main() -> None:

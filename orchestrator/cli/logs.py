@@ -1,0 +1,39 @@
+"""`everlearn logs`: what a job of a Ray cluster writes."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.options import Command, Settings, json_option
+from orchestrator.cli.output import print_json, reserved_stdout
+from orchestrator.cli.submit import address_option
+
+
+@click.command("logs", cls=Command, short_help="Show what a job wrote, or follow it.")
+@click.argument("job", metavar="JOB")
+@click.option("--follow", is_flag=True, help="Go on until the job ends, and end with its exit status.")
+@click.option("--tail", type=click.IntRange(min=1), metavar="N", help="Only the last N lines.")
+@address_option
+@json_option
+@click.pass_obj
+def logs(settings: Settings, job: str, follow: bool, tail: int | None, address: str | None, as_json: bool) -> int:
+    """Show the output of JOB. Secrets that can be recognised are left out."""
+    from orchestrator.jobs import Jobs, exit_status
+
+    if follow and (as_json or tail):
+        raise click.UsageError("--follow: not with --json or --tail.")
+    settings.interrupted = "The job goes on."
+    if follow:
+        return exit_status(Jobs(address).follow(job, lambda text: click.echo(text, nl=False)))
+    if as_json:
+        with reserved_stdout() as stdout:
+            print_json({"job": job, "lines": _lines(Jobs(address).logs(job), tail)}, stdout)
+        return 0
+    for line in _lines(Jobs(address).logs(job), tail):
+        click.echo(line)
+    return 0
+
+
+def _lines(text: str, tail: int | None) -> list[str]:
+    lines = text.splitlines()
+    return lines[-tail:] if tail else lines

@@ -1,0 +1,55 @@
+"""`everlearn status`: the jobs of a Ray cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import Command, json_option
+from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.submit import address_option
+
+if TYPE_CHECKING:
+    from orchestrator.jobs import Job
+
+
+@click.command("status", cls=Command, short_help="Show the jobs of a Ray cluster.")
+@click.argument("job", metavar="[JOB]", required=False)
+@address_option
+@json_option
+def status(job: str | None, address: str | None, as_json: bool) -> None:
+    """Show JOB, or every job that was submitted by Everlearn, and why it failed."""
+    from orchestrator.jobs import Jobs
+
+    if as_json:
+        with reserved_stdout() as stdout:
+            jobs = Jobs(address)
+            print_json(jobs.get(job).to_json() if job else [one.to_json() for one in jobs.all()], stdout)
+        return
+    jobs = Jobs(address)
+    found = [jobs.get(job)] if job else jobs.all()
+    if not found:
+        click.echo(f"no jobs at {jobs.address}")
+        return
+    _show(found)
+
+
+def _show(jobs: list[Job]) -> None:
+    import time
+
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for heading in ("job", "status", "started"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("seconds", justify="right")
+    for one in jobs:
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.started)) if one.started else ""
+        seconds = f"{(one.ended or time.time()) - one.started:.0f}" if one.started else ""
+        table.add_row(one.id, one.status.lower(), started, seconds)
+    screen = console()
+    screen.print(table)
+    for one in jobs:
+        if one.cause:
+            screen.print(f"{one.id}: {one.cause}", soft_wrap=True)

@@ -1,0 +1,132 @@
+"""`everlearn submit`: run a pipeline as a job on a Ray cluster, or on Kubernetes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from orchestrator.cli.options import Command, Settings, file_argument, json_option, program, set_option
+from orchestrator.cli.output import print_json, reserved_stdout
+
+_ON_RAY = ("address", "working_dir", "dependencies", "follow")
+_ON_KUBERNETES = ("apply", "image", "namespace", "queue", "context")
+
+address_option = click.option(
+    "--address", metavar="URL", help="Dashboard of the cluster's head, http://HEAD:8265; else RAY_API_SERVER_ADDRESS."
+)
+
+
+@click.command("submit", cls=Command, short_help="Run FILE as a job on a Ray cluster.")
+@file_argument()
+@set_option
+@click.option("--kind", type=click.Choice(["run", "tune", "compare"]), default="run", show_default=True)
+@address_option
+@click.option("--working-dir", metavar="DIR", type=click.Path(), help="Folder with modules of your own, sent along.")
+@click.option("--dependency", "dependencies", metavar="REQ", multiple=True, help="For pip, in the job. Repeatable.")
+@click.option(
+    "--env",
+    "variables",
+    metavar="NAME",
+    multiple=True,
+    help="Variable whose value here the job gets (users of the cluster can read it); for Kubernetes NAME=SECRET/KEY.",
+)
+@click.option("--follow", is_flag=True, help="Show the job's output, and end with its exit status.")
+@click.option("--kubernetes", is_flag=True, help="Print the job for the KubeRay operator instead.")
+@click.option("--apply", is_flag=True, help="With --kubernetes: start it by kubectl.")
+@click.option("--image", metavar="IMAGE", help="With --kubernetes: what the pods run.")
+@click.option("--namespace", metavar="NAME", help="With --kubernetes: where it runs.")
+@click.option("--queue", metavar="NAME", help="With --kubernetes: a queue of Kueue.")
+@click.option("--context", metavar="NAME", help="With --kubernetes: of kubectl's configuration.")
+@json_option
+@click.pass_obj
+def submit(settings: Settings, /, as_json: bool, kubernetes: bool, **options: Any) -> int:
+    """Run FILE as a job on a Ray cluster, where it goes on when this machine is switched off.
+
+    A job that was stopped or lost is submitted again, and goes on after its last commit.
+    """
+    wrong = [name for name in (_ON_RAY if kubernetes else _ON_KUBERNETES) if options[name]]
+    if wrong:
+        flag = {"dependencies": "dependency"}.get(wrong[0], wrong[0]).replace("_", "-")
+        raise click.UsageError(f"--{flag}: {'not with' if kubernetes else 'only with'} --kubernetes.")
+    work = _on_kubernetes if kubernetes else _on_ray
+    if as_json:
+        with reserved_stdout() as stdout:
+            status, document = work(settings, sys.stderr, **options)
+            print_json(document, stdout)
+    else:
+        status, _ = work(settings, sys.stdout, **options)
+    return status
+
+
+def _on_ray(
+    settings: Settings,
+    out: TextIO,
+    *,
+    file: str,
+    overrides: tuple[str, ...],
+    kind: str,
+    variables: tuple[str, ...],
+    address: str | None,
+    working_dir: str | None,
+    dependencies: tuple[str, ...],
+    follow: bool,
+    **_: Any,
+) -> tuple[int, dict[str, Any]]:
+    from orchestrator.jobs import Jobs, exit_status
+    from orchestrator.shipment import prepare
+
+    modules = Path(working_dir) if working_dir is not None else None
+    shipment = prepare(file, kind, overrides, variables=variables, modules=modules)
+    jobs = Jobs(address)
+    warnings = [*jobs.warnings(), *shipment.warnings]
+    for text in warnings:
+        click.echo(f"warning: {text}", err=True)
+    job = jobs.submit(shipment, modules=modules, dependencies=dependencies)
+    click.echo(f"job {job} at {jobs.address}", file=out)
+    found, status = jobs.get(job), 0
+    if follow:
+        settings.interrupted = f"The job goes on. See: {program()} logs {job} --follow"
+        found = jobs.follow(job, lambda text: click.echo(text, file=out, nl=False))
+        status = exit_status(found)
+        click.echo(f"{found.status.lower()}{f': {found.cause}' if found.cause else ''}", file=out)
+    else:
+        for command in (f"logs {job} --follow", f"status {job}", f"stop {job}"):
+            click.echo(f"  {program()} {command}", file=out)
+    return status, {**found.to_json(), "address": jobs.address, "warnings": warnings}
+
+
+def _on_kubernetes(
+    settings: Settings,
+    out: TextIO,
+    *,
+    file: str,
+    overrides: tuple[str, ...],
+    kind: str,
+    variables: tuple[str, ...],
+    apply: bool,
+    image: str | None,
+    namespace: str | None,
+    queue: str | None,
+    context: str | None,
+    **_: Any,
+) -> tuple[int, dict[str, Any]]:
+    from orchestrator.kubernetes import IMAGE, NAMESPACE, JobOptions, submit_kubernetes
+
+    options = JobOptions(
+        image=image or IMAGE,
+        namespace=namespace or NAMESPACE,
+        overrides=overrides,
+        variables=variables,
+        queue=queue,
+    )
+    submission = submit_kubernetes(file, kind, options, apply=apply, context=context)
+    if not apply:
+        click.echo(submission.manifest, file=out, nl=False)
+        return 0, {**submission.to_json(), "manifest": submission.manifest}
+    click.echo(f"job {submission.name} in namespace {submission.namespace}", file=out)
+    for command in submission.commands.values():
+        click.echo(f"  {command}", file=out)
+    return 0, submission.to_json()
