@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import re
 import secrets
@@ -27,6 +28,12 @@ ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _KIND, _PIPELINE = "everlearn.kind", "everlearn.pipeline"
 _STOP_S = 30
 _LONGEST_CAUSE = 300
+# They set their own level when they are imported.
+_TALKATIVE = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -198,6 +205,8 @@ def _client(address: str) -> Any:
         from ray.job_submission import JobSubmissionClient
     except ImportError as error:
         raise _no_client() from error
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     # The variable would win over the argument.
     before = os.environ.get(ADDRESS)
     os.environ[ADDRESS] = address
