@@ -49,6 +49,7 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
     try:
         if address is None:
             ray.init(
+                address="local",  # else Ray would join any cluster that it finds on this machine
                 num_cpus=max(os.cpu_count() or 1, _cpus(scaling)),
                 include_dashboard=False,
                 log_to_driver=verbose,

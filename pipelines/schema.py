@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, model_va
 
 from pipelines.document import KeyPath
 from pipelines.environment import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
+from pipelines.errors import PipelineError
 from pipelines.masking import mask_value
 from pipelines.options import strategy_options
 from pipelines.spec import NamedSpec, OptionsSpec, Positive, Spec, refuse
@@ -183,7 +184,10 @@ class Pipeline(Spec):
         from pipelines.components import resolve
         from strategies.composition import refusals
 
-        kinds = [resolve("strategies", spec.name) for spec in self.strategy]
+        try:
+            kinds = [resolve("strategies", spec.name) for spec in self.strategy]
+        except PipelineError:
+            return []  # said with its line where the options are checked
         return [(("strategy",), reason) for reason in refusals(kinds)]
 
     def _size_problems(self) -> list[tuple[KeyPath, str]]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,36 +116,3 @@ def test_a_killed_worker_and_a_lost_node(two_nodes: Any, tmp_path: Path) -> None
     for mine, expected in zip(content(lineage(text), prepared(text)[2]), reference, strict=True):
         for same in ("id", "row", "steps", "memories"):
             assert mine[same] == expected[same]
-
-
-def test_all_of_ray_is_killed_under_the_driver(tmp_path: Path) -> None:
-    """The driver ends in bounded time: Ray gives it up after a minute. The next run goes on from the checkpoint."""
-    text = pipeline(tmp_path / "disturbed", steps=500)
-    file = tmp_path / "pipeline.yaml"
-    file.write_text(text)
-    made = lineage(text)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "orchestrator.cli.main", "run", str(file)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    output: list[str] = []
-    reader = threading.Thread(target=lambda: output.append(process.communicate()[0]))
-    reader.start()
-    deadline = time.monotonic() + 120
-    while not list(made.store.list("digits/runs/" + prepared(text)[2][0].id)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    for child in psutil.Process(process.pid).children():
-        if "/raylet/raylet" in " ".join(child.cmdline()) or "/gcs_server" in " ".join(child.cmdline()):
-            child.kill()
-    killed = time.monotonic()
-    reader.join(100)
-    seconds = time.monotonic() - killed
-    assert not reader.is_alive()
-    assert process.returncode not in (0, 2), output
-    assert seconds < 90
-    assert "Traceback" not in output[0]
-    saboteur = Saboteur()
-    run(load_text(text, "digits.yaml"), reporter=saboteur)
-    assert saboteur.resumed
-    assert violations(made) == []
-    assert content(made, prepared(text)[2]) == undisturbed(text.replace("disturbed", "undisturbed"))
