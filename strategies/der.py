@@ -81,9 +81,9 @@ class DER(Rehearsal):
                 "der.matched": torch.cat([torch.zeros_like(before), before.new_full((len(share),), matched)]),
             }
         return batch.joined(
-            learner.prepare(memory.tensors["inputs"][share]),
-            memory.tensors["targets"][share].to(learner.device),
-            memory.tensors["experiences"][share].to(learner.device),
+            learner.prepare(memory.tensors["inputs"].index_select(0, share)),
+            memory.tensors["targets"].index_select(0, share).to(learner.device),
+            memory.tensors["experiences"].index_select(0, share).to(learner.device),
             added=n,
             weights=torch.cat([before, before.new_full((len(share),), weight)]),
             total_weight=batch.total_weight,

@@ -52,9 +52,9 @@ class Replay(Rehearsal):
         share = drawn[learner.group.share(added)]
         weights, total = self._weights(learner, batch, len(share), added)
         return batch.joined(
-            learner.prepare(memory.tensors["inputs"][share]),
-            memory.tensors["targets"][share].to(learner.device),
-            memory.tensors["experiences"][share].to(learner.device),
+            learner.prepare(memory.tensors["inputs"].index_select(0, share)),
+            memory.tensors["targets"].index_select(0, share).to(learner.device),
+            memory.tensors["experiences"].index_select(0, share).to(learner.device),
             added=added,
             weights=weights,
             total_weight=total,
