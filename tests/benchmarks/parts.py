@@ -28,8 +28,6 @@ class Clock(Reporter):
         self.marks["start"] = time.monotonic()
 
     def event(self, event: Event) -> None:
-        if event["kind"] == "experience":
-            self.marks.setdefault("first step", time.monotonic())
         if event["kind"] == "commit":
             self.marks["last commit"] = time.monotonic()
             for part, seconds in event["commit"]["timings"].items():
@@ -51,12 +49,11 @@ def measure() -> dict[str, float]:
         busy = work["learn"] + work["consolidate"] + work["evaluate"]
         return {
             "data, ids, storage check": at["start"] - at["run"],
-            "start of Ray and its worker": at["first step"] - at["start"],
+            "start of Ray and its worker, waiting for commits": at["last commit"] - at["start"] - busy,
             "training": work["learn"],
             "Fisher and memory": work["consolidate"],
             "evaluation": work["evaluate"],
-            "commits, as far as training waits for them": at["last commit"] - at["first step"] - busy,
-            "(commits, most of it while the next experience trains)": work["upload"],
+            "(writing commits, while the next experience trains)": work["upload"],
             "end of Ray, rest of tracking": at["finish"] - at["last commit"],
             "all": at["finish"] - at["run"],
         }
