@@ -13,6 +13,7 @@ import ray
 import yaml
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.cluster import worker_resources
 from orchestrator.errors import RunFailed
@@ -45,7 +46,9 @@ def train_on_cluster(pipeline: Pipeline, stream: Stream, plan: Sequence[PlannedC
     # Named anew each time: the lineage says where to go on, and Ray Train takes a finished name for finished work.
     name = f"{plan[-1].id[:12]}-{uuid.uuid4().hex[:8]}"
     filesystem, root = ray_filesystem(pipeline.storage)
-    buffer = ray.remote(num_cpus=0)(EventBuffer).remote()
+    # Beside the driver: a node that is lost must not take the events with it.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    buffer = ray.remote(num_cpus=0, scheduling_strategy=here)(EventBuffer).remote()
     trainer = TorchTrainer(
         train_loop,
         train_loop_config={
