@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import OrchestratorError, RunFailed
 from pipelines.errors import PipelineError
@@ -36,6 +37,12 @@ class EventBuffer:
     def failed(self) -> bool:
         """Whether a worker has met an error that trying again would not mend."""
         return self._failed
+
+
+def event_buffer() -> Any:
+    """A new `EventBuffer` on this node: another node that is lost must not take the events with it."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(EventBuffer).remote()
 
 
 class EventPump:

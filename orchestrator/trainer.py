@@ -13,11 +13,10 @@ import ray
 import yaml
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.cluster import worker_resources
 from orchestrator.errors import RunFailed
-from orchestrator.events import EventBuffer, EventPump, Handler, as_error
+from orchestrator.events import EventPump, Handler, as_error, event_buffer
 from orchestrator.storage.filesystem import ray_filesystem
 from orchestrator.storage.store import open_store
 from orchestrator.worker import train_loop
@@ -46,9 +45,7 @@ def train_on_cluster(pipeline: Pipeline, stream: Stream, plan: Sequence[PlannedC
     # Named anew each time: the lineage says where to go on, and Ray Train takes a finished name for finished work.
     name = f"{plan[-1].id[:12]}-{uuid.uuid4().hex[:8]}"
     filesystem, root = ray_filesystem(pipeline.storage)
-    # Beside the driver: a node that is lost must not take the events with it.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    buffer = ray.remote(num_cpus=0, scheduling_strategy=here)(EventBuffer).remote()
+    buffer = event_buffer()
     trainer = TorchTrainer(
         train_loop,
         train_loop_config={

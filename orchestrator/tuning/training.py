@@ -85,7 +85,7 @@ def _train_with_workers(job: Job, until: int, needs: Needs, tell: Tell) -> None:
     from ray.train.torch import TorchConfig, TorchTrainer
 
     from orchestrator.errors import RunFailed
-    from orchestrator.events import EventBuffer, EventPump, as_error
+    from orchestrator.events import EventPump, as_error, event_buffer
     from orchestrator.storage.filesystem import ray_filesystem
     from orchestrator.trainer import MAX_FAILURES
 
@@ -93,7 +93,7 @@ def _train_with_workers(job: Job, until: int, needs: Needs, tell: Tell) -> None:
     filesystem, root = ray_filesystem(pipeline.storage)
     folder = f"{pipeline.name}/runs"
     name = f"trial-{job.plan[until - 1].id[:12]}-{uuid.uuid4().hex[:8]}"
-    buffer = ray.remote(num_cpus=0)(EventBuffer).remote()
+    buffer = event_buffer()
     trainer = TorchTrainer(
         worker_loop,
         train_loop_config={
