@@ -21,16 +21,15 @@ from torch.optim import Optimizer
 from strategies.composition import refusals
 from strategies.contract import Batch, Experience, Samples
 from strategies.errors import StrategyError
+from strategies.evaluation import Count, Evaluation, evaluate
 from strategies.finite import FiniteLoss
 from strategies.global_loss import GlobalLoss
-from strategies.group import Group, Reduction
+from strategies.group import Group
 from strategies.memory import Memory
 from strategies.order import SampleOrder
 from strategies.randomness import integer
 from strategies.settings import TrainSettings, load_optimizer_state, make_optimizer, make_scheduler, optimizer_state
 from strategies.strategy import Strategy
-
-EVALUATION_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,6 @@ class StepReport:
     steps: int
     samples: int
     loss: Tensor
-
-
-@dataclass(frozen=True)
-class Count:
-    """Correct answers among `total` test samples."""
-
-    correct: int
-    total: int
 
 
 Listener = Callable[[StepReport], None]
@@ -323,26 +314,13 @@ class Learner:
 
     # ---------------------------------------------------------------- evaluation
 
-    @torch.inference_mode()
     def evaluate(self, experiences: Sequence[Experience]) -> list[Count]:
         """Correct answers on each experience's test set: one pass, shared by the ranks, counts summed (exact)."""
-        counts = torch.zeros(len(experiences), 2, dtype=torch.int64, device=self.device)
-        with self.evaluating():
-            for row, experience in enumerate(experiences):
-                counts[row] = self._count(experience)
-        self.group.reduce_([counts], Reduction.SUM)
-        return [Count(correct, total) for correct, total in counts.tolist()]
+        return self.assess(experiences).counts
 
-    def _count(self, experience: Experience) -> Tensor:
-        test = experience.test
-        share = torch.arange(len(test))[self.group.share(len(test))]
-        units = None if experience.outputs is None else self.units(experience)
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for inputs, targets in test.batches(share.split(EVALUATION_BATCH) if len(share) else ()):
-            scores = self.scores(self.prepare(inputs), experience)
-            answer = scores.argmax(1) if units is None else units[scores[:, units].argmax(1)]
-            correct += (answer == targets.to(self.device)).sum()
-        return torch.stack([correct, torch.tensor(len(share), device=self.device)])
+    def assess(self, experiences: Sequence[Experience], seen: int = 0) -> Evaluation:
+        """`evaluate`, and what else the pass shows of the experiences before `seen` (see `strategies.evaluation`)."""
+        return evaluate(self, experiences, seen)
 
     def scores(self, inputs: Tensor, experience: Experience) -> Tensor:
         """(n, outputs) to classify prepared `inputs` by: a strategy's own, else the model's output."""

@@ -55,6 +55,7 @@ class Strategy:
         Options: its options.
         reductions: for each statistic it keeps, by the first part of its name in `state_dict`, how the ranks' values
             were combined into it.
+        predicts_logits: whether the scores of its `predict` are logits, so that a softmax over them is a confidence.
     """
 
     name: ClassVar[str] = "strategy"
@@ -63,6 +64,7 @@ class Strategy:
     paper: ClassVar[str] = ""
     Options: ClassVar[type[StrategyOptions]] = StrategyOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {}
+    predicts_logits: ClassVar[bool] = False
 
     def __init__(self, options: Any = None) -> None:
         """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from strategies.learner import EVALUATION_BATCH, Learner
+from strategies.evaluation import EVALUATION_BATCH
+from strategies.learner import Learner
 from strategies.naive import Naive
 from tests.benchmarks.pairs import Ratio, compare
 from tests.benchmarks.steps import Step, model
@@ -23,7 +24,7 @@ def measure(tests: int = 10) -> Ratio:
                 inputs = experience.test.inputs[start : start + EVALUATION_BATCH].float().div_(255.0)
                 (net(inputs).argmax(1) == experience.test.targets[start : start + EVALUATION_BATCH]).sum().item()
 
-    return compare(lambda: [learner.evaluate(stream) for _ in range(10)], lambda: [plain() for _ in range(10)])
+    return compare(lambda: [learner.assess(stream, tests) for _ in range(10)], lambda: [plain() for _ in range(10)])
 
 
 if __name__ == "__main__":

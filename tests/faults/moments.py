@@ -27,7 +27,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from orchestrator.errors import StorageError
 from orchestrator.storage.store import Store
 from strategies.contract import Experience
-from strategies.learner import Count, Learner
+from strategies.evaluation import Evaluation
+from strategies.learner import Learner
 
 
 def die(*_: Any, **__: Any) -> Any:
@@ -55,19 +56,19 @@ class Moment:
 
     def watch(self, learner: Learner) -> Learner:
         """Notice the steps, consolidations and evaluations of a learner."""
-        consolidate, evaluate = learner.consolidate, learner.evaluate
+        consolidate, assess = learner.consolidate, learner.assess
 
         def consolidate_and_tell() -> None:
             with self._forward(learner, "consolidation"):
                 consolidate()
 
-        def evaluate_and_tell(experiences: Sequence[Experience]) -> list[Count]:
+        def assess_and_tell(experiences: Sequence[Experience], seen: int = 0) -> Evaluation:
             with self._forward(learner, "evaluation"):
-                return evaluate(experiences)
+                return assess(experiences, seen)
 
         register_optimizer_step_pre_hook(lambda *_: self.reached("step"))
         made: Any = learner
-        made.consolidate, made.evaluate = consolidate_and_tell, evaluate_and_tell
+        made.consolidate, made.assess = consolidate_and_tell, assess_and_tell
         return learner
 
     @contextmanager

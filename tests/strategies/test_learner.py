@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from strategies import learner as learner_module
 from strategies.contract import Batch, Experience
 from strategies.cumulative import Cumulative
 from strategies.errors import NonFiniteLoss
@@ -428,48 +427,3 @@ def test_the_listener_hears_every_step(processes: Callable[[int], Processes]) ->
     for one, *parts in zip(alone, *processes(2).run(reports_here), strict=True):
         assert all(replace(part, loss=one.loss) == one for part in parts)
         assert sum(float(part.loss) for part in parts) == pytest.approx(float(one.loss), rel=1e-5)
-
-
-# ---------------------------------------------------------------- evaluation
-
-
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_evaluation_counts_what_a_plain_loop_counts(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learner_module, "EVALUATION_BATCH", 7)
-    experiences, outputs = stream(setting)
-    learner = make(model="batch-norm", outputs=outputs)
-    learner.learn(experiences[0], TrainSettings(epochs=4, batch_size=10, optimizer_options={"lr": 0.01}))
-    learner.model.train()
-    counts = learner.evaluate(experiences)
-    assert learner.model.training
-    model = learner.model.eval()
-    for count, e in zip(counts, experiences, strict=True):
-        correct = 0
-        for x, y in zip(e.test.inputs, e.test.targets, strict=True):
-            scores = model(x[None].float() / 255)[0].tolist()
-            allowed = range(outputs) if e.outputs is None else e.outputs
-            correct += max(allowed, key=lambda unit: scores[unit]) == int(y)
-        assert (count.correct, count.total) == (correct, len(e.test))
-    assert counts[0].correct > 0
-
-
-def test_a_strategy_may_classify_by_itself() -> None:
-    class Constant(Strategy):
-        def predict(self, learner: Learner, inputs: Tensor, experience: Experience) -> Tensor:
-            assert inputs.is_floating_point()
-            return F.one_hot(torch.full((len(inputs),), experience.classes[0]), 6).float()
-
-    experiences, outputs = stream("class-incremental")
-    assert [c.correct for c in make([Constant()], outputs=outputs).evaluate(experiences)] == [20, 20, 20]
-
-
-def evaluated_here() -> list[tuple[int, int]]:
-    experiences, outputs = stream("task-incremental", test=3)
-    learner = Learner(build("mlp", outputs), [], outputs=outputs, group=Group.current())
-    return [(count.correct, count.total) for count in learner.evaluate(experiences)]
-
-
-def test_test_sets_smaller_than_the_ranks_are_counted_once(processes: Callable[[int], Processes]) -> None:
-    ranks = processes(4).run(evaluated_here)
-    assert ranks == [evaluated_here()] * 4
-    assert [total for _, total in ranks[0]] == [3, 3, 3]
