@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pipelines.blurry import BlurredPart
 from pipelines.errors import DataError
 from pipelines.parts import ID_BITS, Part
 from pipelines.samples import StoredSamples
@@ -21,7 +23,8 @@ def hold_out(stream: Stream, share: float, seed: int) -> Stream:
 
     Of every class in an experience the samples with the smallest seeded hash of their ids are held out: which they are
     depends neither on their order nor on the other classes. Transformed streams show the same rows in every experience,
-    so there the rows are hashed: a row that is held out is held out everywhere.
+    so there the rows are hashed: a row that is held out is held out everywhere. The experiences of a blurry stream
+    exchange what is left after that, so that their test sets stay clear.
 
     Args:
         share: of each class's samples, in (0, 1); at least one sample of each class that has two stays on either side.
@@ -30,8 +33,19 @@ def hold_out(stream: Stream, share: float, seed: int) -> Stream:
         DataError: an experience is too small to be split.
     """
     key = integer(seed, "validation")
+
+    def split(parts: Mapping[int, Part]) -> dict[int, Part]:
+        return {index: _HeldOut(part, index, share, key) for index, part in parts.items()}
+
+    parts = {index: stream._parts[index] for index in stream._indices}
+    first = next(iter(parts.values()), None)
+    if isinstance(first, BlurredPart):
+        apart = first.exchange.between(split(first.exchange.parts))
+        parts = {index: apart[index] for index in parts}
+    else:
+        parts = split(parts)
     return Stream(
-        {index: _HeldOut(stream._parts[index], index, share, key) for index in stream._indices},
+        parts,
         setting=stream.setting,
         outputs=stream.outputs,
         input_shape=stream.input_shape,

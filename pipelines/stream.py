@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, overload
 
 from pipelines.arguments import arguments
+from pipelines.blurry import blurred
 from pipelines.components import resolve
 from pipelines.datasets.dataset import Dataset, ExperienceDataset, adopt
 from pipelines.errors import DataError, PipelineError
@@ -44,6 +45,9 @@ class StreamSettings(Protocol):
 
     @property
     def transform(self) -> _Named | None: ...
+
+    @property
+    def blurry(self) -> float: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +161,7 @@ def build_stream(settings: StreamSettings, seed: int) -> Stream:
     """The stream that a pipeline file describes.
 
     Args:
-        seed: of the order and of the transforms.
+        seed: of the order, of the transforms and of what blurry experiences exchange.
 
     Raises:
         DataError: the dataset is missing, or does not fit the stream.
@@ -194,14 +198,21 @@ def _by_class(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
     if problems:
         raise DataError(problems)
     outputs = max(map(len, groups)) if settings.setting == "domain-incremental" else dataset.classes
-    return _stream(parts, settings.setting, outputs, dataset.input_shape)
+    if not settings.blurry:
+        return _stream(parts, settings.setting, outputs, dataset.input_shape)
+    if settings.setting == "task-incremental" or len(parts) == 1:
+        why = "task labels say what a sample may be" if len(parts) > 1 else "the stream has one experience"
+        raise DataError(f"stream.blurry: experiences cannot share samples, {why}: leave `blurry` out")
+    mixed = blurred(dataset, dict(enumerate(parts)), settings.blurry, seed)
+    return _stream(list(mixed.values()), settings.setting, outputs, dataset.input_shape)
 
 
 def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
     transform, experiences = settings.transform, settings.experiences
     assert transform is not None
-    if settings.order != "natural":
-        raise DataError("stream.order: with a transform every experience has all classes: leave `order` out")
+    for key, unset in (("order", "natural"), ("blurry", 0)):
+        if getattr(settings, key) != unset:
+            raise DataError(f"stream.{key}: with a transform every experience has all classes: leave `{key}` out")
     if transform.name not in TRANSFORMS:
         raise PipelineError(f"stream.transform: unknown '{transform.name}'; known: {', '.join(TRANSFORMS)}")
     make = TRANSFORMS[transform.name]
@@ -218,6 +229,8 @@ def _stored(dataset: ExperienceDataset, settings: StreamSettings, seed: int) -> 
     order, count = settings.order, len(dataset)
     if settings.transform is not None:
         raise DataError(f"stream.transform: {dataset.name} already comes in experiences: leave `transform` out")
+    if settings.blurry:
+        raise DataError(f"stream.blurry: {dataset.name} already comes in experiences: leave `blurry` out")
     if not isinstance(order, str):
         raise DataError(f"stream.order: {dataset.name} already comes in experiences: use natural or shuffled")
     experiences = count if settings.experiences is None else settings.experiences

@@ -22,7 +22,7 @@ class DatasetSpec(OptionsSpec):
 
 
 class TransformSpec(OptionsSpec):
-    """What changes from one experience to the next in a domain-incremental stream."""
+    """What changes from one experience to the next in a stream whose experiences all hold the same classes."""
 
 
 class PermuteOptions(Spec):
@@ -81,7 +81,10 @@ class StreamSpec(Spec):
         setting: what changes from one experience to the next.
         experiences: how many; None: given by `order` or by the dataset itself.
         order: classes in their natural order, shuffled by the seed, or listed for each experience.
-        transform: what changes in a domain-incremental stream whose experiences all hold the same classes.
+        transform: what changes from one experience to the next, all of which then hold the same classes. In a class- or
+            task-incremental stream each experience has output units of its own for them.
+        online: each sample is shown once, and strategies are not told where experiences end unless they ask.
+        blurry: share of each experience's training samples that comes from the others.
     """
 
     dataset: DatasetSpec
@@ -89,6 +92,8 @@ class StreamSpec(Spec):
     experiences: Count | None = Field(default=None, le=100_000)
     order: Annotated[Order, PlainValidator(_order)] = "natural"
     transform: TransformSpec | None = None
+    online: bool = False
+    blurry: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @property
     def length(self) -> int | None:
@@ -104,8 +109,6 @@ class StreamSpec(Spec):
         if self.transform is not None:
             degrees = self.transform.options.get("degrees")
             angles = len(degrees) if isinstance(degrees, list) else None
-            if self.setting != "domain-incremental":
-                problems.append((("transform",), f"is for setting: domain-incremental, not {self.setting}"))
             if self.order != "natural":
                 problems.append((("order",), "must be left out: with a transform every experience has all classes"))
             if self.experiences is None and angles is None:
@@ -113,6 +116,7 @@ class StreamSpec(Spec):
             if self.experiences is not None and angles is not None and angles < self.experiences:
                 message = f"must list an angle for each of the {self.experiences} experiences, has {angles}"
                 problems.append((("transform", "degrees"), message))
+        problems += self._blurry_problems()
         if isinstance(self.order, list):
             if self.experiences is not None and self.experiences != len(self.order):
                 message = f"lists {len(self.order)} experiences, but experiences is {self.experiences}"
@@ -123,3 +127,15 @@ class StreamSpec(Spec):
                 problems.append((("order",), f"names class {', '.join(map(str, twice[:10]))} more than once"))
         refuse(problems)
         return self
+
+    def _blurry_problems(self) -> list[tuple[KeyPath, str]]:
+        if self.blurry == 0:
+            return []
+        reason = None
+        if self.setting == "task-incremental":
+            reason = "cannot be with task labels, which say what a sample may be: use class- or domain-incremental"
+        elif self.transform is not None:
+            reason = "cannot be with a transform, under which every experience has all classes: leave one of them out"
+        elif self.length == 1:
+            reason = "needs other experiences to take samples from, and the stream has one: leave it out"
+        return [] if reason is None else [(("blurry",), reason)]

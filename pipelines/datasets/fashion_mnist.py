@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.datasets.dataset import Dataset
-from pipelines.datasets.idx_files import IdxDataset, IdxFile
+from pipelines.datasets.idx_files import IdxDataset, IdxFile, Padding
 
 FASHION_MNIST = IdxDataset(
     name="fashion-mnist",
@@ -23,10 +23,11 @@ FASHION_MNIST = IdxDataset(
 )
 
 
-def load(folder: str | None = None) -> Dataset:
+def load(folder: str | None = None, padding: Padding = 0) -> Dataset:
     """Articles of clothing: 60000 training and 10000 test images of 28x28, 10 classes; downloaded once (31 MB).
 
     Args:
         folder: holds the four IDX files, gzipped or not; default: EVERLEARN_DATA, the cache, the official mirrors.
+        padding: rows and columns of zeros around each image: 2 makes it 32x32.
     """
-    return FASHION_MNIST.load(folder)
+    return FASHION_MNIST.load(folder, padding)

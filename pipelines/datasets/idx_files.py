@@ -10,12 +10,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from pipelines.datasets.dataset import Dataset, from_tensors
 from pipelines.datasets.idx import decompress, parse
 from pipelines.errors import DataError
+
+Padding = Annotated[int, Field(ge=0, le=100)]
+"""Pixels of zeros on each side of an image."""
 
 _TIMEOUT_SECONDS = 15
 _LARGEST_DOWNLOAD = 64 * 2**20
@@ -51,18 +56,23 @@ class IdxDataset:
     files: tuple[IdxFile, IdxFile, IdxFile, IdxFile]
     mirrors: Sequence[str]
 
-    def load(self, folder: str | None) -> Dataset:
+    def load(self, folder: str | None, padding: int = 0) -> Dataset:
         """The dataset: inputs uint8 (1, height, width), 10 classes.
 
         Args:
             folder: where the files are; else the folder that EVERLEARN_DATA names, the cache and the mirrors are tried.
+            padding: rows and columns of zeros around each image.
 
         Raises:
             DataError: a file is nowhere, or is not the right one.
         """
         contents = [self._content(file, folder) for file in self.files]
         arrays = [parse(content, file.name) for file, content in zip(self.files, contents, strict=True)]
-        train, test = ((images[:, None], labels.astype(np.int64)) for images, labels in (arrays[:2], arrays[2:]))
+        around = ((0, 0), (padding, padding), (padding, padding))
+        train, test = (
+            ((np.pad(images, around) if padding else images)[:, None], labels.astype(np.int64))
+            for images, labels in (arrays[:2], arrays[2:])
+        )
         return from_tensors(self.name, train, test, classes=10)
 
     def _content(self, file: IdxFile, folder: str | None) -> bytes:

@@ -14,6 +14,9 @@ shares = st.floats(0.01, 0.99)
 texts = st.text(min_size=1, max_size=20).filter(lambda text: "${" not in text and text.isprintable())
 
 
+settings = st.sampled_from(["class-incremental", "task-incremental", "domain-incremental"])
+
+
 def _fields(required: dict[str, Any], optional: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(required, optional=optional)
 
@@ -33,18 +36,20 @@ def streams(draw: st.DrawFn) -> dict[str, Any]:
     stream: dict[str, Any] = {"dataset": dataset}
     kind = draw(st.sampled_from(["even", "explicit", "transform", "stored"]))
     if kind == "transform":
-        stream["setting"] = "domain-incremental"
+        stream["setting"] = draw(settings)
         stream["experiences"] = draw(st.integers(1, 6))
         angles = st.none() | positive | st.lists(positive, min_size=6, max_size=8)
         stream["transform"] = draw(st.sampled_from(["permute", "rotate"]) | angles.map(_rotate))
         return stream
-    stream["setting"] = draw(st.sampled_from(["class-incremental", "task-incremental", "domain-incremental"]))
+    stream["setting"] = draw(settings)
+    if kind != "stored" and stream["setting"] != "task-incremental":
+        stream |= draw(_fields({}, {"blurry": st.floats(0, 0.9)}))
     if kind == "explicit":
         classes = draw(st.lists(st.integers(0, 99), min_size=2, max_size=8, unique=True))
         stream["order"] = [classes[:1], classes[1:]]
         return stream
     if kind == "even":
-        stream["experiences"] = draw(st.integers(1, 6))
+        stream["experiences"] = draw(st.integers(2 if stream.get("blurry") else 1, 6))
     stream["order"] = draw(st.sampled_from(["natural", "shuffled"]))
     return stream
 

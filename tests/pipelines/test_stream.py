@@ -29,6 +29,7 @@ def stream(
     transform: str | None = None,
     seed: int = 0,
     transform_options: dict[str, Any] | None = None,
+    blurry: float = 0.0,
     **options: Any,
 ) -> Stream:
     spec = SimpleNamespace(
@@ -37,6 +38,7 @@ def stream(
         experiences=experiences,
         order=order,
         transform=None if transform is None else SimpleNamespace(name=transform, options=transform_options or {}),
+        blurry=blurry,
     )
     return build_stream(spec, seed)
 
@@ -271,6 +273,9 @@ def test_map_style_datasets() -> None:
         ({"order": [[0], [1]], "experiences": 3}, "stream.order lists 2"),
         ({"transform": "permute"}, "stream.experiences: is missing"),
         ({"transform": "permute", "experiences": 2, "order": [[0], [1]]}, "leave `order` out"),
+        ({"transform": "permute", "experiences": 2, "blurry": 0.1}, "leave `blurry` out"),
+        ({"experiences": 2, "blurry": 0.1, "setting": "task-incremental"}, "task labels"),
+        ({"order": [[0, 1, 2, 3]], "blurry": 0.1}, "one experience"),
         ({"transform": "blur", "experiences": 2}, "unknown 'blur'; known: permute, rotate"),
         (
             {"transform": "permute", "experiences": 2, "transform_options": {"degrees": 3}},
@@ -295,9 +300,9 @@ def test_what_cannot_be_is_refused(arguments: dict[str, Any], message: str) -> N
         stream(**arguments)
 
 
-def test_a_folder_takes_no_classes_and_no_transforms(tmp_path: Path) -> None:
+def test_a_folder_takes_no_classes_no_transforms_and_no_blur(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.ones((4, 2)), y=[0, 0, 1, 1])
-    for arguments in ({"order": [[0], [1]]}, {"transform": "permute"}, {"experiences": 2}):
+    for arguments in ({"order": [[0], [1]]}, {"transform": "permute"}, {"experiences": 2}, {"blurry": 0.1}):
         with pytest.raises(DataError, match="stream"):
             stream("npz", path=str(tmp_path), **arguments)  # type: ignore[arg-type]
 

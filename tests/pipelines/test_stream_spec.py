@@ -1,9 +1,9 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
-from pipelines.stream_spec import DatasetSpec, StreamSpec, TransformSpec, transform_options
+from pipelines.stream_spec import DatasetSpec, Setting, StreamSpec, TransformSpec, transform_options
 
 DIGITS = DatasetSpec(name="digits")
 
@@ -40,10 +40,9 @@ def test_an_explicit_order_fits() -> None:
     assert "names class 0, 2 more than once" in refused(order=[[0, 2, 0], [2]])
 
 
-@pytest.mark.parametrize("setting", ["class-incremental", "task-incremental"])
-def test_transforms_are_for_domain_incremental_streams(setting: str) -> None:
-    message = refused(setting=setting, experiences=2, transform=TransformSpec(name="permute"))
-    assert f"is for setting: domain-incremental, not {setting}" in message
+@pytest.mark.parametrize("setting", get_args(Setting))
+def test_transforms_are_for_any_setting(setting: str) -> None:
+    assert spec(setting=setting, experiences=2, transform=TransformSpec(name="permute")).transform is not None
 
 
 def test_transforms_keep_all_classes_together() -> None:
@@ -62,3 +61,24 @@ def test_degrees() -> None:
     for wrong in ("x", True, [], ["x"], float("inf")):
         with pytest.raises(ValidationError):
             model.model_validate({"degrees": wrong})
+
+
+def test_a_stream_is_neither_online_nor_blurry_unless_it_says_so() -> None:
+    assert (spec().online, spec().blurry) == (False, 0.0)
+    assert spec(online=True, blurry=0.5, experiences=2).blurry == 0.5
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"blurry": 1.0}, "less than 1"),
+        ({"blurry": -0.1}, "greater than or equal to 0"),
+        ({"online": "yes"}, "valid boolean"),
+        ({"blurry": 0.1, "setting": "task-incremental", "experiences": 2}, "cannot be with task labels"),
+        ({"blurry": 0.1, "experiences": 2, "transform": TransformSpec(name="permute")}, "cannot be with a transform"),
+        ({"blurry": 0.1, "experiences": 1}, "needs other experiences"),
+        ({"blurry": 0.1, "order": [[0, 1, 2]]}, "needs other experiences"),
+    ],
+)
+def test_what_cannot_be_blurry(fields: dict[str, Any], message: str) -> None:
+    assert message in refused(**fields)

@@ -81,6 +81,19 @@ def test_a_folder_is_found_by_option_and_by_environment(
     assert len(_little(contents).load(None).train) == 20
 
 
+def test_padding_is_zeros_around_the_image(contents: dict[str, bytes], tmp_path: Path) -> None:
+    _write(tmp_path, contents)
+    plain, padded = (_little(contents).load(str(tmp_path), padding) for padding in (0, 2))
+    assert padded.input_shape == (1, 7, 6)
+    for before, after in ((plain.train, padded.train), (plain.test, padded.test)):
+        index = torch.arange(len(before))
+        image, wider = before.take(index)[0], after.take(index)[0]
+        assert wider.dtype == torch.uint8
+        assert torch.equal(wider[:, :, 2:-2, 2:-2], image)
+        assert int(wider.long().sum()) == int(image.long().sum())
+        assert torch.equal(before.targets, after.targets)
+
+
 def test_what_is_nowhere_is_downloaded_once(
     contents: dict[str, bytes], mirror: str, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
