@@ -84,6 +84,7 @@ class Batch:
         current: the first `current` samples are of the experience being learned, the rest was added by strategies.
         total_samples: samples of the global batch, over all ranks.
         extra: further per-sample tensors by name, (n, ...), put there by strategies (stored logits, say).
+        total_current: `current` summed over all ranks, each of which has its share of them (`Group.share`).
     """
 
     inputs: Tensor
@@ -94,6 +95,7 @@ class Batch:
     current: int
     total_samples: int
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    total_current: int = 0
 
     def __len__(self) -> int:
         return int(self.targets.shape[0])

@@ -17,10 +17,28 @@ def features(model: nn.Module, inputs: Tensor) -> Tensor:
     Raises:
         StrategyError: the model does not end in a torch.nn.Linear.
     """
-    seen: list[tuple[Tensor, Tensor]] = []
+    _, entering = _head(model, inputs, "icarl classifies by")
+    return F.normalize(entering.flatten(1), dim=1)
 
-    def keep(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.append((args[0], output))
+
+def head(model: nn.Module, inputs: Tensor, use: str) -> nn.Linear:
+    """The linear layer that makes the model's output.
+
+    Args:
+        inputs: (n, *shape), n >= 1, as the model takes them.
+        use: what is done with what enters it, for the error.
+
+    Raises:
+        StrategyError: the model does not end in a torch.nn.Linear.
+    """
+    return _head(model, inputs, use)[0]
+
+
+def _head(model: nn.Module, inputs: Tensor, use: str) -> tuple[nn.Linear, Tensor]:
+    seen: list[tuple[nn.Module, Tensor, Tensor]] = []
+
+    def keep(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        seen.append((layer, args[0], output))
 
     handles = [layer.register_forward_hook(keep) for layer in model.modules() if isinstance(layer, nn.Linear)]
     try:
@@ -28,9 +46,8 @@ def features(model: nn.Module, inputs: Tensor) -> Tensor:
     finally:
         for handle in handles:
             handle.remove()
-    for entering, output in reversed(seen):
+    for layer, entering, output in reversed(seen):
         if output.shape == result.shape and output.data_ptr() == result.data_ptr():
-            return F.normalize(entering.flatten(1), dim=1)
-    raise StrategyError(
-        "icarl classifies by what enters the head: the model must end in a torch.nn.Linear whose output it returns"
-    )
+            assert isinstance(layer, nn.Linear)
+            return layer, entering
+    raise StrategyError(f"{use} what enters the head: the model must end in a torch.nn.Linear whose output it returns")

@@ -26,6 +26,7 @@ from strategies.finite import FiniteLoss
 from strategies.global_loss import GlobalLoss
 from strategies.group import Group
 from strategies.memory import Memory
+from strategies.model_parts import join_model, split_model
 from strategies.order import SampleOrder
 from strategies.randomness import integer
 from strategies.settings import TrainSettings, load_optimizer_state, make_optimizer, make_scheduler, optimizer_state
@@ -72,6 +73,7 @@ class Learner:
         past: experiences before the current one, as far as they were given to `learn`.
         samples: the current experience's own training samples, while it is learned.
         experience, step: where the loop is.
+        length: optimiser steps of the experience.
     """
 
     samples: Samples
@@ -102,6 +104,7 @@ class Learner:
         self.group = group or Group.current()
         self.past: Sequence[Experience] = ()
         self.step = 0
+        self.length = 0
         self._optimizer: Optimizer | None = None
         self._optimizer_name = ""
         self._pending_optimizer: Mapping[str, Tensor] = {}
@@ -151,10 +154,12 @@ class Learner:
         if start == 0:
             for strategy in self.strategies:
                 strategy.before_experience(self, experience)
+            self.model.train()  # it may be another one now
         samples = self._training_set(experience)
         order = SampleOrder(
             len(samples), settings.batch_size, settings.epochs, settings.steps, self.seed, experience.index
         )
+        self.length = len(order)
         optimizer = self._prepare_optimizer(settings, keep=start > 0 or not settings.reset)
         scheduler = make_scheduler(settings, optimizer, len(order), start)
         loss_of = partial(self._loss, precision=settings.precision)
@@ -215,6 +220,7 @@ class Learner:
             total_weight=float(size),
             current=len(targets),
             total_samples=size,
+            total_current=size,
         )
 
     def _loss(self, batch: Batch, precision: str) -> Tensor:
@@ -349,8 +355,12 @@ class Learner:
         return optimizer_state(self._optimizer, {p: n for n, p in self.model.named_parameters()})
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """All state but the memories, as named groups of tensors: `model`, `optimizer`, `strategy.<name>`."""
-        state = {"model": dict(self.model.state_dict()), "optimizer": self._optimizer_state()}
+        """All state but the memories, as named groups of tensors.
+
+        `model`, `model.<part>` for each of the strategies' `frozen_parts`, `optimizer`, `strategy.<name>`.
+        """
+        frozen = {part: prefix for s in self.strategies for part, prefix in s.frozen_parts(self.model).items()}
+        state = split_model(self.model.state_dict(), frozen) | {"optimizer": self._optimizer_state()}
         for strategy in self.strategies:
             tensors = strategy.state_dict()
             if tensors:
@@ -366,6 +376,9 @@ class Learner:
         for strategy in self.strategies:
             tensors = state.get(f"strategy.{strategy.name}", {})
             strategy.load_state_dict({name: tensor.to(self.device) for name, tensor in tensors.items()})
-        self.model.load_state_dict(state["model"])
+        model = join_model(state)
+        for restructure in self._overriding("restructure"):
+            self.model = restructure(self.model, model).to(self.device)
+        self.model.load_state_dict(model)
         self._optimizer, self._optimizer_name = None, optimizer
         self._pending_optimizer = dict(state.get("optimizer", {}))

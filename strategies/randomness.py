@@ -10,6 +10,8 @@ import hashlib
 import struct
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 def generator(seed: int, purpose: str, *address: int) -> np.random.Generator:
@@ -20,6 +22,16 @@ def generator(seed: int, purpose: str, *address: int) -> np.random.Generator:
 def integer(seed: int, purpose: str, *address: int) -> int:
     """A 63-bit integer for one purpose at one place, to seed other generators with."""
     return _digest(seed, purpose, *address) % 2**63
+
+
+def normal(rows: int, columns: int, seed: int, purpose: str, *address: int) -> Tensor:
+    """Standard normal numbers for one purpose at one place, (rows, columns) float32, on the CPU.
+
+    A rank that needs some rows takes them from all of these: what a sample gets depends on its place in the global
+    batch alone.
+    """
+    draw = torch.Generator().manual_seed(integer(seed, purpose, *address))
+    return torch.randn(rows, columns, generator=draw)
 
 
 def _digest(seed: int, purpose: str, *address: int) -> int:

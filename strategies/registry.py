@@ -15,4 +15,6 @@ BUILT_IN: dict[str, str] = {
     "agem": "strategies.agem:AGEM",
     "icarl": "strategies.icarl:ICaRL",
     "gdumb": "strategies.gdumb:GDumb",
+    "generative-replay": "strategies.generative_replay:GenerativeReplay",
+    "dann": "strategies.dann:DANN",
 }

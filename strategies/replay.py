@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from strategies.contract import Batch
 from strategies.learner import Learner
 from strategies.randomness import generator
 from strategies.rehearsal import MemoryOptions, Rehearsal
+from strategies.weighting import Weighting, joined_weights
 
 
 class ReplayOptions(MemoryOptions):
@@ -25,7 +22,7 @@ class ReplayOptions(MemoryOptions):
     """
 
     ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
-    weighting: Literal["samples", "experiences"] = Field(default="samples", json_schema_extra={"since": 1})
+    weighting: Weighting = Field(default="samples", json_schema_extra={"since": 1})
 
 
 class Replay(Rehearsal):
@@ -50,7 +47,8 @@ class Replay(Rehearsal):
         added = max(1, round(batch.total_samples * ratio / (1 - ratio)))
         drawn = memory.draw(added, generator(learner.seed, "replay", learner.experience.index, learner.step))
         share = drawn[learner.group.share(added)]
-        weights, total = self._weights(learner, batch, len(share), added)
+        seen = learner.experience.index + 1
+        weights, total = joined_weights(batch, len(share), added, seen, self.options.weighting)
         return batch.joined(
             learner.prepare(memory.tensors["inputs"].index_select(0, share)),
             memory.tensors["targets"].index_select(0, share).to(learner.device),
@@ -59,15 +57,3 @@ class Replay(Rehearsal):
             weights=weights,
             total_weight=total,
         )
-
-    def _weights(self, learner: Learner, batch: Batch, here: int, added: int) -> tuple[Tensor | None, float]:
-        """Weights of the joined batch, and their sum over all ranks."""
-        before = batch.weights
-        if self.options.weighting == "samples":
-            if before is None:
-                return None, batch.total_weight + added
-            return torch.cat([before, before.new_ones(here)]), batch.total_weight + added
-        seen = learner.experience.index + 1
-        current = torch.ones(len(batch), device=learner.device) if before is None else before
-        past = current.new_full((here,), (1 - 1 / seen) / added)
-        return torch.cat([current / (seen * batch.total_weight), past]), 1.0

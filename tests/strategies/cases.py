@@ -30,6 +30,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "agem": {"capacity": 20, "samples": 11},
     "gdumb": {"capacity": 23},
     "icarl": {"capacity": 20},
+    "generative-replay": {"hidden": (8,), "latent": 3, "lr": 0.02},
+    "dann": {"capacity": 20, "hidden": (5,), "lr": 0.05},
 }
 """Options of registered strategies, where their defaults show too little on a tiny stream or take too long."""
 

@@ -24,6 +24,8 @@ REFUSED = {
         ("gem", "icarl"),
         ("agem", "icarl"),
         *(("gdumb", other) for other in ("ewc", "si", "mas", "lwf", "replay", "der", "gem", "agem", "icarl")),
+        ("gdumb", "generative-replay"),
+        *(("dann", other) for other in ("gdumb", "replay", "generative-replay")),
     ]
 }
 PAIRS = list(itertools.combinations(BUILT_IN, 2))
