@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ Index = NDArray[np.int64]
 
 POLICIES = ("uniform", "class-balanced")
 _EVERYTHING = "all"
+_FEW = 16
 
 
 def sample_keys(ids: Tensor, seed: int) -> Keys:
@@ -31,9 +33,13 @@ def sample_keys(ids: Tensor, seed: int) -> Keys:
     Returns:
         (n,) uint64, uniform over the range; equal ids have equal keys, different ids almost surely different ones.
     """
+    return _mix(ids.numpy().astype(np.uint64) + _offset(seed))
+
+
+@lru_cache(maxsize=8)
+def _offset(seed: int) -> Keys:
     with np.errstate(over="ignore"):
-        z = ids.numpy().astype(np.uint64) + _mix(np.array([seed], dtype=np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        return _mix(z)
+        return _mix(np.array([seed], dtype=np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
 
 
 def _mix(z: Keys) -> Keys:
@@ -68,6 +74,16 @@ def balanced_bottom_k(keys: Keys, classes: Index, k: int, per_class: int | None 
     rank[by_class] = np.arange(len(ordered)) - np.repeat(first, sizes)
     chosen: Index = np.lexsort((keys, rank))[:k]
     return chosen if per_class is None else chosen[rank[chosen] < per_class]
+
+
+def _rows(old: Tensor | None, new: Tensor, order: Tensor) -> Tensor:
+    """The rows `order`, (m,), of `old` followed by `new`, without putting them together first."""
+    if old is None or not len(old):
+        return new[order]
+    rows = old.index_select(0, order.clamp(max=len(old) - 1))
+    added = (order >= len(old)).nonzero().squeeze(1)
+    rows[added] = new[order[added] - len(old)]
+    return rows
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,7 @@ class Memory:
         self.per_class = per_class
         self.tensors: dict[str, Tensor] = {}
         self.forgotten: frozenset[int] = frozenset()
+        self._bars: tuple[Mapping[str, Tensor], int, Keys] | None = None
 
     def __len__(self) -> int:
         return int(self.tensors["ids"].shape[0]) if self.tensors else 0
@@ -117,13 +134,32 @@ class Memory:
         """Size of what it holds."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
+    def promising(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """Positions of the samples whose keys are small enough to get in, (m,) int64.
+
+        A quick test, for batches as they pass: all candidates are among them, and few others.
+
+        Args:
+            ids, targets: (n,) int64.
+        """
+        if not len(self):
+            return torch.arange(len(ids))
+        if self._bars is None or self._bars[0] is not self.tensors or self._bars[1] != self.capacity:
+            self._bars = (self.tensors, self.capacity, self._bars_now())
+        bars = self._bars[2]
+        known = np.minimum(targets.numpy(), len(bars) - 1) if len(bars) > 1 else 0
+        return torch.from_numpy(np.flatnonzero(sample_keys(ids, self.seed) <= bars[known]))
+
     def candidates(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Positions among new samples that would be in the memory if all of them were added, (m,) int64.
 
         Args:
             ids, targets: (n,) int64.
         """
-        fresh = self._fresh(ids)
+        hopeful = self.promising(ids, targets)
+        if not len(hopeful):
+            return hopeful
+        fresh = hopeful[self._fresh(ids[hopeful])]
         both = {"ids": ids[fresh], "targets": targets[fresh]}
         if self.tensors:
             both = {name: torch.cat([self.tensors[name], new]) for name, new in both.items()}
@@ -139,10 +175,11 @@ class Memory:
         fresh = self._fresh(tensors["ids"])
         new = {name: t[fresh].cpu() for name, t in tensors.items()}
         new["experiences"] = torch.full((len(fresh),), experience)
-        both = {n: torch.cat([self.tensors[n], t]) for n, t in new.items()} if self.tensors else new
+        small = {n: t for n, t in new.items() if t.dim() == 1}
+        both = {n: torch.cat([self.tensors[n], t]) for n, t in small.items()} if self.tensors else small
         chosen = self._choose(both)
-        order = chosen[np.lexsort((self._keys(both)[chosen], both["experiences"][chosen].numpy()))]
-        self.tensors = {name: t[order] for name, t in both.items()}
+        order = torch.from_numpy(chosen[np.lexsort((self._keys(both)[chosen], both["experiences"][chosen].numpy()))])
+        self.tensors = {name: _rows(self.tensors.get(name), t, order) for name, t in new.items()}
 
     def merge(self, other: Memory) -> None:
         """Take in another memory of the same capacity, policy and seed: the memory of the union of what both saw."""
@@ -196,6 +233,26 @@ class Memory:
         """The samples' keys, (n,): smaller ones stay."""
         return sample_keys(tensors["ids"], self.seed)
 
+    def _bars_now(self) -> Keys:
+        """The largest key that may get in: by class, and for all further classes in the last place."""
+        highest, full = np.iinfo(np.uint64).max, len(self) >= self.capacity
+        keys = self._keys(self.tensors)
+        if self.policy == "uniform":
+            return np.array([keys.max() if full else highest], dtype=np.uint64)
+        classes = self.tensors["targets"].numpy()
+        sizes = np.bincount(classes, minlength=int(classes.max()) + 2)
+        largest = np.zeros(len(sizes), dtype=np.uint64)
+        np.maximum.at(largest, classes, keys)
+        bars = np.full(len(sizes), highest)
+        if full:
+            # A class may grow up to the size of the largest one; at that size, the keys decide.
+            most = sizes.max()
+            bars[sizes == most] = largest[sizes == most]
+            bars[sizes == most - 1] = np.maximum(largest[sizes == most - 1], largest[sizes == most].max())
+        if self.per_class is not None:
+            bars[sizes >= self.per_class] = largest[sizes >= self.per_class]
+        return bars
+
     def _choose(self, tensors: Mapping[str, Tensor]) -> Index:
         keys = self._keys(tensors)
         if self.policy == "uniform":
@@ -204,8 +261,13 @@ class Memory:
 
     def _fresh(self, ids: Tensor) -> Tensor:
         """Positions of the first occurrence of each id that is neither held nor forgotten."""
-        first = np.sort(np.unique(ids.numpy(), return_index=True)[1])
-        known = sorted(self.forgotten)
-        if self.tensors:
-            known = np.concatenate([self.tensors["ids"].numpy(), np.array(known, dtype=np.int64)])  # type: ignore[assignment]
-        return torch.from_numpy(first[~np.isin(ids.numpy()[first], known)])
+        new = ids.numpy()
+        first = np.sort(np.unique(new, return_index=True)[1])
+        if self.forgotten:
+            first = first[~np.isin(new[first], np.array(sorted(self.forgotten)))]
+        if len(self):
+            held = self.tensors["ids"].numpy()
+            few = len(first) <= _FEW  # then comparing is faster than sorting
+            known = (new[first, None] == held).any(1) if few else np.isin(new[first], held)
+            first = first[~known]
+        return torch.from_numpy(first)

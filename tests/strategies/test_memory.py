@@ -158,6 +158,27 @@ def test_candidates_are_all_that_need_to_be_read(kind: Kind, past: list[Sample])
         assert {new[i] for i in chosen.tolist()} == {s for s in held(memory) if s.experience == experience}
 
 
+@given(kinds, pasts(), st.integers(0, 4))
+def test_the_quick_test_fails_none_in_vain_and_is_exact_for_one(kind: Kind, past: list[Sample], start: int) -> None:
+    """A memory filled batch by batch from what passes the test is that of all samples."""
+    memory = add(kind.memory(), past[: start * 10])
+    for sample in past[start * 10 :]:
+        t = tensors([sample])
+        alone = add(kind.memory(), [*held(memory), sample])
+        assert len(memory.promising(t["ids"], t["targets"])) == (sample in held(alone))
+    for experience in range(4):
+        for part in _fives([s for s in past[start * 10 :] if s.experience == experience]):
+            t = tensors(part)
+            chosen = memory.promising(t["ids"], t["targets"])
+            assert set(memory.candidates(t["ids"], t["targets"]).tolist()) <= set(chosen.tolist())
+            memory.add(experience, {name: tensor[chosen] for name, tensor in t.items()})
+    assert same(memory, add(kind.memory(), past))
+
+
+def _fives(samples: list[Sample]) -> Iterable[list[Sample]]:
+    return (samples[i : i + 5] for i in range(0, len(samples), 5))
+
+
 @given(kinds, pasts())
 def test_survivors_are_prefixes_and_first_shards_restore_it(kind: Kind, past: list[Sample]) -> None:
     memory = kind.memory()
