@@ -69,6 +69,7 @@ class Learner:
         outputs: units of the model's head.
         seed: of the run.
         group: the ranks that learn together.
+        online: each sample is shown once, and only strategies that ask are told where experiences begin and end.
         device: where the model lives.
         past: experiences before the current one, as far as they were given to `learn`.
         samples: the current experience's own training samples, while it is learned.
@@ -87,13 +88,17 @@ class Learner:
         outputs: int,
         seed: int = 0,
         group: Group | None = None,
+        online: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         """
         Raises:
-            StrategyError: strategies that cannot work together.
+            StrategyError: strategies that cannot work together, or not in an online stream.
         """
         refused = refusals([type(s) for s in strategies])
+        if online:
+            problems = (s.online_problem(s.options) for s in strategies)
+            refused += [problem for problem in problems if problem is not None]
         if refused:
             raise StrategyError("\n".join(refused))
         self.device = torch.device(device)
@@ -102,6 +107,7 @@ class Learner:
         self.outputs = outputs
         self.seed = seed
         self.group = group or Group.current()
+        self.online = online
         self.past: Sequence[Experience] = ()
         self.step = 0
         self.length = 0
@@ -147,12 +153,17 @@ class Learner:
 
         Args:
             start: go on after so many steps, with the state that was taken there by `state_dict`.
+
+        Raises:
+            StrategyError: an online stream that would be passed more or less than once.
         """
+        if self.online and (settings.epochs, settings.steps) != (1, None):
+            raise StrategyError("an online stream shows each sample once: train.epochs must be 1, and steps left out")
         self.experience, self.past, self.samples = experience, past, experience.train
         self._remember_masks([*past, experience])
         self.model.train()
         if start == 0:
-            for strategy in self.strategies:
+            for strategy in self._told():
                 strategy.before_experience(self, experience)
             self.model.train()  # it may be another one now
         samples = self._training_set(experience)
@@ -168,6 +179,7 @@ class Learner:
         extend = self._overriding("extend_batch")
         after_backward = self._overriding("after_backward")
         after_step = self._overriding("after_step")
+        observers = self._overriding("observe")
         sanction = FiniteLoss(experience.index, self.device)
         forward_seed = integer(self.seed, "forward", experience.index)
 
@@ -189,6 +201,8 @@ class Learner:
                 scheduler.step()
             for hook in after_step:
                 hook(self)
+            for observe in observers:
+                observe(self, samples, order.batch(step))
             if listener is not None:
                 listener(StepReport(step + 1, len(order), batch.total_samples, loss))
             yield step + 1
@@ -197,9 +211,13 @@ class Learner:
     def consolidate(self) -> None:
         """After the last step: the strategies' `after_experience`."""
         self.model.eval()
-        for strategy in self.strategies:
+        for strategy in self._told():
             strategy.after_experience(self, self.experience)
         del self.samples
+
+    def _told(self) -> list[Strategy]:
+        """The strategies that are told where experiences begin and end."""
+        return [s for s in self.strategies if not self.online or s.needs_boundaries]
 
     def _training_set(self, experience: Experience) -> Samples:
         replaced = (training_set(self, experience) for training_set in self._overriding("training_set"))

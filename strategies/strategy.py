@@ -13,9 +13,14 @@ The learner calls the hooks of all strategies at the same moments, in the order 
         after_backward(learner)
         clip, optimiser step
         after_step(learner)
+        observe(learner, samples, positions)
     after_experience(learner, experience)
 
 A strategy overrides what it needs; a hook that no strategy overrides costs nothing.
+
+In an online stream (`Learner.online`) each sample is shown once, and nothing says where one experience ends and the
+next begins: `before_experience` and `after_experience` are called for the strategies alone that ask for them
+(`Strategy.needs_boundaries`). What a strategy keeps of the data it takes as it passes, by `observe`.
 """
 
 from __future__ import annotations
@@ -91,6 +96,21 @@ class Strategy:
         return []
 
     @classmethod
+    def online_problem(cls, options: Any) -> str | None:
+        """Why it cannot learn an online stream with these options, with the remedy, or None."""
+        if cls.training_set is not Strategy.training_set:
+            return (
+                f"{cls.name} chooses what to train on, and an online stream shows each sample once as it comes: "
+                "leave stream.online out, or use {name: replay}"
+            )
+        return None
+
+    @property
+    def needs_boundaries(self) -> bool:
+        """Whether it asks, in an online stream, to be told where experiences begin and end."""
+        return True
+
+    @classmethod
     def conflict(cls, other: type[Strategy]) -> str | None:
         """Why it cannot work with another strategy, with the remedy, or None (see `strategies.composition`)."""
         return None
@@ -130,6 +150,15 @@ class Strategy:
 
     def after_step(self, learner: Learner) -> None:
         """The optimiser has stepped."""
+
+    def observe(self, learner: Learner, samples: Samples, positions: Tensor) -> None:
+        """A global batch has passed. Same on every rank, so that all of them can keep the same samples.
+
+        Args:
+            samples: what is trained on: `learner.samples` unless a strategy has chosen another training set.
+            positions: (b,) int64: where in them the samples of the global batch are, those added by strategies left
+                out.
+        """
 
     def after_experience(self, learner: Learner, experience: Experience) -> None:
         """After the last step: estimate importances, fill memories, keep teachers.
