@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import threading
 import uuid
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import ray
@@ -15,8 +14,9 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from orchestrator.cluster import worker_resources
-from orchestrator.errors import RunFailed
+from orchestrator.errors import RunFailed, StorageError
 from orchestrator.events import EventPump, Handler, as_error, event_buffer
+from orchestrator.heartbeat import while_ray_lives
 from orchestrator.storage.filesystem import ray_filesystem
 from orchestrator.storage.store import open_store
 from orchestrator.worker import train_loop
@@ -29,19 +29,35 @@ if TYPE_CHECKING:
 MAX_FAILURES = 3
 
 
-def train_on_cluster(pipeline: Pipeline, stream: Stream, plan: Sequence[PlannedCommit], handler: Handler) -> None:
+def train_on_cluster(
+    pipeline: Pipeline,
+    stream: Stream,
+    plan: Sequence[PlannedCommit],
+    handler: Handler,
+    *,
+    workers: int | None = None,
+    resources: Mapping[str, float] | None = None,
+    ref: str | None = "latest",
+) -> None:
     """Train a pipeline's remaining experiences on the Ray cluster that this process is connected to.
 
     Workers that die are replaced, and go on after the last commit, up to `MAX_FAILURES` times.
 
     Args:
         handler: hears the events of the workers, in a thread of its own.
+        workers: how many; None: as the pipeline says, elastic if it says so.
+        resources: of each worker, by Ray's names; None: as the pipeline says.
+        ref: the name to move to every new commit, None for no name.
 
     Raises:
         RunFailed, StorageError, PipelineError, StrategyError: what a worker met, or that too many workers died.
     """
     scaling = pipeline.scaling
-    resources = worker_resources(scaling)
+    number: int | tuple[int, int] = workers or scaling.minimum
+    if workers is None and scaling.minimum < scaling.maximum:
+        number = (scaling.minimum, scaling.maximum)
+    each = worker_resources(scaling) if resources is None else dict(resources)
+    gpu = each.get("GPU", 0) > 0
     # Named anew each time: the lineage says where to go on, and Ray Train takes a finished name for finished work.
     name = f"{plan[-1].id[:12]}-{uuid.uuid4().hex[:8]}"
     filesystem, root = ray_filesystem(pipeline.storage)
@@ -56,14 +72,11 @@ def train_on_cluster(pipeline: Pipeline, stream: Stream, plan: Sequence[PlannedC
             "stream": ray.put(stream),
             "events": buffer,
             "search_path": [p for p in sys.path if p],
-            "threads": max(1, int(resources["CPU"])),
+            "threads": max(1, int(each.get("CPU", 1))),
+            "ref": ref,
         },
-        torch_config=TorchConfig(backend="nccl" if scaling.gpu else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=scaling.maximum if scaling.minimum == scaling.maximum else (scaling.minimum, scaling.maximum),
-            use_gpu=scaling.gpu,
-            resources_per_worker=resources,
-        ),
+        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+        scaling_config=ScalingConfig(num_workers=number, use_gpu=gpu, resources_per_worker=each),
         run_config=RunConfig(
             name=name,
             storage_path=f"{root}/{pipeline.name}/runs",
@@ -74,38 +87,26 @@ def train_on_cluster(pipeline: Pipeline, stream: Stream, plan: Sequence[PlannedC
     pump = EventPump(buffer, handler)
     failure: Exception | None = None
     try:
-        _fit(trainer)
+        while_ray_lives(trainer.fit)
     except ray.train.TrainingFailedError as error:
         failure = error
     finally:
         pump.close()
+    if failure is None and pump.error is None:
+        _sweep(pipeline, name)
+        return
+    with suppress(StorageError):  # what the workers met is the news
+        _sweep(pipeline, name)
     if pump.error is not None:
         raise as_error(pump.error) from failure
-    if failure is not None:
-        raise RunFailed(f"the workers failed {MAX_FAILURES + 1} times: {_first_line(failure)}") from failure
-    _sweep(pipeline, name)
-
-
-def _fit(trainer: TorchTrainer) -> None:
-    """Run the trainer in a thread: in the main one, Ray Train takes over Ctrl-C and ends the process in its own way."""
-    outcome: Future[None] = Future()
-
-    def fit() -> None:
-        try:
-            trainer.fit()
-            outcome.set_result(None)
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=fit, name="everlearn-fit", daemon=True).start()
-    outcome.result()
+    raise RunFailed(f"the workers failed {MAX_FAILURES + 1} times: {_first_line(failure)}") from failure
 
 
 def _sweep(pipeline: Pipeline, name: str) -> None:
-    """Remove Ray Train's scratch of a finished run: the lineage holds all that matters."""
+    """Remove Ray Train's scratch of a run that has ended: the lineage holds all that matters."""
     open_store(pipeline.storage).delete_folder(f"{pipeline.name}/runs/{name}")
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: BaseException | None) -> str:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(error).__name__

@@ -26,7 +26,7 @@ def train_loop(config: dict[str, Any]) -> None:
     Args:
         config: `document` (the pipeline as YAML), `source` (its name in messages), `plan` (list of `PlannedCommit`),
             `storage` (URI), `stream` (object reference), `events` (`EventBuffer`), `search_path` (where user modules
-            are found), `threads` (for torch).
+            are found), `threads` (for torch), `ref` (the name to move to every new commit, or None).
     """
     events = config["events"]
     if ray.get(events.failed.remote()):
@@ -53,6 +53,7 @@ def _train(config: dict[str, Any]) -> None:
         group=Group.current(),
         device=ray.train.torch.get_device(),
         tell=lambda event: events.put.remote(event),
+        ref=config["ref"],
     ).run()
 
 

@@ -16,6 +16,7 @@ import yaml
 from ray import tune
 
 from orchestrator.errors import ClusterError
+from orchestrator.heartbeat import while_ray_lives
 from orchestrator.redact import redact
 from orchestrator.tuning.claims import Claims
 from orchestrator.tuning.record import TrialRecord
@@ -121,7 +122,7 @@ def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> Non
             ),
         )
         try:
-            tuner.fit()
+            while_ray_lives(tuner.fit)
         except tune.TuneError as error:
             raise ClusterError(f"Ray Tune cannot go on: {redact(str(error).strip().splitlines()[-1])}") from error
         finally:

@@ -1,0 +1,84 @@
+"""Waiting for work on a cluster that may die: left to itself, Ray would end this process after a minute."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import TypeVar
+
+import ray
+
+from orchestrator.errors import ClusterError
+
+_PERIOD = 1.0
+# A head on another machine may be started anew, with its state kept; after a minute Ray ends this process.
+_PATIENCE_HERE, _PATIENCE_ELSEWHERE = 5, 45
+
+T = TypeVar("T")
+
+
+def while_ray_lives(work: Callable[[], T]) -> T:
+    """What `work` returns; it runs in a thread of its own, as long as the head of the cluster answers.
+
+    In the main thread, Ray Train and Tune would take over Ctrl-C and end the process in their own way. Where this is
+    called in another thread, which is a trial's, `work` runs in it: Ray knows by it which resources it may use.
+
+    Raises:
+        ClusterError: the head has died. The work may still wait for it, in its thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    outcome: Future[T] = Future()
+    ended = threading.Event()
+
+    def perform() -> None:
+        try:
+            value = work()
+        except BaseException as error:
+            _fail(outcome, error)
+        else:
+            with suppress(InvalidStateError):
+                outcome.set_result(value)
+
+    def watch() -> None:
+        address = ray.get_runtime_context().gcs_address
+        if not _answers(address):
+            return  # not to be seen from here: behind Ray Client, say
+        here = address.rpartition(":")[0] in ("127.0.0.1", ray.util.get_node_ip_address())
+        patience = _PATIENCE_HERE if here else _PATIENCE_ELSEWHERE
+        misses = 0
+        while misses < patience:
+            if ended.wait(_PERIOD):
+                return
+            misses = 0 if _answers(address) else misses + 1
+        _fail(
+            outcome,
+            ClusterError(
+                f"Ray has died: its head at {address} does not answer any more\n"
+                "What was trained is kept: the same command goes on"
+            ),
+        )
+
+    threading.Thread(target=perform, name="everlearn-work", daemon=True).start()
+    threading.Thread(target=watch, name="everlearn-heartbeat", daemon=True).start()
+    try:
+        return outcome.result()
+    finally:
+        ended.set()
+
+
+def _fail(outcome: Future[T], error: BaseException) -> None:
+    with suppress(InvalidStateError):  # the other thread was first
+        outcome.set_exception(error)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, ValueError):
+        return False
+    return True
