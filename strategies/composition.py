@@ -11,6 +11,7 @@ _ONLY_ONE = {
     "training_set": "choose what to train on",
     "training_loss": "choose the loss",
     "predict": "choose how to classify",
+    "restructure": "change the model's structure",
 }
 """Hooks whose answer replaces something, so that one strategy of a pipeline may have them."""
 

@@ -92,7 +92,9 @@ class _Tally:
         seen = experience.index in self._seen
         part = learner.group.share(len(test))
         share = torch.arange(len(test))[part]
-        units = None if experience.outputs is None else learner.units(experience)
+        # Who infers the task may answer with any unit.
+        told = experience.outputs is not None and learner.task_labels(experience) != "inferred"
+        units = learner.units(experience) if told else None
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for inputs, targets in test.batches(share.split(EVALUATION_BATCH) if len(share) else ()):
             scores = learner.scores(learner.prepare(inputs), experience)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -174,7 +174,7 @@ class Learner:
         optimizer = self._prepare_optimizer(settings, keep=start > 0 or not settings.reset)
         scheduler = make_scheduler(settings, optimizer, len(order), start)
         loss_of = partial(self._loss, precision=settings.precision)
-        gradients = GlobalLoss(self.model, loss_of, self.group, lambda: self._example(samples))
+        gradients = GlobalLoss(self.model, loss_of, self.group, lambda: self.example(samples))
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         extend = self._overriding("extend_batch")
         after_backward = self._overriding("after_backward")
@@ -262,9 +262,6 @@ class Learner:
             return F.cross_entropy(logits, batch.targets, reduction="sum") / batch.total_weight
         return batch.mean(F.cross_entropy(logits, batch.targets, reduction="none"))
 
-    def _example(self, samples: Samples) -> Tensor:
-        return self.prepare(samples.take(torch.arange(min(2, len(samples))))[0])
-
     def _overriding(self, hook: str) -> list[Any]:
         return [getattr(s, hook) for s in self.strategies if getattr(type(s), hook) is not getattr(Strategy, hook)]
 
@@ -285,6 +282,11 @@ class Learner:
     def prepare(self, inputs: Tensor) -> Tensor:
         """Stored inputs as the model takes them, on the device (see `prepared`)."""
         return prepared(inputs.to(self.device, non_blocking=True))
+
+    def example(self, samples: Samples | None = None) -> Tensor:
+        """Up to two prepared inputs of the experience, or of `samples`: the same on every rank."""
+        samples = self.samples if samples is None else samples
+        return self.prepare(samples.take(torch.arange(min(2, len(samples))))[0])
 
     def masked(self, output: Tensor, experiences: Tensor) -> Tensor:
         """Outputs with the units that may not answer for a sample's task at -inf (task-incremental streams only).
@@ -345,6 +347,11 @@ class Learner:
     def assess(self, experiences: Sequence[Experience], seen: int = 0) -> Evaluation:
         """`evaluate`, and what else the pass shows of the experiences before `seen` (see `strategies.evaluation`)."""
         return evaluate(self, experiences, seen)
+
+    def task_labels(self, experience: Experience) -> Literal["given", "inferred"] | None:
+        """How the strategies know which task an experience's test samples are of; None: none of them asks."""
+        said = (strategy.task_labels(experience) for strategy in self.strategies)
+        return next((labels for labels in said if labels is not None), None)
 
     def scores(self, inputs: Tensor, experience: Experience) -> Tensor:
         """(n, outputs) to classify prepared `inputs` by: a strategy's own, else the model's output."""

@@ -26,10 +26,10 @@ next begins: `before_experience` and `after_experience` are called for the strat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from strategies.group import Reduction
 
@@ -116,7 +116,7 @@ class Strategy:
         return None
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
-        """Before the first step; may change the model's structure."""
+        """Before the first step; may change the model's structure, alike on every rank (see `restructure`)."""
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
         """The samples to train on instead of the experience's own, or None.
@@ -170,6 +170,10 @@ class Strategy:
         """Scores, (n, outputs), to classify `inputs` by instead of the model's output, or None."""
         return None
 
+    def task_labels(self, experience: Experience) -> Literal["given", "inferred"] | None:
+        """How its `predict` knows which task an experience's test samples are of; None: it does not ask, or cannot."""
+        return None
+
     def memories(self, learner: Learner) -> dict[str, Memory]:
         """Its memories by name: stored shard by shard, apart from `state_dict`, and filled by `Memory.restore`."""
         return {}
@@ -180,3 +184,22 @@ class Strategy:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state_dict` returned; the tensors are on the learner's device."""
+
+    def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+        """The model with the structure that a stored state needs, for a strategy that changes it while learning.
+
+        Args:
+            model: as it was built, or with the structure of a state stored before this one.
+            state: what `Module.state_dict` of the wanted model returned, as it was stored: it may hold anything.
+
+        Raises:
+            ValueError: there is no such structure. Nothing larger than the state may be made for it.
+        """
+        return model
+
+    def frozen_parts(self, model: nn.Module) -> Mapping[str, str]:
+        """Parts of the model that no later experience changes: what their tensors' names begin with, by a short name.
+
+        They are stored apart, so that the commits after this one share them.
+        """
+        return {}

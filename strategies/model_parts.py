@@ -1,0 +1,43 @@
+"""A model's state in parts, so that what never changes again is stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+_MODEL = "model"
+
+
+def split_model(state: Mapping[str, Tensor], parts: Mapping[str, str]) -> dict[str, dict[str, Tensor]]:
+    """The groups `model.<part>`, with the tensors whose names begin with a part's prefix, and `model` with the others.
+
+    Args:
+        state: of the model.
+        parts: prefixes by part; none begins with another one.
+    """
+    groups: dict[str, dict[str, Tensor]] = {_MODEL: dict(state)}
+    for part, prefix in parts.items():
+        names = [name for name in groups[_MODEL] if name.startswith(prefix)]
+        groups[f"{_MODEL}.{part}"] = {name: groups[_MODEL].pop(name) for name in names}
+    return groups
+
+
+def join_model(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The model's state from the groups of `split_model`, among others.
+
+    Raises:
+        KeyError: there is none.
+        ValueError: a tensor is in two of them.
+    """
+    joined = dict(groups[_MODEL])
+    for name in model_groups(groups):
+        if joined.keys() & groups[name].keys():
+            raise ValueError(f"{name} holds tensors that the model has elsewhere")
+        joined |= groups[name]
+    return joined
+
+
+def model_groups(groups: Mapping[str, object]) -> list[str]:
+    """The names of a model's parts among the names of all groups."""
+    return [name for name in groups if name.startswith(f"{_MODEL}.")]
