@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies.randomness import generator, integer
+from strategies.randomness import generator, integer, normal
 
 seeds = st.integers(0, 2**63)
 addresses = st.tuples(st.sampled_from(["order", "replay", "fisher"]), st.lists(st.integers(0, 2**40), max_size=3))
@@ -42,3 +43,11 @@ def test_neighbours_are_independent() -> None:
     correlations = np.corrcoef(table)[np.triu_indices(50, 1)]
     assert abs(correlations.mean()) < 0.01
     assert np.abs(correlations).max() < 0.35
+
+
+def test_normal_numbers_have_an_address_too() -> None:
+    numbers = normal(300, 40, 0, "latent", 1, 2)
+    assert torch.equal(numbers, normal(300, 40, 0, "latent", 1, 2))
+    assert not torch.equal(numbers, normal(300, 40, 0, "latent", 1, 3))
+    assert abs(float(numbers.mean())) < 0.03
+    assert abs(float(numbers.std()) - 1) < 0.03
