@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import CorruptBlob
-
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -52,12 +50,16 @@ def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, comm
 
 
 def _model(pipeline: Pipeline, stream: Stream, lineage: Lineage, commit: Commit) -> nn.Module:
-    from orchestrator.assembly import make_model
+    from orchestrator.assembly import make_model, strategy_class
+    from orchestrator.fitting import fitting
+    from strategies.model_parts import join_model, model_groups
 
     commit.require_state()
     model = make_model(pipeline, stream)
-    try:
-        model.load_state_dict(lineage.tensors(commit.blobs["model"].sha256, commit=commit.id))
-    except (RuntimeError, KeyError) as error:
-        raise CorruptBlob(f"commit {commit.id[:12]}: its state does not fit the model: {str(error)[:200]}") from error
+    with fitting(f"commit {commit.id[:12]}"):
+        groups = ["model", *model_groups(commit.blobs)]
+        state = join_model({g: lineage.tensors(commit.blobs[g].sha256, commit=commit.id) for g in groups})
+        for spec in pipeline.strategy_at(commit.experience.index):
+            model = strategy_class(spec.name)(spec.options).restructure(model, state)
+        model.load_state_dict(state)
     return model.eval()

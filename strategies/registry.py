@@ -16,5 +16,8 @@ BUILT_IN: dict[str, str] = {
     "icarl": "strategies.icarl:ICaRL",
     "gdumb": "strategies.gdumb:GDumb",
     "generative-replay": "strategies.generative_replay:GenerativeReplay",
+    "progressive": "strategies.progressive:Progressive",
+    "packnet": "strategies.packnet:PackNet",
+    "expand": "strategies.expand:Expand",
     "dann": "strategies.dann:DANN",
 }
