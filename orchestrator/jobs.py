@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
-import logging
-import os
 import re
 import secrets
-import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from orchestrator.errors import ClusterError
+from orchestrator.dashboard import LONGEST_CAUSE, Dashboard
+from orchestrator.incidents import incidents
 from orchestrator.redact import redact
-from orchestrator.shipment import FILE, Shipment
+from orchestrator.relay import VARIABLE, WANTED
+from orchestrator.shipment import Shipment
 
-ADDRESS = "RAY_API_SERVER_ADDRESS"
 STOPPED_STATUS = 143
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 _KIND, _PIPELINE = "everlearn.kind", "everlearn.pipeline"
 _STOP_S = 30
-_LONGEST_CAUSE = 300
-# They set their own level when they are imported.
-_TALKATIVE = (
-    "ray.dashboard.modules.dashboard_sdk",
-    "ray.dashboard.modules.job.sdk",
-    "ray._private.runtime_env.packaging",
-)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -48,6 +35,7 @@ class Job:
         cause: why it failed, in one line; None unless it did.
         started, ended: Unix seconds.
         exit_status: of its process, once it ended.
+        incidents: nodes and workers that it lost on its way, each with the cause in one line.
     """
 
     id: str
@@ -58,6 +46,7 @@ class Job:
     started: float | None
     ended: float | None
     exit_status: int | None
+    incidents: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -70,60 +59,45 @@ class Job:
             "started": self.started,
             "ended": self.ended,
             "exit_status": self.exit_status,
+            "incidents": list(self.incidents),
         }
 
 
 class Jobs:
     """The jobs of one cluster.
 
-    Args:
-        address: of the head's dashboard, `http://HEAD:8265`; None: RAY_API_SERVER_ADDRESS.
-
     Attributes:
         address: as it can be printed.
-
-    Raises:
-        ClusterError: there is no address, nobody listens there, or the cluster refuses.
     """
 
-    def __init__(self, address: str | None = None) -> None:
-        full = _checked(address or os.environ.get(ADDRESS, ""))
-        self.address = redact(full)
-        if _has_token():
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
-        _reach(full)
-        with self._explained():
-            self._client = _client(full)
+    def __init__(self, address: str | None = None, ca: str | None = None) -> None:
+        """Arguments and errors as of `Dashboard`."""
+        self._dashboard = Dashboard(address, ca)
+        self._client = self._dashboard.client
+        self._explained = self._dashboard.explained
+        self.address = self._dashboard.address
 
     def warnings(self) -> list[str]:
         """What is wrong with the way to the cluster, though it works."""
-        if _has_token() or _is_loopback(urlsplit(self.address).hostname or ""):
-            return []
-        return [
-            f"{self.address} is not this machine, and asks for no token: whoever reaches it can run code there; "
-            "start Ray with RAY_AUTH_MODE=token"
-        ]
+        return self._dashboard.warnings()
 
-    def submit(self, shipment: Shipment, *, modules: Path | None = None, dependencies: Sequence[str] = ()) -> str:
+    def submit(self, shipment: Shipment) -> str:
         """Start a job, and return its id.
-
-        Args:
-            modules: folder that is sent along; the job runs in it.
-            dependencies: requirements that pip installs for the job.
 
         Raises:
             ClusterError: the cluster refuses it.
         """
         from orchestrator.kubernetes.job import job_name
 
-        with shipment.folder(modules) as folder, self._explained():
-            environment: dict[str, Any] = {"working_dir": str(folder), "env_vars": dict(shipment.environment)}
-            if dependencies:
-                environment["pip"] = list(dependencies)
+        with shipment.folder() as folder, self._explained():
+            variables = {VARIABLE: WANTED, **shipment.environment}
+            environment: dict[str, Any] = {"working_dir": str(folder), "env_vars": variables}
+            if shipment.dependencies:
+                environment["pip"] = list(shipment.dependencies)
             return str(
                 self._client.submit_job(
                     # PATH's python is that of the cluster, or of the job's own pip environment.
-                    entrypoint=f"python -m orchestrator.cli.main {shipment.kind} {FILE}",
+                    entrypoint=f"python -m orchestrator.cli.main {shipment.command}",
                     submission_id=job_name(shipment.pipeline, shipment.kind, secrets.token_hex(3)),
                     runtime_env=environment,
                     metadata={_KIND: shipment.kind, _PIPELINE: shipment.pipeline},
@@ -133,7 +107,9 @@ class Jobs:
     def all(self) -> list[Job]:
         """The jobs that were submitted by Everlearn, the newest first."""
         with self._explained():
-            found = [_job(details) for details in self._client.list_jobs() if _KIND in (details.metadata or {})]
+            listed = [details for details in self._client.list_jobs() if _KIND in (details.metadata or {})]
+        lost = incidents(self._dashboard, listed)
+        found = [_job(details, told) for details, told in zip(listed, lost, strict=True)]
         return sorted(found, key=lambda job: job.started or 0, reverse=True)
 
     def get(self, job: str) -> Job:
@@ -143,15 +119,22 @@ class Jobs:
             ClusterError: there is none of that id.
         """
         with self._explained(job):
-            return _job(self._client.get_job_info(job))
+            details = self._client.get_job_info(job)
+        return _job(details, incidents(self._dashboard, [details])[0])
 
     def logs(self, job: str) -> str:
-        """What the job has written so far, without the secrets that can be recognised."""
+        """What the job has written so far, as a person reads it, without the secrets that can be recognised."""
+        from orchestrator.relay.receiver import without_messages
+
         with self._explained(job):
-            return redact(str(self._client.get_job_logs(job)))
+            return redact(without_messages(str(self._client.get_job_logs(job))))
 
     def follow(self, job: str, write: Callable[[str], object]) -> Job:
-        """Pass on what the job writes, whole lines at a time, until it ends; return it as it ended."""
+        """Pass on what the job writes, whole lines at a time, until it ends; return it as it ended.
+
+        Args:
+            write: such as a `Receiver`, which understands the messages in it.
+        """
         with self._explained(job):
             asyncio.run(self._tail(job, write))
         return self._wait(job)
@@ -164,7 +147,7 @@ class Jobs:
 
     async def _tail(self, job: str, write: Callable[[str], object]) -> None:
         rest = ""
-        async for chunk in self._client.tail_job_logs(job):
+        async for chunk in self._dashboard.tail(job):
             # A secret may lie across two chunks, but not across two lines.
             lines, newline, rest = (rest + chunk).rpartition("\n")
             if newline:
@@ -174,21 +157,10 @@ class Jobs:
 
     def _wait(self, job: str) -> Job:
         until = time.monotonic() + _STOP_S
-        found = self.get(job)
-        while found.status not in ENDED and time.monotonic() < until:
-            time.sleep(0.2)
-            found = self.get(job)
-        return found
-
-    @contextlib.contextmanager
-    def _explained(self, job: str | None = None) -> Iterator[None]:
-        """Turn what Ray and its HTTP libraries raise into one short message."""
-        try:
-            yield
-        except ClusterError:
-            raise
-        except Exception as error:
-            raise _explanation(error, self.address, job) from error
+        with self._explained(job):
+            while str(self._client.get_job_status(job).value) not in ENDED and time.monotonic() < until:
+                time.sleep(0.2)
+        return self.get(job)
 
 
 def exit_status(job: Job) -> int:
@@ -200,96 +172,7 @@ def exit_status(job: Job) -> int:
     return job.exit_status if job.exit_status is not None and 0 < job.exit_status < 256 else 1
 
 
-def _client(address: str) -> Any:
-    try:
-        from ray.job_submission import JobSubmissionClient
-    except ImportError as error:
-        raise _no_client() from error
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # The variable would win over the argument.
-    before = os.environ.get(ADDRESS)
-    os.environ[ADDRESS] = address
-    try:
-        return JobSubmissionClient(address)
-    except RuntimeError as error:
-        if "ray[default]" in str(error):
-            raise _no_client() from error
-        raise
-    finally:
-        if before is None:
-            del os.environ[ADDRESS]
-        else:
-            os.environ[ADDRESS] = before
-
-
-def _no_client() -> ClusterError:
-    return ClusterError(
-        "jobs need Ray's own client, which is not installed\nInstall it: pip install 'everlearn[cluster]'"
-    )
-
-
-def _explanation(error: Exception, address: str, job: str | None) -> ClusterError:
-    text = " ".join(str(error).split())
-    kind = type(error).__name__
-    if kind == "AuthenticationError" or "status code 401" in text or "status code 403" in text:
-        what = (
-            "refuses the token" if "Authentication failed" in text or "status code 403" in text else "asks for a token"
-        )
-        return ClusterError(
-            f"the cluster at {address} {what}\n"
-            "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of the cluster"
-        )
-    if job is not None and "status code 404" in text:
-        return ClusterError(f"the cluster at {address} knows no job {job}\n`everlearn status` lists them")
-    return ClusterError(
-        f"the cluster at {address} did not answer as Ray's jobs server does: {kind}: {text[:_LONGEST_CAUSE]}\n"
-        "Give the address of the head's dashboard, http://HEAD:8265"
-    )
-
-
-def _checked(address: str) -> str:
-    if not address:
-        raise ClusterError(f"no cluster was named\nGive --address http://HEAD:8265, or set {ADDRESS}")
-    full = (address if "://" in address else f"http://{address}").rstrip("/")
-    try:
-        parts = urlsplit(full)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ClusterError(f"{address} is no address for jobs\nGive that of the head's dashboard, http://HEAD:8265")
-    return full
-
-
-def _reach(address: str) -> None:
-    """Refuse an address at which nobody listens: Ray itself would try for long, or say little."""
-    parts = urlsplit(address)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        socket.create_connection((parts.hostname or "", port), timeout=10).close()
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ClusterError(
-            f"the cluster at {address} cannot be reached: {reason}\n"
-            "Give the address of the head's dashboard, http://HEAD:8265, and check that it listens"
-        ) from error
-
-
-def _has_token() -> bool:
-    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    at_home = os.environ.get("RAY_AUTH_MODE") == "token" and (Path.home() / ".ray" / "auth_token").exists()
-    return named or at_home
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _job(details: Any) -> Job:
+def _job(details: Any, lost: Sequence[str] = ()) -> Job:
     metadata = details.metadata or {}
     status = str(getattr(details.status, "value", details.status))
     return Job(
@@ -301,14 +184,17 @@ def _job(details: Any) -> Job:
         started=_seconds(details.start_time),
         ended=_seconds(details.end_time) if status in ENDED else None,
         exit_status=details.driver_exit_code,
+        incidents=tuple(lost),
     )
 
 
 def _cause(message: str | None) -> str:
     """The line that says most: the command's own last word, else the last line of what Ray tells."""
-    lines = [line.strip() for line in _COLOUR.sub("", message or "").splitlines() if line.strip()]
+    from orchestrator.relay.receiver import without_messages
+
+    lines = [line.strip() for line in _COLOUR.sub("", without_messages(message or "")).splitlines() if line.strip()]
     own = [line for line in lines if line.startswith("everlearn: ")]
-    return redact((own or lines or ["unknown"])[-1])[:_LONGEST_CAUSE]
+    return redact((own or lines or ["unknown"])[-1])[:LONGEST_CAUSE]
 
 
 def _seconds(milliseconds: int | None) -> float | None:

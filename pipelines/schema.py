@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, model_validator
 
+from pipelines.cluster_spec import ClusterSpec
 from pipelines.document import KeyPath
 from pipelines.environment import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
 from pipelines.errors import PipelineError
@@ -94,6 +95,7 @@ class Pipeline(Spec):
         seed: of everything random.
         strategy: methods against forgetting, in the order in which they are applied.
         storage: a folder or s3://bucket/prefix.
+        cluster: where `everlearn submit` takes it.
         published: a paper's numbers by metric, for comparison.
     """
 
@@ -106,6 +108,7 @@ class Pipeline(Spec):
     scaling: ScalingSpec = ScalingSpec()
     storage: str = Field(default_factory=lambda: expand(DEFAULT_STORAGE), min_length=1, repr=False)
     tracking: TrackingSpec = Field(default_factory=TrackingSpec)
+    cluster: ClusterSpec | None = None
     tune: TuneSpec | None = None
     published: dict[Metric, float] | None = None
 
@@ -144,8 +147,12 @@ class Pipeline(Spec):
         return document
 
     def flat(self) -> dict[str, str | int | float | bool]:
-        """The pipeline as dotted parameters, strategies by their names, lists as JSON, passwords left out."""
+        """The pipeline as dotted parameters, strategies by their names, lists as JSON, passwords left out.
+
+        Without `cluster`: where a run was submitted is no parameter of it, and may change until it is finished.
+        """
         document = self.to_document(masked=True)
+        document.pop("cluster", None)
         document["strategy"] = {
             entry["name"]: {key: value for key, value in entry.items() if key != "name"} or "default"
             for entry in document["strategy"]

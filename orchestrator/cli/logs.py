@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
+from orchestrator.cli.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
+from orchestrator.cli.following import receiver
 from orchestrator.cli.options import Command, Settings, json_option
 from orchestrator.cli.output import print_json, reserved_stdout
-from orchestrator.cli.submit import address_option
 
 
 @click.command("logs", cls=Command, short_help="Show what a job wrote, or follow it.")
@@ -14,22 +17,35 @@ from orchestrator.cli.submit import address_option
 @click.option("--follow", is_flag=True, help="Go on until the job ends, and end with its exit status.")
 @click.option("--tail", type=click.IntRange(min=1), metavar="N", help="Only the last N lines.")
 @address_option
+@ca_option
+@file_option
 @json_option
 @click.pass_obj
-def logs(settings: Settings, job: str, follow: bool, tail: int | None, address: str | None, as_json: bool) -> int:
+def logs(
+    settings: Settings,
+    job: str,
+    follow: bool,
+    tail: int | None,
+    address: str | None,
+    ca: str | None,
+    file: str | None,
+    as_json: bool,
+) -> int:
     """Show the output of JOB. Secrets that can be recognised are left out."""
-    from orchestrator.jobs import Jobs, exit_status
+    from orchestrator.jobs import exit_status
 
     if follow and (as_json or tail):
         raise click.UsageError("--follow: not with --json or --tail.")
     settings.interrupted = "The job goes on."
     if follow:
-        return exit_status(Jobs(address).follow(job, lambda text: click.echo(text, nl=False)))
+        jobs = jobs_of(address, ca, cluster_of(file))
+        with receiver(sys.stdout) as received:
+            return exit_status(jobs.follow(job, received))
     if as_json:
         with reserved_stdout() as stdout:
-            print_json({"job": job, "lines": _lines(Jobs(address).logs(job), tail)}, stdout)
+            print_json({"job": job, "lines": _lines(jobs_of(address, ca, cluster_of(file)).logs(job), tail)}, stdout)
         return 0
-    for line in _lines(Jobs(address).logs(job), tail):
+    for line in _lines(jobs_of(address, ca, cluster_of(file)).logs(job), tail):
         click.echo(line)
     return 0
 

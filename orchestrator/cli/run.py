@@ -61,9 +61,19 @@ def _train(
 
 
 def _reporter(arguments: str, as_json: bool) -> Reporter:
+    """What shows a run: live on a terminal, lines elsewhere, relayed in a job. On stderr when stdout is for a document.
+
+    Args:
+        arguments: how a further command names the pipeline file.
+    """
     from orchestrator.progress.plain import PlainReporter
     from orchestrator.progress.terminal import TerminalReporter
+    from orchestrator.relay import relayed
 
+    if relayed():
+        from orchestrator.relay.sender import RelayReporter
+
+        return RelayReporter(sys.stderr if as_json else sys.stdout, tables=not as_json)
     screen = console(sys.stderr if as_json else sys.stdout)
     kind = TerminalReporter if screen.is_terminal and not screen.is_dumb_terminal else PlainReporter
     return kind(screen, program(), arguments, tables=not as_json)

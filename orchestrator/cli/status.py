@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
 from orchestrator.cli.options import Command, json_option
 from orchestrator.cli.output import console, print_json, reserved_stdout
-from orchestrator.cli.submit import address_option
 
 if TYPE_CHECKING:
     from orchestrator.jobs import Job
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 @click.command("status", cls=Command, short_help="Show the jobs of a Ray cluster.")
 @click.argument("job", metavar="[JOB]", required=False)
 @address_option
+@ca_option
+@file_option
 @json_option
-def status(job: str | None, address: str | None, as_json: bool) -> None:
-    """Show JOB, or every job that was submitted by Everlearn, and why it failed."""
-    from orchestrator.jobs import Jobs
-
+def status(job: str | None, address: str | None, ca: str | None, file: str | None, as_json: bool) -> None:
+    """Show JOB, or every job that was submitted by Everlearn; why it failed, and what it lost on its way."""
     if as_json:
         with reserved_stdout() as stdout:
-            jobs = Jobs(address)
+            jobs = jobs_of(address, ca, cluster_of(file))
             print_json(jobs.get(job).to_json() if job else [one.to_json() for one in jobs.all()], stdout)
         return
-    jobs = Jobs(address)
+    jobs = jobs_of(address, ca, cluster_of(file))
     found = [jobs.get(job)] if job else jobs.all()
     if not found:
         click.echo(f"no jobs at {jobs.address}")
@@ -51,5 +51,5 @@ def _show(jobs: list[Job]) -> None:
     screen = console()
     screen.print(table)
     for one in jobs:
-        if one.cause:
-            screen.print(f"{one.id}: {one.cause}", soft_wrap=True)
+        for text in (*one.incidents, *([one.cause] if one.cause else [])):
+            screen.print(f"{one.id}: {text}", soft_wrap=True)

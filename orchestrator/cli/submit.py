@@ -8,22 +8,22 @@ from typing import Any, TextIO
 
 import click
 
-from orchestrator.cli.options import Command, Settings, file_argument, json_option, program, set_option
+from orchestrator.cli.cluster_options import address_option, ca_option, jobs_of
+from orchestrator.cli.following import receiver
+from orchestrator.cli.options import Command, Settings, as_arguments, json_option, program, set_option
 from orchestrator.cli.output import print_json, reserved_stdout
 
-_ON_RAY = ("address", "working_dir", "dependencies", "follow")
+_ON_RAY = ("address", "ca", "working_dir", "dependencies", "follow")
 _ON_KUBERNETES = ("apply", "image", "namespace", "queue", "context")
-
-address_option = click.option(
-    "--address", metavar="URL", help="Dashboard of the cluster's head, http://HEAD:8265; else RAY_API_SERVER_ADDRESS."
-)
 
 
 @click.command("submit", cls=Command, short_help="Run FILE as a job on a Ray cluster.")
-@file_argument()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @set_option
 @click.option("--kind", type=click.Choice(["run", "tune", "compare"]), default="run", show_default=True)
+@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="With --kind compare: runs of each file.")
 @address_option
+@ca_option
 @click.option("--working-dir", metavar="DIR", type=click.Path(), help="Folder with modules of your own, sent along.")
 @click.option("--dependency", "dependencies", metavar="REQ", multiple=True, help="For pip, in the job. Repeatable.")
 @click.option(
@@ -45,8 +45,12 @@ address_option = click.option(
 def submit(settings: Settings, /, as_json: bool, kubernetes: bool, **options: Any) -> int:
     """Run FILE as a job on a Ray cluster, where it goes on when this machine is switched off.
 
-    A job that was stopped or lost is submitted again, and goes on after its last commit.
+    A job that was stopped or lost is submitted again, and goes on after its last commit. What is always the same for a
+    file may stand in its `cluster` section: address, ca, working_dir, dependencies, env. Only --kind compare takes
+    several files.
     """
+    if options["seeds"] is not None and options["kind"] != "compare":
+        raise click.UsageError("--seeds: only with --kind compare.")
     wrong = [name for name in (_ON_RAY if kubernetes else _ON_KUBERNETES) if options[name]]
     if wrong:
         flag = {"dependencies": "dependency"}.get(wrong[0], wrong[0]).replace("_", "-")
@@ -65,44 +69,61 @@ def _on_ray(
     settings: Settings,
     out: TextIO,
     *,
-    file: str,
+    files: tuple[str, ...],
     overrides: tuple[str, ...],
     kind: str,
+    seeds: int | None,
     variables: tuple[str, ...],
     address: str | None,
+    ca: str | None,
     working_dir: str | None,
     dependencies: tuple[str, ...],
     follow: bool,
     **_: Any,
 ) -> tuple[int, dict[str, Any]]:
-    from orchestrator.jobs import Jobs, exit_status
+    from orchestrator.jobs import exit_status
+    from orchestrator.prospect import prospects
     from orchestrator.shipment import prepare
 
-    modules = Path(working_dir) if working_dir is not None else None
-    shipment = prepare(file, kind, overrides, variables=variables, modules=modules)
-    jobs = Jobs(address)
+    shipment = prepare(
+        files,
+        kind,
+        overrides,
+        variables=variables,
+        modules=Path(working_dir) if working_dir is not None else None,
+        dependencies=dependencies,
+        arguments=("--seeds", str(seeds)) if seeds is not None else (),
+    )
+    jobs = jobs_of(address, ca, shipment.cluster)
     warnings = [*jobs.warnings(), *shipment.warnings]
     for text in warnings:
         click.echo(f"warning: {text}", err=True)
-    job = jobs.submit(shipment, modules=modules, dependencies=dependencies)
-    click.echo(f"job {job} at {jobs.address}", file=out)
-    found, status = jobs.get(job), 0
+    job = jobs.submit(shipment)
+    click.echo(f"job      {job} at {jobs.address}", file=out)
+    settings.interrupted = f"The job goes on. See: {program()} logs {job} --follow"
+    runs = prospects(shipment)
+    for line in dict.fromkeys(line for run in runs for line in run.lines()):
+        click.echo(line, file=out)
+    document: dict[str, Any] = {"address": jobs.address, "warnings": warnings, "runs": [run.to_json() for run in runs]}
+    status = 0
     if follow:
-        settings.interrupted = f"The job goes on. See: {program()} logs {job} --follow"
-        found = jobs.follow(job, lambda text: click.echo(text, file=out, nl=False))
+        with receiver(out, as_arguments(files[0], overrides), tables=out is sys.stdout) as received:
+            found = jobs.follow(job, received)
         status = exit_status(found)
         click.echo(f"{found.status.lower()}{f': {found.cause}' if found.cause else ''}", file=out)
+        document |= {"result": received.result}
     else:
+        found = jobs.get(job)
         for command in (f"logs {job} --follow", f"status {job}", f"stop {job}"):
             click.echo(f"  {program()} {command}", file=out)
-    return status, {**found.to_json(), "address": jobs.address, "warnings": warnings}
+    return status, {**found.to_json(), **document}
 
 
 def _on_kubernetes(
     settings: Settings,
     out: TextIO,
     *,
-    file: str,
+    files: tuple[str, ...],
     overrides: tuple[str, ...],
     kind: str,
     variables: tuple[str, ...],
@@ -115,6 +136,8 @@ def _on_kubernetes(
 ) -> tuple[int, dict[str, Any]]:
     from orchestrator.kubernetes import IMAGE, NAMESPACE, JobOptions, submit_kubernetes
 
+    if len(files) != 1:
+        raise click.UsageError("--kubernetes: takes one file.")
     options = JobOptions(
         image=image or IMAGE,
         namespace=namespace or NAMESPACE,
@@ -122,7 +145,7 @@ def _on_kubernetes(
         variables=variables,
         queue=queue,
     )
-    submission = submit_kubernetes(file, kind, options, apply=apply, context=context)
+    submission = submit_kubernetes(files[0], kind, options, apply=apply, context=context)
     if not apply:
         click.echo(submission.manifest, file=out, nl=False)
         return 0, {**submission.to_json(), "manifest": submission.manifest}

@@ -83,9 +83,15 @@ def _search(
 
 
 def search_reporter(as_json: bool) -> SearchReporter:
-    """What shows a search: a live table on a terminal, lines elsewhere; on stderr when stdout is for a document."""
+    """What shows a search: a live table on a terminal, lines elsewhere, messages in a job. On stderr when stdout is for
+    a document."""
+    from orchestrator.relay import relayed
     from orchestrator.tuning.table import LiveSearchReporter, PlainSearchReporter
 
+    if relayed():
+        from orchestrator.relay.sender import RelaySearchReporter
+
+        return RelaySearchReporter(sys.stderr if as_json else sys.stdout, tables=not as_json)
     screen = console(sys.stderr if as_json else sys.stdout)
     kind = LiveSearchReporter if screen.is_terminal and not screen.is_dumb_terminal else PlainSearchReporter
     return kind(screen, tables=not as_json)

@@ -38,6 +38,11 @@ def experience_line(commit: Mapping[str, Any], reused: bool = False) -> Text:
     return text.append("  reused" if reused else f"{spent:>8}", style="dim")
 
 
+def resumed_line(event: Mapping[str, Any]) -> Text:
+    """Where a run goes on in the middle of an experience, after an interruption or without a worker that was lost."""
+    return Text(f"  goes on in experience {event['index']} after step {event['step']:,}", style="dim")
+
+
 def report(result: RunResult, summary: Summary, console: Console, program: str, arguments: str) -> None:
     """The matrix, the metrics, what was trained, and what to do next: further commands are `program ... arguments`."""
     console.print()

@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.progress.lines import experience_line, headline, report
+from orchestrator.progress.lines import experience_line, headline, report, resumed_line
 from orchestrator.progress.reporter import Event, Reporter, RunState, Summary
 from orchestrator.result import RunResult
 
@@ -55,6 +55,10 @@ class PlainReporter(Reporter):
             self._print(experience_line(event["commit"]))
         elif kind in ("warning", "restart"):
             self._print(Text(f"{kind}: {event['text']}"))
+        elif kind == "resumed":
+            self._print(resumed_line(event))
+        elif kind == "tracking" and event.get("url"):
+            self._print(Text(f"MLflow: {event['url']}"))
 
     def finish(self, result: RunResult) -> None:
         if self._tables and self._state is not None:

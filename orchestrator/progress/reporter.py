@@ -88,7 +88,8 @@ class Reporter:
         """The run begins; nothing is trained yet."""
 
     def event(self, event: Event) -> None:
-        """Something happened. See `RunState.take` for the kinds; "warning" carries a `text` for the person."""
+        """Something happened. See `RunState.take` for the kinds; "warning" carries a `text` for the person, "tracking"
+        the `uri` and `run_id` of the MLflow run, and its page (`url`) where a server has one."""
 
     def finish(self, result: RunResult) -> None:
         """The run reached the end of the stream."""

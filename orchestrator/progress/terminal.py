@@ -11,7 +11,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.progress.lines import experience_line, headline, report
+from orchestrator.progress.lines import experience_line, headline, report, resumed_line
 from orchestrator.progress.reporter import FINISHING, RESTARTING, STARTING, Event, Reporter, RunState, Summary
 from orchestrator.progress.wording import duration, percent
 from orchestrator.result import RunResult
@@ -64,6 +64,10 @@ class TerminalReporter(Reporter):
             self._console.print(Text("  warning  ", style="yellow").append(event["text"], style="default"))
         elif event["kind"] == "restart":
             self._console.print(Text("  restart  ", style="yellow").append(event["text"], style="default"))
+        elif event["kind"] == "resumed":
+            self._console.print(resumed_line(event))
+        elif event["kind"] == "tracking" and event.get("url"):
+            self._console.print(Text("  MLflow  ", style="dim").append(event["url"], style="dim"), soft_wrap=True)
 
     def finish(self, result: RunResult) -> None:
         self.close()

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.redact import redact
-from orchestrator.tracking.client import reason, resolve_uri
+from orchestrator.tracking.client import is_server, reason, resolve_uri
 from orchestrator.tracking.model import ExportFailed, MakeModel, warm_up
 from orchestrator.tracking.points import LOSS, Point, steps_before
 from orchestrator.tracking.publish import cannot_export
+from orchestrator.tracking.ui import page
 from orchestrator.tracking.view import RunView
 from pipelines.errors import PipelineError
 
@@ -166,7 +167,7 @@ class Tracker:
         if self._view is None:
             view = RunView(self._pipeline, key=self._key, stream_length=self._length)
             view.open(chain)
-            self.run_id = view.run_id
+            self._announce(view)
             # A run that lacks nothing is left as it is: this time nothing was trained.
             if not view.complete:
                 view.status("RUNNING", chain)
@@ -182,6 +183,12 @@ class Tracker:
         # A commit may come after the next experience has begun: then the number of steps before it is not known.
         self._view.losses(_loss_points(chain, [event for event in events if event["index"] <= len(chain)]))
         return [event for event in events if event["index"] > len(chain)]
+
+    def _announce(self, view: RunView) -> None:
+        known, self.run_id = self.run_id, view.run_id
+        if self.run_id != known:
+            url = page(self.uri, view.experiment_id, view.run_id) if is_server(self.uri) else None
+            self._report({"kind": "tracking", "uri": self.uri, "run_id": view.run_id, "url": url})
 
     def _figures(self, chain: Sequence[Commit]) -> None:
         started = time.monotonic()
@@ -225,10 +232,13 @@ class Tracker:
             self._warn(f"tracking: MLflow at {self.uri} {what}; {remedy}")
 
     def _warn(self, text: str) -> None:
+        self._report({"kind": "warning", "text": redact(" ".join(text.split()))})
+
+    def _report(self, event: Mapping[str, Any]) -> None:
         if self._reporter is not None and not self._abandoned:
             # A reporter that fails must not end the tracking, nor tracking the run.
             with contextlib.suppress(Exception):
-                self._reporter.event({"kind": "warning", "text": redact(" ".join(text.split()))})
+                self._reporter.event(event)
 
 
 def _loss_points(chain: Sequence[Commit], events: Iterable[Mapping[str, Any]]) -> Iterable[Point]:
