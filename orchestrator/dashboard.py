@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import json
@@ -21,8 +22,8 @@ from pipelines.cluster_spec import checked_address
 ADDRESS = "RAY_API_SERVER_ADDRESS"
 # Names the authorities of https addresses for requests, and for everything that uses OpenSSL.
 _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-# Seconds to connect, and to wait for an answer.
-CONNECT_S, ANSWER_S = 10, 60
+# Seconds to connect, to wait for an answer, and of silence of a job before its head is asked whether it lives.
+CONNECT_S, ANSWER_S, _SILENCE_S = 10, 60, 30
 LONGEST_CAUSE = 300
 
 # They set their own level when they are imported.
@@ -31,6 +32,10 @@ _TALKATIVE = (
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
+
+
+class Lost(ConnectionError):
+    """The connection over which a job is followed broke."""
 
 
 class Dashboard:
@@ -91,7 +96,11 @@ class Dashboard:
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     async def tail(self, job: str) -> AsyncIterator[str]:
-        """What a job writes, from its beginning to its end. A head that is gone is noticed by its silence."""
+        """What a job writes, from its beginning to its end. A head that is gone is noticed when the job is silent.
+
+        Raises:
+            Lost: the connection broke.
+        """
         import aiohttp
 
         client = self.client
@@ -99,15 +108,20 @@ class Dashboard:
         waits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
         async with (
             aiohttp.ClientSession(cookies=client._cookies, headers=client._headers, timeout=waits) as session,
-            session.ws_connect(url, ssl=client._ssl_context or True, heartbeat=20, max_msg_size=0) as socket_,
+            session.ws_connect(url, ssl=client._ssl_context or True, max_msg_size=0) as stream,
         ):
-            async for message in socket_:
-                if message.type == aiohttp.WSMsgType.TEXT:
-                    yield message.data
+            while True:
+                message = asyncio.ensure_future(stream.receive())
+                # Ray's server answers no pings.
+                while not (await asyncio.wait({message}, timeout=_SILENCE_S))[0]:
+                    await asyncio.to_thread(client.get_job_status, job)
+                kind = message.result().type
+                if kind == aiohttp.WSMsgType.TEXT:
+                    yield message.result().data
+                elif kind == aiohttp.WSMsgType.ERROR or stream.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
+                    raise Lost(str(stream.exception() or "closed"))
                 else:
-                    raise ConnectionError(f"the connection broke: {socket_.exception()}")
-            if socket_.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
-                raise ConnectionError("the connection broke")
+                    return
 
     @contextlib.contextmanager
     def explained(self, job: str | None = None) -> Iterator[None]:
@@ -195,6 +209,11 @@ def _explanation(error: Exception, address: str, job: str | None) -> ClusterErro
         )
     if job is not None and "status code 404" in text:
         return ClusterError(f"the cluster at {address} knows no job {job}\n`everlearn status` lists them")
+    if isinstance(error, Lost):
+        return ClusterError(
+            f"the connection to the cluster at {address} broke: {text[:LONGEST_CAUSE]}\n"
+            f"The job may go on: `everlearn logs {job} --follow`"
+        )
     chain = list(_chain(error))
     if any("CERTIFICATE_VERIFY_FAILED" in str(one) for one in chain):
         return ClusterError(
