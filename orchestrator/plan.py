@@ -68,12 +68,14 @@ def influence(pipeline: Pipeline, stream: Stream, index: int) -> dict[str, Any]:
         "input_shape": list(stream.input_shape),
         "outputs": stream.outputs,
         "model": model | _code("models", pipeline.model.name),
-        "strategy": [
-            {"name": spec.name} | _since(spec.options, index) | _code("strategies", spec.name)
-            for spec in pipeline.strategy_at(index)
-        ],
+        "strategy": [strategy_influence(spec.name, spec.options, index) for spec in pipeline.strategy_at(index)],
         "train": train,
     }
+
+
+def strategy_influence(name: str, options: BaseModel, index: int) -> dict[str, Any]:
+    """What of a strategy influences the commit after experience `index`."""
+    return {"name": name} | _since(options, index) | _code("strategies", name)
 
 
 def _since(options: BaseModel, index: int) -> dict[str, Any]:

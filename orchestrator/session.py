@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.answers import flips, packed, quality
 from orchestrator.assembly import configure, make_learner, train_settings
 from orchestrator.checkpoint import Checkpoint, Checkpointer, latest_checkpoint, remove_checkpoints, resume_from
 from orchestrator.committer import Committer
 from orchestrator.lineage.commit import TestCount
 from orchestrator.lineage.tombstones import Tombstones, bury, read_tombstones
 from orchestrator.losses import LossCurve
-from orchestrator.snapshot import Snapshot, load_commit, take_snapshot
+from orchestrator.snapshot import Snapshot, load_answers, load_commit, take_snapshot
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.plan import PlannedCommit
     from pipelines.schema import Pipeline
     from pipelines.stream import Stream
+    from strategies.evaluation import Count, Evaluation
     from strategies.group import Group
     from strategies.learner import Learner
 
@@ -63,22 +65,26 @@ class Session:
         chain = self.lineage.chain(self.plan[done - 1].id) if done else []
         baseline = self._evaluate(learner, self._unknown(c.baseline for c in chain))
         previous: list[TestCount] = []
+        answers: Mapping[int, torch.Tensor] = {}
         tombstones = read_tombstones(self.lineage)
         if chain:
             configure(learner, self.pipeline, done - 1)
             load_commit(learner, self.lineage, chain[-1], optimizer=train_settings(self.pipeline, done - 1).optimizer)
             previous = self._evaluate(learner, self._unknown([chain[-1].row]))
+            answers = load_answers(self.lineage, chain[-1])
         with Committer(self.lineage, self.ref, self._emit, write=self.group.rank == 0) as committer:
             for index in range(done, len(self.plan)):
                 checkpoint = latest_checkpoint(self.lineage, self.plan[index].id, self.group) if index == done else None
-                snapshot = self._experience(learner, index, checkpoint, tombstones)
+                snapshot, assessed = self._experience(learner, index, checkpoint, tombstones)
+                snapshot.quality = quality(assessed, flips(answers, assessed.right, index))
+                answers = assessed.right
                 snapshot.previous, snapshot.baseline = previous, baseline
                 previous, baseline = [], []
                 committer.submit(snapshot)
 
     def _experience(
         self, learner: Learner, index: int, checkpoint: Checkpoint | None, tombstones: Tombstones
-    ) -> Snapshot:
+    ) -> tuple[Snapshot, Evaluation]:
         experience = self.stream[index]
         configure(learner, self.pipeline, index)
         bury(learner, tombstones, experience)
@@ -110,19 +116,23 @@ class Session:
         lap("learn", "consolidating")
         learner.consolidate()
         lap("consolidate", "evaluating")
-        row = self._evaluate(learner, range(len(self.stream)))
+        assessed = learner.assess(list(self.stream), seen=index + 1)
         lap("evaluate", "committing")
         snapshot = take_snapshot(learner, self.plan[index], experience, samples)
-        snapshot.row, snapshot.losses, snapshot.steps, snapshot.timings = row, curve.points, curve.steps, timings
-        return snapshot
+        snapshot.row, snapshot.answers = self._row(range(len(self.stream)), assessed.counts), packed(assessed.right)
+        snapshot.task_labels = learner.task_labels(experience)
+        snapshot.losses, snapshot.steps, snapshot.timings = curve.points, curve.steps, timings
+        return snapshot, assessed
 
     def _evaluate(self, learner: Learner, indices: Iterable[int]) -> list[TestCount]:
         """The model on the test sets of these experiences."""
         chosen = list(indices)
-        counts = learner.evaluate([self.stream[i] for i in chosen])
+        return self._row(chosen, learner.evaluate([self.stream[i] for i in chosen]))
+
+    def _row(self, indices: Iterable[int], counts: Iterable[Count]) -> list[TestCount]:
         return [
             TestCount(experience=i, test=self.stream.test_fingerprint(i), correct=count.correct, total=count.total)
-            for i, count in zip(chosen, counts, strict=True)
+            for i, count in zip(indices, counts, strict=True)
         ]
 
     def _unknown(self, rows: Iterable[Sequence[TestCount]]) -> list[int]:

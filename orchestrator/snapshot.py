@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.answers import ANSWERS, unpacked
 from orchestrator.fitting import fitting, restore_shard
-from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardRecord
+from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardRecord, SizeRecord
 from orchestrator.lineage.tombstones import read_tombstones
 from orchestrator.storage.tensors import encode
 from strategies.memory import Shard
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from orchestrator.lineage.commit import TestCount
+    from orchestrator.lineage.commit import QualityRecord, TestCount
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.plan import PlannedCommit
     from strategies.contract import Experience
@@ -36,16 +37,22 @@ class Snapshot:
         experience: index, task, classes and samples.
         state: tensors by group, as `Learner.state_dict` gives them.
         shards: the shards of each memory.
-        row, previous, baseline, losses, steps, timings: as in `Commit`.
+        size: of the model and the memories.
+        answers: which test samples were answered right (see `orchestrator.answers`).
+        row, previous, baseline, quality, task_labels, losses, steps, timings: as in `Commit`.
     """
 
     planned: PlannedCommit
     experience: dict[str, Any]
     state: dict[str, dict[str, Tensor]]
     shards: dict[str, list[Shard]]
+    size: SizeRecord | None = None
+    answers: Mapping[str, Tensor] = field(default_factory=dict)
     row: Sequence[TestCount] = ()
     previous: Sequence[TestCount] = ()
     baseline: Sequence[TestCount] = ()
+    quality: QualityRecord | None = None
+    task_labels: str | None = None
     losses: Sequence[tuple[int, float, int]] = ()
     steps: int = 0
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -53,6 +60,7 @@ class Snapshot:
 
 def take_snapshot(learner: Learner, planned: PlannedCommit, experience: Experience, samples: int) -> Snapshot:
     """A copy of the learner's state, so that it may go on while the copy is written."""
+    memories = learner.memories()
     return Snapshot(
         planned=planned,
         experience={
@@ -63,7 +71,8 @@ def take_snapshot(learner: Learner, planned: PlannedCommit, experience: Experien
             "samples": samples,
         },
         state=copied_state(learner),
-        shards={name: memory.shards() for name, memory in learner.memories().items()},
+        shards={name: memory.shards() for name, memory in memories.items()},
+        size=_size(learner.model, sum(memory.bytes for memory in memories.values())),
     )
 
 
@@ -83,7 +92,8 @@ def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
     """
     parent = lineage.read(snapshot.planned.parent) if snapshot.planned.parent else None
     fresh: dict[str, bytes] = {}
-    blobs = {group: _blob(tensors, fresh) for group, tensors in snapshot.state.items() if tensors}
+    groups = {**snapshot.state, ANSWERS: snapshot.answers}
+    blobs = {group: _blob(tensors, fresh) for group, tensors in groups.items() if tensors}
     memories = {
         name: MemoryRecord(shards=tuple(_shard(shard, _known(parent, name), fresh) for shard in shards))
         for name, shards in snapshot.shards.items()
@@ -96,6 +106,9 @@ def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
         row=snapshot.row,
         previous=snapshot.previous,
         baseline=snapshot.baseline,
+        quality=snapshot.quality,
+        size=snapshot.size,
+        task_labels=snapshot.task_labels,
         blobs=blobs,
         memories=memories,
         losses=snapshot.losses,
@@ -117,7 +130,11 @@ def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer
         StorageError: a blob cannot be read, or was removed to save space.
     """
     commit.require_state()
-    state = {group: lineage.tensors(record.sha256, commit=commit.id) for group, record in commit.blobs.items()}
+    state = {
+        group: lineage.tensors(record.sha256, commit=commit.id)
+        for group, record in commit.blobs.items()
+        if group != ANSWERS
+    }
     with fitting(f"commit {commit.id[:12]}"):
         learner.load_state_dict(state, optimizer=optimizer)
     tombstones = read_tombstones(lineage)
@@ -128,6 +145,30 @@ def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer
                 # A shard that still holds what is to be forgotten: an `everlearn forget` was interrupted.
                 memory.forget(tombstones.among(tensors["ids"].tolist()))
                 restore_shard(memory, Shard(record.experience, tensors, record.lengths), learner.outputs)
+
+
+def load_answers(lineage: Lineage, commit: Commit) -> dict[int, Tensor]:
+    """Which samples of each test set a commit's model answered right, by experience; nothing of an older commit.
+
+    Raises:
+        CorruptBlob, StorageError: as `load_commit`.
+    """
+    record = commit.blobs.get(ANSWERS)
+    if record is None:
+        return {}
+    tensors = lineage.tensors(record.sha256, commit=commit.id)
+    with fitting(f"commit {commit.id[:12]}"):
+        return unpacked(tensors, commit.row)
+
+
+def _size(model: nn.Module, memory: int) -> SizeRecord:
+    parameters = list(model.parameters())
+    held = [*parameters, *model.buffers()]
+    return SizeRecord(
+        parameters=sum(p.numel() for p in parameters),
+        bytes=sum(t.numel() * t.element_size() for t in held),
+        memory=memory,
+    )
 
 
 def _blob(tensors: Mapping[str, Tensor], fresh: dict[str, bytes]) -> BlobRecord:

@@ -23,6 +23,12 @@ NAMES = (
     "learning_accuracy",
     "average_incremental_accuracy",
 )
+"""Of the accuracy matrix alone: `summary`."""
+SHARES = ("intransigence", "negative_flips", "expected_calibration_error")
+COSTS = ("model_parameters", "model_bytes", "memory_bytes", "training_seconds")
+ADDED = (*SHARES, *COSTS)
+"""Of what else was counted and measured; less of each is better."""
+ALL = (*NAMES, *ADDED)
 
 
 def as_matrix(rows: Sequence[Sequence[float | None]]) -> Matrix:
@@ -67,6 +73,43 @@ def learning_accuracy(R: ArrayLike, k: int) -> float:
 def average_incremental_accuracy(R: ArrayLike, k: int) -> float:
     """Mean over i <= k of the average accuracy after experience i (Rebuffi et al. 2017)."""
     return float(np.mean([average_accuracy(R, i) for i in range(k + 1)]))
+
+
+def intransigence(R: ArrayLike, reference: ArrayLike, k: int) -> float:
+    """Mean over j <= k of a*_j - R[j, j]: what is not learned any more; may be negative.
+
+    Chaudhry et al. 2018, Riemannian walk for incremental learning, section 3, I_k, averaged over the experiences.
+
+    Args:
+        reference: (k + 1 or more,) a*_j: accuracy on experience j of a model trained jointly on experiences 0..j.
+    """
+    R, reference = np.asarray(R, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    return float(np.mean(reference[: k + 1] - np.diagonal(R)[: k + 1]))
+
+
+def negative_flips(flips: Sequence[int], totals: Sequence[int]) -> float:
+    """Mean over the test sets of the share of samples that were right before and are wrong now; NaN without any.
+
+    Yan et al. 2021, Positive-congruent training: towards regression-free model updates, the negative flip rate.
+
+    Args:
+        flips: for each test set, how many of its samples the model before answered right and this one wrong.
+        totals: samples of each.
+    """
+    shares = [flipped / total for flipped, total in zip(flips, totals, strict=True) if total]
+    return float(np.mean(shares)) if shares else math.nan
+
+
+def expected_calibration_error(bins: Sequence[tuple[int, int, float]]) -> float:
+    """Sum over the bins of their share of the samples times |accuracy - mean confidence|; NaN without samples.
+
+    Guo et al. 2017, On calibration of modern neural networks, equation 3.
+
+    Args:
+        bins: for each bin of the confidence its samples, those answered right, and the sum of their confidences.
+    """
+    samples = sum(n for n, _, _ in bins)
+    return sum(abs(right - confidence) for _, right, confidence in bins) / samples if samples else math.nan
 
 
 def summary(R: ArrayLike, b: ArrayLike, k: int | None = None) -> dict[str, float | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
@@ -72,6 +72,38 @@ class TestCount(_Record):
         return self.correct / self.total if self.total else None
 
 
+class QualityRecord(_Record):
+    """A commit's model on the test sets of its own experience and of those before.
+
+    Attributes:
+        flips: for each experience before, samples of its test set that the parent's model answered right and this one
+            wrong; None where what the parent's model answered is not known.
+        classes: (unit, right answers, samples) of each output unit that is right for some sample.
+        confusion: (unit that is right, unit that answered, samples) of the wrong answers; None: not counted.
+        calibration: for each bin of the confidence, its samples, those answered right, and the sum of their
+            confidences; None where the model's scores are not logits.
+    """
+
+    flips: tuple[Count, ...] | None = None
+    classes: tuple[tuple[Count, Count, Count], ...] = ()
+    confusion: tuple[tuple[Count, Count, Count], ...] | None = None
+    calibration: tuple[tuple[Count, Count, FiniteFloat], ...] | None = None
+
+
+class SizeRecord(_Record):
+    """How much a commit's model and memories hold.
+
+    Attributes:
+        parameters: of the model.
+        bytes: of its parameters and buffers.
+        memory: bytes of all rehearsal memories together.
+    """
+
+    parameters: Count
+    bytes: Count
+    memory: Count
+
+
 class BlobRecord(_Record):
     """A blob by its content: SHA-256 and size in bytes."""
 
@@ -125,7 +157,10 @@ class Commit(_Record):
         row: the model on every test set of the stream as it was then.
         previous: the parent's model on test sets that the parent's row lacks.
         baseline: the untrained model on test sets that no ancestor has.
-        blobs: model, optimiser and strategy states by name.
+        quality: more of the model on the test sets of the experiences so far; None in older commits, as `size`.
+        size: of the model and the memories.
+        task_labels: how test samples got their task, for strategies that ask for it.
+        blobs: model, optimiser and strategy states by name; `answers`: which test samples were answered right.
         memories: rehearsal memories by the name of their strategy.
         losses: (step, loss, milliseconds since 1970) points of the training curve.
         steps: optimiser steps.
@@ -146,6 +181,9 @@ class Commit(_Record):
     row: tuple[TestCount, ...] = ()
     previous: tuple[TestCount, ...] = ()
     baseline: tuple[TestCount, ...] = ()
+    quality: QualityRecord | None = None
+    size: SizeRecord | None = None
+    task_labels: Literal["given", "inferred"] | None = None
     blobs: dict[Name, BlobRecord] = {}
     memories: dict[Name, MemoryRecord] = {}
     losses: tuple[tuple[Count, FiniteFloat, Count], ...] = ()
@@ -222,7 +260,7 @@ class Commit(_Record):
 
     def outline(self) -> Self:
         """Without what was measured, which is most of its size; its checksum no longer fits."""
-        return self.model_copy(update={"row": (), "previous": (), "baseline": (), "losses": ()})
+        return self.model_copy(update={"row": (), "previous": (), "baseline": (), "losses": (), "quality": None})
 
     def referenced(self) -> dict[str, int]:
         """Every blob that this commit needs: size in bytes by SHA-256."""

@@ -53,11 +53,16 @@ def ref_key(pipeline: str, name: str) -> str:
 
 def checked_pipeline(name: str) -> str:
     """`name` itself. Raises StorageError when no pipeline can be called so."""
-    if not _PIPELINE.fullmatch(name):
+    if not is_pipeline(name):
         raise StorageError(
             f"{name[:100]!r} is no pipeline's name: use small letters, digits, dots, dashes, underscores"
         )
     return name
+
+
+def is_pipeline(name: str) -> bool:
+    """Whether a pipeline can be called so."""
+    return _PIPELINE.fullmatch(name) is not None
 
 
 def checked_ref(name: str) -> str:
