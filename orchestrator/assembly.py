@@ -52,7 +52,13 @@ def make_learner(
     if group.size > 1:
         convert(model)
     return Learner(
-        model, make_strategies(pipeline), outputs=stream.outputs, seed=pipeline.seed, group=group, device=device
+        model,
+        make_strategies(pipeline),
+        outputs=stream.outputs,
+        seed=pipeline.seed,
+        group=group,
+        online=pipeline.stream.online,
+        device=device,
     )
 
 

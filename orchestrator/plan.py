@@ -16,6 +16,7 @@ from pipelines.components import resolve
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
     from pipelines.schema import Pipeline
     from pipelines.stream import Stream
@@ -43,7 +44,7 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
 
     An id depends on the data, the model, the strategies, the training and the seed as far as they matter up to that
     experience; not on the number of workers, the storage, the tracking, nor on later experiences. Options that a
-    strategy declares to matter only `since` a later experience are left out before it.
+    strategy declares to matter only `since` a later experience are left out before it, but for online streams.
     """
     plan: list[PlannedCommit] = []
     parent: str | None = None
@@ -62,31 +63,49 @@ def influence(pipeline: Pipeline, stream: Stream, index: int) -> dict[str, Any]:
         mode="json", exclude={"per_experience", "accumulate", "checkpoint_every"}
     )
     model: dict[str, Any] = {"name": pipeline.model.name, **pipeline.model.options}
-    return {
+    online = pipeline.stream.online
+    # Left out where they are off: lineages are older than they.
+    kind = {"online": online, "blurry": pipeline.stream.blurry}
+    return {key: value for key, value in kind.items() if value} | {
         "seed": pipeline.seed,
         "setting": stream.setting,
         "input_shape": list(stream.input_shape),
         "outputs": stream.outputs,
         "model": model | _code("models", pipeline.model.name),
-        "strategy": [strategy_influence(spec.name, spec.options, index) for spec in pipeline.strategy_at(index)],
+        "strategy": [
+            strategy_influence(spec.name, spec.options, index, online=online) for spec in pipeline.strategy_at(index)
+        ],
         "train": train,
     }
 
 
-def strategy_influence(name: str, options: BaseModel, index: int) -> dict[str, Any]:
-    """What of a strategy influences the commit after experience `index`."""
-    return {"name": name} | _since(options, index) | _code("strategies", name)
+def strategy_influence(name: str, options: BaseModel, index: int, *, online: bool = False) -> dict[str, Any]:
+    """What of a strategy influences the commit after experience `index`; in an online stream all of its options do."""
+    return {"name": name} | _since(options, index, online) | _code("strategies", name)
 
 
-def _since(options: BaseModel, index: int) -> dict[str, Any]:
-    """The options that have an effect by experience `index`."""
+def _since(options: BaseModel, index: int, online: bool) -> dict[str, Any]:
+    """The options that have an effect by experience `index`, without those that were added later and are not used."""
     fields = type(options).model_fields
-    late = {name for name, field in fields.items() if _first_effect(field.json_schema_extra) > index}
-    return options.model_dump(mode="json", by_alias=True, exclude=late)
+    late = {name for name in fields if not online and _first_effect(options, name) > index}
+    unused = {
+        name
+        for name, field in fields.items()
+        if _extra(field).get("added") and getattr(options, name) == field.get_default(call_default_factory=True)
+    }
+    return options.model_dump(mode="json", by_alias=True, exclude=late | unused)
 
 
-def _first_effect(extra: Any) -> int:
-    return int(extra.get("since", 0)) if isinstance(extra, Mapping) else 0
+def _first_effect(options: BaseModel, name: str) -> int:
+    from strategies.strategy import StrategyOptions
+
+    if isinstance(options, StrategyOptions):
+        return options.first_effect(name)
+    return int(_extra(type(options).model_fields[name]).get("since", 0))
+
+
+def _extra(field: FieldInfo) -> Mapping[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, Mapping) else {}
 
 
 def _code(kind: str, name: str) -> dict[str, str]:

@@ -29,7 +29,8 @@ class AGEM(Rehearsal):
     """A-GEM: Chaudhry et al. 2019, Efficient lifelong learning with A-GEM, equations 10 and 11.
 
     At every step the gradient r of the mean loss on samples drawn from the memory is the reference. When the gradient g
-    points against it, g . r < 0, the step takes g - (g . r / r . r) r instead, the closest vector that does not.
+    points against it, g . r < 0, the step takes g - (g . r / r . r) r instead, the closest vector that does not. In an
+    online stream the memory, and with it the reference, covers everything that has passed.
     """
 
     name = "agem"

@@ -70,6 +70,14 @@ class DANN(Replay):
         self._watch: RemovableHandle | None = None
 
     @classmethod
+    def online_problem(cls, options: Any) -> str | None:
+        return None
+
+    @property
+    def needs_boundaries(self) -> bool:
+        return True
+
+    @classmethod
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
         if setting == "domain-incremental":
             return []

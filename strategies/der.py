@@ -37,8 +37,8 @@ class DER(Rehearsal):
     the memory independently at every step. The square is a mean over the units, as in the authors' code; in a
     task-incremental stream over the units of the sample's own task.
 
-    The memory is filled when an experience ends, and the logits are those of the model at that moment; the paper takes
-    them while training, when the reservoir lets the sample in.
+    The memory is filled when an experience ends, and the logits are those of the model at that moment. In an online
+    stream they are taken, as in the paper, when the memory lets the sample in: after the step that it was in.
     """
 
     name = "der"

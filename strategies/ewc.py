@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
-from strategies.contract import Experience
+from strategies.contract import Experience, Samples
 from strategies.fisher import diagonal_fisher
-from strategies.importance import mean_importance
+from strategies.group import Reduction
+from strategies.importance import CHUNK, Moment, mean_importance, mean_moment
 from strategies.learner import Learner
 from strategies.quadratic import QuadraticPenalty
 from strategies.strategy import Strategy, StrategyOptions
+from strategies.window import Window
 
 
 class EWCOptions(StrategyOptions):
@@ -27,6 +29,9 @@ class EWCOptions(StrategyOptions):
         mode: `separate-sum`: one quadratic for each experience, added up; `online`: one running sum of Fisher
             information around the latest parameters (Schwarz et al. 2018, equation 8).
         gamma: decay of the running sum in `online` mode.
+        every: in `online` mode, consolidate every so many steps, on `samples` of the samples that passed since, instead
+            of at the end of each experience. The running sum then has a term for each time: with gamma 1 it grows with
+            their number.
     """
 
     lambda_: float = Field(default=1000.0, ge=0, alias="lambda", json_schema_extra={"since": 1})
@@ -34,6 +39,17 @@ class EWCOptions(StrategyOptions):
     estimate: Literal["true", "empirical"] = "true"
     mode: Literal["separate-sum", "online"] = "separate-sum"
     gamma: float = Field(default=1.0, ge=0, le=1, json_schema_extra={"since": 1})
+    every: int | None = Field(default=None, ge=1, json_schema_extra={"added": True})
+
+    @field_validator("every")
+    @classmethod
+    def _only_online(cls, every: int | None, info: ValidationInfo) -> int | None:
+        if every is not None and info.data.get("mode", "online") != "online":
+            raise ValueError("is for mode: online, whose running sum it adds to: leave it out, or set mode: online")
+        return every
+
+    def first_effect(self, name: str) -> int:
+        return 0 if self.every is not None else super().first_effect(name)
 
 
 class EWC(Strategy):
@@ -42,6 +58,12 @@ class EWC(Strategy):
     A sum of quadratics is a quadratic: two tensors for each parameter hold the anchors of all experiences, and a step
     costs the same after 2 and after 200 of them. The Fisher information is a mean over samples of squared per-sample
     gradients (`strategies.fisher`), summed over the ranks.
+
+    With `every`, nothing depends on where experiences end. After every so many steps, counted through the whole stream,
+    the mean Fisher information F of the samples that passed since, at the parameters as they are now, is added to the
+    running sum: gamma * sum + F, around these parameters (Schwarz et al. 2018, equation 8, with a window of the stream
+    for the task). With `samples`, each of these steps contributes its share of them, the first ones of its batch, whose
+    order is random. They are held in stored dtype until then.
     """
 
     name = "ewc"
@@ -49,13 +71,14 @@ class EWC(Strategy):
     summary = "Hold parameters by their Fisher information (separate-sum or online)"
     paper = "Kirkpatrick et al. 2017, Overcoming catastrophic forgetting in neural networks; Schwarz et al. 2018"
     Options = EWCOptions
-    reductions = QuadraticPenalty.reductions
+    reductions: ClassVar[Mapping[str, Reduction]] = {**QuadraticPenalty.reductions, "window": Reduction.GLOBAL}
 
     options: EWCOptions
 
     def __init__(self, options: EWCOptions | None = None) -> None:
         super().__init__(options)
         self.penalty = QuadraticPenalty()
+        self.window = Window()
 
     @classmethod
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
@@ -69,7 +92,38 @@ class EWC(Strategy):
     def after_backward(self, learner: Learner) -> None:
         self.penalty.add_gradient_(learner.model, self.options.lambda_)
 
+    @property
+    def needs_boundaries(self) -> bool:
+        return self.options.every is None
+
+    def observe(self, learner: Learner, samples: Samples, positions: Tensor) -> None:
+        """Hold what passes, and consolidate when it is time."""
+        every, n = self.options.every, self.options.samples
+        if every is None:
+            return
+        step = self.window.steps
+        share = len(positions)
+        if n is not None:
+            share = n * (step + 1) // every - n * step // every or int(step + 1 >= every)
+        self.window.add(samples, positions[:share], learner.experience.index)
+        if self.window.steps >= every:
+            self.penalty.replace(learner.model, self._window_fisher(learner), self.options.gamma)
+
+    def _window_fisher(self, learner: Learner) -> dict[str, Tensor]:
+        """Mean Fisher information on the samples of the window, which begins anew; the same on every rank."""
+        inputs, targets, experiences = self.window.take()
+        parts = []
+        for experience in experiences.unique():
+            answering = learner.answering(experience[None])
+            moment = self._moment(learner, None if answering is None else answering[0].nonzero().squeeze(1))
+            rows = (experiences == experience).nonzero().squeeze(1)
+            share = rows[learner.group.share(len(rows))]
+            parts += [(inputs[r], targets[r], moment) for r in share.split(CHUNK) if len(r)]
+        return mean_moment(learner, parts, len(targets))
+
     def after_experience(self, learner: Learner, experience: Experience) -> None:
+        if self.options.every is not None:
+            return
         importance = self.fisher(learner, experience)
         if self.options.mode == "online":
             self.penalty.replace(learner.model, importance, self.options.gamma)
@@ -79,19 +133,17 @@ class EWC(Strategy):
     def fisher(self, learner: Learner, experience: Experience) -> dict[str, Tensor]:
         """Mean Fisher information on the experience's samples, by parameter name; the same on every rank."""
         units = None if experience.outputs is None else learner.units(experience)
+        return mean_importance(learner, experience, self.options.samples, "fisher", self._moment(learner, units))
+
+    def _moment(self, learner: Learner, units: Tensor | None) -> Moment:
         empirical = self.options.estimate == "empirical"
-        return mean_importance(
-            learner,
-            experience,
-            self.options.samples,
-            "fisher",
-            lambda inputs, targets: diagonal_fisher(
-                learner.model, inputs, targets=targets if empirical else None, units=units
-            ),
+        return lambda inputs, targets: diagonal_fisher(
+            learner.model, inputs, targets=targets if empirical else None, units=units
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        return self.penalty.state_dict()
+        return self.penalty.state_dict() | self.window.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         self.penalty.load_state_dict(state)
+        self.window.load_state_dict(state)

@@ -35,7 +35,8 @@ class GEM(Rehearsal):
     At every step each past experience has a reference gradient: of the mean loss on its samples in the memory. When the
     gradient of the batch points against one of them, the step takes the closest vector that points against none
     (`strategies.projection`). A step costs a forward and a backward pass through the memory, and as many gradients are
-    held as there are past experiences.
+    held as there are past experiences. In an online stream it asks where experiences end: its constraints are one for
+    each of them.
     """
 
     name = "gem"
@@ -44,6 +45,10 @@ class GEM(Rehearsal):
     Options = GEMOptions
 
     options: GEMOptions
+
+    @property
+    def needs_boundaries(self) -> bool:
+        return True
 
     @classmethod
     def conflict(cls, other: type[Strategy]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from strategies.contract import Experience
+from strategies.contract import Experience, Samples
 from strategies.learner import Learner
 from strategies.memory import Memory
 from strategies.strategy import Strategy, StrategyOptions
@@ -28,7 +28,12 @@ class MemoryOptions(StrategyOptions):
 
 
 class Rehearsal(Strategy):
-    """A strategy with a bounded memory, filled at the end of each experience, the same on every rank."""
+    """A strategy with a bounded memory, the same on every rank.
+
+    It is filled at the end of each experience. In an online stream, unless the strategy asks for boundaries, samples
+    compete for it as they pass, after the step that they were in: what it holds is then always a uniform (or balanced)
+    sample of the stream so far, the current experience included. At an experience's end it is the same either way.
+    """
 
     family = "rehearsal"
     Options = MemoryOptions
@@ -47,15 +52,31 @@ class Rehearsal(Strategy):
         self._memory.capacity = options.capacity
         return self._memory
 
+    @property
+    def needs_boundaries(self) -> bool:
+        return False
+
     def after_experience(self, learner: Learner, experience: Experience) -> None:
         """Let the experience's samples compete for the memory."""
         self.remember(learner, experience)
 
-    def remember(self, learner: Learner, experience: Experience) -> None:
-        """Let the experience's samples compete for the memory; a second time changes nothing."""
+    def observe(self, learner: Learner, samples: Samples, positions: Tensor) -> None:
+        """In an online stream, let the samples that passed compete for the memory."""
+        if learner.online and not self.needs_boundaries:
+            self.remember(learner, learner.experience, positions)
+
+    def remember(self, learner: Learner, experience: Experience, positions: Tensor | None = None) -> None:
+        """Let the experience's samples compete for the memory; a second time changes nothing.
+
+        Args:
+            positions: of those that are meant, (m,) int64; None: all.
+        """
         memory = self.memory(learner)
         samples = learner.samples
-        chosen = memory.candidates(samples.ids, samples.targets)
+        if positions is None:
+            chosen = memory.candidates(samples.ids, samples.targets)
+        else:
+            chosen = positions[memory.promising(samples.ids[positions], samples.targets[positions])]
         if not len(chosen):
             return
         inputs, targets = samples.take(chosen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from strategies.contract import Batch
@@ -28,7 +30,8 @@ class ReplayOptions(MemoryOptions):
 class Replay(Rehearsal):
     """Experience replay with a bounded memory: Chaudhry et al. 2019, On tiny episodic memories in continual learning.
 
-    The memory is filled at the end of each experience (`strategies.memory`), the same on every rank.
+    The memory is filled at the end of each experience (`strategies.memory`), the same on every rank. In an online
+    stream it fills as samples pass, and is replayed from the second batch on.
     """
 
     name = "replay"
@@ -37,6 +40,15 @@ class Replay(Rehearsal):
     Options = ReplayOptions
 
     options: ReplayOptions
+
+    @classmethod
+    def online_problem(cls, options: Any) -> str | None:
+        if options.weighting == "experiences":
+            return (
+                f"{cls.name} with weighting: experiences counts them, and an online stream does not tell where they "
+                "end: use weighting: samples"
+            )
+        return None
 
     def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
         """Add this rank's share of the samples drawn for the global batch."""

@@ -43,10 +43,16 @@ class StrategyOptions(BaseModel):
     """Options of a strategy in a pipeline file.
 
     `Field(json_schema_extra={"since": 1})` marks an option that has no effect on anything before experience 1, so that
-    trials which differ only in it share experience 0.
+    trials which differ only in it share experience 0. (In an online stream every option has an effect at once.)
+    `{"added": True}` marks one that was added later: at its default it does not change the ids of commits.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def first_effect(self, name: str) -> int:
+        """The first experience in which the option called `name` has an effect, given all the others."""
+        extra = type(self).model_fields[name].json_schema_extra
+        return int(extra.get("since", 0)) if isinstance(extra, dict) else 0  # type: ignore[arg-type]
 
 
 class Strategy:

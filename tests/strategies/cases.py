@@ -51,6 +51,7 @@ class Case:
         setting: of the stream.
         train: what differs from `TRAIN`.
         model: name in `tests.strategies.models`.
+        online: whether the stream is an online one.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Case:
     setting: str = "class-incremental"
     train: Mapping[str, Any] = field(default_factory=dict)
     model: str = "mlp"
+    online: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}-{self.setting.removesuffix('-incremental')}"
@@ -72,7 +74,7 @@ class Case:
     def learner(self, outputs: int, group: Group | None = None) -> Learner:
         """A new learner, before the first experience."""
         strategies = [make_strategy(name, options) for name, options in self.strategies]
-        return Learner(build(self.model, outputs), strategies, outputs=outputs, seed=3, group=group)
+        return Learner(build(self.model, outputs), strategies, outputs=outputs, seed=3, group=group, online=self.online)
 
 
 def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
@@ -85,6 +87,14 @@ def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strate
 def _quick(*names: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, QUICK.get(name, {})) for name in names]
 
+
+def _online(
+    name: str, setting: str, *strategies: tuple[str, Mapping[str, Any]], train: Mapping[str, Any] | None = None
+) -> Case:
+    return Case(f"online-{name}", strategies, setting, {"batch_size": 6, **(train or {})}, online=True)
+
+
+EVERY: dict[str, Any] = {"lambda": 50, "mode": "online", "gamma": 0.7, "every": 2}
 
 REGISTERED = [Case(name, _quick(name), setting) for name in BUILT_IN for setting in SETTINGS]
 
@@ -117,6 +127,14 @@ COMBINED = [
         "batch-norm", _quick("ewc", "replay"), train={"epochs": None, "steps": 4, "batch_size": 3}, model="batch-norm"
     ),
     Case("small-epochs", _quick("cumulative"), "domain-incremental", train={"epochs": 1, "batch_size": 19}),
+    Case("ewc-every", [("ewc", EVERY), ("cumulative", {})], "task-incremental"),
+    _online("replay", "class-incremental", ("replay", {"capacity": 20, "ratio": 0.4})),
+    _online("balanced", "domain-incremental", ("replay", {"capacity": 20, "policy": "class-balanced"}), train=SGD),
+    _online("ewc", "class-incremental", ("ewc", EVERY)),
+    _online("ewc+replay", "task-incremental", ("ewc", {**EVERY, "samples": 7}), ("replay", {"capacity": 20})),
+    _online("der", "class-incremental", ("der", {"capacity": 20})),
+    _online("agem", "task-incremental", ("agem", {"capacity": 20, "samples": 11})),
+    _online("told", "task-incremental", ("si", {"c": 5.0}), ("gem", {"capacity": 20}), ("replay", {"capacity": 9})),
 ]
 
 

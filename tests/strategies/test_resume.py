@@ -17,6 +17,7 @@ from tests.processes import Processes
 from tests.strategies.cases import COMBINED, REGISTERED, Case, Outcome, all_memories, learn, outcome
 
 DROPOUT = Case("dropout", [("replay", {"capacity": 20})], model="dropout")
+ACROSS_RANKS_ONLINE = next(case for case in COMBINED if case.name == "online-ewc+replay")
 ACROSS_RANKS = Case("ewc+replay", [("ewc", {"lambda": 50}), ("replay", {"capacity": 20})], "task-incremental")
 
 # The other cases stop at every third moment: inside of the experiences and between them.
@@ -45,7 +46,10 @@ class Stop:
 
 @dataclass
 class Recorder:
-    """Takes stops; a shard is written once, when its experience first appears in a memory."""
+    """Takes stops; a shard is written once, when its experience is over and it first appears in a memory.
+
+    While the experience is learned, what a memory has of it is written as it is, as checkpoints do.
+    """
 
     shards: dict[ShardKey, bytes] = field(default_factory=dict)
 
@@ -56,7 +60,7 @@ class Recorder:
             for shard in memory.shards():
                 key = (strategy, name, shard.experience)
                 lengths[key] = dict(shard.lengths)
-                if key not in self.shards:
+                if key not in self.shards or shard.experience == experience:
                     self.shards[key] = _bytes(shard.tensors)
         return Stop(experience, step, state, {key: self.shards[key] for key in lengths}, lengths)
 
@@ -122,9 +126,10 @@ def test_stops_take_nothing_from_the_undisturbed_run() -> None:
     assert stops(ACROSS_RANKS)[1].digest == learn(ACROSS_RANKS).digest
 
 
-def test_several_ranks_go_on_exactly(processes: Callable[[int], Processes]) -> None:
-    (taken, undisturbed), *_ = processes(2).run(stops_here, ACROSS_RANKS)
-    for resumed in processes(2).run(resume_here, ACROSS_RANKS, taken[2::5]):
+@pytest.mark.parametrize("case", [ACROSS_RANKS, ACROSS_RANKS_ONLINE], ids=str)
+def test_several_ranks_go_on_exactly(case: Case, processes: Callable[[int], Processes]) -> None:
+    (taken, undisturbed), *_ = processes(2).run(stops_here, case)
+    for resumed in processes(2).run(resume_here, case, taken[2::5]):
         assert [o.digest for o in resumed] == [undisturbed.digest] * len(resumed)
 
 
