@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
 from pipelines.cluster_spec import ClusterSpec
 from pipelines.document import KeyPath
@@ -166,7 +166,14 @@ class Pipeline(Spec):
         if not self.tracking.experiment:
             # The model is frozen for its users; this is still its construction.
             self.__dict__["tracking"] = self.tracking.model_copy(update={"experiment": self.name})
-        refuse([*self._naming_problems(), *self._composition_problems(), *self._size_problems()])
+        refuse(
+            [
+                *self._naming_problems(),
+                *self._composition_problems(),
+                *self._size_problems(),
+                *self._online_problems(),
+            ]
+        )
         return self
 
     def _naming_problems(self) -> list[tuple[KeyPath, str]]:
@@ -196,6 +203,38 @@ class Pipeline(Spec):
         except PipelineError:
             return []  # said with its line where the options are checked
         return [(("strategy",), reason) for reason in refusals(kinds)]
+
+    def _online_problems(self) -> list[tuple[KeyPath, str]]:
+        if not self.stream.online:
+            return []
+        once = "an online stream shows each sample once"
+        problems: list[tuple[KeyPath, str]] = []
+        own = {key: getattr(self.train, key) for key in ("epochs", "steps")}
+        sections: list[tuple[KeyPath, dict[str, Any]]] = [((), own)]
+        sections += [(("per_experience", str(index)), given) for index, given in self.train.per_experience.items()]
+        for place, given in sections:
+            if given.get("steps") is not None:
+                problems.append((("train", *place, "steps"), f"{once}: leave it out, train.epochs is 1 then"))
+            if given.get("epochs") not in (None, 1):
+                problems.append((("train", *place, "epochs"), f"must be 1, got {given['epochs']}: {once}"))
+        for position, spec in enumerate(self.strategy):
+            problems += self._online_refusal(spec, ("strategy", position))
+        for index in self.train.per_experience:
+            changed = self.train.strategy_options(index)
+            for spec in self.strategy_at(index):
+                if spec.name in changed:
+                    at = ("train", "per_experience", str(index), "strategy", spec.name)
+                    problems += self._online_refusal(spec, at)
+        return problems
+
+    def _online_refusal(self, spec: StrategySpec, at: KeyPath) -> list[tuple[KeyPath, str]]:
+        from pipelines.components import resolve
+
+        try:
+            reason = resolve("strategies", spec.name).online_problem(spec.options)
+        except (PipelineError, ValidationError):
+            return []  # said with its line where the options are checked
+        return [] if reason is None else [(at, reason)]
 
     def _size_problems(self) -> list[tuple[KeyPath, str]]:
         problems: list[tuple[KeyPath, str]] = []
