@@ -37,10 +37,12 @@ def _of(details: Any, nodes: Sequence[Mapping[str, Any]], actors: Sequence[Mappi
         for node in nodes
         if details.start_time <= (node.get("end_time_ms") or 0) <= until
     ]
+    gone = {node.get("node_id") for node in nodes}
     driver = getattr(details.driver_info, "id", None)
     for actor in actors:
         cause = (actor.get("death_cause") or {}).get("actor_died_error_context") or {}
-        if driver is None or actor.get("job_id") != driver or _wanted(cause):
+        # What was on a node that died, died with it: that is said already.
+        if driver is None or actor.get("job_id") != driver or _wanted(cause) or actor.get("node_id") in gone:
             continue
         what = "worker" if actor.get("class_name") == "RayTrainWorker" else str(actor.get("class_name"))
         where = f"on {cause.get('node_ip_address') or 'node ' + str(actor.get('node_id'))[:8]}"
@@ -49,7 +51,8 @@ def _of(details: Any, nodes: Sequence[Mapping[str, Any]], actors: Sequence[Mappi
 
 
 def _wanted(cause: Mapping[str, Any]) -> bool:
-    return any(word in str(cause.get("reason", "")) for word in _WANTED)
+    told = f"{cause.get('reason', '')} {cause.get('error_message', '')}"
+    return any(word in told for word in _WANTED)
 
 
 def _line(text: Any) -> str:

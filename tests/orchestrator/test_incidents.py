@@ -21,6 +21,8 @@ class Known:
             actor("02", "RayTrainWorker", 7, "WORKER_DIED", "the process was killed, password=hunter2hunter2"),
             actor("02", "RayTrainWorker", 8, "RAY_KILL", "killed by ray.kill"),
             actor("02", "SynchronizationActor", 9, "OUT_OF_SCOPE", "no references"),
+            actor("02", "PlacementGroupCleaner", 12, "WORKER_DIED", "Worker exit type: INTENDED_USER_EXIT"),
+            actor("02", "RayTrainWorker", 13, "NODE_DIED", "its node died") | {"node_id": "cdf2f655dcc9"},
             actor("03", "ImplicitFunc", 10, "NODE_DIED", ""),
             {"job_id": "02", "class_name": "Odd", "pid": 11, "node_id": "n", "death_cause": None},
         ]
