@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from strategies.contract import Batch, Experience
@@ -22,9 +23,11 @@ class TaskOptions(StrategyOptions):
     Attributes:
         infer_task: at inference the task is not told but inferred, for each sample: the one whose answer has the lowest
             entropy over its own units. In a task-incremental stream too, whose labels are then not used.
+        exposure: with `infer_task`, weight of replayed samples of earlier experiences, beside 1 for the experience's.
     """
 
     infer_task: bool = False
+    exposure: float = Field(default=0.2, ge=0, json_schema_extra={"since": 1})
 
 
 class SeparateTasks(Strategy):
@@ -34,9 +37,9 @@ class SeparateTasks(Strategy):
     learner's model becomes a `TaskNetwork`, which says how a sample whose task is not known is answered.
 
     Samples of earlier experiences that another strategy adds to the batches: with `infer_task` they teach the new task
-    to answer evenly what is not its own (uniform targets: Hendrycks et al. 2019, Deep anomaly detection with outlier
-    exposure), so that its entropy is high there. Without, they are learned if their unit is one of the new task's, as
-    in a domain-incremental stream, where the newest answer is the one for all, and count nothing if not.
+    to answer evenly what is not its own (uniform targets, as in Hendrycks et al. 2019, Deep anomaly detection with
+    outlier exposure), so that its entropy is high there. Without it, they are learned if their unit is one of the new
+    task's, as in a domain-incremental stream, where the newest answer is the one for all, and count nothing if not.
     """
 
     family = "architecture"
@@ -96,7 +99,8 @@ class SeparateTasks(Strategy):
         log_p = F.log_softmax(logits, 1)
         labelled = -log_p.gather(1, places.clamp(min=0)[:, None])[:, 0]
         if self.options.infer_task:
-            return batch.mean(torch.where(batch.experiences == learner.experience.index, labelled, -log_p.mean(1)))
+            mine = batch.experiences == learner.experience.index
+            return batch.mean(torch.where(mine, labelled, -log_p.mean(1) * self.options.exposure))
         return batch.mean(torch.where(places >= 0, labelled, 0.0))
 
     def predict(self, learner: Learner, inputs: Tensor, experience: Experience) -> Tensor | None:
