@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from orchestrator.cli.main import invoke
 from orchestrator.errors import ClusterError
-from orchestrator.kubernetes import JobOptions, submit_kubernetes
+from orchestrator.kubernetes import JobOptions, render_job, submit_kubernetes
 from pipelines.errors import PipelineError
+from tests.k8s.api_server import ApiServer
 
 TEXT = "name: p\nstream: {dataset: digits, setting: class-incremental, experiences: 5}\nmodel: mlp\n"
 
@@ -99,21 +102,55 @@ def test_a_refusal_is_told_with_what_to_do(file: Path, answer: Any, stderr: str,
     assert len(str(refused.value).splitlines()) <= 3 and "noise" not in str(refused.value)
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-def test_a_cluster_that_is_not_there_is_told_by_the_real_kubectl(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def use(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let kubectl's configuration lead to a server."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": "gone",
-        "clusters": [{"name": "gone", "cluster": {"server": "http://127.0.0.1:9"}}],
-        "contexts": [{"name": "gone", "context": {"cluster": "gone", "user": ""}}],
+        "current-context": "here",
+        "clusters": [{"name": "here", "cluster": {"server": url}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": ""}}],
     }
-    (tmp_path / "config").write_text(yaml.safe_dump(config))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    with pytest.raises(ClusterError, match=r"refused[\s\S]*cluster-info"):
-        submit_kubernetes(file, apply=True)
+    (folder / "config").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(folder / "config"))
+    # Where kubectl keeps what it has learned of servers.
+    monkeypatch.setenv("KUBECACHEDIR", str(folder / "cache"))
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_the_real_kubectl_applies_the_job_and_its_file(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ApiServer().running() as server:
+        use(server.url, tmp_path, monkeypatch)
+        assert invoke(["submit", str(file), "--kubernetes", "--apply", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["applied"] is True
+    assert [(method, query["fieldValidation"], query["force"]) for method, _, query in server.requests] == [
+        ("PATCH", ["Strict"], ["false"])
+    ] * 2
+    job, files = server.objects.values()
+    assert job["metadata"]["name"] == files["metadata"]["name"] == told["job"]
+    assert files["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
+    assert files["data"] == {"pipeline.yaml": TEXT}
+    assert job["spec"] == render_job(TEXT, "run", JobOptions(suffix=told["job"].rpartition("-")[2]))[0]["spec"]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize(
+    ("server", "hint"),
+    [
+        (ApiServer(namespaces=()), "overlays"),
+        (None, r"refused[\s\S]*cluster-info"),
+    ],
+)
+def test_what_a_cluster_lacks_is_told_by_the_real_kubectl(
+    server: ApiServer | None, hint: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.running() if server is not None else nullcontext():
+        use(server.url if server is not None else "http://127.0.0.1:9", tmp_path, monkeypatch)
+        with pytest.raises(ClusterError, match=hint):
+            submit_kubernetes(file, apply=True)
 
 
 def test_a_wrong_file_is_refused_before_anything_else(tmp_path: Path) -> None:
