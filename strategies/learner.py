@@ -75,10 +75,12 @@ class Learner:
         samples: the current experience's own training samples, while it is learned.
         experience, step: where the loop is.
         length: optimiser steps of the experience.
+        settings: how the experience is trained.
     """
 
     samples: Samples
     experience: Experience
+    settings: TrainSettings
 
     def __init__(
         self,
@@ -160,6 +162,7 @@ class Learner:
         if self.online and (settings.epochs, settings.steps) != (1, None):
             raise StrategyError("an online stream shows each sample once: train.epochs must be 1, and steps left out")
         self.experience, self.past, self.samples = experience, past, experience.train
+        self.settings = settings
         self._remember_masks([*past, experience])
         self.model.train()
         if start == 0:

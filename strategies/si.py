@@ -59,7 +59,11 @@ class SI(Strategy):
         self.penalty = QuadraticPenalty()
         self.path: dict[str, Tensor] = {}
         self._gradients: list[Tensor] = []
+        self._held: list[tuple[str, nn.Parameter]] = []
+        # Kept from step to step: a step that allocates as much as the model holds takes twice the time for it.
         self._drift: list[Tensor] = []  # from the anchor
+        self._spare: list[Tensor] = []
+        self._total: list[Tensor] = []  # gradients with the penalty's
 
     @classmethod
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
@@ -81,41 +85,43 @@ class SI(Strategy):
     @torch.no_grad()
     def after_backward(self, learner: Learner) -> None:
         """Keep the gradients for the path, and give the optimiser others, with the penalty's added."""
-        held = self._held(learner)
-        if not self._drift or len(learner.strategies) > 1:  # the others may have changed the parameters
-            self._drift = self._distance(held)
+        alone = len(learner.strategies) == 1
+        if not self._drift:
+            self._held = [(n, p) for n, p in learner.model.named_parameters() if n in self.path]
+            self._drift, self._spare, self._total = ([torch.empty_like(p) for _, p in self._held] for _ in range(3))
+            self._measure(self._drift)
+        elif not alone:  # the others may have changed the parameters
+            self._measure(self._drift)
+        held = self._held
         self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad for _, p in held]
         if self.penalty.importance and self.options.c:
-            importance = [self.penalty.importance[n] for n, _ in held]
-            total = torch._foreach_addcmul(self._gradients, self._drift, importance, value=2 * self.options.c)
-            for (_, p), gradient in zip(held, total, strict=True):
-                p.grad = gradient
-        else:
-            for _, p in held:
-                p.grad = None if p.grad is None else p.grad.clone()
+            for (name, p), g, drift, total in zip(held, self._gradients, self._drift, self._total, strict=True):
+                torch.addcmul(g, drift, self.penalty.importance[name], value=2 * self.options.c, out=total)
+                p.grad = total
+        elif not alone or learner.settings.clip is not None:  # which would change them
+            torch._foreach_copy_(self._total, self._gradients)
+            for (_, p), total in zip(held, self._total, strict=True):
+                p.grad = None if p.grad is None else total
 
     @torch.no_grad()
     def after_step(self, learner: Learner) -> None:
-        held = self._held(learner)
-        drift = self._distance(held)
-        torch._foreach_sub_(self._drift, drift)
-        torch._foreach_addcmul_([self.path[n] for n, _ in held], self._gradients, self._drift)
-        self._drift, self._gradients = drift, []
+        self._measure(self._spare)
+        torch._foreach_sub_(self._drift, self._spare)
+        torch._foreach_addcmul_([self.path[n] for n, _ in self._held], self._gradients, self._drift)
+        self._drift, self._spare, self._gradients = self._spare, self._drift, []
 
-    def _held(self, learner: Learner) -> list[tuple[str, nn.Parameter]]:
-        return [(n, p) for n, p in learner.model.named_parameters() if n in self.path]
-
-    def _distance(self, held: list[tuple[str, nn.Parameter]]) -> list[Tensor]:
-        parameters: list[Tensor] = [p for _, p in held]
-        return list(torch._foreach_sub(parameters, [self.penalty.anchor[n] for n, _ in held]))
+    def _measure(self, drift: list[Tensor]) -> None:
+        """The distance from the anchor, into `drift`."""
+        for (name, p), distance in zip(self._held, drift, strict=True):
+            torch.sub(p, self.penalty.anchor[name], out=distance)
 
     @torch.no_grad()
     def after_experience(self, learner: Learner, experience: Experience) -> None:
-        held = self._held(learner)
-        moved = {n: distance for (n, _), distance in zip(held, self._distance(held), strict=True)}
+        held = dict(learner.model.named_parameters())
+        moved = {name: held[name] - self.penalty.anchor[name] for name in self.path}
         importance = {n: w.clamp(min=0) / (moved[n].square() + self.options.xi) for n, w in self.path.items()}
         self.penalty.replace(learner.model, importance, gamma=1.0)
-        self.path, self._drift = {}, []
+        self.path, self._held, self._drift, self._spare, self._total = {}, [], [], [], []
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.penalty.state_dict() | {f"path.{name}": tensor for name, tensor in self.path.items()}
