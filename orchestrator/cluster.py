@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import ClusterError
+from orchestrator.errors import ClusterError, RayDied
 
 if TYPE_CHECKING:
     from pipelines.schema import ScalingSpec
@@ -57,7 +57,7 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
             )
         else:
             ray.init(address=address, log_to_driver=verbose, logging_level=level)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except Exception as error:  # a start that takes too long is a bare Exception
         where = f"the Ray cluster at {address}" if address else "a local Ray"
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ClusterError(
@@ -67,8 +67,12 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
         if address is None:
             _check(scaling)
         yield
-    finally:
+    except RayDied:
+        raise  # shutting down what is dead may end this process
+    except BaseException:
         ray.shutdown()
+        raise
+    ray.shutdown()
 
 
 def worker_resources(scaling: ScalingSpec) -> dict[str, float]:

@@ -58,3 +58,7 @@ class ClusterError(OrchestratorError):
     """The Ray cluster cannot be reached or cannot give what was asked for."""
 
     exit_status = 3
+
+
+class RayDied(ClusterError):
+    """The head of the Ray cluster does not answer any more; nothing of Ray is of use in this process from here on."""

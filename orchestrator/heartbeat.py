@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -11,11 +12,12 @@ from typing import TypeVar
 
 import ray
 
-from orchestrator.errors import ClusterError
+from orchestrator.errors import ClusterError, RayDied
 
 _PERIOD = 1.0
 # A head on another machine may be started anew, with its state kept; after a minute Ray ends this process.
 _PATIENCE_HERE, _PATIENCE_ELSEWHERE = 5, 45
+_GRACE = 2.0  # in which the head follows the actors that died first
 
 T = TypeVar("T")
 
@@ -27,16 +29,23 @@ def while_ray_lives(work: Callable[[], T]) -> T:
     called in another thread, which is a trial's, `work` runs in it: Ray knows by it which resources it may use.
 
     Raises:
-        ClusterError: the head has died. The work may still wait for it, in its thread.
+        RayDied: the head does not answer any more. The work may still wait for it, in its thread.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
     outcome: Future[T] = Future()
-    ended = threading.Event()
+    address = ray.get_runtime_context().gcs_address
+    seen = _answers(address)  # not behind Ray Client, say
 
     def perform() -> None:
         try:
             value = work()
+        except (ray.exceptions.RayError, SystemExit) as error:
+            # So it looks when an actor dies, and when all of Ray does.
+            time.sleep(_GRACE)
+            dead = seen and not _answers(address)
+            ended = error if isinstance(error, ray.exceptions.RayError) else ClusterError("Ray has ended the work")
+            _fail(outcome, _died(address) if dead else ended)
         except BaseException as error:
             _fail(outcome, error)
         else:
@@ -44,30 +53,27 @@ def while_ray_lives(work: Callable[[], T]) -> T:
                 outcome.set_result(value)
 
     def watch() -> None:
-        address = ray.get_runtime_context().gcs_address
-        if not _answers(address):
-            return  # not to be seen from here: behind Ray Client, say
         here = address.rpartition(":")[0] in ("127.0.0.1", ray.util.get_node_ip_address())
         patience = _PATIENCE_HERE if here else _PATIENCE_ELSEWHERE
         misses = 0
         while misses < patience:
-            if ended.wait(_PERIOD):
+            time.sleep(_PERIOD)
+            if outcome.done():
                 return
             misses = 0 if _answers(address) else misses + 1
-        _fail(
-            outcome,
-            ClusterError(
-                f"Ray has died: its head at {address} does not answer any more\n"
-                "What was trained is kept: the same command goes on"
-            ),
-        )
+        _fail(outcome, _died(address))
 
     threading.Thread(target=perform, name="everlearn-work", daemon=True).start()
-    threading.Thread(target=watch, name="everlearn-heartbeat", daemon=True).start()
-    try:
-        return outcome.result()
-    finally:
-        ended.set()
+    if seen:
+        threading.Thread(target=watch, name="everlearn-heartbeat", daemon=True).start()
+    return outcome.result()
+
+
+def _died(address: str) -> RayDied:
+    return RayDied(
+        f"Ray has died: its head at {address} does not answer any more\n"
+        "What was trained is kept: the same command goes on"
+    )
 
 
 def _fail(outcome: Future[T], error: BaseException) -> None:

@@ -62,34 +62,44 @@ def train_on_cluster(
     name = f"{plan[-1].id[:12]}-{uuid.uuid4().hex[:8]}"
     filesystem, root = ray_filesystem(pipeline.storage)
     buffer = event_buffer()
-    trainer = TorchTrainer(
-        train_loop,
-        train_loop_config={
-            "document": yaml.safe_dump(pipeline.to_document(), sort_keys=False),
-            "source": pipeline.name,
-            "plan": list(plan),
-            "storage": open_store(pipeline.storage).uri,
-            "stream": ray.put(stream),
-            "events": buffer,
-            "search_path": [p for p in sys.path if p],
-            "threads": max(1, int(each.get("CPU", 1))),
-            "ref": ref,
-        },
-        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
-        scaling_config=ScalingConfig(num_workers=number, use_gpu=gpu, resources_per_worker=each),
-        run_config=RunConfig(
-            name=name,
-            storage_path=f"{root}/{pipeline.name}/runs",
-            storage_filesystem=filesystem,
-            failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES),
-        ),
-    )
+
+    def trainer() -> TorchTrainer:
+        return TorchTrainer(
+            train_loop,
+            train_loop_config={
+                "document": yaml.safe_dump(pipeline.to_document(), sort_keys=False),
+                "source": pipeline.name,
+                "plan": list(plan),
+                "storage": open_store(pipeline.storage).uri,
+                "stream": ray.put(stream),
+                "events": buffer,
+                "search_path": [p for p in sys.path if p],
+                "threads": max(1, int(each.get("CPU", 1))),
+                "ref": ref,
+            },
+            torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+            scaling_config=ScalingConfig(num_workers=number, use_gpu=gpu, resources_per_worker=each),
+            run_config=RunConfig(
+                name=name,
+                storage_path=f"{root}/{pipeline.name}/runs",
+                storage_filesystem=filesystem,
+                failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES),
+            ),
+        )
+
     pump = EventPump(buffer, handler)
     failure: Exception | None = None
     try:
-        while_ray_lives(trainer.fit)
-    except ray.train.TrainingFailedError as error:
-        failure = error
+        for _ in range(MAX_FAILURES + 1):
+            try:
+                while_ray_lives(lambda: trainer().fit())
+                failure = None
+            except ray.train.TrainingFailedError as error:
+                failure = error
+            except ray.exceptions.RayError as error:
+                failure = error  # the controller has died, which Ray does not mend by itself
+                continue
+            break
     finally:
         pump.close()
     if failure is None and pump.error is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,7 @@ from orchestrator.cli.submit import submit
 from orchestrator.cli.tune import tune
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate
+from orchestrator.errors import RayDied
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -88,6 +90,11 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
             click.echo(redact(traceback.format_exc()), err=True)
         for line in failure_lines(error):
             click.echo(line, err=True)
+        if isinstance(error, RayDied):
+            # What Ray does at the end of a process would wait for its dead head, and end with a status of its own.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(failure_status(error))
         return failure_status(error)
     return ended if isinstance(ended, int) else 0
 
@@ -99,8 +106,6 @@ def main() -> None:
 
 def _discard_output() -> None:
     """Keep the interpreter from complaining, at its end, about a reader that went away."""
-    import os
-
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

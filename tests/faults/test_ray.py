@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from orchestrator.checkpoint import latest_checkpoint
 from orchestrator.driver import run
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.progress.reporter import Event, Reporter
 from orchestrator.storage.store import open_store
 from pipelines.load import load_text
+from strategies.group import Group
 from tests.faults.invariants import content, violations
 from tests.faults.victim import Victims, prepared
 
@@ -116,3 +122,29 @@ def test_a_killed_worker_and_a_lost_node(two_nodes: Any, tmp_path: Path) -> None
     for mine, expected in zip(content(lineage(text), prepared(text)[2]), reference, strict=True):
         for same in ("id", "row", "steps", "memories"):
             assert mine[same] == expected[same]
+
+
+def test_all_of_ray_is_killed(tmp_path: Path) -> None:
+    """The driver says so within seconds; the same command goes on from the checkpoint."""
+    (tmp_path / "disturbed").mkdir()
+    text, file = pipeline(tmp_path / "disturbed", steps=1500), tmp_path / "digits.yaml"
+    file.write_text(text)
+    command = [sys.executable, "-m", "orchestrator.cli.main", "run", str(file)]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = prepared(text)[2][0].id
+    until = time.monotonic() + 120
+    while latest_checkpoint(lineage(text), first, Group()) is None:
+        assert driver.poll() is None and time.monotonic() < until
+        time.sleep(0.1)
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    _, errors = driver.communicate(timeout=50)  # Ray itself would take a minute
+    assert driver.returncode == 3, errors
+    assert "Ray has died" in errors and "Traceback" not in errors
+    assert len(errors.splitlines()) <= 3
+    assert violations(lineage(text)) == []
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    reference = undisturbed(text.replace("disturbed", "undisturbed"))
+    assert content(lineage(text), prepared(text)[2]) == reference
