@@ -131,7 +131,7 @@ def _points(record: TrialRecord) -> Iterator[Point]:
             if value is not None:
                 yield Point(name, round(value, 12), time, step)
                 if record.state == "done" and step == len(record.history) - 1:
-                    yield Point(f"final/{name}", round(value, 12), time, step)
+                    yield Point(f"final/{name}", round(value, 12), time, 0)
     if not record.times:
         return
     time, last = record.times[-1], len(record.times) - 1
