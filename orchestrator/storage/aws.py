@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
-# How often a patient client tries: with the pauses in between about a minute, enough for a server that is restarted.
-PATIENT_ATTEMPTS = 10
+# How often a patient client tries: with the pauses about two minutes, enough for a server that is restarted.
+PATIENT_ATTEMPTS = 16
 HASTY_ATTEMPTS = 2
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 60

@@ -35,7 +35,7 @@ class S3Store:
     """Keys are objects below `prefix` in `bucket`; `orchestrator.storage.store.Store` says what each method promises.
 
     Endpoint, region and credentials come from the standard AWS environment and configuration files. Failing requests
-    are repeated for about a minute. A version is an ETag. Can be pickled: no credentials go along.
+    are repeated for about two minutes. A version is an ETag. Can be pickled: no credentials go along.
     """
 
     def __init__(self, bucket: str, prefix: str = "") -> None:

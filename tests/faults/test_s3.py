@@ -72,11 +72,7 @@ def test_a_server_that_misbehaves(
     assert len(names) == 2
 
 
-def test_a_server_that_is_killed_and_comes_back(
-    s3_uri: str, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A busy machine takes its time to start the server.
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "20")
+def test_a_server_that_is_killed_and_comes_back(s3_uri: str, s3_server: S3Server, tmp_path: Path) -> None:
     calm, rough = pipeline(tmp_path, STRATEGY, 2), pipeline(tmp_path, STRATEGY, 2).replace(str(tmp_path), s3_uri)
     store = open_store(s3_uri)
     with Victims() as victims:
