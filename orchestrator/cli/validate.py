@@ -86,7 +86,11 @@ def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
     table.add_column()
     table.add_row("pipeline", f"{pipeline.name}, seed {pipeline.seed}")
     kind = f"{_named(stream['dataset'])}, {stream['setting']}, {count(len(description['experiences']), 'experience')}"
-    table.add_row("stream", kind + (f", {_named(stream['transform'])}" if stream.get("transform") else ""))
+    if stream.get("transform"):
+        kind += f", {_named(stream['transform'])}"
+    if stream["blurry"]:
+        kind += f", blurry {stream['blurry']:g}"
+    table.add_row("stream", kind + (", online" if stream["online"] else ""))
     parameters = count(description["parameters"], "parameter")
     table.add_row("model", f"{_named(document['model'])}, {shape} to {description['outputs']} outputs, {parameters}")
     table.add_row("strategy", ", then ".join(_named(spec) for spec in document["strategy"]))

@@ -28,15 +28,22 @@ COMBINATIONS = [
 ]
 
 
+ONLINE = [
+    "[{name: ewc, mode: online, every: 7, samples: 20}, {name: replay, capacity: 50}]",
+    "[{name: der, capacity: 40}]",
+]
+
+
 class Killed(Exception):
     """Stands for the end of the process."""
 
 
-def session(folder: Path, strategy: str, tell: Any) -> Session:
+def session(folder: Path, strategy: str, tell: Any, online: bool = False) -> Session:
+    stream = f"{{dataset: digits, setting: task-incremental, order: [[0, 1], [2, 3]], online: {str(online).lower()}}}"
+    length = "epochs: 1, batch_size: 7" if online else "epochs: 3, batch_size: 20"
     pipeline = load_text(
-        "name: c\nstream: {dataset: digits, setting: task-incremental, order: [[0, 1], [2, 3]]}\n"
-        f"model: {{name: mlp, hidden: [12]}}\nstrategy: {strategy}\nstorage: {folder}\n"
-        "train: {epochs: 3, batch_size: 20, checkpoint_every: 5, optimizer: {name: adam}, warmup: 10}\n"
+        f"name: c\nstream: {stream}\nmodel: {{name: mlp, hidden: [12]}}\nstrategy: {strategy}\nstorage: {folder}\n"
+        f"train: {{{length}, checkpoint_every: 5, optimizer: {{name: adam}}, warmup: 10}}\n"
     )
     stream = build_stream(pipeline.stream, pipeline.seed)
     return Session(
@@ -57,9 +64,11 @@ def blobs(made: Session) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("strategy", COMBINATIONS)
-def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(strategy: str, tmp_path: Path) -> None:
-    undisturbed = session(tmp_path / "a", strategy, lambda event: None)
+@pytest.mark.parametrize(("strategy", "online"), [*((s, False) for s in COMBINATIONS), *((s, True) for s in ONLINE)])
+def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
+    strategy: str, online: bool, tmp_path: Path
+) -> None:
+    undisturbed = session(tmp_path / "a", strategy, lambda event: None, online)
     undisturbed.run()
     written: list[int] = []
 
@@ -70,12 +79,12 @@ def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(strategy: 
                 raise Killed
 
     events: list[dict[str, Any]] = []
-    interrupted = session(tmp_path / "b", strategy, die_at_the_second)
+    interrupted = session(tmp_path / "b", strategy, die_at_the_second, online)
     for _ in range(2):  # once in each experience
         written.clear()
         with pytest.raises(Killed):
             interrupted.run()
-    again = session(tmp_path / "b", strategy, events.append)
+    again = session(tmp_path / "b", strategy, events.append, online)
     again.run()
     resumed = [event for event in events if event["kind"] == "resumed"]
     assert [event["step"] for event in resumed] == [written[-1]] if written else resumed
@@ -84,6 +93,15 @@ def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(strategy: 
         mine, theirs = again.lineage.read(kept.id), undisturbed.lineage.read(other.id)
         assert [point[:2] for point in mine.losses] == [point[:2] for point in theirs.losses]
         assert latest_checkpoint(again.lineage, kept.id, Group()) is None
+
+
+def test_the_shards_of_an_online_stream_are_written_once(tmp_path: Path) -> None:
+    made = session(tmp_path, ONLINE[0], lambda event: None, online=True)
+    made.run()
+    first, second = (made.lineage.read(planned.id).memories["replay"].shards for planned in made.plan)
+    assert [shard.experience for shard in second] == [0, 1]
+    assert second[0].sha256 == first[0].sha256
+    assert second[0].lengths["all"] < first[0].lengths["all"] == 50 == sum(shard.lengths["all"] for shard in second)
 
 
 def make_checkpoint(step: int = 7) -> Checkpoint:

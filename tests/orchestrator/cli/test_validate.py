@@ -25,6 +25,14 @@ def test_what_it_would_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert not (folder / ".everlearn").exists()
 
 
+def test_an_online_blurry_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--set", "stream.online=true", "--set", "stream.blurry=0.25", "--set", "train.batch_size=10"]
+    assert invoke(["validate", "small.yaml", *arguments]) == 0
+    assert "digits, class-incremental, 3 experiences, blurry 0.25, online" in capsys.readouterr().out
+    assert invoke(["validate", "small.yaml", *arguments, "--set", "train.epochs=2"]) == 2
+    assert "--set train.epochs=2: must be 1" in capsys.readouterr().err
+
+
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["validate", "small.yaml", "--json", "--set", "train.steps=7"]) == 0
     document = json.loads(capsys.readouterr().out)
