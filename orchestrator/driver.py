@@ -49,6 +49,7 @@ def run(
     from orchestrator.checkpoint import remove_checkpoints
     from orchestrator.lineage.claim import claimed
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.lineage.reference import Reference
     from orchestrator.model import example_and_model
     from orchestrator.plan import make_plan
     from orchestrator.storage.store import open_store
@@ -68,7 +69,10 @@ def run(
     reporter.start(_summary(pipeline, stream, chain, store.uri))
     for text in pipeline.warnings():
         reporter.event({"kind": "warning", "text": text})
-    with Tracker(pipeline, key=plan[-1].id, stream_length=len(stream), reporter=reporter) as tracker:
+    reference = Reference(lineage)
+    with Tracker(
+        pipeline, key=plan[-1].id, stream_length=len(stream), reporter=reporter, reference=reference
+    ) as tracker:
         tracker.commit(chain)
         if reused < len(plan) or not lineage.stands("latest", plan[-1].id):
             with claimed(lineage, "run", target=plan[-1].id, tell=reporter.event):
@@ -83,7 +87,8 @@ def run(
                 lineage.point("latest", plan[-1].id)
         remove_checkpoints(lineage, plan[-1].id)
         tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
-    result = summarise(pipeline, stream, chain, reused=reused, seconds=time.monotonic() - started, tracker=tracker)
+    seconds = time.monotonic() - started
+    result = summarise(pipeline, stream, chain, reference(chain), reused=reused, seconds=seconds, tracker=tracker)
     reporter.finish(result)
     return result
 
@@ -102,23 +107,39 @@ def with_workers(pipeline: Pipeline, workers: int | None) -> Pipeline:
 
 
 def summarise(
-    pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], *, reused: int, seconds: float, tracker: Tracker
+    pipeline: Pipeline,
+    stream: Stream,
+    chain: Sequence[Commit],
+    reference: Sequence[float | None],
+    *,
+    reused: int,
+    seconds: float,
+    tracker: Tracker,
 ) -> RunResult:
-    """What a finished run has to show."""
+    """What a finished run has to show.
+
+    Args:
+        reference: what joint training reaches, as far as it is known.
+    """
     from orchestrator.lineage.matrix import accuracy_matrix
-    from strategies.metrics import as_matrix, summary
+    from orchestrator.lineage.metrics import chain_metrics, class_accuracy, confusion_matrix
 
     tests = [stream.test_fingerprint(index) for index in range(len(stream))]
-    matrix, baseline = accuracy_matrix(chain, tests)
+    matrix, _ = accuracy_matrix(chain, tests)
+    history = chain_metrics(chain, tests, reference)
     return RunResult(
         pipeline=pipeline.name,
         lineage=[commit.id for commit in chain],
         accuracy_matrix=matrix,
-        metrics=summary(as_matrix(matrix), as_matrix([baseline])[0]),
+        metrics=history[-1],
         trained=len(chain) - reused,
         reused=reused,
         seconds=seconds,
         tracking={"uri": tracker.uri, "run_id": tracker.run_id},
+        history=history,
+        class_accuracy=class_accuracy(chain[-1]),
+        confusion_matrix=confusion_matrix(chain[-1]),
+        task_labels=chain[-1].task_labels,
     )
 
 

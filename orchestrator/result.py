@@ -22,6 +22,10 @@ class RunResult:
         reused: experiences whose commits were there already.
         seconds: wall time of the run.
         tracking: {"uri": tracking server, "run_id": MLflow run or None if it could not be written}.
+        history: the metrics after each experience; the last are `metrics`.
+        class_accuracy: by output unit, over all test sets, after the last experience.
+        confusion_matrix: samples by the unit that is right (row) and the one that answered; None: not counted.
+        task_labels: how test samples got their task, "given" or "inferred", for strategies that ask for it.
     """
 
     pipeline: str
@@ -32,10 +36,14 @@ class RunResult:
     reused: int
     seconds: float
     tracking: dict[str, str | None] = field(default_factory=lambda: {"uri": None, "run_id": None})
+    history: list[dict[str, float | None]] = field(default_factory=list)
+    class_accuracy: dict[int, float] = field(default_factory=dict)
+    confusion_matrix: list[list[int]] | None = None
+    task_labels: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints: plain data, with null for what is not a finite number."""
-        from strategies.metrics import NAMES
+        from strategies.metrics import ADDED, ALL, NAMES
 
         return {
             "pipeline": self.pipeline,
@@ -46,6 +54,11 @@ class RunResult:
             "reused": self.reused,
             "seconds": self.seconds,
             "tracking": {"uri": self.tracking.get("uri"), "run_id": self.tracking.get("run_id")},
+            **{name: _finite(self.metrics.get(name)) for name in ADDED},
+            "class_accuracy": {str(unit): value for unit, value in self.class_accuracy.items()},
+            "confusion_matrix": self.confusion_matrix,
+            "task_labels": self.task_labels,
+            "history": {name: [_finite(metrics.get(name)) for metrics in self.history] for name in ALL},
         }
 
 

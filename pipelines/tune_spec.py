@@ -10,6 +10,7 @@ from pipelines.document import KeyPath
 from pipelines.messages import unknown_key
 from pipelines.scientific import exponent
 from pipelines.spec import Count, Positive, Spec, refuse
+from strategies.metrics import ADDED
 
 Metric = Literal[
     "average_accuracy",
@@ -18,13 +19,20 @@ Metric = Literal[
     "forgetting",
     "learning_accuracy",
     "average_incremental_accuracy",
+    "intransigence",
+    "negative_flips",
+    "expected_calibration_error",
+    "model_parameters",
+    "model_bytes",
+    "memory_bytes",
+    "training_seconds",
 ]
 METRICS: tuple[str, ...] = get_args(Metric)
 DomainKind = Literal["uniform", "loguniform", "quniform", "randint", "choice", "grid"]
 KINDS: tuple[DomainKind, ...] = get_args(DomainKind)
 Mode = Literal["max", "min"]
 # Where less is better.
-_LOSSES = ("forgetting",)
+_LOSSES = ("forgetting", *ADDED)
 
 
 def _how_many(value: Any) -> str:
@@ -108,7 +116,7 @@ class TuneSpec(Spec):
 
     Attributes:
         metric: the objective, after the last experience; a list of several gives a Pareto front.
-        mode: max or min, for each metric; by default less forgetting and more of everything else.
+        mode: max or min, for each metric; by default less forgetting, error and cost, and more of everything else.
         trials: how many settings are tried; `search: grid` tries all there are.
         space: domain of each setting by its dotted path (`strategy.ewc.lambda`).
         search: how settings are proposed.

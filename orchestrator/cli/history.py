@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.lineage.metrics import Metrics, chain_metrics
+from orchestrator.lineage.reference import Reference
+
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.lineage import Lineage
-
-Metrics = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,4 @@ def read_history(lineage: Lineage, head: str | None = None) -> History:
     for name, ref in named.items():
         refs.setdefault(ref.commit, []).append(name)
     chain = lineage.chain(head) if head is not None else []
-    return History(chain, chain_metrics(chain), refs)
-
-
-def chain_metrics(chain: list[Commit]) -> list[Metrics]:
-    """The stream's metrics after each commit of a chain."""
-    if not chain:
-        return []
-
-    from orchestrator.lineage.matrix import accuracy_matrix
-    from strategies.metrics import as_matrix, summary
-
-    rows, baseline = accuracy_matrix(chain)
-    matrix, untrained = as_matrix(rows), as_matrix([baseline])[0]
-    return [summary(matrix, untrained, k) for k in range(len(chain))]
+    return History(chain, chain_metrics(chain, reference=Reference(lineage)(chain)), refs)

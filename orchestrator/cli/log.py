@@ -12,8 +12,9 @@ from orchestrator.cli.output import console, print_json, reserved_stdout
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from orchestrator.cli.history import History, Metrics
+    from orchestrator.cli.history import History
     from orchestrator.lineage.commit import Commit
+    from orchestrator.lineage.metrics import Metrics
 
 
 @click.command("log", cls=Command, short_help="Show the lineage of FILE, newest first.")

@@ -40,6 +40,7 @@ def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.lineage.reference import Reference
     from orchestrator.model import example_and_model
     from orchestrator.plan import make_plan
     from orchestrator.redact import redact
@@ -66,6 +67,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
         chain,
         stream_length=len(stream),
         key=plan[-1].id,
+        reference=Reference(lineage),
         model=lambda: example_and_model(pipeline, stream, lineage, chain[-1]),
         warn=lambda text: click.echo(f"warning: {text}", err=True),
     )

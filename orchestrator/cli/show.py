@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
 
 
+# Classes that are shown of a larger head.
+_WORST = 12
+
+
 @click.command("show", cls=Command, short_help="Show one commit in full.")
 @click.argument("commit")
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path())
@@ -73,6 +77,7 @@ def _parts(history: History) -> list[RenderableType]:
         "",
         _accuracies(history),
         "",
+        *_classes(commit),
         _stored(commit),
         "",
         "\n".join(f"  {line}" for line in ("what influenced it:", *spec.splitlines())),
@@ -97,6 +102,8 @@ def _identity(commit: Commit, refs: list[str]) -> Table:
     table.add_row("experience", f"{experience.index}, classes {classes(experience.classes, 50)}")
     work = f"{count(experience.samples, 'sample')}, {count(commit.steps, 'step')}"
     table.add_row("training", f"{work}, {duration(sum(commit.timings.values()))}")
+    if commit.task_labels:
+        table.add_row("task labels", f"{commit.task_labels} when test samples were answered")
     table.add_row("created", local_time(commit.created))
     for record in commit.forgotten:
         table.add_row("forgotten", f"{count(record.samples, 'sample')} of its memories, {local_time(record.at)}")
@@ -124,6 +131,32 @@ def _accuracies(history: History) -> Table:
             str(j), percent(now), percent(then) if j <= last else "", signed_percent(change) if j < last else ""
         )
     return table
+
+
+def _classes(commit: Commit) -> list[RenderableType]:
+    """The worst classes, each with what it is taken for most often; nothing of an older commit."""
+    from rich.table import Table
+
+    from orchestrator.lineage.metrics import class_accuracy
+    from orchestrator.progress.wording import percent
+
+    accuracies = class_accuracy(commit)
+    if commit.quality is None or not accuracies:
+        return []
+    worst = sorted(accuracies, key=lambda unit: (accuracies[unit], unit))[:_WORST]
+    shown = sorted(accuracies) if len(accuracies) <= _WORST else worst
+    totals = {unit: total for unit, _, total in commit.quality.classes}
+    wrong = commit.quality.confusion or ()
+    heading = "class" if shown != worst else f"worst {len(worst)} of {len(accuracies)} classes"
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in (heading, "accuracy"):
+        table.add_column(name, justify="right")
+    table.add_column("taken for")
+    for unit in shown:
+        taken = sorted(((samples, answer) for right, answer, samples in wrong if right == unit), reverse=True)[:3]
+        words = ", ".join(f"{answer} ({percent(samples / totals[unit])} %)" for samples, answer in taken)
+        table.add_row(str(unit), percent(accuracies[unit]), words)
+    return [table, ""]
 
 
 def _stored(commit: Commit) -> Table:

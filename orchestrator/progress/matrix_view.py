@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.progress.wording import percent, signed_percent
+from orchestrator.progress.wording import metric_text, percent, signed_percent
 
 # So many experiences fit into 80 columns; of a longer stream the first and the last are shown.
 MOST = 10
@@ -24,6 +24,16 @@ _METRICS = (
     ("forgetting", percent, "lost since the best on each"),
     ("backward_transfer", signed_percent, "change of the old by newer training"),
     ("forward_transfer", signed_percent, "gained before training on each"),
+)
+# Shown where they are known.
+_ADDED = (
+    ("intransigence", "not learned any more, against joint training"),
+    ("negative_flips", "right before the last training, wrong now"),
+    ("expected_calibration_error", "between confidence and accuracy"),
+    ("model_parameters", "of the model"),
+    ("model_bytes", "of the model"),
+    ("memory_bytes", "of rehearsal memories"),
+    ("training_seconds", "of the last experience"),
 )
 
 
@@ -54,7 +64,7 @@ def matrix_view(matrix: Matrix) -> RenderableType:
 
 
 def metrics_view(metrics: Mapping[str, float | None]) -> RenderableType:
-    """The stream's metrics in percent, each with what it says."""
+    """The stream's metrics, each with what it says."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False, show_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -64,6 +74,9 @@ def metrics_view(metrics: Mapping[str, float | None]) -> RenderableType:
         value = write(metrics.get(name))
         value = value if value == "-" else f"{value} %"
         table.add_row(Text(name.replace("_", " "), style=style), Text(value, style=style), meaning)
+    for name, meaning in _ADDED:
+        if metrics.get(name) is not None:
+            table.add_row(name.replace("_", " "), metric_text(name, metrics[name]), meaning)
     return table
 
 

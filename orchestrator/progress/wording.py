@@ -20,6 +20,17 @@ def signed_percent(value: float | None) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
+def metric_text(name: str, value: float | None) -> str:
+    """A metric with its unit: "98.8 %", "1.2 MB", "3.2 s", "478,410"; None -> "-"."""
+    if value is None:
+        return "-"
+    if name.endswith("_bytes"):
+        return size(round(value))
+    if name.endswith("_seconds"):
+        return duration(value)
+    return f"{value:,.0f}" if name.endswith("_parameters") else f"{percent(value)} %"
+
+
 def duration(seconds: float) -> str:
     """3.21 -> "3.2 s", 75 -> "1 min 15 s", 7500 -> "2 h 05 min"."""
     if seconds < 59.95:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from orchestrator.progress.wording import metric_text
+
 # A wider table runs out of the page.
 _WIDEST = 12
 
@@ -64,8 +66,8 @@ def _table(rows: Sequence[Sequence[float | None]]) -> str:
 
 
 def _metrics(metrics: Mapping[str, float | None]) -> str:
-    known = {name.replace("_", " "): value for name, value in metrics.items() if value is not None}
-    lines = [f"{words:<29}{_percent(value):>6} %" for words, value in known.items()]
+    known = {name: metric_text(name, value) for name, value in metrics.items() if value is not None}
+    lines = [f"{name.replace('_', ' '):<29}{text:>8}" for name, text in known.items()]
     return "```text\n" + "\n".join(lines) + "\n```"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Sequence[float | None]]
 
-_INK, _FADED, _RULE, _EMPTY = "#1f2933", "#6b7785", "#d5dae0", "#f3f4f6"
+INK, FADED, _RULE, EMPTY = "#1f2933", "#6b7785", "#d5dae0", "#f3f4f6"
 _DPI = 150
 # In a longer stream's cells no number could be read.
 _MOST_NUMBERS = 60
@@ -46,9 +46,9 @@ def matrix_figure(
     R = _square(rows, experiences)
     T = len(R)
     cell = float(np.interp(T, (2, 5, 10, 20, 60, 61, 200), (1.0, 0.86, 0.64, 0.45, 0.36, 0.18, 0.06)))
-    figure = _figure(max((T + 1) * cell + 1.5, 6.0), T * cell + 2.1)
+    figure = figure_of(max((T + 1) * cell + 1.5, 6.0), T * cell + 2.1)
     axes = figure.subplots()
-    _headline(axes, title, subtitle)
+    headline_of(axes, title, subtitle)
     _cells(axes, R, T, cell)
     _cells(axes, _mean_of_seen(R)[:, None], T, cell, left=T + _GAP)
     _outline_diagonal(axes, R)
@@ -59,21 +59,21 @@ def matrix_figure(
     columns = [_column_label(j, classes if T <= 12 else ()) for j in ticks]
     axes.set_xticks([*ticks, T + _GAP], [*columns, "mean\nso far"])
     axes.set_yticks(ticks, [str(i) for i in ticks])
-    axes.tick_params(length=0, labelsize=9, labelcolor=_INK)
+    axes.tick_params(length=0, labelsize=9, labelcolor=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_xlabel("tested on experience", color=_FADED, fontsize=10, labelpad=8)
-    axes.set_ylabel("after training on experience", color=_FADED, fontsize=10, labelpad=8)
-    return _png(figure)
+    axes.set_xlabel("tested on experience", color=FADED, fontsize=10, labelpad=8)
+    axes.set_ylabel("after training on experience", color=FADED, fontsize=10, labelpad=8)
+    return png_of(figure)
 
 
 def curves_figure(rows: Rows, *, title: str, subtitle: str = "", experiences: int | None = None) -> bytes:
     """Accuracy on each experience from when it was learned, and on all of them so far, as PNG. Arguments as above."""
     R = _square(rows, experiences)
     T = len(R)
-    figure = _figure(max(7.5, min(4.5 + 0.55 * T, 13.0)), 5.0)
+    figure = figure_of(max(7.5, min(4.5 + 0.55 * T, 13.0)), 5.0)
     axes = figure.subplots()
-    _headline(axes, title, subtitle)
+    headline_of(axes, title, subtitle)
     colours = experience_colours(T)
     for j in range(T):
         after = np.arange(j, T)
@@ -95,7 +95,7 @@ def curves_figure(rows: Rows, *, title: str, subtitle: str = "", experiences: in
     seen = _mean_of_seen(R)
     known = ~np.isnan(seen)
     axes.plot(
-        np.arange(T)[known], 100 * seen[known], color=_INK, linewidth=3.0, solid_capstyle="round", zorder=3,
+        np.arange(T)[known], 100 * seen[known], color=INK, linewidth=3.0, solid_capstyle="round", zorder=3,
         label="mean so far",
     )  # fmt: skip
     _curve_axes(axes, R, T)
@@ -104,8 +104,8 @@ def curves_figure(rows: Rows, *, title: str, subtitle: str = "", experiences: in
     else:
         _colour_scale(figure, axes, T)
         # Early and low is where the fewest curves run.
-        axes.legend(loc="lower left", fontsize=9, labelcolor=_INK, edgecolor="none", framealpha=0.9)
-    return _png(figure)
+        axes.legend(loc="lower left", fontsize=9, labelcolor=INK, edgecolor="none", framealpha=0.9)
+    return png_of(figure)
 
 
 def _square(rows: Rows, experiences: int | None) -> NDArray[np.float64]:
@@ -122,17 +122,17 @@ def _mean_of_seen(R: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([np.mean(R[i, : i + 1]) for i in range(len(R))])
 
 
-def _figure(width: float, height: float) -> Figure:
+def figure_of(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=_DPI, facecolor="white", layout="constrained")
 
 
-def _headline(axes: Axes, title: str, subtitle: str) -> None:
+def headline_of(axes: Axes, title: str, subtitle: str) -> None:
     # Names come from the pipeline file: a dollar sign in one must not start a formula.
     for text, offset, size, weight, colour in (
-        (title, 28 if subtitle else 12, 13, "bold", _INK),
-        (subtitle, 11, 10, "normal", _FADED),
+        (title, 28 if subtitle else 12, 13, "bold", INK),
+        (subtitle, 11, 10, "normal", FADED),
     ):
         axes.annotate(
             text, (0, 1), (0, offset), xycoords="axes fraction", textcoords="offset points", fontsize=size,
@@ -150,7 +150,7 @@ def _cells(axes: Axes, values: NDArray[np.float64], T: int, cell: float, left: f
     # What matters lies between good and very good: the power spreads that part of the scale.
     shades = colours(np.nan_to_num(values) ** 1.6)
     shades[future, :3] = 1 - 0.45 * (1 - shades[future, :3])
-    shades[np.isnan(values)] = (*(int(_EMPTY[k : k + 2], 16) / 255 for k in (1, 3, 5)), 1.0)
+    shades[np.isnan(values)] = (*(int(EMPTY[k : k + 2], 16) / 255 for k in (1, 3, 5)), 1.0)
     axes.imshow(
         shades, aspect="equal", interpolation="nearest", extent=(left - 0.5, left + width - 0.5, height - 0.5, -0.5)
     )
@@ -160,7 +160,7 @@ def _cells(axes: Axes, values: NDArray[np.float64], T: int, cell: float, left: f
             continue
         text = f"{100 * value:.0f}" if T > 10 else f"{100 * value:.1f}"
         dark = float(shades[i, j, :3] @ (0.299, 0.587, 0.114)) < 0.53
-        colour = "white" if dark else _FADED if future[i, j] else _INK
+        colour = "white" if dark else FADED if future[i, j] else INK
         # Inside its cell a number has no say in the layout, which would measure each of them.
         axes.text(left + j, i, text, ha="center", va="center", fontsize=size, color=colour, in_layout=False)
     thick = 1.6 if T <= 25 else 0.7
@@ -174,7 +174,7 @@ def _outline_diagonal(axes: Axes, R: NDArray[np.float64]) -> None:
     for i in np.flatnonzero(~np.isnan(np.diagonal(R))):
         axes.add_patch(
             Rectangle(
-                (i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=_INK, linewidth=1.4 if len(R) <= 25 else 0.8, zorder=3
+                (i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.4 if len(R) <= 25 else 0.8, zorder=3
             )
         )
 
@@ -203,11 +203,11 @@ def _curve_axes(axes: Axes, R: NDArray[np.float64], T: int) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
     step = max(1, int(np.ceil(T / 25)))
     axes.set_xticks(range(0, T, step))
-    axes.set_xlabel("after training on experience", color=_FADED, fontsize=10, labelpad=8)
-    axes.set_ylabel("accuracy in percent", color=_FADED, fontsize=10, labelpad=8)
+    axes.set_xlabel("after training on experience", color=FADED, fontsize=10, labelpad=8)
+    axes.set_ylabel("accuracy in percent", color=FADED, fontsize=10, labelpad=8)
     axes.grid(axis="y", color=_RULE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=9, labelcolor=_INK)
+    axes.tick_params(length=0, labelsize=9, labelcolor=INK)
     for name, spine in axes.spines.items():
         spine.set_visible(name == "bottom")
         spine.set_color(_RULE)
@@ -216,7 +216,7 @@ def _curve_axes(axes: Axes, R: NDArray[np.float64], T: int) -> None:
 def _label_ends(axes: Axes, R: NDArray[np.float64], colours: Sequence[str]) -> None:
     """Each line's name after its last point, moved apart where names would overlap."""
     lines = [(f"experience {j}", R[:, j], j, colours[j], "normal") for j in range(len(R))]
-    lines.append(("mean so far", _mean_of_seen(R), 0, _INK, "bold"))
+    lines.append(("mean so far", _mean_of_seen(R), 0, INK, "bold"))
     ends = []
     for name, values, first, colour, weight in lines:
         known = np.flatnonzero(~np.isnan(values[first:])) + first
@@ -256,13 +256,13 @@ def _colour_scale(figure: Figure, axes: Axes, T: int) -> None:
 
     scale = ScalarMappable(Normalize(0, T - 1), ListedColormap(colormaps["viridis"](np.linspace(0, PALEST, 256))))
     bar = figure.colorbar(scale, ax=axes, fraction=0.025, pad=0.015, aspect=32)
-    bar.set_label("accuracy on experience", color=_FADED, fontsize=10)
+    bar.set_label("accuracy on experience", color=FADED, fontsize=10)
     bar.set_ticks(list(range(0, T, max(1, T // 10))))
     bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=9, labelcolor=_INK)
+    bar.ax.tick_params(length=0, labelsize=9, labelcolor=INK)
 
 
-def _png(figure: Figure) -> bytes:
+def png_of(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 

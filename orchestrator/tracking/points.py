@@ -6,18 +6,19 @@ that are equal in name, step, time and value only once, so everything may be wri
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.lineage.matrix import accuracy_matrix
-from strategies.metrics import as_matrix, summary
+from orchestrator.lineage.metrics import chain_metrics, class_accuracy
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
 
 LOSS = "loss/train"
+# As many as a confusion matrix has: a chart of more could not be read.
+MOST_CLASSES = 256
 
 
 class Point(NamedTuple):
@@ -29,20 +30,22 @@ class Point(NamedTuple):
     step: int
 
 
-def parent_points(chain: Sequence[Commit], stream_length: int, first: int = 0) -> Iterator[Point]:
+def parent_points(
+    chain: Sequence[Commit], stream_length: int, first: int = 0, reference: Sequence[float | None] = ()
+) -> Iterator[Point]:
     """The points of the run itself but for the losses, of the steps from `first` on.
 
     Args:
         chain: the commits, oldest first, from experience 0.
         stream_length: experiences in the stream; a chain of that length is complete and has `final/...` values.
         first: index of the first experience to give points for.
+        reference: what joint training reaches, as far as it is known.
     """
-    rows, baseline = accuracy_matrix(chain)
-    R = as_matrix(rows)
-    b = [math.nan if value is None else value for value in baseline]
+    rows, _ = accuracy_matrix(chain)
+    metrics = chain_metrics(chain, reference=reference)
     for index in range(first, len(chain)):
         commit, time = chain[index], milliseconds(chain[index])
-        for name, value in summary(R, b, index).items():
+        for name, value in metrics[index].items():
             if value is not None:
                 # The UI writes numbers out: 0.939, not 0.9390000000000001.
                 value = round(value, 12)
@@ -53,10 +56,21 @@ def parent_points(chain: Sequence[Commit], stream_length: int, first: int = 0) -
         for column, value in enumerate(rows[index]):
             if value is not None:
                 yield Point(f"accuracy/{label(column, stream_length)}", value, time, index)
+        yield from _class_points(commit, time, index)
         yield Point("progress/samples", float(commit.experience.samples), time, index)
         yield Point("progress/optimizer_steps", float(commit.steps), time, index)
         for part, seconds in sorted(commit.timings.items()):
             yield Point(f"seconds/{part}", seconds, time, index)
+
+
+def _class_points(commit: Commit, time: int, index: int) -> Iterator[Point]:
+    """`class_accuracy/07`: padded with zeros, because the UI sorts by characters; a larger head has no such points."""
+    outputs = commit.spec.get("outputs")
+    classes = class_accuracy(commit)
+    units = outputs if isinstance(outputs, int) else 1 + max(classes, default=0)
+    if units <= MOST_CLASSES:
+        for unit, value in classes.items():
+            yield Point(f"class_accuracy/{unit:0{max(2, len(str(units - 1)))}d}", round(value, 12), time, index)
 
 
 def loss_points(chain: Sequence[Commit], first: int = 0) -> Iterator[Point]:

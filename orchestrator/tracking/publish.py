@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.tracking.client import tracking_errors
 from orchestrator.tracking.model import ExportFailed, MakeModel
-from orchestrator.tracking.view import RunView
+from orchestrator.tracking.view import FindReference, RunView
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -23,6 +23,7 @@ def publish(
     key: str | None = None,
     model: MakeModel | None = None,
     register: str | None = None,
+    reference: FindReference | None = None,
     warn: Callable[[str], None] = warnings.warn,
 ) -> str:
     """Make MLflow show a chain of commits, and return the run's id. Doing so again adds nothing.
@@ -33,12 +34,13 @@ def publish(
         key: id of the commit that the run aims at, by which the run is found; of the last commit by default.
         model: gives the model of the last commit and an example of its input; None logs no model.
         register: name of a registered model of which the model becomes a version.
+        reference: finds what joint training reaches.
         warn: hears that the model could not be exported.
 
     Raises:
         TrackingError: MLflow cannot be used.
     """
-    view = RunView(pipeline, key=key or chain[-1].id, stream_length=stream_length)
+    view = RunView(pipeline, key=key or chain[-1].id, stream_length=stream_length, reference=reference)
     with tracking_errors(pipeline.tracking.uri):
         fresh = view.open(chain)
         view.write(chain)

@@ -17,7 +17,7 @@ from orchestrator.tracking.model import ExportFailed, MakeModel, warm_up
 from orchestrator.tracking.points import LOSS, Point, steps_before
 from orchestrator.tracking.publish import cannot_export
 from orchestrator.tracking.ui import page
-from orchestrator.tracking.view import RunView
+from orchestrator.tracking.view import FindReference, RunView
 from pipelines.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -60,11 +60,20 @@ class Tracker:
         complete: after the end, whether MLflow has all of the run.
     """
 
-    def __init__(self, pipeline: Pipeline, *, key: str, stream_length: int, reporter: Reporter | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        key: str,
+        stream_length: int,
+        reporter: Reporter | None = None,
+        reference: FindReference | None = None,
+    ) -> None:
         self.uri = redact(resolve_uri(pipeline.tracking.uri))
         self.run_id: str | None = None
         self.complete = False
         self._pipeline, self._key, self._length, self._reporter = pipeline, key, stream_length, reporter
+        self._reference = reference
         self._changed = threading.Condition()
         # Guarded by the condition:
         self._chain: list[Commit] | None = None
@@ -165,7 +174,7 @@ class Tracker:
     def _write(self, chain: Sequence[Commit], events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Write commits and losses; returns the events whose place in the stream is not known yet."""
         if self._view is None:
-            view = RunView(self._pipeline, key=self._key, stream_length=self._length)
+            view = RunView(self._pipeline, key=self._key, stream_length=self._length, reference=self._reference)
             view.open(chain)
             self._announce(view)
             # A run that lacks nothing is left as it is: this time nothing was trained.

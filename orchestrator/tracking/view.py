@@ -10,20 +10,21 @@ import getpass
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.lineage.matrix import accuracy_matrix
+from orchestrator.lineage.metrics import chain_metrics, confusion_matrix
 from orchestrator.redact import redact
 from orchestrator.tracking import points as of
 from orchestrator.tracking.client import connect, experiment_id, resolve_uri
 from orchestrator.tracking.colours import experience_colours
+from orchestrator.tracking.confusion import confusion_figure
 from orchestrator.tracking.description import description, headline
 from orchestrator.tracking.figures import curves_figure, matrix_figure
 from orchestrator.tracking.model import MakeModel, Owner, find_model, log_model, register_model
 from orchestrator.tracking.points import Point
-from strategies.metrics import as_matrix, summary
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -32,9 +33,14 @@ if TYPE_CHECKING:
     from pipelines.schema import Pipeline
 
 RUN, PIPELINE, COMMIT, EXPERIENCE = "everlearn.run", "everlearn.pipeline", "everlearn.commit", "everlearn.experience"
+TASK_LABELS = "everlearn.task_labels"
 _NOTE, _PARENT = "mlflow.note.content", "mlflow.parentRunId"
 # What one request may hold.
 _METRICS, _PARAMETERS, _LONGEST = 1000, 100, 6000
+
+
+FindReference = Callable[[Sequence["Commit"]], Sequence[float | None]]
+"""Gives what joint training reaches on each experience of a chain (see `orchestrator.lineage.reference`)."""
 
 
 class RunView:
@@ -45,11 +51,14 @@ class RunView:
         experiment_id: of the MLflow experiment; None before `open`.
     """
 
-    def __init__(self, pipeline: Pipeline, *, key: str, stream_length: int) -> None:
+    def __init__(
+        self, pipeline: Pipeline, *, key: str, stream_length: int, reference: FindReference | None = None
+    ) -> None:
         self.run_id: str | None = None
         self.experiment_id: str | None = None
         self._pipeline, self._key, self._length = pipeline, key, stream_length
         self._uri = pipeline.tracking.uri
+        self._find_reference = reference
         self._client: Any = None
         self._children: dict[int, str] = {}
         self._losses: set[int] = set()
@@ -92,9 +101,10 @@ class RunView:
         first = max(0, min(self._written, len(chain)) - 1)
         for index, points in of.child_points(chain, first).items():
             self._log(self._child(chain, index), points)
-        self._log(self._run, of.parent_points(chain, self._length, first))
+        self._log(self._run, of.parent_points(chain, self._length, first, self._reference(chain)))
         self.losses(of.loss_points(chain, first))
-        self._tags({COMMIT: chain[-1].id, _NOTE: self._describe(chain)})
+        labels = {TASK_LABELS: chain[-1].task_labels} if chain[-1].task_labels else {}
+        self._tags({COMMIT: chain[-1].id, **labels, _NOTE: self._describe(chain)})
         self._commit, self._written = chain[-1].id, len(chain)
 
     def losses(self, points: Iterable[Point]) -> None:
@@ -125,6 +135,12 @@ class RunView:
             (folder / "accuracy_matrix.json").write_text(json.dumps(document, indent=1))
             (folder / "figures/accuracy_matrix.png").write_bytes(matrix_figure(rows, classes=classes, **look))
             (folder / "figures/accuracy_curves.png").write_bytes(curves_figure(rows, **look))
+            confusion = confusion_matrix(chain[-1])
+            if confusion is not None:
+                counts = {"commit": chain[-1].id, "confusion_matrix": confusion}
+                (folder / "confusion_matrix.json").write_text(json.dumps(counts))
+                picture = confusion_figure(confusion, title=self._pipeline.name, subtitle=look["subtitle"])
+                (folder / "figures/confusion_matrix.png").write_bytes(picture)
             self._client.log_artifacts(self._run, str(folder))
 
     def model(self, chain: Sequence[Commit], make: MakeModel | None, register: str | None = None) -> None:
@@ -227,8 +243,10 @@ class RunView:
         self._client.log_batch(self._run, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def _metrics(self, chain: Sequence[Commit]) -> dict[str, float | None]:
-        rows, baseline = accuracy_matrix(chain)
-        return summary(as_matrix(rows), [float("nan") if b is None else b for b in baseline], len(chain) - 1)
+        return chain_metrics(chain, reference=self._reference(chain))[-1]
+
+    def _reference(self, chain: Sequence[Commit]) -> Sequence[float | None]:
+        return () if self._find_reference is None else self._find_reference(chain)
 
     def _headline(self, metrics: Mapping[str, float | None]) -> str:
         return headline([strategy.name for strategy in self._pipeline.strategy], metrics)

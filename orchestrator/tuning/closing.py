@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from orchestrator.progress.wording import metric_text
 from orchestrator.tracking.search_view import Closing
 from orchestrator.tuning.figures import front_figure, importance_figure, setting_figure
 from orchestrator.tuning.importance import importance
-from orchestrator.tuning.wording import compare_lines, settings_text
+from orchestrator.tuning.wording import compare_lines, cost_lines, settings_text
 
 if TYPE_CHECKING:
     from orchestrator.tuning.result import CompareResult, TuneResult
@@ -30,8 +31,9 @@ def search_closing(result: TuneResult, space: Space) -> Closing:
         files["figures/pareto_front.png"] = front_figure(result.trials, result.metrics, result.front)
     found = best.validation.get(metric)
     note = [
-        f"**Best: trial {best.number}**, {metric.replace('_', ' ')} {_percent(found)} % on the validation split, "
-        f"{_percent(best.metrics.get(metric))} % on the test sets after training on all of the data; "
+        f"**Best: trial {best.number}**, {metric.replace('_', ' ')} {metric_text(metric, found)} "
+        "on the validation split, "
+        f"{metric_text(metric, best.metrics.get(metric))} on the test sets after training on all of the data; "
         f"commit `{best.lineage[-1][:12]}`.",
         f"```text\n{settings_text(best.settings)}\n```",
         f"{len(result.trials)} trials; {result.trained} experiences trained, {result.reused} reused.",
@@ -50,7 +52,8 @@ def search_closing(result: TuneResult, space: Space) -> Closing:
 
 def comparison_closing(result: CompareResult) -> Closing:
     """The table."""
-    table = "\n".join(compare_lines(result.pipelines))
+    costs = cost_lines(result.pipelines)
+    table = "\n".join([*compare_lines(result.pipelines), *(["", *costs] if costs else [])])
     metrics = {
         f"{kind}/{one.name}/{name}": value
         for one in result.pipelines
@@ -65,7 +68,3 @@ def comparison_closing(result: CompareResult) -> Closing:
 
 def _json(document: object) -> bytes:
     return json.dumps(document, indent=1).encode()
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.tuning.space import position
+from strategies.metrics import COSTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,12 +28,13 @@ def setting_figure(records: Sequence[TrialRecord], path: str, domain: Domain, me
         chosen = record.number == best
         value = record.metrics[metric]
         assert value is not None
+        value = _scaled(metric, value)
         axes.scatter(
-            position(domain, record.settings[path]), 100 * value, s=90 if chosen else 45, zorder=3,
+            position(domain, record.settings[path]), value, s=90 if chosen else 45, zorder=3,
             color=_BEST if chosen else _DOT, marker="D" if chosen else "o", alpha=0.9, linewidths=0,
         )  # fmt: skip
         if chosen:
-            axes.annotate(f"trial {record.number}", (position(domain, record.settings[path]), 100 * value), (0, 9),
+            axes.annotate(f"trial {record.number}", (position(domain, record.settings[path]), value), (0, 9),
                           textcoords="offset points", ha="center", fontsize=9, color=_BEST)  # fmt: skip
     if domain.kind in ("choice", "grid"):
         axes.set_xticks(range(len(domain.values)), [_short(value) for value in domain.values])
@@ -43,7 +45,7 @@ def setting_figure(records: Sequence[TrialRecord], path: str, domain: Domain, me
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda exponent, _: f"{10**exponent:g}"))
     axes.set_xlabel(path, color=_FADED)
-    axes.set_ylabel(f"{_words(metric)} in percent", color=_FADED)
+    axes.set_ylabel(_axis(metric), color=_FADED)
     return _png(figure)
 
 
@@ -52,7 +54,7 @@ def front_figure(records: Sequence[TrialRecord], metrics: Sequence[str], front: 
     first, second = metrics[:2]
     figure, axes = _axes(f"{_words(first)} and {_words(second)}")
     points = {
-        record.number: (100 * one, 100 * two)
+        record.number: (_scaled(first, one), _scaled(second, two))
         for record in records
         if record.state == "done"
         and (one := record.metrics.get(first)) is not None
@@ -69,8 +71,8 @@ def front_figure(records: Sequence[TrialRecord], metrics: Sequence[str], front: 
     for number in front:
         if number in points:
             axes.annotate(str(number), points[number], (0, 8), textcoords="offset points", ha="center", fontsize=9)
-    axes.set_xlabel(f"{_words(first)} in percent", color=_FADED)
-    axes.set_ylabel(f"{_words(second)} in percent", color=_FADED)
+    axes.set_xlabel(_axis(first), color=_FADED)
+    axes.set_ylabel(_axis(second), color=_FADED)
     axes.legend(frameon=False, fontsize=9)
     return _png(figure)
 
@@ -120,3 +122,11 @@ def _png(figure: Figure) -> bytes:
     # Without the software's name the bytes depend on the picture alone.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _scaled(metric: str, value: float) -> float:
+    return value if metric in COSTS else 100 * value
+
+
+def _axis(metric: str) -> str:
+    return _words(metric) if metric in COSTS else f"{_words(metric)} in percent"

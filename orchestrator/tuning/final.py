@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import RunFailed
-from orchestrator.tuning.objective import Metrics, chain_metrics
+from orchestrator.lineage.reference import Reference
+from orchestrator.tuning.objective import chain_metrics
 from orchestrator.tuning.record import TrialRecord
 from orchestrator.tuning.streams import Streams
 from strategies.errors import NonFiniteLoss
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from orchestrator.lineage.commit import Commit
+    from orchestrator.lineage.metrics import Metrics
     from orchestrator.tuning.reporter import SearchReporter
     from orchestrator.tuning.resources import Needs
     from orchestrator.tuning.training import Job
@@ -42,7 +44,7 @@ class Whole:
 
     @property
     def metrics(self) -> Metrics:
-        return chain_metrics(self.chain, self.job.tests)
+        return chain_metrics(self.chain, self.job.tests, Reference(self.job.lineage))
 
     def model(self) -> tuple[nn.Module, Tensor]:
         """The model, and an example of its input."""

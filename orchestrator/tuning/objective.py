@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.lineage.matrix import accuracy_matrix
-from strategies.metrics import NAMES, as_matrix, summary
+from orchestrator.lineage.metrics import Metrics
+from orchestrator.lineage.metrics import chain_metrics as metrics_along
+from strategies.metrics import ALL
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
 
-Metrics = dict[str, float | None]
 
-
-def chain_metrics(chain: Sequence[Commit], tests: Sequence[str]) -> Metrics:
-    """The metrics of section "Metrics" after the last commit of a chain.
+def chain_metrics(
+    chain: Sequence[Commit], tests: Sequence[str], reference: Callable[[Sequence[Commit]], Sequence[float | None]]
+) -> Metrics:
+    """All metrics after the last commit of a chain.
 
     Args:
         chain: commits from experience 0, oldest first.
         tests: fingerprints of the stream's test sets.
+        reference: what joint training reaches (see `orchestrator.lineage.reference`).
     """
-    rows, baseline = accuracy_matrix(chain, tests)
-    return summary(as_matrix(rows), as_matrix([baseline])[0], len(chain) - 1)
+    return metrics_along(chain, tests, reference(chain))[-1]
 
 
 def mean(values: Sequence[Mapping[str, float | None]]) -> Metrics:
     """Mean of each metric over seeds; None where it is not defined."""
-    return {name: statistics.fmean(v) if (v := _known(values, name)) else None for name in NAMES}
+    return {name: statistics.fmean(v) if (v := _known(values, name)) else None for name in ALL}
 
 
 def deviation(values: Sequence[Mapping[str, float | None]]) -> Metrics:
     """Sample standard deviation of each metric over seeds; None for fewer than two."""
-    return {name: statistics.stdev(v) if len(v := _known(values, name)) > 1 else None for name in NAMES}
+    return {name: statistics.stdev(v) if len(v := _known(values, name)) > 1 else None for name in ALL}
 
 
 def _known(values: Sequence[Mapping[str, float | None]], name: str) -> list[float]:

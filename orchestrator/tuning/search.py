@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import OrchestratorError, RunFailed
 from orchestrator.lineage.canonical import canonical_json, digest
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.reference import Reference
 from orchestrator.tuning.objective import best as best_of
 from orchestrator.tuning.objective import pareto_front
 from orchestrator.tuning.record import Records, TrialRecord
@@ -285,7 +286,12 @@ class _Search:
         lineage.point(REF, whole.ids[-1])
         try:
             publish(
-                pipeline, whole.chain, stream_length=len(whole.chain), model=whole.model, warn=self._reporter.warning
+                pipeline,
+                whole.chain,
+                stream_length=len(whole.chain),
+                model=whole.model,
+                reference=Reference(whole.job.lineage),
+                warn=self._reporter.warning,
             )
         except OrchestratorError as error:
             self._reporter.warning(f"{error}; the best model is in the lineage")

@@ -10,12 +10,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.progress.wording import count, duration, percent
+from orchestrator.progress.wording import count, duration, metric_text
 from orchestrator.tuning.objective import best as best_of
 from orchestrator.tuning.record import TrialRecord
 from orchestrator.tuning.reporter import SearchReporter, SearchSummary
 from orchestrator.tuning.result import CompareResult, TuneResult
-from orchestrator.tuning.wording import compare_lines, label, short_path, trial_line, value_text
+from orchestrator.tuning.wording import compare_lines, cost_lines, label, short_path, trial_line, value_text
 
 _STYLES = {"waiting": "dim", "running": "cyan", "done": "default", "stopped": "dim", "failed": "red"}
 # What is left for other lines on a terminal: the title, the table's head, the summary.
@@ -112,7 +112,10 @@ class LiveSearchReporter(PlainSearchReporter):
         for name, record in list(self._records.items())[-room:]:
             settings = [value_text(record.settings[p]) if p in record.settings else "" for p in summary.settings]
             progress = f"{len(record.history)}/{record.of}" if record.of else ""
-            metrics = [percent(record.metrics.get(one)) if record.history else "" for one in summary.metrics]
+            metrics = [
+                metric_text(one, record.metrics.get(one)).removesuffix(" %") if record.history else ""
+                for one in summary.metrics
+            ]
             style = "bold green" if name == winner else _STYLES[record.state]
             name = name.removeprefix("trial ")
             table.add_row(name, *settings, progress, *metrics, record.state, style=style)
@@ -130,6 +133,8 @@ def outcome(result: TuneResult | CompareResult) -> list[Text]:
         head, *rows = compare_lines(result.pipelines)
         lines += [Text(f"mean {'±'} standard deviation over seeds, in percent", style="dim"), Text(head, style="dim")]
         lines += [Text(row) for row in rows]
+        for number, cost in enumerate(cost_lines(result.pipelines)):
+            lines += [Text(cost)] if number else [Text(), Text(cost, style="dim")]
         failed = [run for one in result.pipelines for run in one.runs if run.state != "done"]
         lines += [Text(f"{label(run)}: {run.error or run.state}", style="red") for run in failed]
     else:
@@ -146,14 +151,16 @@ def _best(result: TuneResult) -> list[Text]:
         lines.append(Text("Pareto front", style="bold"))
         for trial in result.trials:
             if trial.number in result.front:
-                values = "   ".join(f"{m.replace('_', ' ')} {percent(trial.metrics.get(m))} %" for m in result.metrics)
+                found = {name: metric_text(name, trial.metrics.get(name)) for name in result.metrics}
+                values = "   ".join(f"{name.replace('_', ' ')} {text}" for name, text in found.items())
                 lines.append(Text(f"  trial {trial.number:<4} {values}"))
         lines.append(Text())
     failed = sum(trial.state == "failed" for trial in result.trials)
     if failed:
         lines.append(Text(f"{count(failed, 'trial')} failed", style="red"))
     lines.append(Text(f"best: trial {best.number}", style="bold"))
-    lines.append(Text(f"  {words} on the validation split  {percent(best.validation.get(metric))} %"))
-    lines.append(Text(f"  {words} on the test sets         {percent(best.metrics.get(metric))} %, trained on all data"))
+    lines.append(Text(f"  {words} on the validation split  {metric_text(metric, best.validation.get(metric))}"))
+    tested = metric_text(metric, best.metrics.get(metric))
+    lines.append(Text(f"  {words} on the test sets         {tested}, trained on all data"))
     lines.append(Text(f"  model {best.lineage[-1][:12]}, ref best"))
     return lines

@@ -16,6 +16,7 @@ import torch
 from ray import tune
 
 from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.reference import Reference
 from orchestrator.quiet import quiet
 from orchestrator.tuning.objective import chain_metrics, deviation, mean
 from orchestrator.tuning.training import Job, train
@@ -142,6 +143,7 @@ class _Trial:
         self._needs = context.needs[proposal.document]
         pipelines = proposal.pipelines(_base(context.documents[proposal.document]))
         self._jobs = [Job.of(pipeline, context.streams.of(pipeline)) for pipeline in pipelines]
+        self._references = [Reference(job.lineage) for job in self._jobs]
         self._chains: list[list[Commit]] = [[] for _ in self._jobs]
         self._heard: deque[tuple[int, Commit]] = deque()
         self._reported = 0
@@ -190,7 +192,8 @@ class _Trial:
         """Tell of the experiences that all seeds have behind them."""
         while self._reported < min(len(chain) for chain in self._chains):
             end = self._reported + 1
-            values = [chain_metrics(c[:end], job.tests) for c, job in zip(self._chains, self._jobs, strict=True)]
+            each = zip(self._chains, self._jobs, self._references, strict=True)
+            values = [chain_metrics(chain[:end], job.tests, reference) for chain, job, reference in each]
             metrics = mean(values)
             record = {
                 "of": len(self._jobs[0].plan),

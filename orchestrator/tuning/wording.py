@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.progress.wording import duration, percent
+from orchestrator.progress.wording import duration, metric_text, percent
+from strategies.metrics import COSTS, NAMES, SHARES
 
 if TYPE_CHECKING:
     from orchestrator.tuning.record import TrialRecord
@@ -37,7 +38,7 @@ def trial_line(record: TrialRecord, metric: str) -> str:
         parts.append("  ".join(f"{short_path(path)}={value_text(value)}" for path, value in record.settings.items()))
     if record.state == "failed":
         return "  ".join([*parts, record.error or ""])
-    parts.append(f"{metric.replace('_', ' ')} {percent(record.metrics.get(metric))} %")
+    parts.append(f"{metric.replace('_', ' ')} {metric_text(metric, record.metrics.get(metric))}")
     if record.state == "stopped":
         parts.append(f"after {len(record.history)} of {record.of}")
     parts.append(f"trained {record.trained}, reused {record.reused}")
@@ -53,7 +54,18 @@ def short_path(path: str) -> str:
 
 def compare_lines(pipelines: Sequence[Compared]) -> list[str]:
     """The table of a comparison: mean and standard deviation of each metric in percent, and the published figure."""
-    names = [name for name in pipelines[0].metrics if any(one.metrics[name] is not None for one in pipelines)]
+    return _lines(pipelines, [*NAMES, *SHARES])
+
+
+def cost_lines(pipelines: Sequence[Compared]) -> list[str]:
+    """The table of what the compared pipelines cost: means over the seeds."""
+    return _lines(pipelines, COSTS)
+
+
+def _lines(pipelines: Sequence[Compared], names: Sequence[str]) -> list[str]:
+    names = [name for name in names if any(one.metrics[name] is not None for one in pipelines)]
+    if not names:
+        return []
     heads = ["pipeline", "seeds", *(name.replace("_", " ") for name in names)]
     rows = [heads, *([one.name, str(len(one.done)), *(_cell(one, name) for name in names)] for one in pipelines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
@@ -61,6 +73,8 @@ def compare_lines(pipelines: Sequence[Compared]) -> list[str]:
 
 
 def _cell(one: Compared, name: str) -> str:
+    if name in COSTS:
+        return metric_text(name, one.metrics[name])
     text = percent(one.metrics[name], digits=2)
     spread = one.deviation[name]
     if spread is not None:

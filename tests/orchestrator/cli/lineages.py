@@ -49,6 +49,14 @@ def write_lineage(folder: Path, length: int = 3, of: int = 3, pipeline: str = "s
                 for j, test in tests
             ],
             baseline=[{"experience": j, "test": test, "correct": 10, "total": 100} for j, test in tests if not index],
+            quality={
+                "flips": [10] * index or None,
+                "classes": [[unit, 40 - 5 * (index - unit // 2), 50] for unit in range(2 * index + 2)],
+                "confusion": [[0, 1, 3], [0, 2, 7]] if index else [],
+                "calibration": [[10, 4, 5.5], [90, 81, 85.5]],
+            },
+            size={"parameters": 1234, "bytes": 4936, "memory": 1_500_000},
+            task_labels="inferred" if index == 2 else None,
             blobs={"model": record},
             memories={"replay": {"shards": [{"experience": 0, **record, "lengths": {"0": 5, "1": 5}}]}},
             steps=4,

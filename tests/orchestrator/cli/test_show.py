@@ -58,6 +58,11 @@ def test_a_person_sees_what_made_it_how_good_it_is_and_what_is_stored(
     rows = [line.split() for line in text.splitlines()]
     assert ["0", "70.0", "90.0", "-20.0"] in rows and ["2", "90.0", "90.0"] in rows
     assert "memory.replay, experience 0: 10 samples" in text
+    assert ["0", "60.0", "2", "(14.0", "%),", "1", "(6.0", "%)"] in rows and ["5", "80.0"] in rows
+    words = " ".join(text.split())
+    assert "negative flips 10.0 % right before" in words and "expected calibration error 6.0 %" in words
+    assert "model parameters 1,234" in words and "memory bytes 1.5 MB" in words and "training seconds 1.5 s" in words
+    assert "task labels inferred when test samples were answered" in words and "intransigence" not in words
     assert "hidden: [8]" in text and "torch 2.13.0" in text
     assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
 

@@ -50,6 +50,13 @@ def make_chain(length: int = 5, *, tests: int | None = None, points: int = 20) -
             "spec": {"seed": 0},
             "row": [_count(j, correct(i, j)) for j in range(tests)],
             "baseline": [_count(j, 20) for j in range(tests)] if i == 0 else [],
+            "quality": {
+                "flips": [4] * i if i else None,
+                "classes": [[unit, TESTED // 2 - unit, TESTED // 2] for unit in range(2 * i + 2)],
+                "confusion": [[unit, (unit + 1) % (2 * i + 2), unit] for unit in range(1, 2 * i + 2)],
+                "calibration": [[TESTED, 150, 160.0]],
+            },
+            "size": {"parameters": 100, "bytes": 400, "memory": 1000 * i},
             "losses": [
                 (5 * (p + 1), 2.3 / (1 + 0.7 * p) + 0.01 * i, int((begun.timestamp() + p) * 1000))
                 for p in range(points)

@@ -35,8 +35,27 @@ def test_metrics_after_each_experience_and_bars_at_the_end() -> None:
     for k in range(5):
         for name, value in summary(as_matrix(R), [x or 0.0 for x in b], k).items():
             assert found.get((name, k)) == (None if value is None else pytest.approx(value, abs=1e-12))
-    for name in NAMES:
+    for name in (*NAMES, "negative_flips", "model_bytes"):
         assert found[f"final/{name}", 0] == found[name, 4]
+
+
+def test_what_was_counted_beyond_the_matrix_has_a_history() -> None:
+    found = {(p.key, p.step): p.value for p in parent_points(make_chain(), 5, 0, [1.0, 1.0, None, 1.0, 1.0])}
+    assert [found.get(("negative_flips", k)) for k in range(5)] == [None, *[4 / TESTED] * 4]
+    assert [found["memory_bytes", k] for k in range(5)] == [0, 1000, 2000, 3000, 4000]
+    assert [found["training_seconds", k] for k in range(5)] == [21.0, 22.0, 23.0, 24.0, 25.0]
+    assert found["expected_calibration_error", 4] == found["final/expected_calibration_error", 0] == 0.05
+    assert [found["class_accuracy/09", 4], found["class_accuracy/00", 0]] == [0.91, 1.0]
+    # Joint training is known as far as experience 1.
+    assert found["intransigence", 1] == pytest.approx(1 - (correct(0, 0) + correct(1, 1)) / 2 / TESTED)
+    assert ("intransigence", 2) not in found
+
+
+def test_classes_sort_as_they_count() -> None:
+    commit = make_chain(1)[0]
+    wide = _again(commit, spec={"outputs": 101})
+    assert {p.key for p in parent_points([wide], 5) if "class" in p.key} == {"class_accuracy/000", "class_accuracy/001"}
+    assert not [p for p in parent_points([_again(commit, spec={"outputs": 1000})], 5) if "class" in p.key]
 
 
 def test_no_bars_before_the_end() -> None:
