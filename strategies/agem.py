@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pydantic import Field
 
+from strategies.guide import Guide
 from strategies.learner import Learner
 from strategies.projection import project_off
 from strategies.randomness import generator
@@ -36,6 +37,12 @@ class AGEM(Rehearsal):
     name = "agem"
     summary = "Keep each step from raising the average loss on the memory (one projection a step)"
     paper = "Chaudhry et al. 2019, Efficient lifelong learning with A-GEM"
+    guide = Guide(
+        needs=("memory",),
+        time="one more backward pass each step",
+        memory="`capacity` samples",
+        use_when="as gem, with many experiences or online; in class-incremental streams replay is better",
+    )
     Options = AGEMOptions
 
     options: AGEMOptions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strategies.contract import Experience, Samples
+from strategies.guide import Guide
 from strategies.joined import JoinedSamples
 from strategies.learner import Learner
 from strategies.strategy import Strategy
@@ -18,6 +19,12 @@ class Cumulative(Strategy):
     family = "bound"
     summary = "Joint training on all data so far: the upper bound"
     paper = "Caruana 1997, Multitask learning"
+    guide = Guide(
+        needs=("old data",),
+        time="with train.epochs it grows with all data so far",
+        memory="all data of the past",
+        use_when="as the upper bound, or where all data may be kept and training anew is affordable",
+    )
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
         """The past experiences' training sets, then this one's."""

@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from strategies.contract import Batch, Experience
 from strategies.features import head
 from strategies.group import Reduction
+from strategies.guide import Guide
 from strategies.learner import Learner
 from strategies.replay import Replay, ReplayOptions
 from strategies.side_network import SideNetwork, perceptron
@@ -54,6 +55,12 @@ class DANN(Replay):
     family = "domain shift"
     summary = "Replay with features that do not tell one domain from another (adversarial)"
     paper = "Ganin et al. 2016, Domain-adversarial training of neural networks"
+    guide = Guide(
+        needs=("memory",),
+        time="a domain classifier beside the model, and larger batches",
+        memory="`capacity` samples",
+        use_when="the same classes come from domains that look different",
+    )
     Options = DANNOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "discriminator": Reduction.GLOBAL,

@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.contract import Batch
+from strategies.guide import Guide
 from strategies.learner import Learner
 from strategies.memory import Memory
 from strategies.randomness import generator
@@ -44,6 +45,12 @@ class DER(Rehearsal):
     name = "der"
     summary = "Rehearse a memory together with the logits the model gave then (DER, DER++)"
     paper = "Buzzega et al. 2020, Dark experience for general continual learning: a strong, simple baseline"
+    guide = Guide(
+        needs=("memory",),
+        time="larger batches, by what is replayed",
+        memory="`capacity` samples and their logits",
+        use_when="old samples may be kept, but only few",
+    )
     Options = DEROptions
 
     options: DEROptions

@@ -11,6 +11,7 @@ from torch import Tensor
 from strategies.contract import Experience, Samples
 from strategies.fisher import diagonal_fisher
 from strategies.group import Reduction
+from strategies.guide import Guide
 from strategies.importance import CHUNK, Moment, mean_importance, mean_moment
 from strategies.learner import Learner
 from strategies.quadratic import QuadraticPenalty
@@ -70,6 +71,12 @@ class EWC(Strategy):
     family = "regularisation"
     summary = "Hold parameters by their Fisher information (separate-sum or online)"
     paper = "Kirkpatrick et al. 2017, Overcoming catastrophic forgetting in neural networks; Schwarz et al. 2018"
+    guide = Guide(
+        needs=(),
+        time="one pass over samples of the experience for the Fisher information",
+        memory="a fixed number of tensors per parameter, however many experiences",
+        use_when="no data may be kept and test samples come with their task; on shared heads only with replay",
+    )
     Options = EWCOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {**QuadraticPenalty.reductions, "window": Reduction.GLOBAL}
 

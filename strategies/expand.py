@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from strategies.contract import Batch, Experience
 from strategies.extractors import Extractors
 from strategies.group import Reduction
+from strategies.guide import Guide
 from strategies.heads import head_name, stored_head
 from strategies.learner import Learner
 from strategies.randomness import integer
@@ -56,6 +57,12 @@ class Expand(Strategy):
     family = "architecture"
     summary = "New features beside frozen ones when an experience needs them (DER, made for replay)"
     paper = "Yan, Xie & He 2021, DER: dynamically expandable representation for class incremental learning"
+    guide = Guide(
+        needs=(),
+        time="forward passes through all feature extractors so far",
+        memory="a feature extractor for each experience that needed one",
+        use_when="the model may grow with what it learns; on shared heads with replay",
+    )
     Options = ExpandOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {}
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from strategies.contract import Experience, Samples
 from strategies.group import Reduction
+from strategies.guide import Guide
 from strategies.learner import Learner
 from strategies.memory_samples import MemorySamples
 from strategies.rehearsal import MemoryOptions, Rehearsal
@@ -33,6 +34,12 @@ class GDumb(Rehearsal):
     name = "gdumb"
     summary = "Keep a class-balanced memory and train on it alone, from scratch, each time"
     paper = "Prabhu, Torr & Dokania 2020, GDumb: a simple approach that questions our progress in continual learning"
+    guide = Guide(
+        needs=("memory",),
+        time="training from scratch on the memory: bounded by its size, not by the data",
+        memory="`capacity` samples",
+        use_when="as a baseline that every other use of a memory has to beat",
+    )
     Options = GDumbOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {"initial": Reduction.GLOBAL}
 

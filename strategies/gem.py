@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from strategies.guide import Guide
 from strategies.learner import Learner
 from strategies.projection import project
 from strategies.randomness import generator
@@ -42,6 +43,12 @@ class GEM(Rehearsal):
     name = "gem"
     summary = "Keep each step from raising the loss on any past experience (a quadratic programme a step)"
     paper = "Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning"
+    guide = Guide(
+        needs=("memory",),
+        time="a backward pass for each past experience and a quadratic programme each step",
+        memory="`capacity` samples",
+        use_when="the loss on the past must not rise, and experiences are few",
+    )
     Options = GEMOptions
 
     options: GEMOptions

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from strategies.contract import Batch, Experience
 from strategies.errors import StrategyError
 from strategies.group import Reduction
+from strategies.guide import Guide
 from strategies.learner import Learner
 from strategies.randomness import normal
 from strategies.side_network import SideNetwork
@@ -66,6 +67,12 @@ class GenerativeReplay(Strategy):
     family = "rehearsal"
     summary = "Rehearse what a generator (a VAE) remembers, labelled by the previous model (no data kept)"
     paper = "Shin et al. 2017, Continual learning with deep generative replay; van de Ven et al. 2022"
+    guide = Guide(
+        needs=(),
+        time="a generator is trained beside the model, and its samples are replayed",
+        memory="the generator and the previous model, no samples",
+        use_when="no data may be kept, on one head that all share, and inputs are simple enough to be generated",
+    )
     Options = GenerativeReplayOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "vae": Reduction.GLOBAL,

@@ -14,6 +14,7 @@ from strategies.contract import Batch, Experience, Samples
 from strategies.distillation import sigmoid_cross_entropy
 from strategies.features import features
 from strategies.group import Reduction
+from strategies.guide import Guide
 from strategies.herding import ExemplarMemory, herd
 from strategies.joined import JoinedSamples
 from strategies.learner import Learner
@@ -56,6 +57,12 @@ class ICaRL(Strategy):
     family = "rehearsal"
     summary = "Exemplars by herding, distillation, and the nearest mean of exemplars"
     paper = "Rebuffi et al. 2017, iCaRL: incremental classifier and representation learning"
+    guide = Guide(
+        needs=("memory",),
+        time="a forward pass of the previous model each step, and herding at the end",
+        memory="`capacity` samples and the previous model",
+        use_when="new classes come, and the memory is small for each of them",
+    )
     Options = ICaRLOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {"teacher": Reduction.GLOBAL, "seen": Reduction.GLOBAL}
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from strategies.contract import Batch, Experience
 from strategies.distillation import softened_cross_entropy
 from strategies.group import Reduction
+from strategies.guide import Guide
 from strategies.learner import Learner
 from strategies.strategy import Strategy, StrategyOptions
 from strategies.teacher import Teacher
@@ -47,6 +48,12 @@ class LwF(Strategy):
     family = "regularisation"
     summary = "Distil the previous model's answers on the new data (no data kept)"
     paper = "Li & Hoiem 2016, Learning without forgetting"
+    guide = Guide(
+        needs=(),
+        time="a forward pass of the previous model each step",
+        memory="the previous model",
+        use_when="no data may be kept, and new data resemble the old ones or test samples come with their task",
+    )
     Options = LwFOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "teacher": Reduction.GLOBAL,

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from strategies.contract import Experience
+from strategies.guide import Guide
 from strategies.importance import mean_importance
 from strategies.learner import Learner
 from strategies.per_sample import per_sample_moment
@@ -42,6 +43,12 @@ class MAS(Strategy):
     family = "regularisation"
     summary = "Hold parameters by how much the output depends on them (no labels needed)"
     paper = "Aljundi et al. 2018, Memory aware synapses: learning what (not) to forget"
+    guide = Guide(
+        needs=(),
+        time="one pass over samples of the experience, without labels",
+        memory="a fixed number of tensors per parameter, however many experiences",
+        use_when="as ewc, and labels are few or not to be trusted",
+    )
     Options = MASOptions
     reductions = QuadraticPenalty.reductions
 

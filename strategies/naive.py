@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from strategies.guide import Guide
 from strategies.strategy import Strategy
 
 
@@ -12,3 +13,9 @@ class Naive(Strategy):
     family = "bound"
     summary = "Fine-tuning, nothing against forgetting: the lower bound"
     paper = "McCloskey & Cohen 1989, Catastrophic interference in connectionist networks"
+    guide = Guide(
+        needs=(),
+        time="none",
+        memory="nothing",
+        use_when="as the lower bound: what forgetting is without protection",
+    )

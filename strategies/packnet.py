@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from strategies.contract import Experience
 from strategies.group import Reduction
+from strategies.guide import Guide
 from strategies.heads import head_name, stored_head
 from strategies.learner import Learner
 from strategies.packed_network import PackedNetwork
@@ -48,6 +49,12 @@ class PackNet(SeparateTasks):
     name = "packnet"
     summary = "Prune, freeze and reuse: each experience keeps its own share of the weights"
     paper = "Mallya & Lazebnik 2018, PackNet: adding multiple tasks to a single network by iterative pruning"
+    guide = Guide(
+        needs=("task labels",),
+        time="pruning, and training again what is left",
+        memory="which experience owns each weight",
+        use_when="nothing at all may be forgotten, and the model must not grow",
+    )
     Options = PackNetOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {}
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from strategies.columns import Columns
 from strategies.contract import Experience
+from strategies.guide import Guide
 from strategies.heads import head_name, stored_head
 from strategies.learner import Learner
 from strategies.randomness import integer
@@ -34,6 +35,12 @@ class Progressive(SeparateTasks):
     name = "progressive"
     summary = "A new column for each experience, fed by the frozen ones before it"
     paper = "Rusu et al. 2016, Progressive neural networks"
+    guide = Guide(
+        needs=("task labels",),
+        time="forward passes through all columns so far",
+        memory="a column for each experience, with connections to those before it",
+        use_when="nothing at all may be forgotten, and experiences are few",
+    )
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         """A column for the experience; the first one is the model itself."""

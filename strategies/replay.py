@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from strategies.contract import Batch
+from strategies.guide import Guide
 from strategies.learner import Learner
 from strategies.randomness import generator
 from strategies.rehearsal import MemoryOptions, Rehearsal
@@ -37,6 +38,12 @@ class Replay(Rehearsal):
     name = "replay"
     summary = "Rehearse a bounded memory of past samples (uniform or class-balanced)"
     paper = "Chaudhry et al. 2019, On tiny episodic memories in continual learning"
+    guide = Guide(
+        needs=("memory",),
+        time="larger batches, by the share that is replayed",
+        memory="`capacity` samples",
+        use_when="old samples may be kept: the first thing to try in every setting",
+    )
     Options = ReplayOptions
 
     options: ReplayOptions

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from strategies.contract import Experience
 from strategies.group import Reduction
+from strategies.guide import Guide
 from strategies.learner import Learner
 from strategies.quadratic import QuadraticPenalty
 from strategies.strategy import Strategy, StrategyOptions
@@ -45,6 +46,12 @@ class SI(Strategy):
     family = "regularisation"
     summary = "Hold parameters by what they did for the loss along the way (no data kept)"
     paper = "Zenke, Poole & Ganguli 2017, Continual learning through synaptic intelligence"
+    guide = Guide(
+        needs=(),
+        time="two element-wise operations per parameter a step",
+        memory="a fixed number of tensors per parameter, however many experiences",
+        use_when="as ewc, and no extra pass over the data is wanted",
+    )
     Options = SIOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "importance": Reduction.GLOBAL,

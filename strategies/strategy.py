@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from strategies.group import Reduction
+from strategies.guide import Guide
 
 if TYPE_CHECKING:
     from strategies.contract import Batch, Experience, Samples
@@ -63,6 +64,7 @@ class Strategy:
         family: bound, regularisation, rehearsal, architecture, ...
         summary: one line for `everlearn list`; by default the first line of the class's docstring.
         paper: where it comes from.
+        guide: its needs, its cost, and when to use it; None: not said.
         Options: its options.
         reductions: for each statistic it keeps, by the first part of its name in `state_dict`, how the ranks' values
             were combined into it.
@@ -73,6 +75,7 @@ class Strategy:
     family: ClassVar[str] = "custom"
     summary: ClassVar[str] = ""
     paper: ClassVar[str] = ""
+    guide: ClassVar[Guide | None] = None
     Options: ClassVar[type[StrategyOptions]] = StrategyOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {}
     predicts_logits: ClassVar[bool] = False

@@ -27,7 +27,7 @@ def confusion_figure(matrix: Sequence[Sequence[int]], *, title: str, subtitle: s
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     cell = float(np.interp(n, (2, 10, 30, 31, 100, 256), (0.9, 0.58, 0.36, 0.2, 0.08, 0.035)))
-    figure = figure_of(max(n * cell + 1.6, 5.5), n * cell + 2.0)
+    figure = figure_of(max(n * cell + 1.6, 5.5), n * cell + 2.4)
     axes = figure.subplots()
     headline_of(axes, title, subtitle)
     colours = LinearSegmentedColormap.from_list("share", ("#fbfcfe", "#b9d5ea", "#5b9bc9", "#1f5f99", "#0b2f5b"))
