@@ -24,12 +24,28 @@ def test_every_built_in_component_is_listed_with_a_summary(
     assert {row["origin"] for row in rows if row["name"] in known} == {"built-in"}
 
 
-def test_the_table_names_them_one_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_strategies_are_listed_by_family_one_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["list", "strategies"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["name", "what", "it", "does"]
-    names = [line.split()[0] for line in lines[1:] if not line.startswith(" ")]
-    assert names == sorted(names) and {"naive", "ewc", "replay", "cumulative"} <= set(names)
+    text = capsys.readouterr().out
+    families = [line for line in text.splitlines() if line and not line.startswith(" ") and ":" not in line]
+    assert families == sorted(families) and {"bound", "rehearsal", "regularisation"} <= set(families)
+    names = [line.split()[0] for line in text.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert {"naive", "ewc", "replay", "cumulative"} <= set(names)
+
+
+def test_one_strategy_and_all_of_them_at_length(capfd: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["list", "strategies", "der"]) == 0
+    words = " ".join(capfd.readouterr().out.split())
+    assert "needs memory" in words and "keeps `capacity` samples and their logits" in words and "Buzzega" in words
+    assert "replay" in words and "naive" not in words
+    assert invoke(["list", "strategies", "--long"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert sum(line.strip().startswith("use it when") for line in lines) >= 12
+    assert invoke(["list", "strategies", "icarl", "--json"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert row["needs"] == ["memory"] and row["family"] == "rehearsal" and "2017" in row["paper"] and row["use_when"]
+    assert invoke(["list", "strategies", "iclar"]) == 2
+    assert "did you mean 'icarl'" in capfd.readouterr().err
 
 
 def test_where_they_come_from_is_shown_when_not_all_are_built_in(
