@@ -64,7 +64,6 @@ class AGEM(Rehearsal):
         draw = generator(learner.seed, "agem", learner.experience.index, learner.step)
         with torch.enable_grad():
             reference = reference_gradient(learner, memory, memory.draw(min(self.options.samples, len(memory)), draw))
-        gradient = gradients(learner, reference)
+        gradient = gradients(learner, [reference])
         excess = project_off(gradient, reference)
-        torch._foreach_mul_(reference, excess)
-        torch._foreach_sub_(gradient, reference)
+        torch._foreach_addcmul_(gradient, reference, [excess] * len(reference), value=-1)

@@ -68,10 +68,9 @@ class GEM(Rehearsal):
         memory = self._memory
         if not memory:
             return
-        references = torch.stack([_flat(r) for r in self.references(learner)])
-        sizes = [p for p in learner.model.parameters() if p.requires_grad]
-        strongest = [part.view_as(p) for part, p in zip(_split(references.abs().amax(0), sizes), sizes, strict=True)]
-        gradient = gradients(learner, strongest)
+        found = self.references(learner)
+        references = torch.cat([t.reshape(-1) for r in found for t in r]).view(len(found), -1)
+        gradient = gradients(learner, found)
         flat = _flat(gradient)
         projected = project(flat, references, self.options.margin)
         if projected is not flat:

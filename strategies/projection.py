@@ -22,13 +22,17 @@ def project(gradient: Tensor, references: Tensor, margin: float = 0.0) -> Tensor
         (p,): `gradient` itself, when no inner product is negative.
     """
     norms = references.norm(dim=1)
-    # Of length 1: what a loss that has all but vanished says about the direction counts, and its square must not be 0.
-    directions = references[norms > 0] / norms[norms > 0, None]
-    products = directions @ gradient
+    if not bool((norms > 0).all()):
+        references, norms = references[norms > 0], norms[norms > 0]
+    # What a loss that has all but vanished says about the direction counts, and its square must not be 0.
+    least = torch.finfo(norms.dtype).tiny ** 0.4
+    extreme = bool(((norms < least) | (norms > 1 / least)).any())
+    rows, lengths = (references / norms[:, None], torch.ones_like(norms)) if extreme else (references, norms)
+    products = rows @ gradient / lengths
     if bool((products >= 0).all()):
         return gradient
-    v = _dual(directions @ directions.T, products, margin * norms[norms > 0])
-    projected: Tensor = gradient + directions.T @ v.to(gradient)
+    v = _dual(rows @ rows.T / lengths / lengths[:, None], products, margin * norms)
+    projected: Tensor = gradient + rows.T @ (v.to(gradient) / lengths)
     return projected
 
 
@@ -56,6 +60,6 @@ def project_off(gradient: list[Tensor], reference: list[Tensor]) -> Tensor:
         min(gradient . reference, 0) / (reference . reference): gradient - that * reference is the closest vector whose
         inner product with the reference is not negative.
     """
-    product = torch.stack([(g * r).sum() for g, r in zip(gradient, reference, strict=True)]).sum()
-    norm = torch.stack([r.square().sum() for r in reference]).sum()
+    product = torch.stack([g.flatten().dot(r.flatten()) for g, r in zip(gradient, reference, strict=True)]).sum()
+    norm = torch.stack([r.flatten().dot(r.flatten()) for r in reference]).sum()
     return torch.where(norm > 0, product.clamp(max=0) / norm, torch.zeros_like(norm))

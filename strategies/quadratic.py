@@ -27,6 +27,7 @@ class QuadraticPenalty:
     def __init__(self) -> None:
         self.importance: dict[str, Tensor] = {}
         self.anchor: dict[str, Tensor] = {}
+        self._drift: list[Tensor] = []  # kept from step to step: allocating as much at every step takes its time
 
     @torch.no_grad()
     def add(self, model: nn.Module, importance: Mapping[str, Tensor]) -> None:
@@ -60,9 +61,12 @@ class QuadraticPenalty:
         for _, p in held:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
-        drift = torch._foreach_sub([p for _, p in held], [self.anchor[n] for n, _ in held])
+        if len(self._drift) != len(held):
+            self._drift = [torch.empty_like(p) for _, p in held]
+        for (name, p), drift in zip(held, self._drift, strict=True):
+            torch.sub(p, self.anchor[name], out=drift)
         gradients = [p.grad for _, p in held if p.grad is not None]
-        torch._foreach_addcmul_(gradients, drift, [self.importance[n] for n, _ in held], value=strength)
+        torch._foreach_addcmul_(gradients, self._drift, [self.importance[n] for n, _ in held], value=strength)
 
     @torch.no_grad()
     def value(self, model: nn.Module, strength: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,10 +25,11 @@ def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list
         chosen: positions in the memory, (m,) int64, m >= 1.
 
     Returns:
-        One tensor for each parameter with `requires_grad`, in the model's order; zeros where it has no part.
+        One tensor for each parameter with `requires_grad`, in the model's order; zeros where it has no part. Not to be
+        changed in place.
     """
     parameters = [p for p in learner.model.parameters() if p.requires_grad]
-    total = [torch.zeros_like(p) for p in parameters]
+    total: list[Tensor] = []
     share = chosen[learner.group.share(len(chosen))]
     with learner.evaluating():
         for part in share.split(CHUNK) if len(share) else ():
@@ -35,21 +38,23 @@ def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list
             targets = memory.tensors["targets"][part].to(learner.device)
             loss = F.cross_entropy(logits, targets, reduction="sum") / len(chosen)
             # Not loss.backward(), whose hooks would make DistributedDataParallel average what it should not see.
-            for t, g in zip(total, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True):
-                if g is not None:
-                    t += g
+            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+            own = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+            # Not in place: two parameters may have been given one tensor.
+            total = list(torch._foreach_add(total, own)) if total else own
+    total = total or [torch.zeros_like(p) for p in parameters]
     learner.group.reduce_(total, Reduction.SUM)
     return total
 
 
-def gradients(learner: Learner, reference: list[Tensor]) -> list[Tensor]:
+def gradients(learner: Learner, references: Sequence[list[Tensor]]) -> list[Tensor]:
     """The gradients as they are, one for each parameter with `requires_grad`, to be changed in place.
 
-    A parameter that has none, and that the past cares for, gets one of zeros.
+    A parameter that has none, and that one of the references cares for, gets one of zeros.
     """
     found: list[Tensor] = []
-    for p, r in zip((p for p in learner.model.parameters() if p.requires_grad), reference, strict=True):
-        if p.grad is None and bool(r.any()):
+    for number, p in enumerate(p for p in learner.model.parameters() if p.requires_grad):
+        if p.grad is None and any(bool(reference[number].any()) for reference in references):
             p.grad = torch.zeros_like(p)
         found.append(torch.zeros_like(p) if p.grad is None else p.grad)
     return found

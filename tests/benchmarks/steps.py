@@ -1,29 +1,31 @@
-"""Cost of a training step under each strategy, against a bare PyTorch loop on the same tensors.
+"""Cost of a training step under each strategy, against a bare PyTorch loop with the same passes on the same tensors.
 
-MLP 784-400-400-10, batch 128, Adam, one thread. The bare loop indexes the same uint8 tensors in a seeded order, scales
-them, and does zero_grad, forward, backward and step. `python -m tests.benchmarks.steps`
+MLP 784-400-400-10, batch 128, Adam, one thread. `tests.benchmarks.bare` says what the bare loops do. The experience has
+begun on both sides: steps alone are timed, in short turns. `python -m tests.benchmarks.steps [NAME]...`
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from strategies.contract import Experience
-from strategies.ewc import EWC, EWCOptions
 from strategies.fisher import diagonal_fisher
 from strategies.learner import Learner
-from strategies.naive import Naive
-from strategies.replay import Replay, ReplayOptions
+from strategies.registry import BUILT_IN
 from strategies.settings import TrainSettings
-from strategies.strategy import Strategy
+from tests.benchmarks.bare import BATCH, Bare, Passes, model
 from tests.benchmarks.pairs import Ratio, compare
+from tests.strategies.cases import make_strategy
 
-STEPS, BATCH = 200, 128
+STEPS, ROUNDS = 10, 11
+ENDLESS = 1_000_000
+AT_LEAST_ONE = TrainSettings(epochs=None, steps=1, batch_size=BATCH)
 
 
 class Block:
@@ -55,59 +57,83 @@ class Step:
         self.test = Block(1000, 500 + index)
 
 
-def model() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 10))
+@dataclass(frozen=True)
+class Method:
+    """A strategy as it is measured.
+
+    Attributes:
+        name: in the registry.
+        options: of it.
+        passes: of its step, for the bare loop.
+        after: experiences that it has behind it.
+        structure: the bare loop runs the model that the strategy has made.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    passes: Passes = field(default_factory=Passes)
+    after: int = 1
+    structure: bool = False
 
 
-def bare(block: Block, batch: int, steps: int = STEPS) -> None:
-    """The loop that anybody would write."""
-    net = model()
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
-    order = torch.randperm(len(block), generator=torch.Generator().manual_seed(0))
-    for step in range(steps):
-        at = step * batch % (len(block) - batch)
-        index = order[at : at + batch]
-        inputs, targets = block.inputs[index].float().div_(255.0), block.targets[index]
-        optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(net(inputs), targets)
-        loss.backward()
-        optimizer.step()
+METHODS = {
+    "naive": Method("naive"),
+    "cumulative": Method("cumulative"),
+    "ewc after 1": Method("ewc", {"samples": 64}),
+    "ewc after 50": Method("ewc", {"samples": 64}, after=50),
+    "si": Method("si"),
+    "mas": Method("mas", {"samples": 64}),
+    "lwf": Method("lwf", passes=Passes(teacher=True)),
+    "replay 0.2": Method("replay", {"ratio": 0.2}, Passes(replayed=32)),
+    "replay 0.5": Method("replay", passes=Passes(replayed=128)),
+    "der": Method("der", passes=Passes(replayed=256)),
+    "gem": Method("gem", {"samples": 128}, Passes(references=(128, 128)), after=2),
+    "agem": Method("agem", {"samples": 128}, Passes(references=(128,))),
+    "icarl": Method("icarl", passes=Passes(teacher=True)),
+    "gdumb": Method("gdumb"),
+    "generative-replay": Method("generative-replay", passes=Passes(generated=128)),
+    "dann": Method("dann", passes=Passes(replayed=128, discriminator=True)),
+    "packnet": Method("packnet", structure=True),
+    "progressive": Method("progressive", structure=True),
+    "expand": Method("expand", structure=True),
+}
+"""Every registered strategy, by what is printed."""
 
 
-def learned(strategies: list[Strategy], experience: Experience, after: int = 0, steps: int = STEPS) -> None:
-    """The same number of steps by the learner, after `after` earlier experiences."""
-    learner = Learner(model(), strategies, outputs=10)
-    for past in range(after):
-        learner.learn(Step(past, 128), TrainSettings(epochs=None, steps=1, batch_size=BATCH))
-    for _ in learner.steps(experience, TrainSettings(epochs=None, steps=steps, batch_size=BATCH)):
-        pass
+def begun(method: Method) -> tuple[Learner, Iterator[int]]:
+    """A learner in the middle of an experience, and its steps."""
+    learner = Learner(model(), [make_strategy(method.name, method.options)], outputs=10)
+    past = [Step(index, 2000) for index in range(method.after)]
+    for step in past:
+        learner.learn(step, AT_LEAST_ONE, past=past[: step.index])
+    steps = learner.steps(Step(method.after), TrainSettings(epochs=None, steps=ENDLESS, batch_size=BATCH), past=past)
+    next(steps)
+    return learner, steps
 
 
-def prepared(strategy: Strategy, after: int) -> Learner:
-    """A learner that has `after` experiences behind it."""
-    learner = Learner(model(), [strategy], outputs=10)
-    for past in range(after):
-        learner.learn(Step(past, 2000), TrainSettings(epochs=None, steps=1, batch_size=BATCH))
-    return learner
+def measured(method: Method) -> Ratio:
+    """Seconds of `STEPS` steps, ours and bare."""
+    learner, steps = begun(method)
+    block = Block(12_000, 100)
+    bare = Bare(block.inputs, block.targets, method.passes, learner.model if method.structure else None)
+
+    def ours() -> None:
+        for _ in range(STEPS):
+            next(steps)
+
+    return compare(ours, lambda: bare(STEPS), ROUNDS)
 
 
-def go_on(learner: Learner, experience: Experience, steps: int = STEPS) -> None:
-    for _ in learner.steps(experience, TrainSettings(epochs=None, steps=steps, batch_size=BATCH)):
-        pass
+def measure(names: Sequence[str] = ()) -> dict[str, Ratio]:
+    """Ratios by name: of the named ones, or of all.
 
-
-def measure() -> dict[str, Ratio]:
-    """Ratios by name."""
-    block = Step(100)
-    results = {"naive": compare(lambda: learned([Naive()], block), lambda: bare(block.train, BATCH))}
-    for after in (1, 50):
-        learner = prepared(EWC(EWCOptions(samples=64)), after)
-        results[f"ewc after {after}"] = compare(lambda k=learner: go_on(k, block), lambda: bare(block.train, BATCH))
-    for ratio, total in ((0.2, 160), (0.5, 256)):
-        learner = prepared(Replay(ReplayOptions(capacity=2000, ratio=ratio)), 1)
-        results[f"replay {ratio}"] = compare(lambda k=learner: go_on(k, block), lambda n=total: bare(block.train, n))
-    return results
+    Raises:
+        KeyError: a registered strategy is not measured.
+    """
+    missing = BUILT_IN.keys() - {method.name for method in METHODS.values()}
+    if missing:
+        raise KeyError(f"METHODS in {__file__} lacks {', '.join(sorted(missing))}")
+    return {name: measured(METHODS[name]) for name in names or METHODS}
 
 
 def fisher_seconds() -> float:
@@ -123,9 +149,9 @@ def fisher_seconds() -> float:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for name, value in measure().items():
+    for name, value in measure(sys.argv[1:]).items():
         print(
-            f"{name:14} {value.ratio:.3f} [{value.low:.3f} .. {value.high:.3f}]"
-            f"  {value.ours / STEPS * 1e3:.2f} ms against {value.reference / STEPS * 1e3:.2f} ms a step"
+            f"{name:18} {value.ratio:.3f} [{value.low:.3f} .. {value.high:.3f}]"
+            f"  {value.ours / STEPS * 1e3:.2f} ms against {value.reference / STEPS * 1e3:.2f} ms a step",
+            flush=True,
         )
-    print(f"fisher         {fisher_seconds():.3f} s for 2000 samples")

@@ -1,0 +1,131 @@
+"""The loop that anybody would write around a method's forward and backward passes, in plain PyTorch."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BATCH, OUTPUTS, LATENT = 128, 10, 100
+
+
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, OUTPUTS))
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What a step of a method computes, beside the forward and backward pass of the current batch.
+
+    Attributes:
+        replayed: samples of a memory that pass together with the batch.
+        generated: samples of the past that a decoder makes and the previous model labels, in a batch with the current
+            ones; a VAE takes a step on all of them.
+        teacher: the previous model's forward pass on the batch.
+        references: samples of a memory that pass forward and backward by themselves, in so many groups.
+        discriminator: a network of 100 hidden units takes a step on what enters the head.
+    """
+
+    replayed: int = 0
+    generated: int = 0
+    teacher: bool = False
+    references: tuple[int, ...] = ()
+    discriminator: bool = False
+
+
+class Bare:
+    """Steps with the passes of a method and the optimisers' steps, and nothing else.
+
+    Batches are indexed from uint8 tensors in a seeded order, and scaled.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor, passes: Passes, net: nn.Module | None = None) -> None:
+        """
+        Args:
+            inputs: (n, 784) uint8. targets: (n,) int64.
+            net: what the method has made of the model, where it changes its structure.
+        """
+        self.inputs, self.targets, self.passes = inputs, targets, passes
+        self.memory = inputs[:2000].clone(), targets[:2000].clone()
+        self.net = model() if net is None else copy.deepcopy(net)
+        learning = [p for p in self.net.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(learning, lr=1e-3, fused=True)
+        self.previous = model().requires_grad_(False)
+        self.encoder = _perceptron(784, 400, 400, 2 * LATENT)
+        self.decoder = _perceptron(LATENT, 400, 400, 784)
+        vae = [*self.encoder.parameters(), *self.decoder.parameters()]
+        self.vae_optimizer = torch.optim.Adam(vae, lr=1e-3, fused=True)
+        self.previous_decoder = copy.deepcopy(self.decoder).requires_grad_(False)
+        self.entering: tuple[Tensor, ...] = ()
+        if passes.discriminator:
+            self.net[-1].register_forward_pre_hook(self._keep)  # type: ignore[index, operator]
+        self.discriminator = _perceptron(400, 100, 2)
+        self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=1e-3, fused=True)
+        self.order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
+        self.done = 0
+
+    def __call__(self, steps: int) -> None:
+        for _ in range(steps):
+            self._step()
+            self.done += 1
+
+    def _step(self) -> None:
+        passes = self.passes
+        at = self.done * BATCH % (len(self.inputs) - BATCH)
+        index = self.order[at : at + BATCH]
+        inputs, targets = self.inputs[index].float().div_(255.0), self.targets[index]
+        if passes.replayed:
+            more, labels = self._remembered(passes.replayed)
+            inputs, targets = torch.cat([inputs, more]), torch.cat([targets, labels])
+        if passes.generated:
+            with torch.no_grad():
+                more = self.previous_decoder(torch.randn(passes.generated, LATENT)).sigmoid()
+                labels = self.previous(more).argmax(1)
+            inputs, targets = torch.cat([inputs, more]), torch.cat([targets, labels])
+            self._train_vae(inputs)
+        self.optimizer.zero_grad(set_to_none=True)
+        output = self.net(inputs)
+        loss = F.cross_entropy(output, targets)
+        if passes.teacher:
+            with torch.no_grad():
+                told = self.previous(inputs)
+            loss = loss + F.cross_entropy(output, told.softmax(1))
+        if passes.discriminator:
+            self.discriminator_optimizer.zero_grad(set_to_none=True)
+            domains = (torch.arange(len(inputs)) < BATCH).long()
+            loss = loss + F.cross_entropy(self.discriminator(self.entering[0]), domains)
+        loss.backward()
+        for n in passes.references:
+            more, labels = self._remembered(n)
+            torch.autograd.grad(F.cross_entropy(self.net(more), labels), list(self.net.parameters()))
+        self.optimizer.step()
+        if passes.discriminator:
+            self.discriminator_optimizer.step()
+
+    def _keep(self, _: nn.Module, entering: tuple[Tensor, ...]) -> None:
+        self.entering = entering
+
+    def _remembered(self, n: int) -> tuple[Tensor, Tensor]:
+        index = torch.randint(len(self.memory[0]), (n,))
+        return self.memory[0][index].float().div_(255.0), self.memory[1][index]
+
+    def _train_vae(self, inputs: Tensor) -> None:
+        self.vae_optimizer.zero_grad(set_to_none=True)
+        mean, log_variance = self.encoder(inputs).chunk(2, dim=1)
+        decoded = self.decoder(mean + (log_variance / 2).exp() * torch.randn(len(inputs), LATENT))
+        surprise = F.binary_cross_entropy_with_logits(decoded, inputs, reduction="sum")
+        divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum() / 2
+        ((surprise + divergence) / len(inputs)).backward()
+        self.vae_optimizer.step()
+
+
+def _perceptron(*sizes: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for entering, leaving in itertools.pairwise(sizes):
+        layers += [nn.Linear(entering, leaving), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
