@@ -30,6 +30,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "agem": {"capacity": 20, "samples": 11},
     "gdumb": {"capacity": 23},
     "icarl": {"capacity": 20},
+    "progressive": {"infer_task": True},
+    "packnet": {"infer_task": True, "prune": 0.6},
     "generative-replay": {"hidden": (8,), "latent": 3, "lr": 0.02},
     "dann": {"capacity": 20, "hidden": (5,), "lr": 0.05},
 }
@@ -37,6 +39,10 @@ QUICK: dict[str, dict[str, Any]] = {
 
 # 25 samples in batches of 12: the last batch of an epoch has one sample, fewer than the ranks that share it.
 TRAIN: dict[str, Any] = {"epochs": 1, "batch_size": 12, "optimizer_options": {"lr": 0.04}}
+
+BY_THREE: dict[str, Any] = {"epochs": None, "steps": 5, "batch_size": 3}
+
+DECAY: dict[str, Any] = {"optimizer": "sgd", "optimizer_options": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}}
 
 SGD: dict[str, Any] = {"optimizer": "sgd", "optimizer_options": {"lr": 0.2, "momentum": 0.9}}
 
@@ -117,6 +123,18 @@ COMBINED = [
     Case("one-cycle", _quick("replay"), train={"scheduler": "OneCycleLR", "scheduler_options": {"max_lr": 0.05}}),
     Case("steps", _quick("ewc", "replay"), train={"epochs": None, "steps": 7}),
     Case("batch-of-three", _quick("replay"), train={"epochs": None, "steps": 9, "batch_size": 3}),
+    *(
+        Case(f"{name}+replay", [(name, {}), ("replay", {"capacity": 20})], setting)
+        for name, setting in (
+            ("progressive", "domain-incremental"),
+            ("packnet", "domain-incremental"),
+            ("expand", "class-incremental"),
+        )
+    ),
+    Case("packnet+replay-inferred", _quick("packnet", "replay"), train=DECAY),
+    Case("progressive-conv", _quick("progressive"), "task-incremental", {**DECAY, "accumulate": 2}, "conv"),
+    Case("packnet-batch-norm", _quick("packnet"), "task-incremental", {**DECAY, **BY_THREE, "clip": 0.5}, "batch-norm"),
+    Case("expand-batch-norm", _quick("expand", "replay"), train={**BY_THREE, "reset": True}, model="batch-norm"),
     Case("conv", _quick("ewc", "replay"), "task-incremental", model="conv"),
     Case("frozen", _quick("ewc", "replay"), model="frozen"),
     Case("unused", _quick("ewc", "replay"), train=SGD, model="unused"),
