@@ -20,6 +20,7 @@ from orchestrator.cli.log import log
 from orchestrator.cli.logs import logs
 from orchestrator.cli.options import Settings, Terminated
 from orchestrator.cli.publish import publish
+from orchestrator.cli.recommend import recommend
 from orchestrator.cli.run import run
 from orchestrator.cli.show import show
 from orchestrator.cli.status import status
@@ -56,7 +57,7 @@ def everlearn() -> None:
     """
 
 
-_learning = (run, tune, compare, validate, list_components, log, show, publish, ui)
+_learning = (run, tune, compare, validate, recommend, list_components, log, show, publish, ui)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)
 for command in (*_learning, *_on_a_cluster, *_care):

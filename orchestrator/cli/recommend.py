@@ -1,0 +1,99 @@
+"""`everlearn recommend`: which methods fit a pipeline file, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import Command, as_arguments, file_argument, json_option, load, program, set_option
+from orchestrator.cli.output import console, print_json, reserved_stdout
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orchestrator.recommendation import Recommendation, Situation, Suggestion
+
+
+@click.command("recommend", cls=Command, short_help="Say which strategies fit FILE, and why.")
+@file_argument()
+@set_option
+@click.option(
+    "--memory",
+    type=click.IntRange(min=0),
+    metavar="SAMPLES",
+    help="Old samples that may be kept, 0 for none; without it, as many as FILE's own strategies keep.",
+)
+@json_option
+def recommend(file: str, overrides: tuple[str, ...], memory: int | None, as_json: bool) -> None:
+    """Say which strategies fit FILE, best first, why, and what speaks against the others.
+
+    What counts is the stream's setting, whether it is online, how many old samples may be kept, and whether test
+    samples come with their task. Figures are those of the papers, in their own protocols.
+    """
+    if as_json:
+        with reserved_stdout() as stdout:
+            print_json(_recommend(file, overrides, memory).to_json(), stdout)
+        return
+    found = _recommend(file, overrides, memory)
+    screen = console()
+    screen.print(_situation(found.situation), soft_wrap=True, markup=False, highlight=False)
+    screen.print()
+    for rank, suggestion in enumerate(found.suggestions, 1):
+        screen.print(_entry(rank, suggestion))
+        screen.print()
+    if not found.suggestions:
+        screen.print("Nothing in the table fits: change the setting, or let samples be kept (--memory).\n")
+    screen.print("not among them", style="bold")
+    screen.print(_others(found))
+    if found.snippet:
+        screen.print("\nthe first one, to be pasted into the file:\n", style="dim")
+        screen.print(found.snippet, soft_wrap=True, markup=False, highlight=False)
+        screen.print(f"then: {program()} validate {as_arguments(file, overrides)}", style="dim", soft_wrap=True)
+
+
+def _recommend(file: str, overrides: tuple[str, ...], memory: int | None) -> Recommendation:
+    pipeline = load(file, overrides)
+
+    from orchestrator import recommendation
+
+    return recommendation.recommend(pipeline, memory)
+
+
+def _situation(situation: Situation) -> str:
+    from orchestrator.progress.wording import count
+
+    kept = {None: "the file does not say how many old samples may be kept (--memory)", 0: "no old samples may be kept"}
+    parts = [
+        situation.setting + (", online" if situation.online else ""),
+        "test samples come with their task" if situation.task_labels else "test samples come without their task",
+        kept.get(situation.memory) or f"{count(situation.memory or 0, 'old sample')} may be kept",
+    ]
+    return "; ".join(parts)
+
+
+def _entry(rank: int, suggestion: Suggestion) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True, min_width=10, justify="right")
+    table.add_column(overflow="fold")
+    table.add_row(f"{rank}.", Text(suggestion.title, style="bold"))
+    table.add_row("why", Text(suggestion.why))
+    table.add_row("source", Text(suggestion.source))
+    table.add_row("costs time", Text("; ".join(suggestion.time)))
+    table.add_row("keeps", Text("; ".join(suggestion.memory)))
+    return table
+
+
+def _others(found: Recommendation) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, min_width=18)
+    table.add_column(overflow="fold")
+    for name, reasons in found.unfit.items():
+        table.add_row(Text(f"  {name}"), Text("; ".join(reasons)))
+    return table

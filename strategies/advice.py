@@ -1,0 +1,249 @@
+"""Which methods fit which situation, and why: the decision table of `everlearn recommend`, as data.
+
+Rules are in the order of preference. Every reason names its source; a figure is the source's own, in its own protocol,
+and says which method stands above which, not what another model or data set will reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+CLASS, TASK, DOMAIN = "class-incremental", "task-incremental", "domain-incremental"
+
+VAN_DE_VEN = "van de Ven, Tuytelaars & Tolias 2022, Three types of incremental learning, table 2 (Split MNIST)"
+VAN_DE_VEN_CIFAR = (
+    "van de Ven, Tuytelaars & Tolias 2022, Three types of incremental learning, table 3 (Split CIFAR-100)"
+)
+VAN_DE_VEN_2019 = "van de Ven & Tolias 2019, Three scenarios for continual learning (Permuted MNIST)"
+BUZZEGA = "Buzzega et al. 2020, Dark experience for general continual learning (sequential CIFAR-10)"
+PRABHU = "Prabhu, Torr & Dokania 2020, GDumb"
+MAI = "Mai et al. 2022, Online continual learning in image classification: an empirical survey"
+RUSU = "Rusu et al. 2016, Progressive neural networks, section 2"
+MALLYA = "Mallya & Lazebnik 2018, PackNet, section 3"
+YAN = "Yan, Xie & He 2021, DER: dynamically expandable representation"
+GANIN = "Ganin et al. 2016, Domain-adversarial training of neural networks"
+CHAUDHRY = "Chaudhry et al. 2019, On tiny episodic memories in continual learning"
+AGEM = "Chaudhry et al. 2019, Efficient lifelong learning with A-GEM"
+NO_FIGURE = "Kirkpatrick et al. 2017 and Chaudhry et al. 2019 together; no published figure"
+SCHWARZ = "Schwarz et al. 2018, Progress & compress"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of the table.
+
+    Attributes:
+        strategies: names and options, as in a pipeline file; `capacity` is filled in where a method keeps samples.
+        settings: the stream's settings in which it fits.
+        online: whether it is for online streams, for others, or for both (None).
+        kept: whether it needs that old samples may be kept.
+        why: the reason.
+        source: of the reason.
+        most: it fits memories of at most so many samples; None: of any size.
+    """
+
+    strategies: Sequence[Mapping[str, Any]]
+    settings: Sequence[str]
+    why: str
+    source: str
+    kept: bool = False
+    online: bool | None = None
+    most: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(str(entry["name"]) for entry in self.strategies)
+
+
+# Below so many samples, what is stored beside each of them counts for more than their number.
+SMALL_MEMORY = 500
+
+RULES: tuple[Rule, ...] = (
+    # Old samples may be kept, shared heads.
+    Rule(
+        [{"name": "der"}],
+        [CLASS],
+        "with a memory of 200 samples DER++ reaches 64.88 % where replay reaches 44.79 %",
+        BUZZEGA,
+        kept=True,
+        most=SMALL_MEMORY,
+    ),
+    Rule(
+        [{"name": "replay"}],
+        [CLASS],
+        "88.79 %, where fine-tuning reaches 19.89 % and EWC 20.64 %: old samples tell new classes from old ones",
+        VAN_DE_VEN,
+        kept=True,
+        online=False,
+    ),
+    Rule(
+        [{"name": "replay"}],
+        [CLASS, TASK, DOMAIN],
+        "a small memory that is replayed from the first batch on holds what single-pass training forgets",
+        f"{CHAUDHRY}; {MAI}",
+        kept=True,
+        online=True,
+    ),
+    Rule(
+        [{"name": "ewc"}, {"name": "replay"}],
+        [CLASS],
+        "the memory tells old classes from new ones, and important weights change less between its samples",
+        NO_FIGURE,
+        kept=True,
+        online=False,
+    ),
+    Rule(
+        [{"name": "der"}],
+        [CLASS],
+        "stored logits also help a large memory: 85.24 % against 82.47 % of replay, with 5120 samples",
+        BUZZEGA,
+        kept=True,
+    ),
+    Rule(
+        [{"name": "icarl"}],
+        [CLASS],
+        "37.83 % against 37.57 % of replay with 100 samples a class; means of exemplars do not favour new classes",
+        VAN_DE_VEN_CIFAR,
+        kept=True,
+        online=False,
+    ),
+    Rule(
+        [{"name": "expand"}, {"name": "replay"}],
+        [CLASS],
+        "frozen features keep what was learned and new ones are added, at the price of a model that grows",
+        YAN,
+        kept=True,
+        online=False,
+    ),
+    Rule(
+        [{"name": "gdumb"}],
+        [CLASS],
+        "trained from its memory alone it is the baseline that other uses of the same memory have to beat",
+        PRABHU,
+        kept=True,
+        online=False,
+    ),
+    # No samples may be kept, one head for all classes.
+    Rule(
+        [{"name": "generative-replay"}],
+        [CLASS],
+        "92.19 % without any sample kept, where EWC reaches 25.04 % and LwF 22.64 %",
+        VAN_DE_VEN_2019,
+        online=False,
+    ),
+    # Test samples come with their task.
+    Rule(
+        [{"name": "lwf"}],
+        [TASK],
+        "99.60 % without any sample kept, close to joint training's 99.67 %",
+        VAN_DE_VEN,
+        online=False,
+    ),
+    Rule(
+        [{"name": "ewc"}],
+        [TASK],
+        "99.06 % without any sample kept, where fine-tuning reaches 84.32 %",
+        VAN_DE_VEN,
+        online=False,
+    ),
+    Rule(
+        [{"name": "packnet"}],
+        [TASK],
+        "the weights of an experience are frozen: it is not forgotten at all, and the model does not grow",
+        MALLYA,
+        online=False,
+    ),
+    Rule(
+        [{"name": "progressive"}],
+        [TASK],
+        "the column of an experience is frozen: it is not forgotten at all, and the model grows",
+        RUSU,
+        online=False,
+    ),
+    Rule(
+        [{"name": "der"}],
+        [TASK],
+        "with a memory of 200 samples DER++ reaches 91.92 %, replay 91.19 % and online EWC 68.29 %",
+        BUZZEGA,
+        kept=True,
+    ),
+    Rule(
+        [{"name": "replay"}],
+        [TASK],
+        "with a memory of 200 samples it reaches 91.19 %, where fine-tuning reaches 61.02 %",
+        BUZZEGA,
+        kept=True,
+        online=False,
+    ),
+    Rule(
+        [{"name": "si"}],
+        [TASK],
+        "74.84 % without any sample kept, where fine-tuning reaches 61.43 %; no extra pass over the data",
+        VAN_DE_VEN_CIFAR,
+        online=False,
+    ),
+    # The same classes in other domains.
+    Rule(
+        [{"name": "replay"}],
+        [DOMAIN],
+        "39.00 %, where fine-tuning reaches 18.42 %, LwF 29.45 % and EWC 21.65 %",
+        VAN_DE_VEN_CIFAR,
+        kept=True,
+        online=False,
+    ),
+    Rule(
+        [{"name": "dann"}],
+        [DOMAIN],
+        "features that do not tell one domain from another carry over from each to the next",
+        GANIN,
+        kept=True,
+        online=False,
+    ),
+    Rule(
+        [{"name": "generative-replay"}],
+        [DOMAIN],
+        "95.09 % without any sample kept, where EWC reaches 94.31 % and LwF 72.64 %",
+        VAN_DE_VEN_2019,
+        online=False,
+    ),
+    Rule(
+        [{"name": "lwf"}],
+        [DOMAIN],
+        "71.18 % without any sample kept, where EWC reaches 63.03 %, if domains resemble each other",
+        VAN_DE_VEN,
+        online=False,
+    ),
+    Rule(
+        [{"name": "si"}],
+        [DOMAIN],
+        "95.33 % without any sample kept, where fine-tuning reaches 78.51 %, if each domain has inputs of its own",
+        VAN_DE_VEN_2019,
+        online=False,
+    ),
+    # Each sample once.
+    Rule(
+        [{"name": "der"}],
+        [DOMAIN],
+        "logits that were stored on the way need no boundaries between experiences",
+        BUZZEGA,
+        kept=True,
+        online=True,
+    ),
+    Rule(
+        [{"name": "agem"}],
+        [TASK, DOMAIN],
+        "one projection a step against a memory costs little, which is what counts when data do not wait",
+        AGEM,
+        kept=True,
+        online=True,
+    ),
+    Rule(
+        [{"name": "ewc", "mode": "online", "every": 100}],
+        [TASK, DOMAIN],
+        "the online form keeps one running estimate of what matters, and no samples",
+        SCHWARZ,
+        online=True,
+    ),
+)
