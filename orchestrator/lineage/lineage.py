@@ -111,7 +111,7 @@ class Lineage:
         """
         found: list[Commit] = []
         for start in range(0, len(ids), PARALLEL):
-            for commit in in_parallel(self._read_if_there, ids[start : start + PARALLEL], PARALLEL):
+            for commit in in_parallel(self.read_if_there, ids[start : start + PARALLEL], PARALLEL):
                 if commit is None or commit.parent != (found[-1].id if found else None):
                     return found
                 found.append(commit)
@@ -255,7 +255,8 @@ class Lineage:
         if stored != size:
             raise self._corrupt(key, commit.id, f"it has {stored} bytes instead of {size}")
 
-    def _read_if_there(self, commit: str) -> Commit | None:
+    def read_if_there(self, commit: str) -> Commit | None:
+        """The commit with this id, None without any. Raises CorruptCommit when it is damaged."""
         try:
             return self.read(commit)
         except MissingKey:

@@ -20,16 +20,22 @@ def accuracy_matrix(
         model. None: not evaluated, such as an early model on an experience that was added to the stream much later.
     """
     if test_fingerprints is None:
-        last = sorted(chain[-1].row, key=lambda count: count.experience) if chain else []
-        test_fingerprints = [count.test for count in last]
-    rows = [_accuracies(commit.row) for commit in chain]
+        test_fingerprints = columns(chain)
+    rows = [accuracies(commit.row) for commit in chain]
     baseline: dict[str, float | None] = {}
     for index, commit in enumerate(chain):
         if index:
-            rows[index - 1] = _accuracies(commit.previous) | rows[index - 1]
-        baseline = _accuracies(commit.baseline) | baseline
+            rows[index - 1] = accuracies(commit.previous) | rows[index - 1]
+        baseline = accuracies(commit.baseline) | baseline
     return [[row.get(test) for test in test_fingerprints] for row in rows], [baseline.get(t) for t in test_fingerprints]
 
 
-def _accuracies(counts: Iterable[TestCount]) -> dict[str, float | None]:
+def columns(chain: Sequence[Commit]) -> list[str]:
+    """The test sets of the last commit's row, by experience."""
+    last = sorted(chain[-1].row, key=lambda count: count.experience) if chain else []
+    return [count.test for count in last]
+
+
+def accuracies(counts: Iterable[TestCount]) -> dict[str, float | None]:
+    """Accuracy by the test set's fingerprint; None for an empty one."""
     return {count.test: count.accuracy for count in counts}

@@ -6,14 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.lineage.matrix import accuracy_matrix
-from strategies.metrics import (
-    as_matrix,
-    expected_calibration_error,
-    intransigence,
-    negative_flips,
-    summary,
-)
+import numpy as np
+
+from orchestrator.lineage.course import Course
+from strategies.metrics import as_matrix, expected_calibration_error, negative_flips
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -32,23 +28,30 @@ def chain_metrics(
         reference: what joint training reaches on each experience when it is new, as far as that is known (see
             `orchestrator.lineage.reference`).
     """
-    if not chain:
-        return []
-    rows, baseline = accuracy_matrix(chain, tests)
-    R, b = as_matrix(rows), as_matrix([baseline])[0]
-    a = as_matrix([[*reference, *[None] * (len(chain) - len(reference))]])[0]
+    return course_metrics(Course(tests).follow(chain), chain, reference)
+
+
+def course_metrics(
+    course: Course, chain: Sequence[Commit], reference: Sequence[float | None] = (), first: int = 0
+) -> list[Metrics]:
+    """As `chain_metrics`, from commit `first` on, of a chain that `course` has followed."""
+    missing = [None] * (len(chain) - len(reference))
+    lacking = as_matrix([[*reference, *missing]])[0][: len(chain)] - course.learned[: len(chain)]
+    # The sum of what is not learned any more, up to each experience: see `strategies.metrics.intransigence`.
+    sums = np.cumsum(lacking)
     return [
         {
-            **summary(R, b, k),
-            "intransigence": _known(intransigence(R, a, k)),
-            "negative_flips": _flips(commit),
-            "expected_calibration_error": _calibration(commit),
-            "model_parameters": commit.size.parameters if commit.size else None,
-            "model_bytes": commit.size.bytes if commit.size else None,
-            "memory_bytes": commit.size.memory if commit.size else None,
-            "training_seconds": _seconds(commit),
+            **course.summaries[k],
+            "intransigence": _known(float(sums[k]) / (k + 1)),
+            "negative_flips": _flips(chain[k]),
+            "expected_calibration_error": _calibration(chain[k]),
+            "model_parameters": size.parameters if size else None,
+            "model_bytes": size.bytes if size else None,
+            "memory_bytes": size.memory if size else None,
+            "training_seconds": _seconds(chain[k]),
         }
-        for k, commit in enumerate(chain)
+        for k in range(first, len(chain))
+        for size in (chain[k].size,)
     ]
 
 

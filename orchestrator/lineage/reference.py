@@ -9,7 +9,6 @@ from orchestrator.errors import StorageError
 from orchestrator.lineage.commit import commit_id
 from orchestrator.lineage.layout import is_pipeline
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.lineage.matrix import accuracy_matrix
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -17,21 +16,24 @@ if TYPE_CHECKING:
 REFERENCE = "cumulative"
 
 
-def reference_ids(chain: Sequence[Commit]) -> list[str]:
+def reference_ids(chain: Sequence[Commit], known: Sequence[str] = ()) -> list[str]:
     """The ids that the commits of a chain would have, had their strategy been `cumulative` alone.
 
     They are those that `orchestrator.plan.make_plan` gives the pipeline with its strategy replaced.
+
+    Args:
+        known: the first of them, as far as they were asked for before.
     """
     from orchestrator.assembly import strategy_class
     from orchestrator.plan import strategy_influence
 
     options = strategy_class(REFERENCE).Options()
-    ids: list[str] = []
-    parent: str | None = None
-    for index, commit in enumerate(chain):
+    ids = list(known)
+    for index in range(len(ids), len(chain)):
+        commit = chain[index]
         spec: dict[str, Any] = {**commit.spec, "strategy": [strategy_influence(REFERENCE, options, index)]}
-        parent = commit_id(parent=parent, fingerprint=commit.experience.fingerprint, spec=spec)
-        ids.append(parent)
+        parent = ids[-1] if ids else None
+        ids.append(commit_id(parent=parent, fingerprint=commit.experience.fingerprint, spec=spec))
     return ids
 
 
@@ -44,6 +46,10 @@ class Reference:
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
         self._found: Lineage | None = None
+        # Of the chain that was asked about last: its ids, those of joint training, and its accuracies so far.
+        self._chain: list[str] = []
+        self._ids: list[str] = []
+        self._known: list[float | None] = []
 
     def __call__(self, chain: Sequence[Commit]) -> list[float | None]:
         """a* for each commit of a chain, None where joint training has no commit. Never fails: a store that cannot be
@@ -54,16 +60,26 @@ class Reference:
             return [None] * len(chain)
 
     def _accuracies(self, chain: Sequence[Commit]) -> list[float | None]:
-        nothing: list[float | None] = [None] * len(chain)
-        ids = reference_ids(chain)
-        where = self._where(ids[0]) if ids else None
-        if where is None:
-            return nothing
-        # A chain of `cumulative` is its own reference.
-        known = {commit.id: commit for commit in chain}
-        joint = [known[id_] for id_ in ids] if set(ids) <= set(known) else where.leading(ids)
-        rows, _ = accuracy_matrix(joint, [_test(commit) for commit in joint])
-        return [rows[k][k] if k < len(joint) else None for k in range(len(chain))]
+        self._follow(chain)
+        where = self._where(self._ids[0]) if self._ids else None
+        own = self._ids == self._chain
+        while where is not None and len(self._known) < len(chain):
+            # A chain of `cumulative` is its own reference.
+            k = len(self._known)
+            commit = chain[k] if own else where.read_if_there(self._ids[k])
+            if commit is None:
+                break
+            self._known.append(next((c.accuracy for c in commit.row if c.test == _test(commit)), None))
+        return [*self._known[: len(chain)], *[None] * (len(chain) - len(self._known))]
+
+    def _follow(self, chain: Sequence[Commit]) -> None:
+        """Keep what is known of a chain that has grown; an id stands for all of the commits before it."""
+        known = len(self._chain)
+        if known > len(chain) or (known and chain[known - 1].id != self._chain[-1]):
+            known = 0
+            self._ids, self._known = [], []
+        self._chain = [*self._chain[:known], *(commit.id for commit in chain[known:])]
+        self._ids = reference_ids(chain, self._ids)
 
     def _where(self, first: str) -> Lineage | None:
         """The lineage that has joint training's first commit."""

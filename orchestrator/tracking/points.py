@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.lineage.matrix import accuracy_matrix
-from orchestrator.lineage.metrics import chain_metrics, class_accuracy
+from orchestrator.lineage.course import Course
+from orchestrator.lineage.metrics import class_accuracy, course_metrics
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -31,7 +31,11 @@ class Point(NamedTuple):
 
 
 def parent_points(
-    chain: Sequence[Commit], stream_length: int, first: int = 0, reference: Sequence[float | None] = ()
+    chain: Sequence[Commit],
+    stream_length: int,
+    first: int = 0,
+    reference: Sequence[float | None] = (),
+    course: Course | None = None,
 ) -> Iterator[Point]:
     """The points of the run itself but for the losses, of the steps from `first` on.
 
@@ -40,12 +44,13 @@ def parent_points(
         stream_length: experiences in the stream; a chain of that length is complete and has `final/...` values.
         first: index of the first experience to give points for.
         reference: what joint training reaches, as far as it is known.
+        course: has followed the chain.
     """
-    rows, _ = accuracy_matrix(chain)
-    metrics = chain_metrics(chain, reference=reference)
+    course = course or Course().follow(chain)
+    metrics = course_metrics(course, chain, reference, first)
     for index in range(first, len(chain)):
         commit, time = chain[index], milliseconds(chain[index])
-        for name, value in metrics[index].items():
+        for name, value in metrics[index - first].items():
             if value is not None:
                 # The UI writes numbers out: 0.939, not 0.9390000000000001.
                 value = round(value, 12)
@@ -53,7 +58,7 @@ def parent_points(
                 if index == stream_length - 1:
                     # The UI draws a bar for each run if a metric has one point, at step 0.
                     yield Point(f"final/{name}", value, time, 0)
-        for column, value in enumerate(rows[index]):
+        for column, value in enumerate(course.rows[index]):
             if value is not None:
                 yield Point(f"accuracy/{label(column, stream_length)}", value, time, index)
         yield from _class_points(commit, time, index)
@@ -81,9 +86,9 @@ def loss_points(chain: Sequence[Commit], first: int = 0) -> Iterator[Point]:
             yield Point(LOSS, loss, time, offset + step)
 
 
-def child_points(chain: Sequence[Commit], first: int = 0) -> dict[int, list[Point]]:
+def child_points(chain: Sequence[Commit], first: int = 0, course: Course | None = None) -> dict[int, list[Point]]:
     """The points of each experience's own run: how well it is remembered since it was learned, and its loss."""
-    rows, _ = accuracy_matrix(chain)
+    rows = (course or Course().follow(chain)).rows
     points: dict[int, list[Point]] = {experience: [] for experience in range(len(chain))}
     for index in range(first, len(chain)):
         for experience in range(index + 1):

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.lineage.matrix import accuracy_matrix
-from orchestrator.lineage.metrics import chain_metrics, confusion_matrix
+from orchestrator.lineage.course import Course
+from orchestrator.lineage.metrics import confusion_matrix, course_metrics
 from orchestrator.redact import redact
 from orchestrator.tracking import points as of
 from orchestrator.tracking.client import connect, experiment_id, resolve_uri
@@ -66,6 +66,7 @@ class RunView:
         self._end: int | None = None
         self._commit: str | None = None
         self._written = 0
+        self._course = Course()
         self._model: str | None = None
 
     @property
@@ -99,9 +100,9 @@ class RunView:
             return
         # A later commit may complete the row of the one before it.
         first = max(0, min(self._written, len(chain)) - 1)
-        for index, points in of.child_points(chain, first).items():
+        for index, points in of.child_points(chain, first, self._course.follow(chain)).items():
             self._log(self._child(chain, index), points)
-        self._log(self._run, of.parent_points(chain, self._length, first, self._reference(chain)))
+        self._log(self._run, of.parent_points(chain, self._length, first, self._reference(chain), self._course))
         self.losses(of.loss_points(chain, first))
         labels = {TASK_LABELS: chain[-1].task_labels} if chain[-1].task_labels else {}
         self._tags({COMMIT: chain[-1].id, **labels, _NOTE: self._describe(chain)})
@@ -115,7 +116,8 @@ class RunView:
 
     def files(self, chain: Sequence[Commit]) -> None:
         """Write the pipeline file, the matrix and the figures, over what was there."""
-        rows, baseline = accuracy_matrix(chain)
+        course = self._course.follow(chain)
+        rows, baseline = course.rows, course.baseline
         metrics = self._metrics(chain)
         look: dict[str, Any] = {
             "title": self._pipeline.name, "subtitle": self._headline(metrics), "experiences": self._length,
@@ -243,7 +245,7 @@ class RunView:
         self._client.log_batch(self._run, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def _metrics(self, chain: Sequence[Commit]) -> dict[str, float | None]:
-        return chain_metrics(chain, reference=self._reference(chain))[-1]
+        return course_metrics(self._course.follow(chain), chain, self._reference(chain), len(chain) - 1)[-1]
 
     def _reference(self, chain: Sequence[Commit]) -> Sequence[float | None]:
         return () if self._find_reference is None else self._find_reference(chain)
@@ -253,7 +255,7 @@ class RunView:
 
     def _describe(self, chain: Sequence[Commit]) -> str:
         return description(
-            accuracy_matrix(chain)[0],
+            self._course.follow(chain).rows,
             self._metrics(chain),
             strategies=[strategy.name for strategy in self._pipeline.strategy],
             stream_length=self._length,
