@@ -19,6 +19,7 @@ import pytest
 from orchestrator.errors import ClusterError
 from orchestrator.jobs import Job, Jobs, _cause, exit_status
 from tests.orchestrator.cli.commands import everlearn
+from tests.orchestrator.jobs_server import authority, tls_proxy
 
 TOKEN = "3f0c9a4be1d24d0f8a7e65c1b2d3f4a5" * 2
 CLEAN = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -106,6 +107,11 @@ def test_a_job_is_submitted_followed_and_looked_at(head: Head) -> None:
     lines = json.loads(head.command("logs", job, "--tail", "3", "--json").stdout)["lines"]
     assert len(lines) == 3 and all(line in done.stdout for line in lines)
     assert TOKEN not in done.stdout + done.stderr
+    ca, certificate = authority(head.folder)
+    with tls_proxy(int(head.address.rpartition(":")[2]), certificate) as address:
+        followed = head.command("logs", job, "--follow", "--address", address, "--ca", str(ca))
+    assert followed.returncode == 0, followed.stderr
+    assert "average accuracy" in followed.stdout and "\x1e" not in followed.stdout + done.stdout
 
 
 @pytest.mark.ray
