@@ -10,7 +10,6 @@ from pipelines.document import KeyPath
 from pipelines.messages import unknown_key
 from pipelines.scientific import exponent
 from pipelines.spec import Count, Positive, Spec, refuse
-from strategies.metrics import ADDED
 
 Metric = Literal[
     "average_accuracy",
@@ -31,8 +30,8 @@ METRICS: tuple[str, ...] = get_args(Metric)
 DomainKind = Literal["uniform", "loguniform", "quniform", "randint", "choice", "grid"]
 KINDS: tuple[DomainKind, ...] = get_args(DomainKind)
 Mode = Literal["max", "min"]
-# Where less is better.
-_LOSSES = ("forgetting", *ADDED)
+# Where less is better: forgetting, and all that is not of the accuracy matrix alone.
+_LOSSES = ("forgetting", *METRICS[METRICS.index("intransigence") :])
 
 
 def _how_many(value: Any) -> str:
