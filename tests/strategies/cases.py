@@ -152,6 +152,8 @@ COMBINED = [
     _online("ewc+replay", "task-incremental", ("ewc", {**EVERY, "samples": 7}), ("replay", {"capacity": 20})),
     _online("der", "class-incremental", ("der", {"capacity": 20})),
     _online("agem", "task-incremental", ("agem", {"capacity": 20, "samples": 11})),
+    _online("dann", "domain-incremental", ("dann", QUICK["dann"])),
+    _online("generated", "class-incremental", ("generative-replay", QUICK["generative-replay"])),
     _online("told", "task-incremental", ("si", {"c": 5.0}), ("gem", {"capacity": 20}), ("replay", {"capacity": 9})),
 ]
 
