@@ -399,7 +399,7 @@ class Learner:
         """Take over what `state_dict` returned.
 
         Args:
-            optimizer: name of the optimiser that the state is of.
+            optimizer: name of the optimiser that the state is of; without it, the optimiser starts afresh.
         """
         for strategy in self.strategies:
             tensors = state.get(f"strategy.{strategy.name}", {})
