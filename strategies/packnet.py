@@ -88,7 +88,7 @@ class PackNet(SeparateTasks):
     @torch.no_grad()
     def after_step(self, learner: Learner) -> None:
         for weight, learning, before in self._held or ():
-            weight.copy_(torch.where(learning, weight, before))
+            torch.where(learning, weight, before, out=weight)
         if learner.step + 1 == self._pruning(learner):
             _network(learner).prune(self.options.prune)
             self._held = None
