@@ -124,8 +124,8 @@ def measured(method: Method) -> Ratio:
     return compare(ours, lambda: bare(STEPS), ROUNDS)
 
 
-def measure(names: Sequence[str] = ()) -> dict[str, Ratio]:
-    """Ratios by name: of the named ones, or of all.
+def measure(names: Sequence[str] = ()) -> Iterator[tuple[str, Ratio]]:
+    """Names and ratios: of the named ones, or of all.
 
     Raises:
         KeyError: a registered strategy is not measured.
@@ -133,7 +133,8 @@ def measure(names: Sequence[str] = ()) -> dict[str, Ratio]:
     missing = BUILT_IN.keys() - {method.name for method in METHODS.values()}
     if missing:
         raise KeyError(f"METHODS in {__file__} lacks {', '.join(sorted(missing))}")
-    return {name: measured(METHODS[name]) for name in names or METHODS}
+    for name in names or METHODS:
+        yield name, measured(METHODS[name])
 
 
 def fisher_seconds() -> float:
@@ -149,7 +150,7 @@ def fisher_seconds() -> float:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for name, value in measure(sys.argv[1:]).items():
+    for name, value in measure(sys.argv[1:]):
         print(
             f"{name:18} {value.ratio:.3f} [{value.low:.3f} .. {value.high:.3f}]"
             f"  {value.ours / STEPS * 1e3:.2f} ms against {value.reference / STEPS * 1e3:.2f} ms a step",
