@@ -27,7 +27,7 @@ _METRICS = (
 )
 # Shown where they are known.
 _ADDED = (
-    ("intransigence", "not learned any more, against joint training"),
+    ("intransigence", "not learned, against joint training"),
     ("negative_flips", "right before the last training, wrong now"),
     ("expected_calibration_error", "between confidence and accuracy"),
     ("model_parameters", "of the model"),

@@ -91,8 +91,21 @@ def test_tags_parameters_and_files(uri: str, tmp_path: Path) -> None:
     document = json.loads((folder / "accuracy_matrix.json").read_text())
     assert document["lineage"] == [commit.id for commit in chain]
     assert document["accuracy_matrix"][4][0] == correct(4, 0) / TESTED
-    for name in ("accuracy_matrix", "accuracy_curves"):
+    confusion = json.loads((folder / "confusion_matrix.json").read_text())["confusion_matrix"]
+    assert confusion[9][9] == TESTED // 2 - 9 and confusion[9][0] == 9 and "everlearn.task_labels" not in tags
+    for name in ("accuracy_matrix", "accuracy_curves", "confusion_matrix"):
         assert (folder / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_how_tasks_were_known_is_a_tag_and_what_joint_training_reaches_a_metric(uri: str) -> None:
+    chain = [commit.revised(task_labels="inferred") for commit in make_chain()]
+    run = connect(uri).get_run(
+        publish(make_pipeline(uri), chain, stream_length=5, reference=lambda commits: [1.0] * len(commits))
+    )
+    assert run.data.tags["everlearn.task_labels"] == "inferred"
+    gaps = [1 - correct(j, j) / TESTED for j in range(5)]
+    assert run.data.metrics["intransigence"] == pytest.approx(sum(gaps) / 5)
+    assert "intransigence" in run.data.tags["mlflow.note.content"]
 
 
 def test_nested_runs_are_found_under_their_parent(uri: str) -> None:
@@ -187,7 +200,8 @@ def test_through_a_server(make_server: Callable[[], Server]) -> None:
     assert publish(pipeline, chain, stream_length=5, model=small_model, register="digits") == first
     assert rows(server.database) == before
     client = connect(server.uri)
-    assert {file.path for file in client.list_artifacts(first)} == {"accuracy_matrix.json", "figures", "pipeline.yaml"}
+    files = {"accuracy_matrix.json", "confusion_matrix.json", "figures", "pipeline.yaml"}
+    assert {file.path for file in client.list_artifacts(first)} == files
     assert client.get_run(first).data.tags["mlflow.note.content"].count("models:/m-") == 1
 
     import mlflow
