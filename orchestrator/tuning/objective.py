@@ -64,19 +64,26 @@ def pareto_front(
 
     Of trials that are equal in all metrics the first stands for all.
     """
-    points = {
-        number: tuple(score(metrics, name, mode) for name, mode in zip(names, modes, strict=True))
-        for number, metrics in sorted(candidates.items())
-    }
-    points = {number: point for number, point in points.items() if min(point) > -math.inf}
-    front: list[int] = []
-    seen: set[tuple[float, ...]] = set()
-    for number, point in points.items():
-        if point not in seen and not any(_beats(other, point) for other in points.values()):
-            front.append(number)
-        seen.add(point)
-    return front
+    points = [
+        (tuple(score(metrics, name, mode) for name, mode in zip(names, modes, strict=True)), number)
+        for number, metrics in candidates.items()
+    ]
+    # What beats a point comes before it, and so does the first of equals.
+    ordered = sorted(
+        (item for item in points if min(item[0]) > -math.inf), key=lambda item: (_negative(item[0]), item[1])
+    )
+    front: list[tuple[tuple[float, ...], int]] = []
+    for point, number in ordered:
+        # With two objectives the last one of the front is the best so far in the second.
+        rivals = front[-1:] if len(names) == 2 else front
+        if not any(_covers(other, point) for other, _ in rivals):
+            front.append((point, number))
+    return sorted(number for _, number in front)
 
 
-def _beats(other: tuple[float, ...], point: tuple[float, ...]) -> bool:
-    return other != point and all(a >= b for a, b in zip(other, point, strict=True))
+def _negative(point: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(-value for value in point)
+
+
+def _covers(other: tuple[float, ...], point: tuple[float, ...]) -> bool:
+    return all(a >= b for a, b in zip(other, point, strict=True))
