@@ -61,7 +61,10 @@ class PackedNetwork(TaskNetwork):
 
     def restore_tasks(self, state: Mapping[str, Tensor]) -> None:
         """Add the tasks that a stored state has beside those that are here. Raises ValueError."""
-        for task in range(len(self.heads), stored_count(state, "heads")):
+        count = stored_count(state, "heads")
+        if count > MOST_TASKS:
+            raise ValueError(f"it has {count} tasks, {MOST_TASKS} are possible")
+        for task in range(len(self.heads), count):
             units = stored_units(state, task, self.outputs)
             with torch.device("meta"):
                 head = self._head(len(units))
@@ -80,13 +83,12 @@ class PackedNetwork(TaskNetwork):
     def prune(self, share: float) -> None:
         """Give the newest task the weights of each layer that nobody owns, but for the `share` smallest, set to 0."""
         for weight, owner in self.weights():
-            flat, owned = weight.view(-1), owner.view(-1)
+            owned = owner.view(-1)
             free = (owned == 0).nonzero().squeeze(1)
             # The sort is stable, so that every rank prunes the same of several equal weights.
-            order = free[flat[free].abs().argsort(stable=True)]
-            dropped = round(len(free) * share)
-            flat[order[:dropped]] = 0.0
-            owned[order[dropped:]] = len(self.heads)
+            order = free[weight.reshape(-1)[free].abs().argsort(stable=True)]
+            owned[order[round(len(free) * share) :]] = len(self.heads)
+            weight.masked_fill_(owner == 0, 0.0)
 
     def train(self, mode: bool = True) -> PackedNetwork:
         """Training mode; layers with running statistics stay in evaluation mode from the second task on."""

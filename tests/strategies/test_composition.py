@@ -81,5 +81,21 @@ def test_own_strategies_that_answer_the_same_question_are_refused() -> None:
     assert refusals([Mine, type(make_strategy("replay"))]) == []
 
 
+def test_one_strategy_may_change_the_structure() -> None:
+    class Growing(Strategy):
+        """Changes the model."""
+
+        def restructure(self, model, state):  # type: ignore[no-untyped-def]
+            return model
+
+    class Shrinking(Growing):
+        """Changes it too."""
+
+    assert refusals([Growing, Shrinking]) == [
+        "growing and shrinking both change the model's structure: keep one of them"
+    ]
+    assert refusals([Growing, type(make_strategy("replay"))]) == []
+
+
 def test_three_strategies_are_checked_pair_by_pair() -> None:
     assert len(refusals([type(make_strategy(name)) for name in ("gdumb", "ewc", "replay")])) == 2
