@@ -167,9 +167,17 @@ class GenerativeReplay(Strategy):
 
     def _vae(self, learner: Learner, inputs: Tensor) -> VAE:
         options, values = self.options, inputs.shape[1:].numel()
-        return self.generator.get(
-            learner, lambda: VAE(values, options.hidden, options.latent, options.likelihood), "vae-weights"
-        )
+        made = (options.hidden, options.latent, options.likelihood)
+        try:
+            vae = self.generator.get(learner, lambda: VAE(values, *made), "vae-weights")
+        except RuntimeError:  # what was stored has other shapes
+            vae = None
+        if vae is None or (vae.hidden, vae.latent, vae.likelihood) != made:
+            raise StrategyError(
+                "generative-replay: hidden, latent and likelihood are those of the first experience for good: "
+                "leave them out of train.per_experience"
+            )
+        return vae
 
     def after_experience(self, learner: Learner, experience: Experience) -> None:
         """The generator is kept; what it was before the experience is not needed any more."""

@@ -35,6 +35,7 @@ class VAE(nn.Module):
                 appendix C.1. `gaussian`: of variance 1, for any values.
         """
         super().__init__()
+        self.hidden = tuple(hidden)
         self.latent = latent
         self.likelihood = likelihood
         self.encoder = perceptron([values, *hidden, 2 * latent])

@@ -138,3 +138,16 @@ def test_a_generator_that_diverged_is_not_stored() -> None:
     learner = Learner(build("mlp", outputs), [dgr], outputs=outputs)
     with pytest.raises(StrategyError, match="diverged in experience 0: set a lower lr"):
         learner.learn(steps[0], TRAIN)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_generator_keeps_its_shape(stored: bool) -> None:
+    steps, outputs = stream("class-incremental")
+    dgr = GenerativeReplay(GenerativeReplayOptions(**SMALL))
+    learner = Learner(build("mlp", outputs), [dgr], outputs=outputs)
+    learner.learn(steps[0], TRAIN)
+    if stored:
+        dgr.load_state_dict(dgr.state_dict())
+    dgr.options = GenerativeReplayOptions(**SMALL | {"latent": 4})
+    with pytest.raises(StrategyError, match="hidden, latent and likelihood"):
+        learner.learn(steps[1], TRAIN, past=steps[:1])
