@@ -103,14 +103,17 @@ class Lineage:
             current = chain[-1].parent
         return chain[::-1]
 
-    def leading(self, ids: Sequence[str]) -> list[Commit]:
+    def leading(self, ids: Sequence[str], known: Sequence[Commit] = ()) -> list[Commit]:
         """The commits that exist without a gap from the first of `ids`, each the parent of the next, oldest first.
+
+        Args:
+            known: the first of them, which are not read again.
 
         Raises:
             CorruptCommit: one of them is damaged.
         """
-        found: list[Commit] = []
-        for start in range(0, len(ids), PARALLEL):
+        found = list(known)
+        for start in range(len(found), len(ids), PARALLEL):
             for commit in in_parallel(self.read_if_there, ids[start : start + PARALLEL], PARALLEL):
                 if commit is None or commit.parent != (found[-1].id if found else None):
                     return found

@@ -16,9 +16,11 @@ import torch
 from ray import tune
 
 from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.course import Course
+from orchestrator.lineage.metrics import course_metrics
 from orchestrator.lineage.reference import Reference
 from orchestrator.quiet import quiet
-from orchestrator.tuning.objective import chain_metrics, deviation, mean
+from orchestrator.tuning.objective import deviation, mean
 from orchestrator.tuning.training import Job, train
 from pipelines.errors import PipelineError
 from pipelines.load import load_text, with_settings
@@ -144,6 +146,7 @@ class _Trial:
         pipelines = proposal.pipelines(_base(context.documents[proposal.document]))
         self._jobs = [Job.of(pipeline, context.streams.of(pipeline)) for pipeline in pipelines]
         self._references = [Reference(job.lineage) for job in self._jobs]
+        self._courses = [Course(job.tests) for job in self._jobs]
         self._chains: list[list[Commit]] = [[] for _ in self._jobs]
         self._heard: deque[tuple[int, Commit]] = deque()
         self._reported = 0
@@ -161,7 +164,7 @@ class _Trial:
         """Have all commits of a job before experience `until`, whoever makes them."""
         job, chain = self._jobs[number], self._chains[number]
         while True:
-            chain.extend(job.lineage.leading(job.ids[:until])[len(chain) :])
+            chain.extend(job.lineage.leading(job.ids[:until], chain)[len(chain) :])
             self._count.reused = sum(map(len, self._chains)) - self._count.trained
             self._report()
             missing = job.ids[len(chain) : until]
@@ -192,8 +195,11 @@ class _Trial:
         """Tell of the experiences that all seeds have behind them."""
         while self._reported < min(len(chain) for chain in self._chains):
             end = self._reported + 1
-            each = zip(self._chains, self._jobs, self._references, strict=True)
-            values = [chain_metrics(chain[:end], job.tests, reference) for chain, job, reference in each]
+            each = zip(self._chains, self._courses, self._references, strict=True)
+            values = [
+                course_metrics(course.follow(chain[:end]), chain[:end], reference(chain[:end]), end - 1)[-1]
+                for chain, course, reference in each
+            ]
             metrics = mean(values)
             record = {
                 "of": len(self._jobs[0].plan),
