@@ -59,6 +59,7 @@ def make_learner(
         group=group,
         online=pipeline.stream.online,
         device=device,
+        channels_last=pipeline.scaling.channels_last,
     )
 
 

@@ -57,12 +57,26 @@ class ScalingSpec(Spec):
     Attributes:
         workers: a number, or (min, max): elastic.
         gpu: whether each worker trains on a GPU.
+        channels_last: whether images lie in memory with their channels next to each other.
         resources: Ray resources of each worker, such as {CPU: 2}.
     """
 
     workers: Annotated[int | tuple[int, int], PlainValidator(_workers), PlainSerializer(_as_written)] = 1
     gpu: bool = False
+    channels_last: bool = False
     resources: dict[str, Positive] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_gpu_each(self) -> Self:
+        share = self.resources.get("GPU", 1)
+        place: KeyPath = ("resources", "GPU")
+        if share > 1:
+            refuse([(place, f"a worker trains on one GPU, got {share:g}: ask for more workers instead")])
+        if share < 1 and self.maximum > 1:
+            refuse(
+                [(place, f"workers that share a GPU cannot talk to each other (NCCL), got {share:g}: give each one")]
+            )
+        return self
 
     @property
     def minimum(self) -> int:

@@ -92,8 +92,13 @@ class Learner:
         group: Group | None = None,
         online: bool = False,
         device: torch.device | str = "cpu",
+        channels_last: bool = False,
     ) -> None:
         """
+        Args:
+            channels_last: lay images out in memory with their channels next to each other, which convolutions may
+                take faster. Parameters keep their layout, whatever looks at them.
+
         Raises:
             StrategyError: strategies that cannot work together, or not in an online stream.
         """
@@ -104,6 +109,7 @@ class Learner:
         if refused:
             raise StrategyError("\n".join(refused))
         self.device = torch.device(device)
+        self.channels_last = channels_last
         self.model = model.to(self.device)
         self.strategies = list(strategies)
         self.outputs = outputs
@@ -284,7 +290,10 @@ class Learner:
 
     def prepare(self, inputs: Tensor) -> Tensor:
         """Stored inputs as the model takes them, on the device (see `prepared`)."""
-        return prepared(inputs.to(self.device, non_blocking=True))
+        ready = prepared(inputs.to(self.device, non_blocking=True))
+        if self.channels_last and ready.dim() == 4:
+            return ready.contiguous(memory_format=torch.channels_last)
+        return ready
 
     def example(self, samples: Samples | None = None) -> Tensor:
         """Up to two prepared inputs of the experience, or of `samples`: the same on every rank."""
