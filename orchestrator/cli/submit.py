@@ -14,7 +14,7 @@ from orchestrator.cli.options import Command, Settings, as_arguments, json_optio
 from orchestrator.cli.output import print_json, reserved_stdout
 
 _ON_RAY = ("address", "ca", "working_dir", "dependencies", "follow")
-_ON_KUBERNETES = ("apply", "image", "namespace", "queue", "context")
+_ON_KUBERNETES = ("apply", "image", "namespace", "queue", "context", "tls")
 
 
 @click.command("submit", cls=Command, short_help="Run FILE as a job on a Ray cluster.")
@@ -39,6 +39,7 @@ _ON_KUBERNETES = ("apply", "image", "namespace", "queue", "context")
 @click.option("--image", metavar="IMAGE", help="With --kubernetes: what the pods run.")
 @click.option("--namespace", metavar="NAME", help="With --kubernetes: where it runs.")
 @click.option("--queue", metavar="NAME", help="With --kubernetes: a queue of Kueue.")
+@click.option("--tls", is_flag=True, help="With --kubernetes: encrypt the traffic inside the job's cluster.")
 @click.option("--context", metavar="NAME", help="With --kubernetes: of kubectl's configuration.")
 @json_option
 @click.pass_obj
@@ -132,6 +133,7 @@ def _on_kubernetes(
     namespace: str | None,
     queue: str | None,
     context: str | None,
+    tls: bool,
     **_: Any,
 ) -> tuple[int, dict[str, Any]]:
     from orchestrator.kubernetes import IMAGE, NAMESPACE, JobOptions, submit_kubernetes
@@ -144,6 +146,7 @@ def _on_kubernetes(
         overrides=overrides,
         variables=variables,
         queue=queue,
+        tls=tls,
     )
     submission = submit_kubernetes(files[0], kind, options, apply=apply, context=context)
     if not apply:

@@ -23,6 +23,9 @@ def file(tmp_path: Path) -> str:
     [
         (["--apply"], "--apply: only with --kubernetes"),
         (["--image", "x"], "--image: only with --kubernetes"),
+        (["--tls"], "--tls: only with --kubernetes"),
+        (["--seeds", "2"], "--seeds: only with --kind compare"),
+        (["other.yaml", "--kubernetes"], "--kubernetes: takes one file"),
         (["--kubernetes", "--follow"], "--follow: not with --kubernetes"),
         (["--kubernetes", "--dependency", "x"], "--dependency: not with --kubernetes"),
         (["--kind", "dance"], "--kind"),
@@ -40,6 +43,10 @@ def test_for_kubernetes_the_job_is_printed(file: str, capsys: pytest.CaptureFixt
     assert invoke(["submit", file, *options]) == 0
     job, files = yaml.safe_load_all(capsys.readouterr().out)
     assert (job["kind"], files["kind"], job["metadata"]["namespace"]) == ("RayJob", "ConfigMap", "ours")
+    assert "tlsOptions" not in job["spec"]["rayClusterSpec"]
+    assert invoke(["submit", file, *options, "--tls"]) == 0
+    encrypted, _ = yaml.safe_load_all(capsys.readouterr().out)
+    assert encrypted["spec"]["rayClusterSpec"]["tlsOptions"] == {"enabled": True}
     assert "me/it:1" in str(job) and job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "q"
     assert invoke(["submit", file, *options, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
