@@ -109,7 +109,7 @@ def overhead(trial: TrialRecord, learner: Mapping[str, float]) -> float:
     return trial.seconds - sum(learner[id_] for id_ in lineage[trial.reused :])
 
 
-def report() -> None:
+def main() -> None:
     found = measure()
     print("A search of 16 trials of 5 experiences over lambda and replay ratio")
     print(f"  {'experiences trained / reused':56} {found.trained:4} / {found.reused}")
@@ -118,4 +118,4 @@ def report() -> None:
 
 
 if __name__ == "__main__":
-    report()
+    main()
