@@ -145,6 +145,7 @@ def test_a_missing_or_wrong_token_is_said_with_the_remedy(head: Head, token: str
         (f"http://127.0.0.1:{free_ports(1)[0]}", "cannot be reached"),
         ("http://nowhere.invalid:8265", "cannot be reached"),
     ],
+    ids=["none", "of Ray Client", "no number", "nobody", "no such host"],
 )
 def test_an_address_at_which_nobody_listens(address: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
