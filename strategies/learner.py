@@ -241,7 +241,7 @@ class Learner:
             experiences = origin[order.batch(step)[self.group.share(size)]].to(self.device)
         return Batch(
             inputs=self.prepare(inputs),
-            targets=targets.to(self.device, non_blocking=True),
+            targets=self._moved(targets),
             experiences=experiences,
             weights=None,
             total_weight=float(size),
@@ -274,6 +274,12 @@ class Learner:
     def _overriding(self, hook: str) -> list[Any]:
         return [getattr(s, hook) for s in self.strategies if getattr(type(s), hook) is not getattr(Strategy, hook)]
 
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """On the device; to a GPU from pinned memory, so that the copy runs beside the computation."""
+        if self.device.type == "cuda" and not tensor.is_cuda:
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
     def _seed(self, value: int) -> None:
         """What the model draws in its forward pass depends on the step alone (torch.manual_seed takes 0.1 ms)."""
         torch.default_generator.manual_seed(value)
@@ -290,7 +296,7 @@ class Learner:
 
     def prepare(self, inputs: Tensor) -> Tensor:
         """Stored inputs as the model takes them, on the device (see `prepared`)."""
-        ready = prepared(inputs.to(self.device, non_blocking=True))
+        ready = prepared(self._moved(inputs))
         if self.channels_last and ready.dim() == 4:
             return ready.contiguous(memory_format=torch.channels_last)
         return ready
