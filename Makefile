@@ -33,7 +33,7 @@ demo: $(VENV)/core.stamp
 	@$(BIN)/everlearn run pipelines/split-digits.yaml
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -135,7 +135,8 @@ def test_a_longer_stream_trains_only_what_is_new_and_other_settings_share_the_be
     )
     # The columns of the new experience are completed, where a metric needs them.
     assert longer.accuracy_matrix[1:] == reference.accuracy_matrix[1:]
-    assert longer.metrics == reference.metrics
+    for name in longer.metrics.keys() - {"training_seconds"}:
+        assert longer.metrics[name] == reference.metrics[name], name
     other = run(pipeline(tmp_path, "strategy.ewc.lambda=0.5", "strategy.replay.ratio=0.3", experiences=2))
     assert (other.trained, other.reused) == (1, 1)
     assert other.lineage[0] == first.lineage[0]

@@ -20,4 +20,5 @@ def test_trials_with_two_workers_on_two_processors_do_not_wait_for_each_other(
     # The number of workers changes neither what is learned nor the commits' ids.
     assert [trial.lineage for trial in pairs.trials] == [trial.lineage for trial in alone.trials]
     for one, two in zip(alone.trials, pairs.trials, strict=True):
-        assert one.metrics == pytest.approx(two.metrics, abs=0.02)
+        for name in one.metrics.keys() - {"training_seconds"}:
+            assert one.metrics[name] == pytest.approx(two.metrics[name], abs=0.02), name
