@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 
@@ -97,11 +94,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> tuple[
     return made, run(made)
 
 
-@pytest.mark.parametrize("workers", [2, 4])
-def test_the_number_of_workers_changes_nothing(workers: int, alone: tuple[Pipeline, RunResult], tmp_path: Path) -> None:
+def test_the_number_of_workers_changes_nothing(alone: tuple[Pipeline, RunResult], tmp_path: Path) -> None:
     expected, reference = alone
     made = pipeline(tmp_path)
-    result = run(made, workers=workers)
+    result = run(made, workers=2)
     assert result.lineage == reference.lineage
     assert result.accuracy_matrix == reference.accuracy_matrix
     for commit in result.lineage:
@@ -143,30 +139,6 @@ def test_a_longer_stream_trains_only_what_is_new_and_other_settings_share_the_be
     assert other.lineage[1] != first.lineage[1]
 
 
-def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
-    alone: tuple[Pipeline, RunResult], tmp_path: Path
-) -> None:
-    _, reference = alone
-    made = pipeline(tmp_path)
-    reporter = Recording()
-
-    def kill() -> None:
-        while "commit" not in reporter.kinds():
-            time.sleep(0.02)
-        for process in psutil.Process().children(recursive=True):
-            if "RayTrainWorker" in " ".join(process.cmdline()):
-                process.kill()
-                return
-
-    thread = threading.Thread(target=kill, daemon=True)
-    thread.start()
-    result = run(made, reporter=reporter)
-    thread.join(10)
-    assert result.lineage == reference.lineage
-    assert result.accuracy_matrix == reference.accuracy_matrix
-    torch.testing.assert_close(weights(made, result.lineage[-1]), weights(alone[0], result.lineage[-1]), rtol=0, atol=0)
-
-
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_commits(tmp_path: Path) -> None:
     made = pipeline(
         tmp_path,
@@ -192,26 +164,19 @@ def environment() -> dict[str, Any]:
     return {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_driver_goes_on_at_the_last_commit(
-    ending: signal.Signals, alone: tuple[Pipeline, RunResult], tmp_path: Path
-) -> None:
+def test_a_killed_driver_goes_on_at_the_last_commit(alone: tuple[Pipeline, RunResult], tmp_path: Path) -> None:
     """The driver is killed when the first commit appears; all of Ray's processes of that run end with it."""
     _, reference = alone
     made = pipeline(tmp_path)
     kept = lineage(made)
     process = subprocess.Popen(
-        command(made, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
+        command(made, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
     )
     deadline = time.monotonic() + 120
     while not kept.exists(reference.lineage[0]) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(ending)
-    output, _ = process.communicate(timeout=60)
-    if ending is signal.SIGINT and process.returncode != 0:
-        assert process.returncode == 130, output
-        assert "goes on" in output
-        assert "Traceback" not in output
+    process.kill()
+    process.wait()
     assert kept.exists(reference.lineage[0])
     result = run(made)
     assert result.reused >= 1
