@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from strategies.contract import Experience, Samples
@@ -25,6 +25,13 @@ class MemoryOptions(StrategyOptions):
     capacity: int = Field(default=2000, ge=1)
     policy: Literal["uniform", "class-balanced"] = "uniform"
     per_class: int | None = Field(default=None, ge=1)
+
+    @field_validator("per_class")
+    @classmethod
+    def _only_balanced(cls, per_class: int | None, info: ValidationInfo) -> int | None:
+        if per_class is not None and info.data.get("policy", "class-balanced") != "class-balanced":
+            raise ValueError("is for policy: class-balanced: leave it out, or set policy: class-balanced")
+        return per_class
 
 
 class Rehearsal(Strategy):
