@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.document import MAX_BYTES, Document, one_line, parse
+from pipelines.document import MAX_BYTES, Document, Problem, one_line, parse
 from pipelines.environment import substitute
 from pipelines.errors import PipelineError
 from pipelines.overrides import address, apply, assign
@@ -29,6 +29,20 @@ def load_pipeline(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
         PipelineError: everything that is wrong with the file and the overrides, each with its line.
     """
     return load_text(_read(Path(path)), str(path), overrides)
+
+
+def locate(problem: str, path: str | Path, overrides: Sequence[str] = ()) -> str:
+    """A problem that only showed when the data was read, such as "stream.experiences: 20 experiences, but ...", with
+    the line or the override that it comes from; as it is where it names no key of the file."""
+    key, _, message = problem.partition(": ")
+    try:
+        document = parse(_read(Path(path)), str(path))
+        write_out(document)
+        apply(document, overrides)
+        keys = address(document, key)
+    except PipelineError:
+        return problem
+    return problem if not message or document.get(keys[:1]) is None else document.describe(Problem(keys, message))
 
 
 def load_text(text: str, source: str = "<text>", overrides: Sequence[str] = ()) -> Pipeline:

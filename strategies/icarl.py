@@ -33,10 +33,13 @@ class ICaRLOptions(StrategyOptions):
     Attributes:
         capacity: exemplars, shared evenly by the classes seen so far.
         per_class: no class keeps more than so many.
+        temperature: what the previous model says is sigmoid(logit / temperature). 1 is the paper's; van de Ven et al.
+            2022 use 2, which leaves the units of earlier classes room to move.
     """
 
     capacity: int = Field(default=2000, ge=1)
     per_class: int | None = Field(default=None, ge=1)
+    temperature: float = Field(default=1.0, gt=0, json_schema_extra={"since": 1, "added": True})
 
 
 class ICaRL(Strategy):
@@ -118,7 +121,7 @@ class ICaRL(Strategy):
         targets = F.one_hot(batch.targets, learner.outputs).to(output.dtype)
         units = self._labelled.to(output.device)
         if self.teacher and self.seen is not None:
-            told = self.teacher(learner, batch.inputs).to(output.dtype).sigmoid()
+            told = (self.teacher(learner, batch.inputs).to(output.dtype) / self.options.temperature).sigmoid()
             targets = torch.where(units, targets, told)
             units = units | self.seen
         return batch.mean(sigmoid_cross_entropy(output[:, units], targets[:, units]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +24,8 @@ class Settings:
     verbose: bool = False
     debug: bool = False
     interrupted: str = "Interrupted."
+    loaded: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    """Pipeline files that were read, with their overrides."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -48,9 +50,13 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         from orchestrator.quiet import quiet
 
-        quiet(ctx.find_root().ensure_object(Settings).verbose)
+        settings = ctx.find_root().ensure_object(Settings)
+        quiet(settings.verbose)
         try:
             return super().invoke(ctx)
+        except Exception as error:
+            _locate(error, settings)
+            raise
         except SystemExit as stop:
             if isinstance(stop.__context__, BrokenPipeError):
                 raise
@@ -80,6 +86,16 @@ json_option = click.option(
 )
 
 
+def _locate(error: Exception, settings: Settings) -> None:
+    """Give the problems that the data has brought to light their line in the file, when it can only be one."""
+    from pipelines.errors import PipelineError
+    from pipelines.load import locate
+
+    if isinstance(error, PipelineError) and len(settings.loaded) == 1:
+        file, overrides = settings.loaded[0]
+        error.problems[:] = [locate(problem, file, overrides) for problem in error.problems]
+
+
 def load(file: str, overrides: Sequence[str]) -> Pipeline:
     """Read a pipeline file.
 
@@ -88,6 +104,9 @@ def load(file: str, overrides: Sequence[str]) -> Pipeline:
     """
     from pipelines.load import load_pipeline
 
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.find_root().ensure_object(Settings).loaded.append((file, tuple(overrides)))
     return load_pipeline(Path(file), list(overrides))
 
 

@@ -33,7 +33,7 @@ def pipeline(folder: Path, *, steps: int, workers: str = "1") -> str:
         "strategy: [{name: ewc, lambda: 10, samples: 100}, {name: replay, capacity: 60}]\n"
         f"train: {{steps: {steps}, batch_size: 32, checkpoint_every: 20, optimizer: {{name: adam}}}}\n"
         f"scaling: {{workers: {workers}}}\nstorage: {folder}/store\n"
-        f'tracking: {{uri: "sqlite:///{folder}/mlflow.db"}}\n'
+        "tracking: {uri: 'http://127.0.0.1:9'}\n"
     )
 
 

@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -98,10 +98,10 @@ def place(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.ray
-def test_a_run_and_what_people_do_around_it(place: Place) -> None:
+def test_a_run_and_what_people_do_around_it(place: Place, new_database: Callable[[Path], str]) -> None:
     place.command("validate", "digits.yaml", "--debug", expected=0)
     place.process("run", "digits.yaml", "--debug", "--verbose")
-    database = f"sqlite:///{place.folder}/mlflow.db"
+    database = new_database(place.folder / "mlflow.db")
     again = json.loads(place.command("run", "digits.yaml", "--json", MLFLOW_TRACKING_URI=database, expected=0))
     assert again["reused"] == 2
     place.command("publish", "digits.yaml", "--debug", expected=3)

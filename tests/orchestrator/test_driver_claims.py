@@ -20,14 +20,11 @@ from orchestrator.driver import run
 from orchestrator.errors import Claimed
 from orchestrator.lineage.claim import Holder, claimed
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.plan import make_plan
 from orchestrator.progress.reporter import Event, Reporter
-from orchestrator.session import Session
 from orchestrator.storage.store import open_store
 from pipelines.load import load_text
 from pipelines.schema import Pipeline
-from pipelines.stream import build_stream
-from strategies.group import Group
+from tests.orchestrator.in_process import train
 
 CLAIM = "digits/claims/run.json"
 
@@ -46,7 +43,7 @@ def written(folder: Path, epochs: int = 1) -> Path:
         "name: digits\nstream: {dataset: digits, setting: class-incremental, order: [[0, 1], [2, 3], [4, 5]]}\n"
         "model: {name: mlp, hidden: [16]}\nstrategy: [{name: replay, capacity: 40}]\n"
         f"train: {{epochs: {epochs}, batch_size: 10, optimizer: {{name: adam}}}}\n"
-        f'storage: {folder}/store\ntracking: {{uri: "sqlite:///{folder}/mlflow.db"}}\n'
+        f"storage: {folder}/store\ntracking: {{uri: 'http://127.0.0.1:9'}}\n"
     )
     return file
 
@@ -111,16 +108,12 @@ def test_a_second_driver_is_refused_and_takes_over_when_the_first_was_killed(
     assert result.reused >= 1 and len(result.lineage) == 3
     assert Holder.parse(lineage.store.get(CLAIM), "").token is None
     assert fsck(lineage).damage == []
-
-
-def train(pipeline: Pipeline, lineage: Lineage) -> list[str]:
-    """In this process, without a claim, as the workers of another driver do."""
-    import torch
-
-    stream = build_stream(pipeline.stream, pipeline.seed)
-    plan = make_plan(pipeline, stream)
-    Session(pipeline, stream, plan, lineage, Group(), torch.device("cpu"), lambda event: None).run()
-    return [planned.id for planned in plan]
+    # What was interrupted equals what was not, bit for bit.
+    (tmp_path / "undisturbed").mkdir()
+    calm, undisturbed = made(written(tmp_path / "undisturbed", epochs=100))
+    assert train(calm) == result.lineage
+    for mine, expected in zip(lineage.chain(result.lineage[-1]), undisturbed.chain(result.lineage[-1]), strict=True):
+        assert (mine.row, mine.blobs, mine.memories) == (expected.row, expected.blobs, expected.memories)
 
 
 def test_what_the_other_made_of_the_same_plan_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +131,7 @@ def test_what_the_other_made_of_the_same_plan_is_reused(tmp_path: Path, monkeypa
 
     def finish(seconds: float) -> None:
         if not ids:
-            ids.extend(train(pipeline, lineage))
+            ids.extend(train(pipeline))
             lineage.store.put(CLAIM, Holder().to_json())
 
     monkeypatch.setattr(claim, "time", SimpleNamespace(monotonic=time.monotonic, sleep=finish))
@@ -151,7 +144,7 @@ def test_what_the_other_made_of_the_same_plan_is_reused(tmp_path: Path, monkeypa
 
 def test_a_run_with_nothing_to_do_needs_no_claim(tmp_path: Path) -> None:
     pipeline, lineage = made(written(tmp_path))
-    train(pipeline, lineage)
+    train(pipeline)
     with claimed(lineage, "run"):
         assert run(pipeline).trained == 0
     assert run(pipeline).reused == 3

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +54,10 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
+def head(new_database: Callable[[Path], str]) -> Iterator[Head]:
     # Ray's sockets lie in its folder, and their paths must be short.
     folder = Path(tempfile.mkdtemp(prefix="ev", dir="/tmp"))
+    new_database(folder / "mlflow.db")
     names = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port", "metrics-export-port")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     programs = Path(sys.executable).parent

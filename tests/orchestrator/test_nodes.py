@@ -14,16 +14,13 @@ import yaml
 
 from orchestrator.driver import run
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.plan import make_plan
 from orchestrator.progress.reporter import Event, Reporter
 from orchestrator.result import RunResult
-from orchestrator.session import Session
 from orchestrator.storage.store import open_store
 from orchestrator.tuning.search import tune
 from pipelines.load import load_text
 from pipelines.schema import Pipeline
-from pipelines.stream import build_stream
-from strategies.group import Group
+from tests.orchestrator.in_process import train
 from tests.orchestrator.noting import notes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -77,14 +74,7 @@ def pipeline(folder: Path, workers: Any, tune: Any = None, **noting: Any) -> Pip
 
 def alone(one: Pipeline) -> list[Any]:
     """The rows of the accuracy matrix that a single worker comes to, without Ray."""
-    import torch
-
-    stream = build_stream(one.stream, one.seed)
-    plan = make_plan(one, stream)
-    lineage = Lineage(open_store(one.storage), one.name)
-    group, device = Group(0, 1), torch.device("cpu")
-    Session(one, stream, plan, lineage, group, device, tell=lambda event: None).run()
-    return [commit.row for commit in lineage.chain(plan[-1].id)]
+    return [commit.row for commit in Lineage(open_store(one.storage), one.name).chain(train(one)[-1])]
 
 
 class FirstCommit(Reporter):

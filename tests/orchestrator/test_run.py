@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,12 +11,12 @@ import torch
 from orchestrator.driver import run
 from orchestrator.errors import RunFailed
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.progress.reporter import Event, Reporter
 from orchestrator.result import RunResult
 from orchestrator.storage.store import open_store
 from pipelines.load import load_text
 from pipelines.schema import Pipeline
 from strategies.memory import Memory
+from tests.orchestrator.in_process import train
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -32,15 +27,18 @@ model: {{name: mlp, hidden: [32]}}
 strategy:
   - {{name: ewc, lambda: 10, samples: 100}}
   - {{name: replay, capacity: 60, policy: class-balanced, weighting: experiences}}
-train: {{epochs: {epochs}, batch_size: 50, optimizer: {{name: adam, lr: 0.003}}}}
+train: {{epochs: 2, batch_size: 50, optimizer: {{name: adam, lr: 0.003}}}}
 storage: {folder}/store
-tracking: {{uri: "sqlite:///{folder}/mlflow.db"}}
+tracking: {{uri: "{tracking}"}}
 """
 
 
-def pipeline(folder: Path, *overrides: str, experiences: int = 3, epochs: int = 2) -> Pipeline:
+NOWHERE = "http://127.0.0.1:9"
+
+
+def pipeline(folder: Path, *overrides: str, experiences: int = 3, tracking: str = NOWHERE) -> Pipeline:
     order = [[2 * k, 2 * k + 1] for k in range(experiences)]
-    return load_text(PIPELINE.format(folder=folder, order=order, epochs=epochs), "digits.yaml", overrides)
+    return load_text(PIPELINE.format(folder=folder, order=order, tracking=tracking), "digits.yaml", overrides)
 
 
 def lineage(made: Pipeline) -> Lineage:
@@ -74,23 +72,13 @@ def ray_cluster() -> Iterator[None]:
         yield
 
 
-class Recording(Reporter):
-    """Keeps the events."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def event(self, event: Event) -> None:
-        self.events.append(event)
-
-    def kinds(self) -> list[str]:
-        return [event["kind"] for event in self.events]
-
-
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> tuple[Pipeline, RunResult]:
+def alone(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[Path], str], ray_cluster: None
+) -> tuple[Pipeline, RunResult]:
     """One worker, undisturbed: what everything else must equal."""
-    made = pipeline(tmp_path_factory.mktemp("alone"))
+    folder = tmp_path_factory.mktemp("alone")
+    made = pipeline(folder, tracking=new_database(folder / "mlflow.db"))
     return made, run(made)
 
 
@@ -121,8 +109,8 @@ def test_a_longer_stream_trains_only_what_is_new_and_other_settings_share_the_be
 ) -> None:
     _, reference = alone
     short = pipeline(tmp_path, experiences=2)
-    first = run(short)
-    assert first.lineage == reference.lineage[:2]
+    first = train(short)
+    assert first == reference.lineage[:2]
     longer = run(pipeline(tmp_path))
     assert (longer.trained, longer.reused) == (1, 2)
     assert longer.lineage == reference.lineage
@@ -135,8 +123,8 @@ def test_a_longer_stream_trains_only_what_is_new_and_other_settings_share_the_be
         assert longer.metrics[name] == reference.metrics[name], name
     other = run(pipeline(tmp_path, "strategy.ewc.lambda=0.5", "strategy.replay.ratio=0.3", experiences=2))
     assert (other.trained, other.reused) == (1, 1)
-    assert other.lineage[0] == first.lineage[0]
-    assert other.lineage[1] != first.lineage[1]
+    assert other.lineage[0] == first[0]
+    assert other.lineage[1] != first[1]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_commits(tmp_path: Path) -> None:
@@ -150,36 +138,3 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_commits(tmp_path: 
     ref = kept.ref("latest")
     assert ref is not None
     assert kept.read(ref.commit).experience.index == 0
-
-
-def command(made: Pipeline, folder: Path, *arguments: str) -> Sequence[str]:
-    import yaml
-
-    file = folder / "pipeline.yaml"
-    file.write_text(yaml.safe_dump(made.to_document()))
-    return [sys.executable, "-m", "orchestrator.cli.main", "run", str(file), *arguments]
-
-
-def environment() -> dict[str, Any]:
-    return {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-
-
-def test_a_killed_driver_goes_on_at_the_last_commit(alone: tuple[Pipeline, RunResult], tmp_path: Path) -> None:
-    """The driver is killed when the first commit appears; all of Ray's processes of that run end with it."""
-    _, reference = alone
-    made = pipeline(tmp_path)
-    kept = lineage(made)
-    process = subprocess.Popen(
-        command(made, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
-    )
-    deadline = time.monotonic() + 120
-    while not kept.exists(reference.lineage[0]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    assert kept.exists(reference.lineage[0])
-    result = run(made)
-    assert result.reused >= 1
-    assert result.lineage == reference.lineage
-    assert result.accuracy_matrix == reference.accuracy_matrix
-    torch.testing.assert_close(weights(made, result.lineage[-1]), weights(alone[0], result.lineage[-1]), rtol=0, atol=0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
+from orchestrator.cluster import cluster
 from orchestrator.driver import run
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.store import open_store
@@ -18,23 +19,32 @@ __all__ = ["s3_server", "s3_uri"]
 pytestmark = [pytest.mark.ray, pytest.mark.s3, pytest.mark.slow]
 
 
-def pipeline(storage: str, folder: Path, experiences: int) -> Pipeline:
+def pipeline(storage: str, experiences: int) -> Pipeline:
     order = [[2 * k, 2 * k + 1] for k in range(experiences)]
     return load_text(
         f"name: digits\nstream: {{dataset: digits, setting: class-incremental, order: {order}}}\n"
         "model: {name: mlp, hidden: [16]}\nstrategy: [{name: replay, capacity: 40}]\n"
         "train: {epochs: 1, batch_size: 50, checkpoint_every: 1}\n"
-        f"storage: {storage}\ntracking: {{uri: 'sqlite:///{folder}/mlflow.db'}}\n"
+        f"storage: {storage}\ntracking: {{uri: 'http://127.0.0.1:9'}}\n"
     )
 
 
-def test_a_stream_is_learned_extended_and_reused_in_s3(s3_uri: str, tmp_path: Path) -> None:
+@pytest.fixture
+def ray_cluster(s3_uri: str) -> Iterator[None]:
+    """Started when AWS_* lead to the server, so that its processes have them."""
+    with cluster(None, load_text("name: x\nstream: {dataset: digits, setting: class-incremental}\nmodel: mlp\n"
+                                 "scaling: {workers: 2}\n").scaling):  # fmt: skip
+        yield
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_stream_is_learned_extended_and_reused_in_s3(s3_uri: str) -> None:
     place = f"{s3_uri}/some/prefix"
-    first = run(pipeline(place, tmp_path, 2), workers=2)
+    first = run(pipeline(place, 2), workers=2)
     assert (first.trained, first.reused) == (2, 0)
-    longer = run(pipeline(place, tmp_path, 3))
+    longer = run(pipeline(place, 3))
     assert (longer.trained, longer.reused) == (1, 2)
-    again = run(pipeline(place, tmp_path, 3))
+    again = run(pipeline(place, 3))
     assert (again.trained, again.reused) == (0, 3)
     store = open_store(place)
     ref = Lineage(store, "digits").ref("latest")

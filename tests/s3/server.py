@@ -104,8 +104,8 @@ def s3_uri(s3_server: S3Server) -> Iterator[str]:
     # Credentials are looked up at the first call: from here on the test may change them.
     bucket.create()
     yield f"s3://{bucket.name}"
+    # The bucket ends with the server: to delete one takes half a minute after a crash.
     bucket.objects.all().delete()
-    bucket.delete()
 
 
 @pytest.fixture

@@ -28,17 +28,18 @@ def body(model: nn.Module, inputs: Tensor) -> Tensor:
     return hidden / hidden.norm(dim=1, keepdim=True)
 
 
-def learned(experiences: list[Step], outputs: int) -> tuple[Learner, ICaRL]:
-    icarl = ICaRL(ICaRLOptions(capacity=20))
+def learned(experiences: list[Step], outputs: int, temperature: float = 1.0) -> tuple[Learner, ICaRL]:
+    icarl = ICaRL(ICaRLOptions(capacity=20, temperature=temperature))
     learner = Learner(build("mlp", outputs), [icarl], outputs=outputs, seed=2)
     for experience in experiences:
         learner.learn(experience, TRAIN, past=experiences[: experience.index])
     return learner, icarl
 
 
-def test_loss_has_labels_for_new_units_and_the_previous_model_for_old_ones() -> None:
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_loss_has_labels_for_new_units_and_the_previous_model_for_old_ones(temperature: float) -> None:
     experiences, outputs = stream("class-incremental")
-    learner, icarl = learned(experiences[:2], outputs)
+    learner, icarl = learned(experiences[:2], outputs, temperature)
     previous = copy.deepcopy(learner.model)
     steps = learner.steps(experiences[2], TRAIN, past=experiences[:2])
     next(steps)
@@ -50,7 +51,7 @@ def test_loss_has_labels_for_new_units_and_the_previous_model_for_old_ones() -> 
     found = icarl.training_loss(learner, batch, output)
 
     expected = 0.0
-    g, q = output.detach().sigmoid(), previous(inputs).detach().sigmoid()
+    g, q = output.detach().sigmoid(), (previous(inputs).detach() / temperature).sigmoid()
     for n in range(7):
         for unit in range(4):
             expected -= float(q[n, unit] * g[n, unit].log() + (1 - q[n, unit]) * (1 - g[n, unit]).log())

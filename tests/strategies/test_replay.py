@@ -141,7 +141,15 @@ def test_it_remembers() -> None:
 
 
 def test_options() -> None:
-    wrongs = ({"capacity": 0}, {"ratio": 0}, {"ratio": 1}, {"policy": "oldest"}, {"weighting": "none"}, {"size": 5}, {"per_class": 5})
+    wrongs = (
+        {"capacity": 0},
+        {"ratio": 0},
+        {"ratio": 1},
+        {"policy": "oldest"},
+        {"weighting": "none"},
+        {"size": 5},
+        {"per_class": 5},
+    )
     for wrong in wrongs:
         with pytest.raises(ValidationError):
             ReplayOptions(**wrong)

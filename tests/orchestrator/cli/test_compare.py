@@ -10,7 +10,9 @@ from tests.orchestrator.cli.lineages import PIPELINE
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_table_and_its_document(tmp_path: Path) -> None:
+def test_a_table_and_its_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "one.yaml").write_text(f"{PIPELINE}published: {{average_accuracy: 0.5}}\n")
     (tmp_path / "two.yaml").write_text(PIPELINE.replace("small", "other"))
     nowhere = ("--set", "tracking.uri=http://127.0.0.1:9")
@@ -18,9 +20,9 @@ def test_a_table_and_its_document(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "published 50.00" in done.stdout and "±" in done.stdout
     assert "trained 12 experiences, reused 0" in done.stdout
-    again = everlearn("compare", "one.yaml", "two.yaml", "--seeds", "2", "--json", *nowhere, cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    result = json.loads(again.stdout)
+    monkeypatch.chdir(tmp_path)
+    assert invoke(["compare", "one.yaml", "two.yaml", "--seeds", "2", "--json", *nowhere]) == 0
+    result = json.loads(capsys.readouterr().out)
     assert (result["trained"], result["reused"]) == (0, 12)
     assert [one["pipeline"] for one in result["pipelines"]] == ["small", "other"]
 

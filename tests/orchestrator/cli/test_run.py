@@ -10,6 +10,7 @@ from orchestrator.cli.main import invoke
 from tests.orchestrator.cli.commands import everlearn
 from tests.orchestrator.cli.lineages import write_pipeline
 
+NOWHERE = ("--set", "tracking.uri=http://127.0.0.1:9")
 METRICS = {
     "average_accuracy",
     "backward_transfer",
@@ -49,6 +50,14 @@ def test_what_is_wrong_is_said_before_anything_starts(
     assert not list(folder.rglob("*.db"))
 
 
+def test_what_only_the_data_shows_has_its_line_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "small.yaml").write_text("name: x\nstream:\n  dataset: digits\n  experiences: 20\nmodel: mlp\n")
+    assert invoke(["run", "small.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("small.yaml:4: stream.experiences: 20 experiences, but")
+    assert invoke(["run", "small.yaml", "--set", "stream.experiences=11"]) == 2
+    assert capsys.readouterr().err.startswith("--set stream.experiences=11: 11 experiences, but")
+
+
 def test_storage_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "file").touch()
     assert invoke(["run", "small.yaml", "--set", "storage=file/store"]) == 3
@@ -59,7 +68,7 @@ def test_storage_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixt
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(900)
-def test_a_pipeline_from_its_first_run_to_its_log(folder: Path) -> None:
+def test_a_pipeline_from_its_first_run_to_its_log(capsys: pytest.CaptureFixture[str]) -> None:
     shown = everlearn("run", "small.yaml", timeout=600)
     assert (shown.returncode, shown.stderr) == (0, "")
     lines = shown.stdout.splitlines()
@@ -67,26 +76,30 @@ def test_a_pipeline_from_its_first_run_to_its_log(folder: Path) -> None:
     assert "accuracy in percent" in shown.stdout and "average accuracy" in shown.stdout
     assert lines[-1].endswith("everlearn ui small.yaml")
 
-    again = everlearn("run", "small.yaml", "--json", timeout=600)
-    document = json.loads(again.stdout)
-    assert again.returncode == 0 and "experience 2" in again.stderr
+    assert invoke(["run", "small.yaml", "--json"]) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert "experience 2" in err
     assert (document["pipeline"], document["trained"], document["reused"]) == ("small", 0, 3)
     assert set(document) >= METRICS and len(document["lineage"]) == 3 and document["tracking"]["run_id"]
     assert [len(row) for row in document["accuracy_matrix"]] == [3, 3, 3]
 
-    log = json.loads(everlearn("log", "small.yaml", "--json").stdout)
+    assert invoke(["log", "small.yaml", "--json"]) == 0
+    log = json.loads(capsys.readouterr().out)
     assert [entry["id"] for entry in log["commits"]] == document["lineage"][::-1]
     assert log["commits"][0]["metrics"]["forgetting"] == pytest.approx(document["forgetting"])
 
-    published = everlearn("publish", "small.yaml", "--json", timeout=600)
-    assert json.loads(published.stdout)["tracking"]["run_id"] == document["tracking"]["run_id"]
+    assert invoke(["publish", "small.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tracking"]["run_id"] == document["tracking"]["run_id"]
 
 
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(900)
-def test_an_interrupted_run_goes_on() -> None:
-    arguments = ["run", "small.yaml", "--set", "train={steps: 2000, batch_size: 16}"]
+def test_an_interrupted_run_ends_at_once_and_keeps_its_commits(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", "small.yaml", "--set", "train={steps: 2000, batch_size: 16}", *NOWHERE]
     command = [sys.executable, "-m", "orchestrator.cli.main", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -100,8 +113,11 @@ def test_an_interrupted_run_goes_on() -> None:
     finally:
         process.kill()
         process.wait()
-    document = json.loads(everlearn(*arguments, "--json", timeout=600).stdout)
-    assert document["reused"] >= 1 and document["trained"] + document["reused"] == 3
+    assert invoke(["log", "small.yaml", "--json"]) == 0
+    log = json.loads(capsys.readouterr().out)
+    assert 1 <= len(log["commits"]) < 3
+    # Nobody is taken to be at work any more.
+    assert not json.loads((folder / ".everlearn/store/small/claims/run.json").read_text()).get("token")
 
 
 def test_publishing_what_was_never_trained(capsys: pytest.CaptureFixture[str]) -> None:

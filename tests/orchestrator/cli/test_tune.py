@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,11 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_search_its_document_its_tuned_file_and_its_run_in_mlflow(file: Path) -> None:
+def test_a_search_its_document_its_tuned_file_and_its_run_in_mlflow(
+    file: Path, new_database: Callable[[Path], str], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = file.parent
+    new_database(folder / ".everlearn" / "mlflow.db")
     done = everlearn("tune", "small.yaml", "--json", "--write", "tuned.yaml", cwd=folder)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -41,9 +45,8 @@ def test_a_search_its_document_its_tuned_file_and_its_run_in_mlflow(file: Path) 
     ratio = result["best"]["settings"]["strategy.replay.ratio"]
     assert tuned.strategy[0].extras["ratio"] == ratio
     # The best model is the one that a run of the tuned file would train.
-    run = everlearn("run", "tuned.yaml", "--json", cwd=folder)
-    assert run.returncode == 0, run.stderr
-    again = json.loads(run.stdout)
+    assert invoke(["run", "tuned.yaml", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
     assert (again["trained"], again["lineage"]) == (0, result["best"]["lineage"])
     assert again["average_accuracy"] == result["best"]["metrics"]["average_accuracy"]
     _check_mlflow(folder, result)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from orchestrator.quiet import quiet
-from orchestrator.tracking.client import connect
 from orchestrator.tracking.ui import ui_command, ui_environment
 from tests.orchestrator.tracking.faults import Faulty
 
@@ -33,30 +31,22 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database: making one takes seconds, copying it does not."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    connect(f"sqlite:///{file}").search_experiments()
+@pytest.fixture
+def database(new_database: Callable[[Path], str], tmp_path: Path) -> Path:
+    """The file of an empty tracking database."""
+    file = tmp_path / ".everlearn" / "mlflow.db"
+    new_database(file)
     return file
 
 
 @pytest.fixture
-def database(migrated: Path, tmp_path: Path) -> Path:
-    """The file of an empty tracking database."""
-    folder = tmp_path / ".everlearn"
-    folder.mkdir()
-    return Path(shutil.copy(migrated, folder / "mlflow.db"))
-
-
-@pytest.fixture
-def make_database(migrated: Path, tmp_path: Path) -> Callable[[], Path]:
+def make_database(new_database: Callable[[Path], str], tmp_path: Path) -> Callable[[], Path]:
     """Makes further empty databases."""
 
     def make() -> Path:
-        folder = tmp_path / f"other-{len(list(tmp_path.iterdir()))}"
-        folder.mkdir()
-        return Path(shutil.copy(migrated, folder / "mlflow.db"))
+        file = tmp_path / f"other-{len(list(tmp_path.iterdir()))}" / "mlflow.db"
+        new_database(file)
+        return file
 
     return make
 
@@ -110,11 +100,12 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def make_server(migrated: Path, tmp_path: Path) -> Iterator[Callable[[], Server]]:
+def make_server(new_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Callable[[], Server]]:
     servers: list[Server] = []
 
     def make() -> Server:
-        file = Path(shutil.copy(migrated, tmp_path / f"server-{len(servers)}.db"))
+        file = tmp_path / f"server-{len(servers)}.db"
+        new_database(file)
         servers.append(Server(file, free_port()))
         servers[-1].start()
         return servers[-1]

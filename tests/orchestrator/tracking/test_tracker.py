@@ -259,7 +259,9 @@ def test_a_database_that_cannot_be_written_neither_stops_nor_slows(tmp_path: Pat
     assert len(listener.warnings) == 1
 
 
-def test_a_store_that_comes_back_gets_everything(tmp_path: Path, migrated: Path, listener: Listener) -> None:
+def test_a_store_that_comes_back_gets_everything(
+    tmp_path: Path, new_database: Callable[[Path], str], listener: Listener
+) -> None:
     file = tmp_path / "mlflow.db"
     file.write_text("no database " * 100)
     chain = make_chain()
@@ -267,7 +269,7 @@ def test_a_store_that_comes_back_gets_everything(tmp_path: Path, migrated: Path,
         tracker.commit([])
         tracker.losses(step_events(chain[0])[:4])
         wait_for(lambda: listener.warnings)
-        file.write_bytes(migrated.read_bytes())
+        new_database(file)
         wait_for(lambda: tracker.run_id)
         run_through(tracker, chain)
     assert tracker.complete

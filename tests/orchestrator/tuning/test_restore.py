@@ -23,7 +23,7 @@ import json, sys
 from orchestrator import load_pipeline, tune
 print(json.dumps(tune(load_pipeline(sys.argv[1])).to_json()))
 """
-TRIALS = 4
+TRIALS, LENGTH = 3, 3
 
 
 def start(file: Path) -> "subprocess.Popen[str]":
@@ -43,7 +43,8 @@ def test_a_killed_driver_goes_on(tmp_path: Path) -> None:
     section = {"trials": TRIALS, "max_concurrent": 1, "space": {"strategy.ewc.lambda": {"loguniform": [1, 1000]}}}
     file = tmp_path / "small.yaml"
     # Long enough for the second trial to be met in its middle.
-    file.write_text(yaml.safe_dump(document(tmp_path, section, train={"steps": 400, "batch_size": 32})))
+    changes = {"stream": {"dataset": "digits", "experiences": LENGTH}, "train": {"steps": 200, "batch_size": 32}}
+    file.write_text(yaml.safe_dump(document(tmp_path, section, **changes)))
     store = tmp_path / "store"
     driver = start(file)
     try:
@@ -68,10 +69,10 @@ def test_a_killed_driver_goes_on(tmp_path: Path) -> None:
     # Exactly what was missing was trained.
     lineage = Lineage(FolderStore(store), "small")
     made = {commit: lineage.read(commit).created for trial in result["trials"] for commit in trial["lineage"][0]}
-    assert len(made) == 1 + 4 * TRIALS
+    assert len(made) == 1 + (LENGTH - 1) * TRIALS
     fresh = sum(datetime.fromisoformat(created) >= again for created in made.values())
-    assert (result["trained"], result["reused"]) == (fresh, 5 * TRIALS - fresh)
+    assert (result["trained"], result["reused"]) == (fresh, LENGTH * TRIALS - fresh)
     assert fresh < len(made) - len(before)
-    assert len(set(lineage.commits())) == len(made) + 5
+    assert len(set(lineage.commits())) == len(made) + LENGTH
     # Trials that had ended were left as they were.
     assert {name: record for name, record in records(store).items() if name in before} == before

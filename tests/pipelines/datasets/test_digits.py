@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from sklearn.datasets import load_digits
 
+from pipelines.datasets import digits
 from pipelines.datasets.digits import load
 
 
@@ -24,3 +27,8 @@ def test_the_images_their_range_and_the_split() -> None:
 def test_it_is_always_the_same() -> None:
     index = torch.arange(300)
     assert torch.equal(load().test.take(index)[0], load().test.take(index)[0])
+
+
+def test_they_are_those_that_scikit_learn_gives() -> None:
+    bunch = load_digits()
+    assert np.array_equal(digits._table(), np.column_stack([bunch.data, bunch.target]))

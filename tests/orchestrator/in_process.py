@@ -1,0 +1,27 @@
+"""Training without Ray, in the process of the test: what the cluster has to equal."""
+
+from __future__ import annotations
+
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.plan import make_plan
+from orchestrator.session import Session
+from orchestrator.storage.store import open_store
+from pipelines.schema import Pipeline
+from pipelines.stream import build_stream
+from strategies.group import Group
+
+
+def train(pipeline: Pipeline) -> list[str]:
+    """Train the stream into the pipeline's storage, with one worker, no claim and no tracking; the commits' ids."""
+    import torch
+
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    plan = make_plan(pipeline, stream)
+    lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as a worker with one CPU, whose sums have to be the same to the last bit
+    try:
+        Session(pipeline, stream, plan, lineage, Group(), torch.device("cpu"), lambda event: None).run()
+    finally:
+        torch.set_num_threads(threads)
+    return [planned.id for planned in plan]
