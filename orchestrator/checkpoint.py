@@ -36,6 +36,8 @@ Point = tuple[int, float, int]
 _NAME = re.compile(r"(\d{12})-([0-9a-f]{64})\.safetensors")
 _MEMORY = "memory"
 _FORMAT = "1"
+URGENT = 2.0
+"""Seconds between two checkpoints when a node is about to be taken away."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class Checkpointer:
         self._lineage, self._planned, self._every, self._tell = lineage, planned, every, tell
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="everlearn-checkpoint")
         self._pending: Future[None] | None = None
-        self._last_step, self._last_time = 0, time.monotonic()
+        self._last_step, self._last_time, self._urgent = 0, time.monotonic(), False
         self._memories: dict[str, Any] = {}
 
     def begin(self, learner: Learner, step: int, *, changed: Container[str] = ()) -> None:
@@ -159,13 +161,17 @@ class Checkpointer:
         memories = learner.memories().items()
         self._memories = {name: memory.tensors for name, memory in memories if name not in changed}
 
-    def offer(self, learner: Learner, step: int, samples: int, points: list[Point]) -> None:
+    def offer(self, learner: Learner, step: int, samples: int, points: list[Point], *, urgent: bool = False) -> None:
         """Take a checkpoint if it is time and none is being written.
+
+        Args:
+            urgent: this may soon end; it is time again `URGENT` seconds after the last one.
 
         Raises:
             StorageError: the one before could not be written.
         """
-        if self._every is None or not self._due(step):
+        soon = urgent and (not self._urgent or time.monotonic() - self._last_time >= URGENT)
+        if self._every is None or not (soon or self._due(step)):
             return
         if self._pending is not None:
             if not self._pending.done():
@@ -173,7 +179,7 @@ class Checkpointer:
             self._pending.result()
         changed = {n: m.shards() for n, m in learner.memories().items() if m.tensors is not self._memories.get(n)}
         checkpoint = Checkpoint(step, samples, list(points), copied_state(learner), changed)
-        self._last_step, self._last_time = step, time.monotonic()
+        self._last_step, self._last_time, self._urgent = step, time.monotonic(), urgent
         self._pending = self._pool.submit(self._write, checkpoint)
 
     def __enter__(self) -> Checkpointer:

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ClusterError, RayDied
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _SETTINGS = {
     "RAY_worker_niceness": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "60",
 }
@@ -43,6 +42,9 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS") or None
+    if address is None:
+        # The one node of a local cluster is not taken away from under it: save the process that would look for it.
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     level = logging.INFO if verbose else logging.ERROR
     if address is not None:
         _reach(address)
@@ -63,6 +65,8 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
         raise ClusterError(
             f"{where} cannot be used: {reason}\nCheck the address, and that `ray status` answers"
         ) from error
+    if not verbose:
+        _hush()
     try:
         if address is None:
             _check(scaling)
@@ -73,6 +77,22 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
         ray.shutdown()
         raise
     ray.shutdown()
+
+
+def _hush() -> None:
+    """Ray prints a paragraph on stdout for every dead worker. Not to a person: the run says how it goes on."""
+    from ray._private import worker
+
+    shown = getattr(worker, "print_to_stdstream", None)
+    if shown is None or getattr(shown, "hushed", False):
+        return
+
+    def show(data: dict[str, Any], *arguments: Any, **named: Any) -> None:
+        if data.get("pid") != "raylet":
+            shown(data, *arguments, **named)
+
+    show.hushed = True  # type: ignore[attr-defined]
+    worker.print_to_stdstream = show
 
 
 def worker_resources(scaling: ScalingSpec) -> dict[str, float]:

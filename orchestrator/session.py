@@ -38,6 +38,7 @@ class Session:
         group, device: the ranks that learn together, and this one's device.
         tell: hears the events of rank 0.
         ref: the name to move to every new commit, None for no name (a search's trials).
+        preempted: says that a node is about to be taken away; rank 0 then keeps what is learned at once.
     """
 
     pipeline: Pipeline
@@ -48,6 +49,7 @@ class Session:
     device: torch.device
     tell: Callable[[dict[str, Any]], None]
     ref: str | None = "latest"
+    preempted: Callable[[], bool] = lambda: False
 
     def run(self) -> None:
         """Train every experience that has no commit yet; on return all commits are written.
@@ -111,7 +113,7 @@ class Session:
             checkpointer.begin(learner, start, changed=checkpoint.memories if checkpoint else ())
             for step in learner.steps(experience, settings, past=past, listener=curve, start=start):
                 if curve.complete:
-                    checkpointer.offer(learner, step, curve.samples, curve.points)
+                    checkpointer.offer(learner, step, curve.samples, curve.points, urgent=self.preempted())
         samples = len(learner.samples)
         lap("learn", "consolidating")
         learner.consolidate()

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from orchestrator.events import describe
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.plan import PlannedCommit
+from orchestrator.preemption import preempted
 from orchestrator.session import Session
 from orchestrator.storage.store import open_store
 from pipelines.load import load_text
@@ -54,10 +55,13 @@ def _train(config: dict[str, Any]) -> None:
         device=ray.train.torch.get_device(),
         tell=lambda event: events.put.remote(event),
         ref=config["ref"],
+        preempted=preempted,
     ).run()
 
 
 def _peer_lost(error: BaseException) -> bool:
-    """Whether another rank ended in the middle of a message: that rank, or Ray, knows why."""
+    """Whether another rank ended in the middle of a message, or Ray ends the group: that rank, or Ray, knows why."""
     text = str(error).lower()
+    if isinstance(error, ValueError) and "process group has not been initialized" in text:
+        return True
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and ("gloo" in text or "nccl" in text))

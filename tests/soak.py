@@ -222,8 +222,8 @@ def soak(minutes: float, seed: int) -> bool:
         chosen = random.Random(f"{seed} {rounds}")
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="everlearn-soak-"))
-            place, environment = Place(f"{folder}/disturbed", EXPERIENCES, 2 if rounds % 3 == 2 else 1), {}
-            if rounds % 3 == 1:
+            place, environment = Place(f"{folder}/disturbed", EXPERIENCES, 2 if rounds % 3 == 1 else 1), {}
+            if rounds % 3 == 0:
                 place, environment = stack.enter_context(in_s3(faults, random.Random(f"{seed} {rounds} s3")))
             with mock.patch.dict(os.environ, environment):
                 victims = Victims()

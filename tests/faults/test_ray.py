@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,12 @@ from tests.faults.victim import Victims, prepared
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
-def pipeline(folder: Path, *, steps: int, workers: str = "1") -> str:
+def pipeline(folder: Path, *, steps: int, every: int = 20, workers: str = "1") -> str:
     return (
         "name: digits\nstream: {dataset: digits, setting: class-incremental, order: [[0, 1], [2, 3]]}\n"
         "model: {name: mlp, hidden: [32]}\n"
         "strategy: [{name: ewc, lambda: 10, samples: 100}, {name: replay, capacity: 60}]\n"
-        f"train: {{steps: {steps}, batch_size: 32, checkpoint_every: 20, optimizer: {{name: adam}}}}\n"
+        f"train: {{steps: {steps}, batch_size: 32, checkpoint_every: {every}, optimizer: {{name: adam}}}}\n"
         f"scaling: {{workers: {workers}}}\nstorage: {folder}/store\n"
         "tracking: {uri: 'http://127.0.0.1:9'}\n"
     )
@@ -58,6 +59,7 @@ class Saboteur(Reporter):
     def __init__(self, *acts: tuple[int, Callable[[], object]]) -> None:
         self.acts = list(acts)
         self.resumed: list[tuple[int, int]] = []
+        self.checkpoints: list[tuple[int, int]] = []
         self._checkpoints = 0
 
     def event(self, event: Event) -> None:
@@ -66,6 +68,7 @@ class Saboteur(Reporter):
             self._checkpoints = 0
         if event["kind"] == "checkpoint":
             self._checkpoints += 1
+            self.checkpoints.append((len(self.resumed), event["step"]))
             if self.acts and self._checkpoints == self.acts[0][0]:
                 self.acts.pop(0)[1]()
 
@@ -91,7 +94,8 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from orchestrator.cluster import _SETTINGS
     from orchestrator.quiet import quiet
 
-    for name, value in {**_SETTINGS, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10"}.items():
+    quick = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10", "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.3"}
+    for name, value in {**_SETTINGS, **quick}.items():
         monkeypatch.setenv(name, value)
     quiet()
     small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
@@ -105,17 +109,29 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         made.shutdown()
 
 
-def test_a_killed_worker_and_a_lost_node(two_nodes: Any, tmp_path: Path) -> None:
-    """The group of two is restarted as two at its checkpoint, then goes on as one."""
-    text = pipeline(tmp_path / "disturbed", steps=600, workers="[1, 2]")
+def preempt(node: Any, seconds: float) -> None:
+    """Tell Ray that a node will be taken away, as a cloud's autoscaler does."""
+    import ray
+
+    reason = 2  # DRAIN_NODE_REASON_PREEMPTION
+    client = ray._raylet.GcsClient(address=ray.get_runtime_context().gcs_address)
+    accepted, why = client.drain_node(node.node_id, reason, "a test", int((time.time() + seconds) * 1000))
+    assert accepted, why
+
+
+def test_a_killed_worker_and_a_node_that_is_taken_away(two_nodes: Any, tmp_path: Path) -> None:
+    """The group of two is restarted as two at its checkpoint; at the notice it keeps another, and goes on as one."""
+    text = pipeline(tmp_path / "disturbed", steps=1200, every=250, workers="[1, 2]")
     (lost,) = two_nodes.worker_nodes
     saboteur = Saboteur(
         (2, lambda: workers()[-1].kill()),
-        (2, lambda: two_nodes.remove_node(lost, allow_graceful=False)),
+        (2, lambda: preempt(lost, 1.0)),
     )
     run(load_text(text, "digits.yaml"), reporter=saboteur)
     assert not saboteur.acts
     assert len(saboteur.resumed) >= 2
+    gaps = [after - before for (a, before), (b, after) in pairwise(saboteur.checkpoints) if a == b and after > before]
+    assert min(gaps) < 250, "the notice was not heard"
     assert all(step > 0 for _, step in saboteur.resumed)
     assert violations(lineage(text)) == []
     reference = undisturbed(text.replace("disturbed", "undisturbed"), ranks=2)
