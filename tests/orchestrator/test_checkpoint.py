@@ -38,12 +38,12 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-def session(folder: Path, strategy: str, tell: Any, online: bool = False) -> Session:
+def session(folder: Path, strategy: str, tell: Any, online: bool = False, every: int = 5) -> Session:
     stream = f"{{dataset: digits, setting: task-incremental, order: [[0, 1], [2, 3]], online: {str(online).lower()}}}"
     length = "epochs: 1, batch_size: 7" if online else "epochs: 3, batch_size: 20"
     pipeline = load_text(
         f"name: c\nstream: {stream}\nmodel: {{name: mlp, hidden: [12]}}\nstrategy: {strategy}\nstorage: {folder}\n"
-        f"train: {{{length}, checkpoint_every: 5, optimizer: {{name: adam}}, warmup: 10}}\n"
+        f"train: {{{length}, checkpoint_every: {every}, optimizer: {{name: adam}}, warmup: 10}}\n"
     )
     stream = build_stream(pipeline.stream, pipeline.seed)
     return Session(
@@ -93,6 +93,17 @@ def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
         mine, theirs = again.lineage.read(kept.id), undisturbed.lineage.read(other.id)
         assert [point[:2] for point in mine.losses] == [point[:2] for point in theirs.losses]
         assert latest_checkpoint(again.lineage, kept.id, Group()) is None
+
+
+def test_a_node_that_is_taken_away_is_a_reason_for_a_checkpoint(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    for name, preempted, expected in (("calm", False, 0), ("warned", True, 2)):
+        events.clear()
+        made = session(tmp_path / name, "[{name: naive}]", events.append, every=1000)
+        made.preempted = lambda told=preempted: told
+        made.run()
+        # At once in each experience, and not again before some time has passed.
+        assert len([event for event in events if event["kind"] == "checkpoint"]) == expected
 
 
 def test_the_shards_of_an_online_stream_are_written_once(tmp_path: Path) -> None:
