@@ -69,8 +69,10 @@ class GEM(Rehearsal):
         if not memory:
             return
         found = self.references(learner)
-        references = torch.cat([t.reshape(-1) for r in found for t in r]).view(len(found), -1)
         gradient = gradients(learner, found)
+        if all(_agree(gradient, reference) for reference in found):
+            return
+        references = torch.cat([t.reshape(-1) for r in found for t in r]).view(len(found), -1)
         flat = _flat(gradient)
         projected = project(flat, references, self.options.margin)
         if projected is not flat:
@@ -90,6 +92,12 @@ class GEM(Rehearsal):
             with torch.enable_grad():
                 found.append(reference_gradient(learner, memory, own))
         return found
+
+
+def _agree(gradient: Sequence[Tensor], reference: Sequence[Tensor]) -> bool:
+    """Whether their inner product is positive beyond doubt: the usual case, and cheap to see."""
+    product = torch.stack([g.flatten().dot(r.flatten()) for g, r in zip(gradient, reference, strict=True)]).sum()
+    return 0 < float(product) < torch.inf
 
 
 def _flat(tensors: Sequence[Tensor]) -> Tensor:
