@@ -22,6 +22,13 @@ _SLOW_DOWN = (
 )
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that is killed while it speaks is what these tests are about."""
+
+
 class FaultyProxy:
     """Passes requests on to 127.0.0.1:`port` and applies `rule` to each."""
 
@@ -44,8 +51,7 @@ class FaultyProxy:
             def _serve(self) -> None:
                 proxy._serve(self, port)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
 
     @property
     def url(self) -> str:
