@@ -53,6 +53,10 @@ class GEM(Rehearsal):
 
     options: GEMOptions
 
+    def __init__(self, options: GEMOptions | None = None) -> None:
+        super().__init__(options)
+        self._rows: Tensor | None = None
+
     @property
     def needs_boundaries(self) -> bool:
         return True
@@ -72,12 +76,21 @@ class GEM(Rehearsal):
         gradient = gradients(learner, found)
         if all(_agree(gradient, reference) for reference in found):
             return
-        references = torch.cat([t.reshape(-1) for r in found for t in r]).view(len(found), -1)
-        flat = _flat(gradient)
-        projected = project(flat, references, self.options.margin)
+        rows = self._stacked([*found, gradient])
+        flat = rows[-1]
+        projected = project(flat, rows[:-1], self.options.margin)
         if projected is not flat:
             for g, part in zip(gradient, _split(projected, gradient), strict=True):
                 g.copy_(part.view_as(g))
+
+    def _stacked(self, gradients: Sequence[Sequence[Tensor]]) -> Tensor:
+        """One row for each gradient, in memory that is kept: to allocate so much at every step takes its time."""
+        parts = [t.reshape(-1) for gradient in gradients for t in gradient]
+        shape, kept = (len(gradients), sum(t.numel() for t in gradients[0])), self._rows
+        if kept is None or kept.shape != shape or kept.dtype != parts[0].dtype or kept.device != parts[0].device:
+            kept = self._rows = parts[0].new_empty(shape)
+        torch.cat(parts, out=kept.view(-1))
+        return kept
 
     def references(self, learner: Learner) -> list[list[Tensor]]:
         """The gradient of the mean loss on each past experience's samples, oldest first."""
@@ -98,10 +111,6 @@ def _agree(gradient: Sequence[Tensor], reference: Sequence[Tensor]) -> bool:
     """Whether their inner product is positive beyond doubt: the usual case, and cheap to see."""
     product = torch.stack([g.flatten().dot(r.flatten()) for g, r in zip(gradient, reference, strict=True)]).sum()
     return 0 < float(product) < torch.inf
-
-
-def _flat(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([t.reshape(-1) for t in tensors])
 
 
 def _split(flat: Tensor, like: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -32,7 +32,7 @@ def project(gradient: Tensor, references: Tensor, margin: float = 0.0) -> Tensor
     if bool((products >= 0).all()):
         return gradient
     v = _dual(rows @ rows.T / lengths / lengths[:, None], products, margin * norms)
-    projected: Tensor = gradient + rows.T @ (v.to(gradient) / lengths)
+    projected: Tensor = torch.addmv(gradient, rows.T, v.to(gradient) / lengths)
     return projected
 
 
