@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ClusterError, RayDied
@@ -65,12 +65,11 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
         raise ClusterError(
             f"{where} cannot be used: {reason}\nCheck the address, and that `ray status` answers"
         ) from error
-    if not verbose:
-        _hush()
     try:
         if address is None:
             _check(scaling)
-        yield
+        with nullcontext() if verbose else _hushed():
+            yield
     except RayDied:
         raise  # shutting down what is dead may end this process
     except BaseException:
@@ -79,20 +78,25 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
     ray.shutdown()
 
 
-def _hush() -> None:
+@contextmanager
+def _hushed() -> Iterator[None]:
     """Ray prints a paragraph on stdout for every dead worker. Not to a person: the run says how it goes on."""
     from ray._private import worker
 
     shown = getattr(worker, "print_to_stdstream", None)
-    if shown is None or getattr(shown, "hushed", False):
+    if shown is None:
+        yield
         return
 
     def show(data: dict[str, Any], *arguments: Any, **named: Any) -> None:
         if data.get("pid") != "raylet":
             shown(data, *arguments, **named)
 
-    show.hushed = True  # type: ignore[attr-defined]
     worker.print_to_stdstream = show
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = shown
 
 
 def worker_resources(scaling: ScalingSpec) -> dict[str, float]:
