@@ -31,18 +31,19 @@ from strategies.evaluation import Evaluation
 from strategies.learner import Learner
 
 
-def die(*_: Any, **__: Any) -> Any:
+def die() -> None:
     """The end of this process, as by an out-of-memory kill: nothing is cleaned up."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Moment:
-    """Counts, and ends the process when it is time. None: never."""
+    """Counts, and ends the process, or does what else is to be done, when it is time. None: never."""
 
-    def __init__(self, text: str | None) -> None:
+    def __init__(self, text: str | None, act: Callable[[], Any] = die) -> None:
         self._where, _, number = (text or " 0").rpartition(" ")
         self._number = int(number)
         self._seen: Counter[str] = Counter()
+        self._act = act
 
     def due(self, where: str) -> bool:
         """Whether this is the moment."""
@@ -52,7 +53,18 @@ class Moment:
     def reached(self, where: str) -> None:
         """This happens now."""
         if self.due(where):
-            die()
+            self._act()
+
+    def at_the_next_flush(self) -> None:
+        """It is time when the process next flushes a file, with the bytes written and the file without its name."""
+        flush = os.fsync
+
+        def act_and_flush(file: Any) -> None:
+            os.fsync = flush
+            self._act()
+            flush(file)
+
+        os.fsync = act_and_flush
 
     def watch(self, learner: Learner) -> Learner:
         """Notice the steps, consolidations and evaluations of a learner."""
@@ -112,8 +124,7 @@ class DyingStore:
             raise StorageError("the store refuses this write: a test asked for it")
         self._moment.reached(f"{kind} before")
         if self._moment.due(f"{kind} half"):
-            # A folder flushes the bytes before they get their name.
-            os.fsync = die
+            self._moment.at_the_next_flush()
         answer = write()
         self._moment.reached(f"{kind} after")
         return answer

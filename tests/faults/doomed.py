@@ -1,0 +1,87 @@
+"""Through a model of their own, tests reach into the workers of Ray, who import it: there something dies in time.
+
+`DEATHS` names a file with one death a line, `WHO RANK MOMENT`, with a moment of `tests.faults.moments` that this rank
+reaches; the one that dies next stands first, and is taken out when it dies. WHO is `worker`, `driver` or `ray`, which
+is every process that the driver has started.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from tests.faults.moments import DyingStore, Moment, die
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from orchestrator.storage.store import Store
+    from strategies.group import Group
+    from strategies.learner import Learner
+
+DEATHS = "TEST_DEATHS"
+
+
+def mlp(input_shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """A small model."""
+    from torch import nn
+
+    features = 1
+    for extent in input_shape:
+        features *= extent
+    return nn.Sequential(nn.Flatten(), nn.Linear(features, 12), nn.ReLU(), nn.Linear(12, outputs))
+
+
+def lie_in_wait(deaths: Path) -> None:
+    """Let the next death happen in the workers of Ray Train that this process is."""
+    import orchestrator.session
+    import orchestrator.worker
+
+    lines = deaths.read_text().splitlines()
+    if not lines:
+        return
+    who, rank, text = lines[0].split(" ", 2)
+    ours = Moment(text, lambda: _strike(who, deaths))
+    make_learner, open_store = orchestrator.session.make_learner, orchestrator.worker.open_store
+
+    def here(group: Group | None) -> bool:
+        return group is not None and group.rank == int(rank)
+
+    def watched(pipeline: Any, stream: Any, group: Group | None = None, *more: Any) -> Learner:
+        learner = make_learner(pipeline, stream, group, *more)
+        return ours.watch(learner) if here(group) else learner
+
+    def dying(uri: str) -> Store:
+        from strategies.group import Group
+
+        store: Any = open_store(uri)
+        return DyingStore(store, ours) if here(Group.current()) else store
+
+    made: Any = orchestrator
+    made.session.make_learner, made.worker.open_store = watched, dying
+
+
+def _strike(who: str, deaths: Path) -> None:
+    lines = deaths.read_text().splitlines()
+    deaths.write_text("".join(f"{line}\n" for line in lines[1:]))
+    if who == "worker":
+        die()
+    driver = next(p for p in psutil.Process().parents() if "orchestrator.cli.main" in " ".join(p.cmdline()))
+    if who == "driver":
+        driver.kill()
+        time.sleep(60)  # else the orphans may finish all that is left before Ray ends them
+        return
+    for process in driver.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if process.pid != os.getpid():
+                process.kill()
+    die()
+
+
+if DEATHS in os.environ and "RayTrainWorker" in " ".join(psutil.Process().cmdline()):
+    lie_in_wait(Path(os.environ[DEATHS]))
