@@ -20,7 +20,11 @@ _PERIOD = 0.2
 
 
 class EventBuffer:
-    """A Ray actor that holds events until the driver takes them; it outlasts restarts of the workers."""
+    """A Ray actor that holds events until the driver takes them; it outlasts restarts of the workers.
+
+    When it dies itself, as Ray may choose it when memory is short, another takes its place. What it held is lost, which
+    matters little: the driver reads the commits again in the end.
+    """
 
     def __init__(self) -> None:
         self._events: list[Event] = []
@@ -42,7 +46,7 @@ class EventBuffer:
 def event_buffer() -> Any:
     """A new `EventBuffer` on this node: another node that is lost must not take the events with it."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=here)(EventBuffer).remote()
+    return ray.remote(num_cpus=0, scheduling_strategy=here, max_restarts=-1)(EventBuffer).remote()
 
 
 class EventPump:
@@ -55,6 +59,7 @@ class EventPump:
     def __init__(self, buffer: Any, handler: Handler) -> None:
         self.error: Event | None = None
         self._buffer, self._handler = buffer, handler
+        self._turn = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="everlearn-events", daemon=True)
         self._thread.start()
@@ -64,19 +69,24 @@ class EventPump:
         self._stop.set()
         self._thread.join()
 
-    def _run(self) -> None:
-        last = False
-        while not last:
-            last = self._stop.wait(_PERIOD)
+    def drain(self) -> None:
+        """Hand on what has come so far."""
+        with self._turn:
             try:
                 events: list[Event] = ray.get(self._buffer.take.remote(), timeout=10)
             except (ray.exceptions.RayError, TimeoutError):
-                continue
+                return
             for event in events:
                 if event["kind"] == "error":
                     self.error = event
                 else:
                     self._handler(event)
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            last = self._stop.wait(_PERIOD)
+            self.drain()
 
 
 def describe(error: BaseException) -> Event:

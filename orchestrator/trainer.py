@@ -14,8 +14,9 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from orchestrator.cluster import worker_resources
+from orchestrator.deaths import DeathNotes, deaths
 from orchestrator.errors import RunFailed, StorageError
-from orchestrator.events import EventPump, Handler, as_error, event_buffer
+from orchestrator.events import Event, EventPump, Handler, as_error, event_buffer
 from orchestrator.heartbeat import while_ray_lives
 from orchestrator.storage.filesystem import ray_filesystem
 from orchestrator.storage.store import open_store
@@ -41,7 +42,8 @@ def train_on_cluster(
 ) -> None:
     """Train a pipeline's remaining experiences on the Ray cluster that this process is connected to.
 
-    Workers that die are replaced, and go on after the last commit, up to `MAX_FAILURES` times.
+    Workers that die are replaced, and go on after the last checkpoint or commit. A run may lose as many as it likes, as
+    long as it gets on: it ends when `MAX_FAILURES` + 1 deaths in a row came before anything was kept.
 
     Args:
         handler: hears the events of the workers, in a thread of its own.
@@ -58,12 +60,13 @@ def train_on_cluster(
         number = (scaling.minimum, scaling.maximum)
     each = worker_resources(scaling) if resources is None else dict(resources)
     gpu = each.get("GPU", 0) > 0
-    # Named anew each time: the lineage says where to go on, and Ray Train takes a finished name for finished work.
-    name = f"{plan[-1].id[:12]}-{uuid.uuid4().hex[:8]}"
+    names: list[str] = []
     filesystem, root = ray_filesystem(pipeline.storage)
     buffer = event_buffer()
 
     def trainer() -> TorchTrainer:
+        # Named anew each time: the lineage says where to go on, and Ray Train takes a finished name for finished work.
+        names.append(f"{plan[-1].id[:12]}-{uuid.uuid4().hex[:8]}")
         return TorchTrainer(
             train_loop,
             train_loop_config={
@@ -80,43 +83,72 @@ def train_on_cluster(
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
             scaling_config=ScalingConfig(num_workers=number, use_gpu=gpu, resources_per_worker=each),
             run_config=RunConfig(
-                name=name,
+                name=names[-1],
                 storage_path=f"{root}/{pipeline.name}/runs",
                 storage_filesystem=filesystem,
+                callbacks=[DeathNotes(buffer)],
                 failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES),
             ),
         )
 
-    pump = EventPump(buffer, handler)
+    kept = Kept(handler)
+    pump = EventPump(buffer, kept)
     failure: Exception | None = None
+    in_vain = 0
     try:
-        for _ in range(MAX_FAILURES + 1):
+        while in_vain <= MAX_FAILURES:
+            before = kept.number
             try:
                 while_ray_lives(lambda: trainer().fit())
                 failure = None
+                break
             except ray.train.TrainingFailedError as error:
-                failure = error
+                failure, died = error, MAX_FAILURES + 1
             except ray.exceptions.RayError as error:
-                failure = error  # the controller has died, which Ray does not mend by itself
-                continue
-            break
+                failure, died = error, 1  # the controller has died, which Ray does not mend by itself
+            pump.drain()
+            if pump.error is not None:
+                break
+            in_vain = 0 if kept.number > before else in_vain + died
     finally:
         pump.close()
     if failure is None and pump.error is None:
-        _sweep(pipeline, name)
+        _sweep(pipeline, names)
         return
     with suppress(StorageError):  # what the workers met is the news
-        _sweep(pipeline, name)
+        _sweep(pipeline, names)
     if pump.error is not None:
         raise as_error(pump.error) from failure
-    raise RunFailed(f"the workers failed {MAX_FAILURES + 1} times: {_first_line(failure)}") from failure
+    raise RunFailed(
+        f"{MAX_FAILURES + 1} times in a row workers died too soon; at last: {_reason(failure)}"
+    ) from failure
 
 
-def _sweep(pipeline: Pipeline, name: str) -> None:
-    """Remove Ray Train's scratch of a run that has ended: the lineage holds all that matters."""
-    open_store(pipeline.storage).delete_folder(f"{pipeline.name}/runs/{name}")
+class Kept:
+    """Hands events on, and counts those after which a new worker has less to do.
+
+    Attributes:
+        number: of checkpoints and commits so far.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self.number = 0
+        self._handler = handler
+
+    def __call__(self, event: Event) -> None:
+        self.number += event["kind"] in ("checkpoint", "commit")
+        self._handler(event)
 
 
-def _first_line(error: BaseException | None) -> str:
+def _sweep(pipeline: Pipeline, names: Sequence[str]) -> None:
+    """Remove Ray Train's scratch of runs that have ended: the lineage holds all that matters."""
+    store = open_store(pipeline.storage)
+    for name in names:
+        store.delete_folder(f"{pipeline.name}/runs/{name}")
+
+
+def _reason(error: BaseException | None) -> str:
+    if isinstance(error, ray.train.WorkerGroupError) and (told := deaths(error.worker_failures)):
+        return told
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(error).__name__

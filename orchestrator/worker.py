@@ -30,7 +30,7 @@ def train_loop(config: dict[str, Any]) -> None:
             are found), `threads` (for torch), `ref` (the name to move to every new commit, or None).
     """
     events = config["events"]
-    if ray.get(events.failed.remote()):
+    if ray.get(events.failed.options(max_task_retries=-1).remote()):
         return
     sys.path.extend(p for p in config["search_path"] if p not in sys.path)
     torch.set_num_threads(config["threads"])

@@ -1,8 +1,8 @@
 """Through a model of their own, tests reach into the workers of Ray, who import it: there something dies in time.
 
 `DEATHS` names a file with one death a line, `WHO RANK MOMENT`, with a moment of `tests.faults.moments` that this rank
-reaches; the one that dies next stands first, and is taken out when it dies. WHO is `worker`, `driver` or `ray`, which
-is every process that the driver has started.
+reaches; the one that dies next stands first, and is taken out when it dies. WHO is `worker`, `driver`, `ray`, which is
+every process that the driver has started, or `memory`, a worker that takes it all until Ray ends it.
 """
 
 from __future__ import annotations
@@ -66,11 +66,23 @@ def lie_in_wait(deaths: Path) -> None:
     made.session.make_learner, made.worker.open_store = watched, dying
 
 
+def eat_memory(limit: int = 8 * 2**30) -> None:
+    """Take ever more memory, until Ray ends this process because the node runs out of it."""
+    block = 64 * 2**20
+    eaten = []
+    for _ in range(limit // block):
+        eaten.append(b"\1" * block)
+        time.sleep(0.02)
+    raise MemoryError(f"Ray lets a worker have {len(eaten) * block} bytes")
+
+
 def _strike(who: str, deaths: Path) -> None:
     lines = deaths.read_text().splitlines()
     deaths.write_text("".join(f"{line}\n" for line in lines[1:]))
     if who == "worker":
         die()
+    if who == "memory":
+        eat_memory()
     driver = next(p for p in psutil.Process().parents() if "orchestrator.cli.main" in " ".join(p.cmdline()))
     if who == "driver":
         driver.kill()
