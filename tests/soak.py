@@ -1,9 +1,10 @@
 """`python -m tests.soak --minutes N --seed S`: two hundred small experiences under random faults.
 
 A stream of permuted digits is learned by processes that are killed at random times and at chosen moments, that lose
-ranks, whose store fails, and, in every third round, over a real S3 server that misbehaves and crashes. After each death
-the lineage is verified; in the end it must equal, to the bit, that of a run on which nothing was done. Rounds follow
-each other, each in an empty store, until the time is over. Exit status 1 when an invariant was violated.
+ranks, whose store fails, and, in every third round, over a real S3 server that misbehaves and crashes, followed in a
+real MLflow server that dies and comes back. After each death the lineage is verified; in the end it must equal, to the
+bit, that of a run on which nothing was done. Rounds follow each other, each in an empty store, until the time is over.
+Exit status 1 when an invariant was violated.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from unittest import mock
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.store import open_store
+from tests.faults.followed import Followed
 from tests.faults.invariants import content, memory_violations, violations
 from tests.faults.victim import Victims, prepared
 
@@ -55,12 +58,13 @@ def pipeline(storage: str, experiences: int) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a round keeps its lineage, and with how many ranks it learns."""
+    """Where a round keeps its lineage, with how many ranks it learns, and whether MLflow is told of it."""
 
     storage: str
     experiences: int
     ranks: int
     crash: Callable[[], None] | None = None
+    followed: bool = False
 
 
 class Round:
@@ -72,7 +76,7 @@ class Round:
         committed: commits that are visible.
     """
 
-    def __init__(self, victims: Victims, chosen: random.Random, place: Place) -> None:
+    def __init__(self, victims: Victims, chosen: random.Random, place: Place, stack: ExitStack) -> None:
         self.faults: Counter[str] = Counter()
         self.violations: list[str] = []
         self.committed = 0
@@ -81,6 +85,11 @@ class Round:
         self._pipeline, self._stream, self._plan = prepared(self._text)
         self._lineage = Lineage(open_store(place.storage), self._pipeline.name)
         self._verified: set[str] = set()
+        self._followed: Followed | None = None
+        if place.followed:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="everlearn-soak-mlflow-")))
+            followed = Followed(folder, self._text, self._plan[-1].id, len(self._plan))
+            self._followed = stack.enter_context(followed)
 
     def run(self, over: Callable[[], bool]) -> None:
         """Disturb it until the stream is learned or the time is over; then learn the rest in peace."""
@@ -93,6 +102,7 @@ class Round:
         ]
         kinds += [self._a_rank] * 2 if self._place.ranks > 1 else []
         kinds += [self._server_crashes] if self._place.crash else []
+        kinds += [self._tracking_fails] * 2 if self._followed else []
         while self.committed < len(self._plan):
             if over():
                 self._live("killed: too slow", seconds=PATIENCE)
@@ -105,6 +115,9 @@ class Round:
             return
         # What the driver does at the end of a run.
         self._lineage.point("latest", self._plan[-1].id)
+        if self._followed:
+            self.violations += self._followed.violations()
+            self.faults += self._followed.faults
 
     def compare(self, undisturbed: str) -> None:
         """Learn the same without faults, and compare everything."""
@@ -135,6 +148,8 @@ class Round:
             found.append("latest stands for no commit of the chain")
         self.committed = len(chain)
         self.violations += found
+        if self._followed:
+            self._followed.take(chain)
 
     def _live(self, kind: str, moment: str | None = None, *, victim: int = 0, seconds: float | None = None) -> None:
         ending = self._victims.live(self._text, moment, ranks=self._place.ranks, victim=victim, seconds=seconds)
@@ -142,23 +157,31 @@ class Round:
             self.faults[kind] += 1
         self.violations += [text for text in ending.errors if not expected(text)]
 
+    def _soon(self, most: int) -> int:
+        """A number that is reached well before the end of the stream."""
+        return self._chosen.randint(1, most * self._place.experiences // EXPERIENCES + 1)
+
+    def _moment(self, moments: Sequence[str]) -> str:
+        """One of them that comes; only files have a moment in the middle of writing."""
+        return self._chosen.choice([m for m in moments if not (self._place.crash and m.endswith("half"))])
+
     def _at_a_moment(self) -> None:
-        moment = self._chosen.choice(MOMENTS)
-        self._live(f"killed: {moment}", f"{moment} {self._chosen.randint(1, 30)}")
+        moment = self._moment(MOMENTS)
+        self._live(f"killed: {moment}", f"{moment} {self._soon(30)}")
 
     def _at_any_time(self) -> None:
         self._live("killed: at any time", seconds=self._chosen.uniform(0.1, 4.0))
 
     def _around_a_commit(self) -> None:
-        moment = self._chosen.choice(["commit before", "commit half", "commit after", "ref before", "ref half"])
-        self._live(f"killed: {moment}", f"{moment} {self._chosen.randint(1, 12)}")
+        moment = self._moment(["commit before", "commit half", "commit after", "ref before", "ref half"])
+        self._live(f"killed: {moment}", f"{moment} {self._soon(12)}")
 
     def _a_rank(self) -> None:
         moment = self._chosen.choice(["step", "evaluation", "consolidation"])
         self._live("one of two ranks killed", f"{moment} {self._chosen.randint(1, 100)}", victim=1)
 
     def _store_refuses(self) -> None:
-        self._live("store: a write refused", f"error {self._chosen.randint(1, 60)}")
+        self._live("store: a write refused", f"error {self._soon(60)}")
 
     def _torn_checkpoint(self) -> None:
         """Checkpoints with their end missing, as a file system without a journal may leave them after a power cut."""
@@ -176,6 +199,11 @@ class Round:
         self.faults["S3: server killed and restarted"] += 1
         self._live("killed: at any time, after a crash of S3", seconds=self._chosen.uniform(8.0, 12.0))
         crash.join()
+
+    def _tracking_fails(self) -> None:
+        assert self._followed is not None
+        self._followed.disturb(self._chosen)
+        self._at_any_time()
 
 
 def expected(text: str) -> bool:
@@ -209,7 +237,7 @@ def in_s3(faults: Counter[str], chosen: random.Random) -> Iterator[tuple[Place, 
             running.start()
 
         with FaultyProxy(running.port, rule).running() as proxy:
-            yield Place(f"s3://{bucket}/s", EXPERIENCES_IN_S3, 1, crash), {"AWS_ENDPOINT_URL": proxy.url}
+            yield Place(f"s3://{bucket}/s", EXPERIENCES_IN_S3, 1, crash, followed=True), {"AWS_ENDPOINT_URL": proxy.url}
 
 
 def soak(minutes: float, seed: int) -> bool:
@@ -228,7 +256,7 @@ def soak(minutes: float, seed: int) -> bool:
             with mock.patch.dict(os.environ, environment):
                 victims = Victims()
             with victims:
-                one = Round(victims, chosen, place)
+                one = Round(victims, chosen, place, stack)
                 one.run(lambda: time.monotonic() > end)
                 one.compare(f"{folder}/undisturbed")
         faults += one.faults

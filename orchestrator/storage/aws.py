@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -10,7 +12,9 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
-# How often a patient client tries: with the pauses about two minutes, enough for a server that is restarted.
+# Seconds that a patient client goes on trying: enough for a server that is restarted.
+PATIENCE_S = 120.0
+LONGEST_PAUSE_S = 5.0
 PATIENT_ATTEMPTS = 16
 HASTY_ATTEMPTS = 2
 CONNECT_TIMEOUT_S = 5
@@ -36,7 +40,8 @@ def s3_client(session: Session, *, patient: bool = True) -> S3Client:
     """A client with bounded retries, whose calls may come from several threads.
 
     Args:
-        patient: whether to wait out a server that is away for some seconds.
+        patient: whether to wait out a server that is away for up to `PATIENCE_S` seconds, unless the AWS configuration
+            sets a number of attempts (AWS_MAX_ATTEMPTS).
 
     Raises:
         botocore.exceptions.BotoCoreError: as `aws_session`.
@@ -54,11 +59,41 @@ def s3_client(session: Session, *, patient: bool = True) -> S3Client:
     )
     client: S3Client = session.client("s3", config=config)
     chosen: Any = getattr(client.meta.config, "s3", None) or {}
-    if is_aws(client.meta.endpoint_url) or "addressing_style" in chosen:
-        return client
-    # A bucket in the host name needs wildcard DNS and certificates, which few servers of one's own have.
-    path_style = config.merge(Config(s3=chosen | {"addressing_style": "path"}))
-    return session.client("s3", config=path_style)
+    if not (is_aws(client.meta.endpoint_url) or "addressing_style" in chosen):
+        # A bucket in the host name needs wildcard DNS and certificates, which few servers of one's own have.
+        client = session.client("s3", config=config.merge(Config(s3=chosen | {"addressing_style": "path"})))
+    if patient and own is None:
+        answering: Any = _wait_longer
+        client.meta.events.register("needs-retry.s3", answering, unique_id="everlearn-wait-longer")
+    return client
+
+
+def _wait_longer(
+    attempts: int, response: Any, caught_exception: Exception | None, request_dict: dict[str, Any], **_: Any
+) -> float | None:
+    """Seconds until a failed request is sent again, None to give up: where botocore itself would not go on.
+
+    Its own retries share a quota, which a few requests side by side use up within a second.
+    """
+    if not _passing(response, caught_exception):
+        return None
+    now = time.monotonic()
+    since: float = request_dict["context"].setdefault("everlearn_first_failure", now)
+    if now - since > PATIENCE_S:
+        return None
+    return random.uniform(0.5, 1.0) * min(float(2**attempts) / 10, LONGEST_PAUSE_S)
+
+
+def _passing(response: Any, error: Exception | None) -> bool:
+    """Whether a failure may be over soon: no answer, or one by which a server says that it is not up to it."""
+    from botocore.exceptions import ConnectionError as NoConnection
+    from botocore.exceptions import HTTPClientError as NoAnswer
+
+    if error is not None or response is None:
+        return isinstance(error, (NoConnection, NoAnswer))
+    http, parsed = response
+    code = str(parsed.get("Error", {}).get("Code", ""))
+    return http.status_code in (429, 500, 502, 503, 504) or code in ("RequestTimeout", "SlowDown")
 
 
 def is_aws(endpoint: str) -> bool:

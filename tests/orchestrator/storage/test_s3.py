@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +16,7 @@ import pytest
 
 from orchestrator.errors import StorageError
 from orchestrator.storage import aws, open_store, s3
+from orchestrator.storage.concurrency import in_parallel
 from tests.s3.proxy import FaultyProxy, Rule, first
 from tests.s3.server import S3Server, use
 
@@ -220,6 +222,7 @@ def test_lasting_failure_is_an_error_in_bounded_time(
     s3_uri: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws, "PATIENT_ATTEMPTS", 3)
+    monkeypatch.setattr(aws, "PATIENCE_S", 0.5)
     busy = _behind(s3_server, first(10**9, "slow down", "PUT"), monkeypatch)
     with busy, pytest.raises(StorageError, match="overloaded or failing"):
         open_store(s3_uri).put("key", b"")
@@ -232,6 +235,7 @@ def test_a_failed_upload_in_parts_leaves_no_parts(
     s3_uri: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws, "PATIENT_ATTEMPTS", 2)
+    monkeypatch.setattr(aws, "PATIENCE_S", 0.5)
     busy = _behind(s3_server, first(10**9, "slow down", "PUT", "partNumber=2"), monkeypatch)
     with busy, pytest.raises(StorageError, match="overloaded"):
         open_store(s3_uri).put("big", b"x" * BIG)
@@ -255,6 +259,22 @@ def test_a_server_that_crashes_and_comes_back(s3_server_of_its_own: S3Server) ->
     finally:
         back.join()
     assert list(store.list()) == ["before", "during"]
+
+
+@pytest.mark.s3
+def test_many_requests_side_by_side_wait_as_long_as_one(
+    s3_uri: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client's own quota of retries is used up within a second, when all of them fail."""
+    names = [f"key-{number}" for number in range(40)]
+    store = open_store(s3_uri)
+    for name in names:
+        store.put(name, name.encode())
+    back = time.monotonic() + 4.0
+    away = _behind(s3_server, lambda *_: "refuse" if time.monotonic() < back else None, monkeypatch)
+    with away as proxy:
+        assert in_parallel(open_store(s3_uri).get, names, 8) == [name.encode() for name in names]
+    assert [fault for _, _, fault in proxy.seen].count("refuse") > 40
 
 
 @pytest.mark.s3
