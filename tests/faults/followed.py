@@ -11,9 +11,9 @@ from typing import Self
 
 from orchestrator.lineage.commit import Commit
 from orchestrator.quiet import quiet
+from orchestrator.tracking import tracker
 from orchestrator.tracking.client import connect
 from orchestrator.tracking.publish import publish
-from orchestrator.tracking.tracker import Tracker
 from pipelines.load import load_text
 from pipelines.schema import Pipeline
 from tests.orchestrator.tracking.conftest import Server, free_port
@@ -36,6 +36,8 @@ class Followed:
         self._chain: Sequence[Commit] = []
 
     def __enter__(self) -> Self:
+        # The end of a driver ends its thread, too. Here the process lives on, and must not write beside the next one.
+        tracker.GRACE = tracker.GRACE_AFTER_FAILURE = 300.0
         connect(f"sqlite:///{self._server.database}").search_experiments()
         self._server.start()
         self._tracker = self._follow()
@@ -77,11 +79,11 @@ class Followed:
             return []
         return [f"MLflow has more than the commits: {list(found - expected)[:5]}, less: {list(expected - found)[:5]}"]
 
-    def _follow(self) -> Tracker:
-        tracker = Tracker(self._pipeline(self._server.uri), key=self._key, stream_length=self._length)
-        tracker.__enter__()
-        tracker.commit(self._chain)
-        return tracker
+    def _follow(self) -> tracker.Tracker:
+        following = tracker.Tracker(self._pipeline(self._server.uri), key=self._key, stream_length=self._length)
+        following.__enter__()
+        following.commit(self._chain)
+        return following
 
     def _pipeline(self, uri: str) -> Pipeline:
         return load_text(f"{self._text}tracking: {{uri: '{uri}'}}\n", "soak.yaml")
