@@ -50,6 +50,7 @@ class Checkpoint:
         points: of the loss curve so far.
         state: as `Learner.state_dict` gives it.
         memories: shards of the memories that changed since the experience began, by name.
+        seconds: of training in the experience so far, whoever trained.
     """
 
     step: int
@@ -57,6 +58,7 @@ class Checkpoint:
     points: list[Point]
     state: dict[str, dict[str, Tensor]]
     memories: dict[str, list[Shard]]
+    seconds: float = 0.0
 
     def to_bytes(self) -> bytes:
         """One safetensors file."""
@@ -67,7 +69,13 @@ class Checkpoint:
             groups[at] = dict(shard.tensors)
             shards.append({"memory": memory, "experience": shard.experience, "lengths": dict(shard.lengths), "at": at})
         tensors = {f"{group}|{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
-        notes = {"step": self.step, "samples": self.samples, "points": self.points, "shards": shards}
+        notes = {
+            "step": self.step,
+            "samples": self.samples,
+            "points": self.points,
+            "shards": shards,
+            "seconds": self.seconds,
+        }
         return encode(tensors, {"format": _FORMAT, "notes": json.dumps(notes)})
 
     @classmethod
@@ -88,7 +96,8 @@ class Checkpoint:
                 shard = Shard(_count(entry["experience"]), groups.pop(entry["at"]), lengths)
                 memories.setdefault(entry["memory"], []).append(shard)
             points = [(_count(step), float(loss), _count(at)) for step, loss, at in notes["points"]]
-            return cls(_count(notes["step"]), _count(notes["samples"]), points, groups, memories)
+            seconds = max(0.0, float(notes.get("seconds", 0.0)))
+            return cls(_count(notes["step"]), _count(notes["samples"]), points, groups, memories, seconds)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise CorruptBlob(f"not a checkpoint: {str(error)[:200]}") from None
 
@@ -150,14 +159,17 @@ class Checkpointer:
         self._pending: Future[None] | None = None
         self._last_step, self._last_time, self._urgent = 0, time.monotonic(), False
         self._memories: dict[str, Any] = {}
+        self._began = time.monotonic()
 
-    def begin(self, learner: Learner, step: int, *, changed: Container[str] = ()) -> None:
+    def begin(self, learner: Learner, step: int, *, changed: Container[str] = (), seconds: float = 0.0) -> None:
         """The experience begins, or goes on, at `step`.
 
         Args:
             changed: names of memories that have changed since it began: the others are in the commit before.
+            seconds: of training so far.
         """
         self._last_step, self._last_time = step, time.monotonic()
+        self._began = time.monotonic() - seconds
         memories = learner.memories().items()
         self._memories = {name: memory.tensors for name, memory in memories if name not in changed}
 
@@ -178,7 +190,8 @@ class Checkpointer:
                 return
             self._pending.result()
         changed = {n: m.shards() for n, m in learner.memories().items() if m.tensors is not self._memories.get(n)}
-        checkpoint = Checkpoint(step, samples, list(points), copied_state(learner), changed)
+        seconds = time.monotonic() - self._began
+        checkpoint = Checkpoint(step, samples, list(points), copied_state(learner), changed, seconds)
         self._last_step, self._last_time, self._urgent = step, time.monotonic(), urgent
         self._pending = self._pool.submit(self._write, checkpoint)
 

@@ -99,7 +99,8 @@ class Session:
             curve.resume(checkpoint.step, checkpoint.samples, checkpoint.points)
             self._emit({"kind": "resumed", "index": index, "step": start})
         timings: dict[str, float] = {}
-        clock = time.monotonic()
+        before = checkpoint.seconds if checkpoint else 0.0
+        clock = time.monotonic() - before
 
         def lap(part: str, next_stage: str) -> None:
             nonlocal clock
@@ -110,7 +111,7 @@ class Session:
         past = [self.stream[i] for i in range(index)]
         every = self.pipeline.train.at(index).checkpoint_interval if self.group.rank == 0 else None
         with Checkpointer(self.lineage, self.plan[index].id, every, self._emit) as checkpointer:
-            checkpointer.begin(learner, start, changed=checkpoint.memories if checkpoint else ())
+            checkpointer.begin(learner, start, changed=checkpoint.memories if checkpoint else (), seconds=before)
             for step in learner.steps(experience, settings, past=past, listener=curve, start=start):
                 if curve.complete:
                     checkpointer.offer(learner, step, curve.samples, curve.points, urgent=self.preempted())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,28 @@ def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
         assert latest_checkpoint(again.lineage, kept.id, Group()) is None
 
 
+def test_the_seconds_before_an_interruption_count(tmp_path: Path) -> None:
+    def die(event: dict[str, Any]) -> None:
+        if event["kind"] == "checkpoint":
+            raise Killed
+
+    made = session(tmp_path, "[{name: naive}]", die)
+    with pytest.raises(Killed):
+        made.run()
+    kept = latest_checkpoint(made.lineage, made.plan[0].id, Group())
+    assert kept is not None and kept.seconds > 0
+    key = next(iter(made.lineage.store.list("c/runs/")))
+    long_ago = dataclasses.replace(kept, seconds=5000.0).to_bytes()
+    made.lineage.store.delete(key)
+    made.lineage.store.put(
+        f"{key.rpartition('/')[0]}/{kept.step:012}-{hashlib.sha256(long_ago).hexdigest()}.safetensors", long_ago
+    )
+    made.tell = lambda event: None
+    made.run()
+    assert 5000 < made.lineage.read(made.plan[0].id).timings["learn"] < 6000
+    assert made.lineage.read(made.plan[1].id).timings["learn"] < 1000
+
+
 def test_a_node_that_is_taken_away_is_a_reason_for_a_checkpoint(tmp_path: Path) -> None:
     events: list[dict[str, Any]] = []
     for name, preempted, expected in (("calm", False, 0), ("warned", True, 2)):
@@ -147,8 +171,6 @@ def test_what_is_no_checkpoint_is_refused(junk: bytes, at: int) -> None:
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
     lineage = Lineage(open_store(str(tmp_path)), "p")
     planned = "0" * 64
-    import hashlib
-
     early, late = make_checkpoint(3).to_bytes(), make_checkpoint(9).to_bytes()
     prefix = f"p/runs/{planned}/"
     lineage.store.put(f"{prefix}{3:012}-{hashlib.sha256(early).hexdigest()}.safetensors", early)
