@@ -21,6 +21,8 @@ _SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "60",
 }
+# A standing cluster may have to start a node first.
+_PATIENCE = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
 
 
 @contextmanager
@@ -36,12 +38,14 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
     """
     import ray
 
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    if address is not None:
+        os.environ.setdefault(*_PATIENCE)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if ray.is_initialized():
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS") or None
     if address is None:
         # The one node of a local cluster is not taken away from under it: save the process that would look for it.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")

@@ -82,6 +82,11 @@ class EventPump:
                 else:
                     self._handler(event)
 
+    def tell(self, event: Event) -> None:
+        """Hand on an event of the driver's own, in its turn."""
+        with self._turn:
+            self._handler(event)
+
     def _run(self) -> None:
         last = False
         while not last:

@@ -12,6 +12,8 @@ import ray
 import yaml
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.util import remove_placement_group
+from ray.util.placement_group import PlacementGroup
 
 from orchestrator.cluster import worker_resources
 from orchestrator.deaths import DeathNotes, deaths
@@ -87,29 +89,31 @@ def train_on_cluster(
                 storage_path=f"{root}/{pipeline.name}/runs",
                 storage_filesystem=filesystem,
                 callbacks=[DeathNotes(buffer)],
-                failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES),
+                failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=0),
             ),
         )
 
-    kept = Kept(handler)
-    pump = EventPump(buffer, kept)
+    watch = Watch(handler)
+    pump = EventPump(buffer, watch)
     failure: Exception | None = None
     in_vain = 0
     try:
         while in_vain <= MAX_FAILURES:
-            before = kept.number
+            before = watch.kept
             try:
                 while_ray_lives(lambda: trainer().fit())
                 failure = None
                 break
-            except ray.train.TrainingFailedError as error:
+            except ray.train.WorkerGroupError as error:
                 failure, died = error, MAX_FAILURES + 1
-            except ray.exceptions.RayError as error:
-                failure, died = error, 1  # the controller has died, which Ray does not mend by itself
+            except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+                failure, died = error, 1  # its controller failed or died, which Ray does not mend by itself
+                pump.tell({"kind": "restart", "text": "Ray Train's controller failed; it is started again"})
             pump.drain()
+            watch.free()
             if pump.error is not None:
                 break
-            in_vain = 0 if kept.number > before else in_vain + died
+            in_vain = 0 if watch.kept > before else in_vain + died
     finally:
         pump.close()
     if failure is None and pump.error is None:
@@ -120,24 +124,35 @@ def train_on_cluster(
     if pump.error is not None:
         raise as_error(pump.error) from failure
     raise RunFailed(
-        f"{MAX_FAILURES + 1} times in a row workers died too soon; at last: {_reason(failure)}"
+        f"workers died {MAX_FAILURES + 1} times without getting on; at last: {_reason(failure)}"
     ) from failure
 
 
-class Kept:
-    """Hands events on, and counts those after which a new worker has less to do.
+class Watch:
+    """Hands events on, and keeps what matters when workers die.
 
     Attributes:
-        number: of checkpoints and commits so far.
+        kept: checkpoints and commits so far, after which new workers have less to do.
+        group: the placement group of the latest workers.
     """
 
     def __init__(self, handler: Handler) -> None:
-        self.number = 0
+        self.kept = 0
+        self.group: PlacementGroup | None = None
         self._handler = handler
 
     def __call__(self, event: Event) -> None:
-        self.number += event["kind"] in ("checkpoint", "commit")
+        if event["kind"] == "group":
+            self.group = event["group"]
+            return
+        self.kept += event["kind"] in ("checkpoint", "commit")
         self._handler(event)
+
+    def free(self) -> None:
+        """Give back what the latest workers held: a controller that ended on the way may not have done so."""
+        if self.group is not None:
+            remove_placement_group(self.group)
+            self.group = None
 
 
 def _sweep(pipeline: Pipeline, names: Sequence[str]) -> None:

@@ -32,6 +32,7 @@ def train_loop(config: dict[str, Any]) -> None:
     events = config["events"]
     if ray.get(events.failed.options(max_task_retries=-1).remote()):
         return
+    events.put.remote({"kind": "group", "group": ray.util.get_current_placement_group()})
     sys.path.extend(p for p in config["search_path"] if p not in sys.path)
     torch.set_num_threads(config["threads"])
     try:

@@ -2,7 +2,8 @@
 
 `DEATHS` names a file with one death a line, `WHO RANK MOMENT`, with a moment of `tests.faults.moments` that this rank
 reaches; the one that dies next stands first, and is taken out when it dies. WHO is `worker`, `driver`, `ray`, which is
-every process that the driver has started, or `memory`, a worker that takes it all until Ray ends it.
+every process that the driver has started, `controller`, Ray Train's own, or `memory`, a worker that takes it all until
+Ray ends it.
 """
 
 from __future__ import annotations
@@ -72,7 +73,6 @@ def eat_memory(limit: int = 8 * 2**30) -> None:
     eaten = []
     for _ in range(limit // block):
         eaten.append(b"\1" * block)
-        time.sleep(0.02)
     raise MemoryError(f"Ray lets a worker have {len(eaten) * block} bytes")
 
 
@@ -83,6 +83,10 @@ def _strike(who: str, deaths: Path) -> None:
         die()
     if who == "memory":
         eat_memory()
+    if who == "controller":
+        next(p for p in psutil.process_iter() if _is_controller(p)).kill()
+        time.sleep(60)  # until Ray ends this process, too
+        return
     driver = next(p for p in psutil.Process().parents() if "orchestrator.cli.main" in " ".join(p.cmdline()))
     if who == "driver":
         driver.kill()
@@ -93,6 +97,15 @@ def _strike(who: str, deaths: Path) -> None:
             if process.pid != os.getpid():
                 process.kill()
     die()
+
+
+def _is_controller(process: psutil.Process) -> bool:
+    """Whether it is the controller that Ray's daemon has started beside this worker."""
+    try:
+        ours = psutil.Process().ppid()
+        return process.ppid() == ours and "TrainController" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 if DEATHS in os.environ and "RayTrainWorker" in " ".join(psutil.Process().cmdline()):
