@@ -124,7 +124,7 @@ def train_on_cluster(
     if pump.error is not None:
         raise as_error(pump.error) from failure
     raise RunFailed(
-        f"workers died {MAX_FAILURES + 1} times without getting on; at last: {_reason(failure)}"
+        f"the workers failed {MAX_FAILURES + 1} times without getting on; at last: {_reason(failure)}"
     ) from failure
 
 

@@ -1,6 +1,7 @@
 """Tensors as safetensors bytes: equal tensors give equal bytes, and bytes can do no more than become tensors.
 
 The format: eight bytes with the header's length, a JSON header, the data (https://github.com/huggingface/safetensors).
+The library itself writes metadata in random order; tests hold both against each other.
 """
 
 from __future__ import annotations
