@@ -89,7 +89,7 @@ def train_on_cluster(
                 storage_path=f"{root}/{pipeline.name}/runs",
                 storage_filesystem=filesystem,
                 callbacks=[DeathNotes(buffer)],
-                failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=0),
+                failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES),
             ),
         )
 
@@ -104,11 +104,11 @@ def train_on_cluster(
                 while_ray_lives(lambda: trainer().fit())
                 failure = None
                 break
-            except ray.train.WorkerGroupError as error:
+            except ray.train.TrainingFailedError as error:
                 failure, died = error, MAX_FAILURES + 1
-            except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
-                failure, died = error, 1  # its controller failed or died, which Ray does not mend by itself
-                pump.tell({"kind": "restart", "text": "Ray Train's controller failed; it is started again"})
+            except ray.exceptions.RayError as error:
+                failure, died = error, 1  # its controller died, which Ray does not mend by itself
+                pump.tell({"kind": "restart", "text": "the controller of Ray Train died; it is started again"})
             pump.drain()
             watch.free()
             if pump.error is not None:

@@ -10,12 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipelines.models.build import build_model
+
 BATCH, OUTPUTS, LATENT = 128, 10, 100
 
 
 def model() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, OUTPUTS))
+
+
+def convolutional() -> nn.Module:
+    """The `cnn` of pipelines, on flat images of 28 x 28 pixels."""
+    return nn.Sequential(nn.Unflatten(1, (1, 28, 28)), build_model("cnn", {}, (1, 28, 28), OUTPUTS, seed=0))
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,26 @@
 """Cost of a training step under each strategy, against a bare PyTorch loop with the same passes on the same tensors.
 
-MLP 784-400-400-10, batch 128, Adam, one thread. `tests.benchmarks.bare` says what the bare loops do. The experience has
-begun on both sides: steps alone are timed, in short turns. `python -m tests.benchmarks.steps [NAME]...`
+MLP 784-400-400-10 (or the `cnn` of pipelines, where a name says so), batch 128, Adam, one thread.
+`tests.benchmarks.bare` says what the bare loops do. The experience has begun on both sides: steps alone are timed, in
+short turns. `python -m tests.benchmarks.steps [NAME]...`
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from strategies.fisher import diagonal_fisher
 from strategies.learner import Learner
 from strategies.registry import BUILT_IN
 from strategies.settings import TrainSettings
-from tests.benchmarks.bare import BATCH, Bare, Passes, model
+from tests.benchmarks.bare import BATCH, Bare, Passes, convolutional, model
 from tests.benchmarks.pairs import Ratio, compare
 from tests.strategies.cases import make_strategy
 
@@ -67,6 +68,7 @@ class Method:
         passes: of its step, for the bare loop.
         after: experiences that it has behind it.
         structure: the bare loop runs the model that the strategy has made.
+        network: makes the model.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Method:
     passes: Passes = field(default_factory=Passes)
     after: int = 1
     structure: bool = False
+    network: Callable[[], nn.Module] = model
 
 
 METHODS = {
@@ -96,13 +99,15 @@ METHODS = {
     "packnet": Method("packnet", structure=True),
     "progressive": Method("progressive", structure=True),
     "expand": Method("expand", structure=True),
+    "si, cnn": Method("si", structure=True, network=convolutional),
+    "gem, cnn": Method("gem", {"samples": 128}, Passes(references=(128, 128)), 2, True, convolutional),
 }
-"""Every registered strategy, by what is printed."""
+"""Every registered strategy, by what is printed; the dearest two on a second network, too."""
 
 
 def begun(method: Method) -> tuple[Learner, Iterator[int]]:
     """A learner in the middle of an experience, and its steps."""
-    learner = Learner(model(), [make_strategy(method.name, method.options)], outputs=10)
+    learner = Learner(method.network(), [make_strategy(method.name, method.options)], outputs=10)
     past = [Step(index, 2000) for index in range(method.after)]
     for step in past:
         learner.learn(step, AT_LEAST_ONE, past=past[: step.index])

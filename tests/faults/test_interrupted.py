@@ -107,8 +107,8 @@ def test_one_process(victims: Victims, strategy: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "strategy"), list(enumerate(COMBINATIONS)))
 def test_two_ranks(victims: Victims, number: int, strategy: str, tmp_path: Path) -> None:
-    """The last strategy at all moments, the others at every third, in turn."""
-    moments = TOGETHER if number == len(COMBINATIONS) - 1 else TOGETHER[number % 3 :: 3]
+    """The last strategy at all moments, the others at every fifth, in turn."""
+    moments = TOGETHER if number == len(COMBINATIONS) - 1 else TOGETHER[number % 5 :: 5]
     undisturbed, disturbed = pipeline(tmp_path / "a", strategy, 3), pipeline(tmp_path / "b", strategy, 3)
     finish(victims, undisturbed, ranks=2)
     for moment, victim in moments:
