@@ -45,7 +45,7 @@ def train_on_cluster(
     """Train a pipeline's remaining experiences on the Ray cluster that this process is connected to.
 
     Workers that die are replaced, and go on after the last checkpoint or commit. A run may lose as many as it likes, as
-    long as it gets on: it ends when `MAX_FAILURES` + 1 deaths in a row came before anything was kept.
+    long as it gets on: it ends when one of Ray Train's runs, of `MAX_FAILURES` + 1 deaths, has kept nothing.
 
     Args:
         handler: hears the events of the workers, in a thread of its own.
