@@ -52,15 +52,22 @@ bench: $(VENV)/dev.stamp
 $(BIN)/python:
 	@$(FIND_PYTHON); echo "Making $(VENV) with $$python ($$("$$python" -V))"; "$$python" -m venv $(VENV)
 
+comma := ,
+# pip compiles one file after another; here every core helps. Some packages hold templates that do not compile.
+define install
+$(BIN)/python -m pip install -qq --no-compile --constraint requirements.lock --editable '$(1)' && \
+  { $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true; }
+endef
+
 # The stamps make the set-up happen once, and again when the lock or the project's metadata changes.
 $(VENV)/core.stamp: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing Everlearn into $(VENV) (the first time takes some minutes)"
-	@$(BIN)/python -m pip install -qq --constraint requirements.lock --editable .
+	@$(call install,.)
 	@touch $@
 
 $(VENV)/dev.stamp: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing Everlearn and its development tools into $(VENV) (the first time takes some minutes)"
-	@$(BIN)/python -m pip install -qq --constraint requirements.lock --editable '.[cluster,dev]'
+	@$(call install,.[cluster$(comma)dev])
 	@touch $@ $(VENV)/core.stamp
 
 # A GPU build of torch brings the CUDA packages that it needs by itself, so they are not pinned here.

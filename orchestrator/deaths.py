@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray.train import UserCallback
 
+# What the others meet when one is gone, which may be known before its death is.
+_PEER = re.compile(r"^(RuntimeError|torch\.distributed\.Dist\w*Error): .*\b(gloo|nccl)\b", re.MULTILINE | re.IGNORECASE)
 _MEMORY = re.compile(r"was ([\d.]+ ?[KMGT]?B) used / ([\d.]+ ?[KMGT]?B) limit")
 
 
@@ -34,14 +36,21 @@ def deaths(errors: Mapping[int, BaseException]) -> str:
         errors: what Ray Train says of each rank.
 
     Returns:
-        One line; empty if none of them died. (What the others met, when one was gone, is no news.)
+        One line; empty if none of them died. What the others met, when one was gone, is news only where nothing else is
+        known.
     """
     causes = {rank: cause for rank in sorted(errors) if (cause := _cause(errors[rank]))}
     told = []
     for cause in dict.fromkeys(causes.values()):
         ranks = [str(rank) for rank in causes if causes[rank] == cause]
-        told.append(f"worker{'s' if len(ranks) > 1 else ''} {', '.join(ranks)} died: {cause}")
+        told.append(f"{_workers(ranks)} died: {cause}")
+    if not told and (left := [str(rank) for rank in sorted(errors) if _PEER.search(str(errors[rank]))]):
+        told.append(f"a worker was lost: {_workers(left)} can no longer reach it")
     return "; ".join(told)
+
+
+def _workers(ranks: Sequence[str]) -> str:
+    return f"worker{'s' if len(ranks) > 1 else ''} {', '.join(ranks)}"
 
 
 def _cause(error: BaseException) -> str:

@@ -7,15 +7,19 @@ from orchestrator.plan import make_plan
 from orchestrator.session import Session
 from orchestrator.storage.store import open_store
 from pipelines.schema import Pipeline
-from pipelines.stream import build_stream
+from pipelines.stream import Stream, build_stream
 from strategies.group import Group
 
 
-def train(pipeline: Pipeline) -> list[str]:
-    """Train the stream into the pipeline's storage, with one worker, no claim and no tracking; the commits' ids."""
+def train(pipeline: Pipeline, stream: Stream | None = None) -> list[str]:
+    """Train a stream into the pipeline's storage, with one worker, no claim and no tracking; the commits' ids.
+
+    Args:
+        stream: None: the pipeline's.
+    """
     import torch
 
-    stream = build_stream(pipeline.stream, pipeline.seed)
+    stream = stream or build_stream(pipeline.stream, pipeline.seed)
     plan = make_plan(pipeline, stream)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     threads = torch.get_num_threads()

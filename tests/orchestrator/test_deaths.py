@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
+from ray.train.v2._internal.exceptions import (
+    UserExceptionWithTraceback,
+    WorkerHealthCheckFailedError,
+    WorkerHealthCheckTimeoutError,
+)
 
 from orchestrator.deaths import deaths
 
@@ -20,6 +24,13 @@ def died(text: str) -> BaseException:
     return error
 
 
+def peer(last: str) -> BaseException:
+    error: BaseException = UserExceptionWithTraceback(
+        RuntimeError(), f"Traceback (most recent call last):\n  File x\n{last}\n"
+    )
+    return error
+
+
 @pytest.mark.parametrize(
     ("errors", "told"),
     [
@@ -30,6 +41,11 @@ def died(text: str) -> BaseException:
         ({0: WorkerHealthCheckTimeoutError("no answer")}, "worker 0 died: it does not answer"),
         ({0: died(NODE), 1: died(KILLED)}, "worker 0 died: its node was lost; worker 1 died: it was killed, or it"),
         ({0: ValueError("the actor of this play has died")}, ""),
+        (
+            {0: peer("RuntimeError: [gloo/transport/tcp/pair.cc:553] Connection closed by peer")},
+            "a worker was lost: worker 0 can",
+        ),
+        ({0: peer("ValueError: no gloo here")}, ""),
         ({}, ""),
     ],
 )

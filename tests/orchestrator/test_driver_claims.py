@@ -85,18 +85,19 @@ def test_a_second_driver_is_refused_and_takes_over_when_the_first_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EVERLEARN_CLAIM_LEASE", "3")
-    file = written(tmp_path, epochs=100)
+    file = written(tmp_path)
     pipeline, lineage = made(file)
     with driver(file) as first:
         wait_for(lambda: lineage.store.exists(CLAIM))
+        # Before its workers have started: it is here for its claim.
+        first.send_signal(signal.SIGSTOP)
         with driver(file) as second:
             output, _ = second.communicate(timeout=120)
         assert second.returncode == 3, output
         assert f"process {first.pid}, since" in output
         assert "Traceback" not in output
-        wait_for(lambda: len(list(lineage.commits())) >= 1)
         assert first.poll() is None
-        first.send_signal(signal.SIGKILL)
+        os.killpg(first.pid, signal.SIGKILL)
         first.wait()
     # As if it had died on a machine that cannot be asked: it is waited for.
     holder = Holder.parse(lineage.store.get(CLAIM), "")
@@ -105,15 +106,9 @@ def test_a_second_driver_is_refused_and_takes_over_when_the_first_was_killed(
     reporter = Recording()
     result = run(pipeline, reporter=reporter)
     assert any("sign of life" in event.get("text", "") for event in reporter.events)
-    assert result.reused >= 1 and len(result.lineage) == 3
+    assert (result.trained, result.reused) == (3, 0)
     assert Holder.parse(lineage.store.get(CLAIM), "").token is None
     assert fsck(lineage).damage == []
-    # What was interrupted equals what was not, bit for bit.
-    (tmp_path / "undisturbed").mkdir()
-    calm, undisturbed = made(written(tmp_path / "undisturbed", epochs=100))
-    assert train(calm) == result.lineage
-    for mine, expected in zip(lineage.chain(result.lineage[-1]), undisturbed.chain(result.lineage[-1]), strict=True):
-        assert (mine.row, mine.blobs, mine.memories) == (expected.row, expected.blobs, expected.memories)
 
 
 def test_what_the_other_made_of_the_same_plan_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

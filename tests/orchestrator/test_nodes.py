@@ -126,10 +126,10 @@ def test_a_stream_begun_on_one_node_goes_on_with_four_workers_on_four_and_gives_
 def test_the_trials_of_a_search_are_spread_over_the_nodes(cluster: Any, tmp_path: Path) -> None:
     import ray
 
-    for _ in range(1 + NODES - sum(node["Alive"] for node in ray.nodes())):
+    for _ in range(1 + 2 - sum(node["Alive"] for node in ray.nodes())):
         cluster.add_node(num_cpus=1, **SMALL)
-    section = {"search": "grid", "space": {"strategy.ewc.lambda": {"grid": [1, 10, 100, 1000]}}}
-    result = tune(pipeline(tmp_path / "search", 1, section, nodes=NODES))
-    assert [trial.state for trial in result.trials] == ["done"] * 4
+    section = {"search": "grid", "space": {"strategy.ewc.lambda": {"grid": [1, 1000]}}}
+    result = tune(pipeline(tmp_path / "search", 1, section, nodes=2))
+    assert [trial.state for trial in result.trials] == ["done"] * 2
     trials = [note for note in notes(tmp_path / "search" / "notes") if note["experience"] == 1]
-    assert len({note["node"] for note in trials}) == NODES
+    assert len({note["node"] for note in trials}) == 2

@@ -12,6 +12,7 @@ from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.store import open_store
 from pipelines.load import load_text
 from pipelines.schema import Pipeline
+from tests.orchestrator.in_process import train
 from tests.s3.server import s3_server, s3_uri
 
 __all__ = ["s3_server", "s3_uri"]
@@ -40,10 +41,10 @@ def ray_cluster(s3_uri: str) -> Iterator[None]:
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_stream_is_learned_extended_and_reused_in_s3(s3_uri: str) -> None:
     place = f"{s3_uri}/some/prefix"
-    first = run(pipeline(place, 2), workers=2)
-    assert (first.trained, first.reused) == (2, 0)
-    longer = run(pipeline(place, 3))
-    assert (longer.trained, longer.reused) == (1, 2)
+    first = train(pipeline(place, 1))
+    longer = run(pipeline(place, 3), workers=2)
+    assert (longer.trained, longer.reused) == (2, 1)
+    assert longer.lineage[:1] == first
     again = run(pipeline(place, 3))
     assert (again.trained, again.reused) == (0, 3)
     store = open_store(place)

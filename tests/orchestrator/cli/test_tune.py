@@ -28,6 +28,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.usefixtures("standing_ray")
 def test_a_search_its_document_its_tuned_file_and_its_run_in_mlflow(
     file: Path, new_database: Callable[[Path], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,10 +52,10 @@ def test_a_search_its_document_its_tuned_file_and_its_run_in_mlflow(
     assert again["average_accuracy"] == result["best"]["metrics"]["average_accuracy"]
     _check_mlflow(folder, result)
 
-    more = everlearn("tune", "small.yaml", "--trials", "3", cwd=folder)
-    assert more.returncode == 0, more.stderr
-    assert "2 trials done before" in more.stdout and "best: trial" in more.stdout
-    snippet = yaml.safe_load(more.stdout.split("pasted into the file:")[1])
+    assert invoke(["tune", "small.yaml", "--trials", "3"]) == 0
+    more = capsys.readouterr().out
+    assert "2 trials done before" in more and "best: trial" in more
+    snippet = yaml.safe_load(more.split("pasted into the file:")[1])
     assert snippet["strategy"][0]["name"] == "replay"
 
 

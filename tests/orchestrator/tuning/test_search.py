@@ -54,6 +54,10 @@ def test_trials_that_differ_only_after_the_beginning_train_it_once(make: Make, t
     assert [trial.settings for trial in again.trials[:4]] == [trial.settings for trial in result.trials]
     assert again.best.reused == 5 or again.best.number == 4
 
+    # A time budget that is used up leaves what is done.
+    late = tune(make({"trials": 7, "time_budget": 0.001, "space": LAMBDA_AND_RATIO}))
+    assert len(late.trials) == 5 and late.trained == 0
+
 
 def test_equal_settings_cost_one(make: Make, tmp_path: Path) -> None:
     space = {"strategy.ewc.lambda": {"choice": [5]}, "strategy.replay.ratio": {"choice": [0.25]}}
@@ -64,14 +68,29 @@ def test_equal_settings_cost_one(make: Make, tmp_path: Path) -> None:
     assert len(commits(tmp_path)) == 5 + 5
 
 
+class Watcher(SearchReporter):
+    def __init__(self) -> None:
+        self.running: set[int] = set()
+        self.most = 0
+
+    def trial(self, record: TrialRecord) -> None:
+        if record.name:
+            return
+        (self.running.add if record.state == "running" else self.running.discard)(record.number)
+        self.most = max(self.most, len(self.running))
+
+
 def test_a_failing_trial_is_marked_and_the_search_goes_on(make: Make) -> None:
     space = {"train.optimizer.lr": {"grid": [0.1, 1e30]}}
     sgd = {"epochs": 1, "batch_size": 32, "optimizer": {"name": "sgd", "lr": 0.1}}
-    result = tune(make({"search": "grid", "retries": 1, "space": space}, train=sgd))
+    section = {"search": "grid", "retries": 1, "max_concurrent": 1, "space": space}
+    watcher = Watcher()
+    result = tune(make(section, train=sgd), reporter=watcher)
+    assert watcher.most == 1
     good, bad = result.trials
     assert (good.state, bad.state) == ("done", "failed") and "loss became" in (bad.error or "")
     assert result.best.number == 0 and result.best.settings == {"train.optimizer.lr": 0.1}
-    again = tune(make({"search": "grid", "retries": 1, "space": space}, train=sgd))
+    again = tune(make(section, train=sgd))
     assert again.trained == 0 and [trial.state for trial in again.trials] == ["done", "failed"]
 
 
@@ -111,38 +130,14 @@ def test_a_scheduler_stops_bad_trials_early(make: Make) -> None:
 
 @pytest.mark.slow
 def test_median_stopping_and_several_seeds(make: Make) -> None:
-    section = {"search": "grid", "scheduler": "median", "seeds": 2, "space": {"strategy.ewc.lambda": {"grid": [1, 10]}}}
-    result = tune(make(section))
+    section = {"search": "grid", "scheduler": "median", "seeds": 2, "max_concurrent": 1}
+    result = tune(make({**section, "space": {"strategy.ewc.lambda": {"grid": [1, 10]}}}))
     assert [trial.seeds for trial in result.trials] == [[0, 1], [0, 1]]
     assert (result.trained, result.reused) == (2 * (1 + 2 * 4), 2)
     trial = result.trials[0]
     accuracies = [values["average_accuracy"] or 0.0 for values in trial.values]
     assert trial.metrics["average_accuracy"] == pytest.approx(sum(accuracies) / 2)
     assert trial.deviation["average_accuracy"] is not None
-
-
-class Watcher(SearchReporter):
-    def __init__(self) -> None:
-        self.running: set[int] = set()
-        self.most = 0
-
-    def trial(self, record: TrialRecord) -> None:
-        if record.name:
-            return
-        (self.running.add if record.state == "running" else self.running.discard)(record.number)
-        self.most = max(self.most, len(self.running))
-
-
-def test_max_concurrent(make: Make) -> None:
-    watcher = Watcher()
-    tune(make({"trials": 3, "max_concurrent": 1, "space": LAMBDA_AND_RATIO}), reporter=watcher)
-    assert watcher.most == 1
-
-
-def test_a_time_budget_that_is_used_up_leaves_what_is_done(make: Make) -> None:
-    tune(make({"trials": 1, "space": LAMBDA_AND_RATIO}))
-    result = tune(make({"trials": 3, "time_budget": 0.001, "space": LAMBDA_AND_RATIO}))
-    assert len(result.trials) == 1 and result.trained == 0
 
 
 def test_what_cannot_be_searched(make: Make) -> None:
