@@ -8,8 +8,6 @@ from typing import Any
 
 from ray.train import UserCallback
 
-# What the others meet when one is gone, which may be known before its death is.
-_PEER = re.compile(r"^(RuntimeError|torch\.distributed\.Dist\w*Error): .*\b(gloo|nccl)\b", re.MULTILINE | re.IGNORECASE)
 _MEMORY = re.compile(r"was ([\d.]+ ?[KMGT]?B) used / ([\d.]+ ?[KMGT]?B) limit")
 
 
@@ -44,9 +42,17 @@ def deaths(errors: Mapping[int, BaseException]) -> str:
     for cause in dict.fromkeys(causes.values()):
         ranks = [str(rank) for rank in causes if causes[rank] == cause]
         told.append(f"{_workers(ranks)} died: {cause}")
-    if not told and (left := [str(rank) for rank in sorted(errors) if _PEER.search(str(errors[rank]))]):
+    if not told and (left := [str(rank) for rank in sorted(errors) if peer_lost(errors[rank])]):
         told.append(f"a worker was lost: {_workers(left)} can no longer reach it")
     return "; ".join(told)
+
+
+def peer_lost(error: BaseException) -> bool:
+    """Whether another rank ended in the middle of a message, or Ray ends the group: that rank, or Ray, knows why."""
+    text, kinds = str(error).lower(), {kind.__name__ for kind in type(error).__mro__}
+    if "ValueError" in kinds:
+        return "process group has not been initialized" in text
+    return "DistError" in kinds or ("RuntimeError" in kinds and ("gloo" in text or "nccl" in text))
 
 
 def _workers(ranks: Sequence[str]) -> str:

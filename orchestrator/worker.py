@@ -9,8 +9,8 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
-import torch.distributed as dist
 
+from orchestrator.deaths import peer_lost
 from orchestrator.events import describe
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.plan import PlannedCommit
@@ -38,7 +38,7 @@ def train_loop(config: dict[str, Any]) -> None:
     try:
         _train(config)
     except BaseException as error:
-        if not _peer_lost(error):
+        if not peer_lost(error):
             ray.get(events.put.remote(describe(error)))
         raise
 
@@ -58,11 +58,3 @@ def _train(config: dict[str, Any]) -> None:
         ref=config["ref"],
         preempted=preempted,
     ).run()
-
-
-def _peer_lost(error: BaseException) -> bool:
-    """Whether another rank ended in the middle of a message, or Ray ends the group: that rank, or Ray, knows why."""
-    text = str(error).lower()
-    if isinstance(error, ValueError) and "process group has not been initialized" in text:
-        return True
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and ("gloo" in text or "nccl" in text))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ray.train.v2._internal.exceptions import (
-    UserExceptionWithTraceback,
-    WorkerHealthCheckFailedError,
-    WorkerHealthCheckTimeoutError,
-)
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
+from torch.distributed import DistNetworkError
 
 from orchestrator.deaths import deaths
 
@@ -19,15 +16,11 @@ MEMORY = (
 NODE = "The actor died because its node has died. Node Id: 42ed\n\tthe actor's node was terminated expectedly"
 
 
+CLOSED = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:22411"
+
+
 def died(text: str) -> BaseException:
     error: BaseException = WorkerHealthCheckFailedError("A worker health check failed.", RuntimeError(text))
-    return error
-
-
-def peer(last: str) -> BaseException:
-    error: BaseException = UserExceptionWithTraceback(
-        RuntimeError(), f"Traceback (most recent call last):\n  File x\n{last}\n"
-    )
     return error
 
 
@@ -41,11 +34,8 @@ def peer(last: str) -> BaseException:
         ({0: WorkerHealthCheckTimeoutError("no answer")}, "worker 0 died: it does not answer"),
         ({0: died(NODE), 1: died(KILLED)}, "worker 0 died: its node was lost; worker 1 died: it was killed, or it"),
         ({0: ValueError("the actor of this play has died")}, ""),
-        (
-            {0: peer("RuntimeError: [gloo/transport/tcp/pair.cc:553] Connection closed by peer")},
-            "a worker was lost: worker 0 can",
-        ),
-        ({0: peer("ValueError: no gloo here")}, ""),
+        ({1: RuntimeError(CLOSED), 0: DistNetworkError("timed out")}, "a worker was lost: workers 0, 1 can no longer"),
+        ({0: ValueError("no gloo here")}, ""),
         ({}, ""),
     ],
 )

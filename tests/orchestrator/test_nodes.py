@@ -132,4 +132,4 @@ def test_the_trials_of_a_search_are_spread_over_the_nodes(cluster: Any, tmp_path
     result = tune(pipeline(tmp_path / "search", 1, section, nodes=2))
     assert [trial.state for trial in result.trials] == ["done"] * 2
     trials = [note for note in notes(tmp_path / "search" / "notes") if note["experience"] == 1]
-    assert len({note["node"] for note in trials}) == 2
+    assert len({note["node"] for note in trials}) >= 2
