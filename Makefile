@@ -21,6 +21,9 @@ FIND_PYTHON = for python in $(CANDIDATES); do \
 	  exit 1; \
 	fi
 
+# pip would compile twenty thousand files, one after another, of which few are used: Python compiles those, and keeps them.
+INSTALL := $(BIN)/python -m pip install -qq --no-compile --constraint requirements.lock --editable
+export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test lint typecheck format bench lock clean
@@ -52,22 +55,15 @@ bench: $(VENV)/dev.stamp
 $(BIN)/python:
 	@$(FIND_PYTHON); echo "Making $(VENV) with $$python ($$("$$python" -V))"; "$$python" -m venv $(VENV)
 
-comma := ,
-# pip compiles one file after another; here every core helps. Some packages hold templates that do not compile.
-define install
-$(BIN)/python -m pip install -qq --no-compile --constraint requirements.lock --editable '$(1)' && \
-  { $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true; }
-endef
-
 # The stamps make the set-up happen once, and again when the lock or the project's metadata changes.
 $(VENV)/core.stamp: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing Everlearn into $(VENV) (the first time takes some minutes)"
-	@$(call install,.)
+	@$(INSTALL) .
 	@touch $@
 
 $(VENV)/dev.stamp: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing Everlearn and its development tools into $(VENV) (the first time takes some minutes)"
-	@$(call install,.[cluster$(comma)dev])
+	@$(INSTALL) '.[cluster,dev]'
 	@touch $@ $(VENV)/core.stamp
 
 # A GPU build of torch brings the CUDA packages that it needs by itself, so they are not pinned here.

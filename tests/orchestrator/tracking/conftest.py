@@ -100,14 +100,15 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def make_server(new_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Callable[[], Server]]:
+def make_server(new_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def make() -> Server:
+    def make(started: bool = True) -> Server:
         file = tmp_path / f"server-{len(servers)}.db"
         new_database(file)
         servers.append(Server(file, free_port()))
-        servers[-1].start()
+        if started:
+            servers[-1].start()
         return servers[-1]
 
     yield make

@@ -348,9 +348,8 @@ def test_a_server_killed_in_the_middle(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("patient")
-def test_a_server_that_comes_up_later(make_server: Callable[[], Server], listener: Listener) -> None:
-    server, chain = make_server(), make_chain()
-    server.kill()
+def test_a_server_that_comes_up_later(make_server: Callable[..., Server], listener: Listener) -> None:
+    server, chain = make_server(started=False), make_chain()
     with track(server.uri, listener, chain) as tracker:
         run_through(tracker, chain[:3])
         wait_for(lambda: listener.warnings)

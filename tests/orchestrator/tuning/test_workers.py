@@ -5,11 +5,12 @@ import pytest
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.store import open_store
-from orchestrator.tuning.search import tune
-from pipelines.held_out import hold_out
+from orchestrator.tuning.record import TrialRecord
+from orchestrator.tuning.runner import Plan, run_trials
+from orchestrator.tuning.streams import Streams, Validation
+from orchestrator.tuning.trial import Proposal
 from pipelines.load import with_settings
 from pipelines.schema import Pipeline
-from pipelines.stream import build_stream
 from tests.orchestrator.in_process import train
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("cluster")]
@@ -18,18 +19,21 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("cluste
 def test_trials_with_two_workers_on_two_processors_do_not_wait_for_each_other(
     make: Callable[..., Pipeline], tmp_path: Path
 ) -> None:
-    section = {"search": "grid", "max_concurrent": 4, "space": {"strategy.ewc.lambda": {"grid": [1, 100]}}}
     small = {"stream": {"dataset": "digits", "experiences": 3}}
-    pairs = tune(make(section, scaling={"workers": 2}, storage=str(tmp_path / "pairs"), **small))
-    assert (pairs.trained, pairs.reused) == (1 + 2 * 2, 1)
-    assert [trial.state for trial in pairs.trials] == ["done", "done"]
-    # The number of workers changes neither what is learned nor the commits' ids.
     alone = make(storage=str(tmp_path / "alone"), **small)
-    stream = hold_out(build_stream(alone.stream, alone.seed), 0.1, alone.seed)
+    pairs = make(storage=str(tmp_path / "pairs"), scaling={"workers": 2}, **small)
+    streams = Streams(Validation(0.1, pairs.seed))
+    stream = streams.share(pairs)
+    proposals = [Proposal(n, {"strategy.ewc.lambda": value}, [pairs.seed]) for n, value in enumerate((1, 100))]
+    records = {p.number: TrialRecord(number=p.number, settings=p.settings, seeds=p.seeds) for p in proposals}
+    run_trials(Plan([pairs], streams, proposals, max_concurrent=4), records, lambda record: None)
+    assert [record.state for record in records.values()] == ["done", "done"]
+    assert sorted((record.trained, record.reused) for record in records.values()) == [(2, 1), (3, 0)]
+    # The number of workers changes neither what is learned nor the commits' ids.
     ours, theirs = (Lineage(open_store(str(tmp_path / name)), "small") for name in ("alone", "pairs"))
-    for trial in pairs.trials:
-        assert trial.lineage == [train(with_settings(alone, trial.settings), stream)]
-        for one, two in zip(*(kept.chain(trial.lineage[0][-1]) for kept in (ours, theirs)), strict=True):
-            assert [count.test for count in one.row] == [count.test for count in two.row]
-            for mine, expected in zip(two.row, one.row, strict=True):
+    for record in records.values():
+        assert record.lineage == [train(with_settings(alone, record.settings), stream)]
+        for one, two in zip(*(kept.chain(record.lineage[0][-1]) for kept in (ours, theirs)), strict=True):
+            for expected, mine in zip(one.row, two.row, strict=True):
+                assert (mine.test, mine.total) == (expected.test, expected.total)
                 assert mine.correct / mine.total == pytest.approx(expected.correct / expected.total, abs=0.02)
