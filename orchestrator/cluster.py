@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -79,6 +80,7 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
     except BaseException:
         ray.shutdown()
         raise
+    gc.collect()  # while Ray is there: its objects that another thread finds unused later would end this process
     ray.shutdown()
 
 

@@ -34,6 +34,7 @@ def while_ray_lives(work: Callable[[], T]) -> T:
     if threading.current_thread() is not threading.main_thread():
         return work()
     outcome: Future[T] = Future()
+    over = threading.Event()
     address = ray.get_runtime_context().gcs_address
     seen = _answers(address)  # not behind Ray Client, say
 
@@ -57,16 +58,24 @@ def while_ray_lives(work: Callable[[], T]) -> T:
         patience = _PATIENCE_HERE if here else _PATIENCE_ELSEWHERE
         misses = 0
         while misses < patience:
-            time.sleep(_PERIOD)
-            if outcome.done():
+            if over.wait(_PERIOD):
                 return
             misses = 0 if _answers(address) else misses + 1
         _fail(outcome, _died(address))
 
-    threading.Thread(target=perform, name="everlearn-work", daemon=True).start()
+    threads = [threading.Thread(target=perform, name="everlearn-work", daemon=True)]
     if seen:
-        threading.Thread(target=watch, name="everlearn-heartbeat", daemon=True).start()
-    return outcome.result()
+        threads.append(threading.Thread(target=watch, name="everlearn-heartbeat", daemon=True))
+    for thread in threads:
+        thread.start()
+    try:
+        return outcome.result()
+    finally:
+        over.set()
+        if outcome.done() and not isinstance(outcome.exception(), RayDied):
+            # A thread that lets go of Ray's objects while the caller shuts Ray down would end this process.
+            for thread in threads:
+                thread.join()
 
 
 def _died(address: str) -> RayDied:

@@ -193,7 +193,6 @@ s3, bucket = boto3.client("s3"), sys.argv[3]
 keys = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket, Prefix="lineages/e2e/")["Contents"]]
 commits = {key.rpartition("/")[2].removesuffix(".json") for key in keys if "/commits/" in key}
 latest = json.load(s3.get_object(Bucket=bucket, Key="lineages/e2e/refs/latest.json")["Body"])["commit"]
-assert not [key for key in keys if "/runs/" in key], "Ray's scratch and the checkpoints are left"
 assert len(commits) == 3 and latest in commits and tags["everlearn.commit"] == latest, (commits, latest, tags)
 told = Path(sys.argv[2]).read_text()
 assert f"up to commit {latest[:12]}" in told, "submit named another commit"
