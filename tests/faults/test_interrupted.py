@@ -47,7 +47,7 @@ EACH = [
     moment
     for moment in EVERYWHERE
     if moment.startswith(("step", "checkpoint", "consolidation", "evaluation"))
-    or moment in ("commit half 1", "ref after 1")
+    or moment in ("blob half 2", "commit half 1", "commit after 1", "ref after 1")
 ]
 TOGETHER = [
     ("step 7", 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from orchestrator.driver import run
 from orchestrator.errors import RunFailed
+from orchestrator.heartbeat import while_ray_lives
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.result import RunResult
 from orchestrator.storage.store import open_store
@@ -93,6 +95,12 @@ def test_the_number_of_workers_changes_nothing(alone: tuple[Pipeline, RunResult]
     torch.testing.assert_close(
         weights(made, result.lineage[-1]), weights(expected, result.lineage[-1]), rtol=1e-3, atol=1e-5
     )
+
+
+def test_no_thread_is_left_that_could_touch_ray_after_its_end(alone: tuple[Pipeline, RunResult]) -> None:
+    """One that lets go of an actor while Ray is shut down ends the process."""
+    assert while_ray_lives(lambda: alone[1].trained) == 3
+    assert not {thread.name for thread in threading.enumerate()} & {"everlearn-work", "everlearn-heartbeat"}
 
 
 def test_a_second_run_trains_nothing(alone: tuple[Pipeline, RunResult]) -> None:
