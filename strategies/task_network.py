@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -35,7 +36,7 @@ class TaskHead(nn.Module):
         return logits
 
 
-class TaskNetwork(nn.Module):
+class TaskNetwork(nn.Module, ABC):
     """A network that learns task after task, each with a head of its own, and keeps its answers to the earlier ones.
 
     In training mode `forward` gives the newest task's logits, and 0 for the units of others. In evaluation mode it
@@ -66,9 +67,9 @@ class TaskNetwork(nn.Module):
         self.heads.append(TaskHead(layer, torch.tensor(units), experience))
         self._own_units.append(list(units))
 
+    @abstractmethod
     def answers(self, inputs: Tensor, tasks: Sequence[int]) -> list[Tensor]:
         """The logits of these tasks, ascending positions in `heads`, on their own units: each (n, units)."""
-        raise NotImplementedError
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, *shape) to (n, outputs)."""
