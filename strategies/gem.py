@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -51,6 +53,10 @@ class GEM(Rehearsal):
 
     options: GEMOptions
 
+    def __init__(self, options: GEMOptions | None = None) -> None:
+        super().__init__(options)
+        self._rows: Tensor | None = None
+
     @property
     def needs_boundaries(self) -> bool:
         return True
@@ -63,9 +69,28 @@ class GEM(Rehearsal):
 
     @torch.no_grad()
     def after_backward(self, learner: Learner) -> None:
-        if self._memory:
-            found = self.references(learner)
-            project(gradients(learner, found), found, self.options.margin)
+        memory = self._memory
+        if not memory:
+            return
+        found = self.references(learner)
+        gradient = gradients(learner, found)
+        if all(_agree(gradient, reference) for reference in found):
+            return
+        rows = self._stacked([*found, gradient])
+        flat = rows[-1]
+        projected = project(flat, rows[:-1], self.options.margin)
+        if projected is not flat:
+            for g, part in zip(gradient, _split(projected, gradient), strict=True):
+                g.copy_(part.view_as(g))
+
+    def _stacked(self, gradients: Sequence[Sequence[Tensor]]) -> Tensor:
+        """One row for each gradient, in memory that is kept: to allocate so much at every step takes its time."""
+        parts = [t.reshape(-1) for gradient in gradients for t in gradient]
+        shape, kept = (len(gradients), sum(t.numel() for t in gradients[0])), self._rows
+        if kept is None or kept.shape != shape or kept.dtype != parts[0].dtype or kept.device != parts[0].device:
+            kept = self._rows = parts[0].new_empty(shape)
+        torch.cat(parts, out=kept.view(-1))
+        return kept
 
     def references(self, learner: Learner) -> list[list[Tensor]]:
         """The gradient of the mean loss on each past experience's samples, oldest first."""
@@ -80,3 +105,14 @@ class GEM(Rehearsal):
             with torch.enable_grad():
                 found.append(reference_gradient(learner, memory, own))
         return found
+
+
+def _agree(gradient: Sequence[Tensor], reference: Sequence[Tensor]) -> bool:
+    """Whether their inner product is positive beyond doubt: the usual case, and cheap to see."""
+    product = torch.stack([g.flatten().dot(r.flatten()) for g, r in zip(gradient, reference, strict=True)]).sum()
+    return 0 < float(product) < torch.inf
+
+
+def _split(flat: Tensor, like: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    parts: tuple[Tensor, ...] = flat.split([t.numel() for t in like])
+    return parts
