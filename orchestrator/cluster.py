@@ -6,8 +6,8 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ClusterError, RayDied
@@ -82,6 +82,23 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
         raise
     gc.collect()  # while Ray is there: its objects that another thread finds unused later would end this process
     ray.shutdown()
+
+
+@contextmanager
+def cluster_when_needed(
+    address: str | None, scaling: ScalingSpec, *, verbose: bool = False
+) -> Iterator[Callable[[], None]]:
+    """As `cluster`, but only from the first call of what it gives, which raises what `cluster` does."""
+    with ExitStack() as entered:
+        started = False
+
+        def start() -> None:
+            nonlocal started
+            if not started:
+                entered.enter_context(cluster(address, scaling, verbose=verbose))
+                started = True
+
+        yield start
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -93,16 +94,26 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
             click.echo(line, err=True)
         if isinstance(error, RayDied):
             # What Ray does at the end of a process would wait for its dead head, and end with a status of its own.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(failure_status(error))
+            _leave(failure_status(error))
         return failure_status(error)
     return ended if isinstance(ended, int) else 0
 
 
 def main() -> None:
     """The console script."""
-    sys.exit(invoke())
+    status = invoke()
+    if status in (INTERRUPTED, TERMINATED):
+        # A thread that waited for Ray is cut off in its middle; the interpreter would end under it, and crash.
+        _leave(status)
+    sys.exit(status)
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process as it is."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def _discard_output() -> None:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import RunFailed
 from orchestrator.lineage.canonical import digest
+from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.record import TrialRecord
 from orchestrator.tuning.reporter import SearchReporter, SearchSummary
 from orchestrator.tuning.result import Compared, CompareResult
 from pipelines.errors import PipelineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable
 
     from orchestrator.tuning.streams import Streams
-    from orchestrator.tuning.trial import Proposal
+    from orchestrator.tuning.training import Job
     from pipelines.schema import Pipeline
 
 
@@ -53,13 +53,13 @@ def compare(
     started = time.monotonic()
     quiet(verbose)
 
-    from orchestrator.cluster import cluster
+    from orchestrator.cluster import cluster_when_needed
     from orchestrator.storage.store import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.tuning.closing import comparison_closing
+    from orchestrator.tuning.runner import Plan, run_trials
     from orchestrator.tuning.searching import searching
     from orchestrator.tuning.streams import Streams
-    from orchestrator.tuning.trial import Proposal
 
     names = [pipeline.name for pipeline in pipelines]
     if not names or len(set(names)) < len(names):
@@ -69,14 +69,17 @@ def compare(
         open_store(uri).check()
     reporter = reporter or SearchReporter()
     widest = max(bases, key=lambda base: base.scaling.maximum)
-    with searching(bases, reporter.warning), cluster(address, widest.scaling, verbose=verbose):
+    with (
+        searching(bases, reporter.warning),
+        cluster_when_needed(address, widest.scaling, verbose=verbose) as start,
+    ):
         proposals = [
             Proposal(place * seeds + number, {}, [base.seed + number], place)
             for place, base in enumerate(bases)
             for number in range(seeds)
         ]
         streams = Streams()
-        aims = [_aim(bases[proposal.document], proposal, streams) for proposal in proposals]
+        jobs = [_job(bases[proposal.document], proposal, streams) for proposal in proposals]
         records = {
             p.number: TrialRecord(number=p.number, name=f"{names[p.document]} seed {p.seeds[0]}", seeds=list(p.seeds))
             for p in proposals
@@ -84,10 +87,22 @@ def compare(
         detail = f"{len(bases)} pipelines, {seeds} seeds each" if seeds > 1 else f"{len(bases)} pipelines"
         summary = SearchSummary("compare", detail, len(proposals), ("average_accuracy",), ("max",), ())
         reporter.start(summary, [])
-        key = digest({"compare": aims})[:16]
+        key = digest({"compare": [job.ids[-1] for job in jobs]})[:16]
         title = f"compare {', '.join(names)}"
         with SearchTracker(bases[0], key=key, title=title[:200], warn=reporter.warning) as tracker:
-            _run(bases, proposals, streams, records, reporter, tracker.trial, max_concurrent)
+            parameters = [job.pipeline.flat() for job in jobs]
+
+            def heard(record: TrialRecord) -> None:
+                if record.ended is not None and record.state in ("done", "stopped", "failed"):
+                    tracker.trial(record, parameters[record.number])
+                reporter.trial(record)
+
+            left = [p for p, job in zip(proposals, jobs, strict=True) if not _found(records[p.number], job, heard)]
+            if left:
+                from orchestrator.tuning.runner import Plan, run_trials
+
+                start()
+                run_trials(Plan(bases, streams, left, max_concurrent=max_concurrent), records, heard)
             result = CompareResult(
                 pipelines=[
                     Compared(
@@ -113,30 +128,24 @@ def compare(
     return result
 
 
-def _aim(base: Pipeline, proposal: Proposal, streams: Streams) -> str:
-    """The id of the last commit that a run comes to."""
-    from orchestrator.plan import make_plan
+def _job(base: Pipeline, proposal: Proposal, streams: Streams) -> Job:
+    from orchestrator.tuning.training import Job
 
     (pipeline,) = proposal.pipelines(base)
-    return make_plan(pipeline, streams.share(pipeline))[-1].id
+    return Job.of(pipeline, streams.share(pipeline))
 
 
-def _run(
-    bases: Sequence[Pipeline],
-    proposals: Sequence[Proposal],
-    streams: Streams,
-    records: dict[int, TrialRecord],
-    reporter: SearchReporter,
-    track: Callable[[TrialRecord, Mapping[str, Any]], None],
-    max_concurrent: int | None,
-) -> None:
-    from orchestrator.tuning.runner import Plan, run_trials
+def _found(record: TrialRecord, job: Job, heard: Callable[[TrialRecord], None]) -> bool:
+    """Whether all of a run is in the lineage already; its record then says what it came to."""
+    from orchestrator.tuning.standing import Standing
 
-    parameters = {p.number: p.pipelines(bases[p.document])[0].flat() for p in proposals}
-
-    def heard(record: TrialRecord) -> None:
-        if record.ended is not None and record.state in ("done", "stopped", "failed"):
-            track(record, parameters[record.number])
-        reporter.trial(record)
-
-    run_trials(Plan(bases, streams, proposals, max_concurrent=max_concurrent), records, heard)
+    began = time.time_ns() // 1_000_000
+    chain = job.lineage.leading(job.ids)
+    if len(chain) < len(job.ids):
+        return False
+    standing = Standing([job])
+    for end in range(1, len(chain) + 1):
+        record.take(standing.after([chain], end))
+    record.state, record.reused, record.started, record.ended = "done", len(chain), began, record.times[-1]
+    heard(record)
+    return True

@@ -13,6 +13,8 @@ from orchestrator.tuning.streams import Streams
 from strategies.errors import NonFiniteLoss
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
     from orchestrator.lineage.commit import Commit
@@ -53,8 +55,11 @@ class Whole:
         return example_and_model(self.job.pipeline, self.job.stream, self.job.lineage, self.chain[-1])
 
 
-def train_whole(pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter) -> Whole:
+def train_whole(pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter, start: Callable[[], None]) -> Whole:
     """Train what is missing of a pipeline's stream, with the resources of a trial and no test set held back.
+
+    Args:
+        start: connects to the Ray cluster.
 
     Raises:
         RunFailed: it failed.
@@ -67,6 +72,7 @@ def train_whole(pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter) ->
     before = len(job.lineage.leading(job.ids))
     failure = ""
     if before < len(job.ids):
+        start()
         need = needs(pipeline.scaling, spec.resources)
         failure = _train_here(job, need) if _fits_here(need) else _train_there(job, streams, spec, reporter)
     chain = job.lineage.leading(job.ids)
@@ -95,8 +101,8 @@ def _train_here(job: Job, need: Needs) -> str:
 
 def _train_there(job: Job, streams: Streams, spec: TuneSpec, reporter: SearchReporter) -> str:
     """As one more trial."""
+    from orchestrator.tuning.proposal import Proposal
     from orchestrator.tuning.runner import Plan, run_trials
-    from orchestrator.tuning.trial import Proposal
 
     record = TrialRecord(number=0, name="best", seeds=[job.pipeline.seed])
     plan = Plan(

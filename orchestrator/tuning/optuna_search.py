@@ -12,8 +12,8 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 from ray.tune.search.optuna import OptunaSearch
 
+from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.space import distributions, from_optuna, to_optuna
-from orchestrator.tuning.trial import Proposal
 
 if TYPE_CHECKING:
     from orchestrator.tuning.record import TrialRecord

@@ -11,7 +11,7 @@ from orchestrator.lineage.canonical import canonical_json
 from orchestrator.lineage.layout import runs_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from orchestrator.storage.store import Store
 
@@ -78,6 +78,14 @@ class TrialRecord(BaseModel):
         # A larger time budget lets a trial go on that the last one has stopped.
         stopped = self.state == "stopped" and self.error is None
         return self.state == "done" or stopped or (self.state == "failed" and self.final)
+
+    def take(self, told: Mapping[str, Any]) -> None:
+        """Take in what `Standing.after` says of the trial."""
+        index = len(told["lineage"][0]) - 1
+        self.history = [*self.history[:index], told["metrics"]]
+        self.times = [*self.times[:index], told["time"]]
+        for name in ("of", "deviation", "values", "lineage"):
+            setattr(self, name, told[name])
 
     def to_json(self) -> dict[str, Any]:
         """The trial as `--json` shows it."""

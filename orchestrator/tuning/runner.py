@@ -19,10 +19,11 @@ from orchestrator.errors import ClusterError
 from orchestrator.heartbeat import while_ray_lives
 from orchestrator.redact import redact
 from orchestrator.tuning.claims import Claims
+from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.record import TrialRecord
 from orchestrator.tuning.resources import at_once, needs, settled
 from orchestrator.tuning.streams import Streams
-from orchestrator.tuning.trial import Proposal, TrialContext, run_trial
+from orchestrator.tuning.trial import TrialContext, run_trial
 
 if TYPE_CHECKING:
     from pipelines.schema import Pipeline
@@ -81,6 +82,7 @@ def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> Non
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     needed = [needs(pipeline.scaling, plan.resources) for pipeline in plan.pipelines]
+    plan.streams.place()
     concurrent = min((at_once(need) for need in needed), default=1)
     claims = ray.remote(num_cpus=0)(Claims).options(max_concurrency=1000).remote()
     context = TrialContext(
@@ -155,11 +157,7 @@ class _Follower(tune.Callback):  # type: ignore[misc]
             record.trained, record.reused = failed["trained"] + before, failed["reused"] - before
             return
         told = json.loads(result["record"])
-        index = len(told["lineage"][0]) - 1
-        record.history = [*record.history[:index], told["metrics"]]
-        record.times = [*record.times[:index], told["time"]]
-        for name in ("of", "deviation", "values", "lineage"):
-            setattr(record, name, told[name])
+        record.take(told)
         before = self._before.get(record.number, 0)
         record.trained, record.reused = told["trained"] + before, told["reused"] - before
         self._heard(record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import OrchestratorError, RunFailed
@@ -61,7 +61,7 @@ def tune(
     started = time.monotonic()
     quiet(verbose)
 
-    from orchestrator.cluster import cluster
+    from orchestrator.cluster import cluster_when_needed
     from orchestrator.driver import with_workers
     from orchestrator.storage.store import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
@@ -73,8 +73,11 @@ def tune(
     store = open_store(pipeline.storage)
     store.check()
     reporter = reporter or SearchReporter()
-    with searching([base], reporter.warning), cluster(address, base.scaling, verbose=verbose):
-        search = _Search(base, spec, store, reporter)
+    with (
+        searching([base], reporter.warning),
+        cluster_when_needed(address, base.scaling, verbose=verbose) as start,
+    ):
+        search = _Search(base, spec, store, reporter, start)
         title = f"{pipeline.name} (tune)"
         with SearchTracker(pipeline, key=search.id, title=title, warn=reporter.warning) as tracker:
             search.run(tracker)
@@ -119,12 +122,18 @@ class _Search:
         records: all trials by number.
     """
 
-    def __init__(self, base: Pipeline, spec: TuneSpec, store: Store, reporter: SearchReporter) -> None:
+    def __init__(
+        self, base: Pipeline, spec: TuneSpec, store: Store, reporter: SearchReporter, start: Callable[[], None]
+    ) -> None:
+        """
+        Args:
+            start: connects to the Ray cluster, once there is something to train.
+        """
         from orchestrator.plan import make_plan
         from orchestrator.tuning.streams import Streams, Validation
         from pipelines.load import with_settings
 
-        self._base, self._spec, self._store, self._reporter = base, spec, store, reporter
+        self._base, self._spec, self._store, self._reporter, self._start = base, spec, store, reporter, start
         self._seeds = [base.seed + number for number in range(spec.seeds)]
         self._streams = Streams(Validation(spec.validation, base.seed))
         streams = [self._streams.share(with_settings(base, {"seed": seed})) for seed in self._seeds]
@@ -185,29 +194,31 @@ class _Search:
             self._copy(first, twin, tracker)
 
     def _run(self, listed: Sequence[Settings] | None, count: int, tracker: SearchTracker) -> None:
-        from orchestrator.tuning.runner import Plan, run_trials
-        from orchestrator.tuning.trial import Proposal
-
         spec = self._spec
         budget = spec.time_budget - _covered(self.ended) if spec.time_budget is not None else None
+        left = None if listed is None else [n for n in self._distinct(listed) if not self.records[n].over]
+        count = len(left) if left is not None else count - sum(record.over for record in self.records.values())
+        if count <= 0 or (budget is not None and budget <= 0):
+            return
+
+        from orchestrator.tuning.proposal import Proposal
+        from orchestrator.tuning.runner import Plan, run_trials
+
         plan = Plan(
             pipelines=[self._base],
             streams=self._streams,
+            proposals=[Proposal(number, self.records[number].settings, self._seeds) for number in left or ()],
+            searcher=self._searcher() if left is None else None,
             scheduler=_scheduler(spec, self._length),
+            count=count,
             objectives=spec.metrics,
             resources=spec.resources,
             retries=spec.retries,
             max_concurrent=spec.max_concurrent,
             time_budget=budget,
         )
-        if listed is None:
-            plan.searcher, plan.count = self._searcher(), count - sum(r.over for r in self.records.values())
-        else:
-            left = [number for number in self._distinct(listed) if not self.records[number].over]
-            plan.proposals = [Proposal(number, self.records[number].settings, self._seeds) for number in left]
-            plan.count = len(left)
-        if plan.count > 0 and (budget is None or budget > 0):
-            run_trials(plan, self.records, lambda record: self._heard(record, tracker))
+        self._start()
+        run_trials(plan, self.records, lambda record: self._heard(record, tracker))
 
     def _listed(self) -> list[Settings]:
         if self._spec.search == "grid":
@@ -281,7 +292,7 @@ class _Search:
         chosen = self.records[number]
         pipeline = with_settings(self._base, chosen.settings)
         self._reporter.stage("training the best settings on all of the training data")
-        whole = train_whole(pipeline, self._spec, self._reporter)
+        whole = train_whole(pipeline, self._spec, self._reporter, self._start)
         lineage = Lineage(self._store, pipeline.name)
         lineage.point(REF, whole.ids[-1])
         try:

@@ -28,37 +28,47 @@ class Streams:
 
     Attributes:
         validation: None: the streams as they are, with their test sets.
-        shared: references to streams by key.
+        made: streams by key that are not in the object store yet.
+        placed: references to the others.
     """
 
     validation: Validation | None = None
-    shared: dict[str, Any] = field(default_factory=dict)
+    made: dict[str, Stream] = field(default_factory=dict)
+    placed: dict[str, Any] = field(default_factory=dict)
 
     def share(self, pipeline: Pipeline) -> Stream:
-        """Make a pipeline's stream, with its fingerprints, and put it where trials find it.
+        """Make a pipeline's stream, with its fingerprints, for trials to find it.
 
         Raises:
             DataError: the dataset is missing, does not fit the stream, or is too small to be split.
         """
-        import ray
-
         key = _key(pipeline)
-        if key in self.shared:
+        if key in self.placed:
             return self.of(pipeline)
+        if key in self.made:
+            return self.made[key]
         stream = self._build(pipeline)
         for index in range(len(stream)):
             # Known here, they are not computed in every trial.
             stream.fingerprint(index)
             stream.test_fingerprint(index)
-        self.shared[key] = ray.put(stream)
+        self.made[key] = stream
         return stream
+
+    def place(self) -> None:
+        """Put what was made into the object store of the Ray cluster that this process is connected to."""
+        import ray
+
+        while self.made:
+            key, stream = self.made.popitem()
+            self.placed[key] = ray.put(stream)
 
     def of(self, pipeline: Pipeline) -> Stream:
         """A pipeline's stream. One whose settings change the data themselves is made here. Raises as `share`."""
         import ray
 
         key = _key(pipeline)
-        reference = self.shared.get(key)
+        reference = self.placed.get(key)
         name = reference.hex() if reference is not None else f"{key} {self.validation}"
         if name not in _HERE:
             _HERE.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +15,12 @@ import torch
 from ray import tune
 
 from orchestrator.lineage.commit import Commit
-from orchestrator.lineage.course import Course
-from orchestrator.lineage.metrics import course_metrics
-from orchestrator.lineage.reference import Reference
 from orchestrator.quiet import quiet
-from orchestrator.tuning.objective import deviation, mean
+from orchestrator.tuning.proposal import Proposal
+from orchestrator.tuning.standing import Standing
 from orchestrator.tuning.training import Job, train
 from pipelines.errors import PipelineError
-from pipelines.load import load_text, with_settings
+from pipelines.load import load_text
 from strategies.errors import NonFiniteLoss, StrategyError
 
 if TYPE_CHECKING:
@@ -60,40 +57,6 @@ class TrialContext:
     retries: int
     needs: Sequence[Needs]
     search_path: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Settings to try. In Ray Tune's configuration it is one text, which Ray leaves as it is.
-
-    Attributes:
-        number: of the trial.
-        document: place of its pipeline among the documents.
-        settings: values by path, without the seed.
-        seeds: of the runs.
-    """
-
-    number: int
-    settings: Mapping[str, Any]
-    seeds: Sequence[int]
-    document: int = 0
-
-    def to_config(self) -> dict[str, str]:
-        fields = {
-            "number": self.number,
-            "document": self.document,
-            "settings": dict(self.settings),
-            "seeds": [*self.seeds],
-        }
-        return {"trial": json.dumps(fields)}
-
-    @classmethod
-    def of(cls, config: Mapping[str, str]) -> Proposal:
-        return cls(**json.loads(config["trial"]))
-
-    def pipelines(self, base: Pipeline) -> list[Pipeline]:
-        """The pipeline of each seed. Raises PipelineError when the settings do not fit together."""
-        return [with_settings(base, {**self.settings, "seed": seed}) for seed in self.seeds]
 
 
 def run_trial(config: dict[str, str], context: TrialContext) -> None:
@@ -145,8 +108,7 @@ class _Trial:
         self._needs = context.needs[proposal.document]
         pipelines = proposal.pipelines(_base(context.documents[proposal.document]))
         self._jobs = [Job.of(pipeline, context.streams.of(pipeline)) for pipeline in pipelines]
-        self._references = [Reference(job.lineage) for job in self._jobs]
-        self._courses = [Course(job.tests) for job in self._jobs]
+        self._standing = Standing(self._jobs)
         self._chains: list[list[Commit]] = [[] for _ in self._jobs]
         self._heard: deque[tuple[int, Commit]] = deque()
         self._reported = 0
@@ -195,24 +157,10 @@ class _Trial:
         """Tell of the experiences that all seeds have behind them."""
         while self._reported < min(len(chain) for chain in self._chains):
             end = self._reported + 1
-            each = zip(self._chains, self._courses, self._references, strict=True)
-            values = [
-                course_metrics(course.follow(chain[:end]), chain[:end], reference(chain[:end]), end - 1)[-1]
-                for chain, course, reference in each
-            ]
-            metrics = mean(values)
-            record = {
-                "of": len(self._jobs[0].plan),
-                "metrics": metrics,
-                "deviation": deviation(values),
-                "values": values,
-                "lineage": [[commit.id for commit in chain[:end]] for chain in self._chains],
-                "trained": self._count.trained,
-                "reused": self._count.reused,
-                "time": time.time_ns() // 1_000_000,
-            }
+            told = self._standing.after(self._chains, end)
+            record = {**told, "trained": self._count.trained, "reused": self._count.reused}
             self._reported = end
             # A metric that needs two experiences is the same for all after one.
-            objectives = {name: metrics[name] or 0.0 for name in self._objectives}
+            objectives = {name: told["metrics"][name] or 0.0 for name in self._objectives}
             complete = end == len(self._jobs[0].plan)
             tune.report({**objectives, "complete": complete, "record": json.dumps(record)})

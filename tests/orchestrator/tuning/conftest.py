@@ -1,6 +1,7 @@
 import gc
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,19 @@ def cluster() -> Iterator[None]:
     yield
     gc.collect()
     ray.shutdown()
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """A context in which whoever wants a Ray cluster fails."""
+
+    @contextmanager
+    def none() -> Iterator[None]:
+        with monkeypatch.context() as patched:
+            patched.setattr("orchestrator.cluster.cluster", lambda *_, **__: pytest.fail("Ray was wanted"))
+            yield
+
+    return none
 
 
 def document(folder: Path, tune: dict[str, Any] | None, **changes: Any) -> dict[str, Any]:

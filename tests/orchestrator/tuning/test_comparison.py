@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -10,7 +11,9 @@ from pipelines.schema import Pipeline
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
 
-def test_pipelines_over_seeds(make: Callable[..., Pipeline]) -> None:
+def test_pipelines_over_seeds(
+    make: Callable[..., Pipeline], without_ray: Callable[[], AbstractContextManager[None]]
+) -> None:
     one = make(name="one", strategy="naive", published={"average_accuracy": 0.2})
     two = make(name="two", train={"epochs": 2, "batch_size": 32})
     result = compare([one, two], seeds=2)
@@ -28,9 +31,16 @@ def test_pipelines_over_seeds(make: Callable[..., Pipeline]) -> None:
     table = result.to_json()["pipelines"][0]["metrics"]["average_accuracy"]
     assert table["published"] == 0.2 and len(table["values"]) == 2
 
-    again = compare([one, two], seeds=2)
+    with without_ray():
+        again = compare([one, two], seeds=2)
     assert (again.trained, again.reused) == (0, 20)
     assert [c.metrics for c in again.pipelines] == [c.metrics for c in result.pipelines]
+    assert [[r.history for r in c.runs] for c in again.pipelines] == [
+        [r.history for r in c.runs] for c in result.pipelines
+    ]
+
+    more = compare([one], seeds=3)
+    assert (more.trained, more.reused) == (5, 10) and [run.trained for run in more.pipelines[0].runs] == [0, 0, 5]
 
 
 def test_pipelines_of_one_name_cannot_be_told_apart(make: Callable[..., Pipeline]) -> None:

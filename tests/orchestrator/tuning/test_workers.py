@@ -5,10 +5,10 @@ import pytest
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.store import open_store
+from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.record import TrialRecord
 from orchestrator.tuning.runner import Plan, run_trials
 from orchestrator.tuning.streams import Streams, Validation
-from orchestrator.tuning.trial import Proposal
 from pipelines.load import with_settings
 from pipelines.schema import Pipeline
 from tests.orchestrator.in_process import train
