@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from strategies.group import Group
     from strategies.learner import Learner
 
+NOTICE = "a node of the workers is about to be taken away: what is learned is kept"
+
 
 @dataclass
 class Session:
@@ -109,12 +111,17 @@ class Session:
             self._emit({"kind": "stage", "index": index, "stage": next_stage})
 
         past = [self.stream[i] for i in range(index)]
+        noticed = False
         every = self.pipeline.train.at(index).checkpoint_interval if self.group.rank == 0 else None
         with Checkpointer(self.lineage, self.plan[index].id, every, self._emit) as checkpointer:
             checkpointer.begin(learner, start, changed=checkpoint.memories if checkpoint else (), seconds=before)
             for step in learner.steps(experience, settings, past=past, listener=curve, start=start):
                 if curve.complete:
-                    checkpointer.offer(learner, step, curve.samples, curve.points, urgent=self.preempted())
+                    urgent = self.preempted()
+                    if urgent and not noticed:
+                        noticed = True
+                        self._emit({"kind": "warning", "text": NOTICE})
+                    checkpointer.offer(learner, step, curve.samples, curve.points, urgent=urgent)
         samples = len(learner.samples)
         lap("learn", "consolidating")
         learner.consolidate()

@@ -1,9 +1,13 @@
+import os
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side, as many as there are cores: several threads in each would wait for one another, spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Who starts the tests in the background of a script has SIGINT ignored, and so has all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -15,6 +15,7 @@ from orchestrator import trainer
 from orchestrator.driver import run
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.progress.reporter import Event, Reporter
+from orchestrator.session import NOTICE
 from orchestrator.storage.store import open_store
 from pipelines.load import load_text
 from tests.faults.invariants import content, violations
@@ -58,11 +59,14 @@ class Saboteur(Reporter):
         self.resumed: list[tuple[int, int]] = []
         self.checkpoints: list[tuple[int, int]] = []
         self.deaths: list[str] = []
+        self.warnings: list[str] = []
         self._checkpoints = 0
 
     def event(self, event: Event) -> None:
         if event["kind"] == "restart":
             self.deaths.append(event["text"])
+        if event["kind"] == "warning":
+            self.warnings.append(event["text"])
         if event["kind"] == "resumed":
             self.resumed.append((event["index"], event["step"]))
             self._checkpoints = 0
@@ -139,6 +143,7 @@ def test_a_killed_worker_and_a_node_that_is_taken_away(
     assert len(saboteur.resumed) >= 2
     gaps = [after - before for (a, before), (b, after) in pairwise(saboteur.checkpoints) if a == b and after > before]
     assert min(gaps) < 250, "the notice was not heard"
+    assert NOTICE in saboteur.warnings
     assert all(step > 0 for _, step in saboteur.resumed)
     assert violations(lineage(text)) == []
     reference = undisturbed(text.replace("disturbed", "undisturbed"), ranks=2)

@@ -119,15 +119,20 @@ def test_the_seconds_before_an_interruption_count(tmp_path: Path) -> None:
     assert made.lineage.read(made.plan[1].id).timings["learn"] < 1000
 
 
-def test_a_node_that_is_taken_away_is_a_reason_for_a_checkpoint(tmp_path: Path) -> None:
-    events: list[dict[str, Any]] = []
-    for name, preempted, expected in (("calm", False, 0), ("warned", True, 2)):
-        events.clear()
+def test_a_node_that_is_taken_away_is_a_reason_for_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # At once in each experience, and not again before so many seconds have passed.
+    for name, preempted, urgent in (("calm", False, 0.0), ("warned", True, 3600.0), ("again", True, 0.0)):
+        monkeypatch.setattr("orchestrator.checkpoint.URGENT", urgent)
+        events: list[dict[str, Any]] = []
         made = session(tmp_path / name, "[{name: naive}]", events.append, every=1000)
         made.preempted = lambda told=preempted: told
         made.run()
-        # At once in each experience, and not again before some time has passed.
-        assert len([event for event in events if event["kind"] == "checkpoint"]) == expected
+        kinds = [event["kind"] for event in events]
+        checkpoints = kinds.count("checkpoint")
+        assert checkpoints > 2 if name == "again" else checkpoints == 2 * preempted
+        assert kinds.count("warning") == 2 * preempted
 
 
 def test_the_shards_of_an_online_stream_are_written_once(tmp_path: Path) -> None:
