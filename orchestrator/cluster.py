@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ _SETTINGS = {
     "RAY_worker_niceness": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "60",
 }
-# A standing cluster may have to start a node first.
-_PATIENCE = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
+# Seconds that workers wait for their places. A standing cluster may have to start a node first.
+_PATIENCE, _PATIENCE_ELSEWHERE = 60, 300
+# An elastic group takes the places that there are: it waits only where Ray does not know yet that a node is lost.
+_PATIENCE_ELASTIC = 30
+_START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 
 
 @contextmanager
@@ -40,16 +42,48 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
     import ray
 
     address = address or os.environ.get("RAY_ADDRESS") or None
-    if address is not None:
-        os.environ.setdefault(*_PATIENCE)
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    if ray.is_initialized():
-        yield
-        return
-    if address is None:
+    settings = dict(_SETTINGS)
+    if address is None and not ray.is_initialized():
         # The one node of a local cluster is not taken away from under it: save the process that would look for it.
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+        settings["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
+    chosen = {name: os.environ.get(name, value) for name, value in settings.items()}
+    with _environment({**chosen, _START_TIMEOUT: f"{start_timeout(scaling, standing=address is not None):g}"}):
+        if ray.is_initialized():
+            yield
+        else:
+            with _connected(address, scaling, verbose=verbose):
+                yield
+
+
+def start_timeout(scaling: ScalingSpec, *, standing: bool) -> float:
+    """Seconds after which a worker group that finds no place is given up, and its size decided anew.
+
+    Args:
+        standing: the cluster was there before.
+    """
+    given = float(os.environ.get(_START_TIMEOUT) or (_PATIENCE_ELSEWHERE if standing else _PATIENCE))
+    return min(given, _PATIENCE_ELASTIC) if scaling.minimum < scaling.maximum else given
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the time of the block."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> Iterator[None]:
+    import ray
+
     level = logging.INFO if verbose else logging.ERROR
     if address is not None:
         _reach(address)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from strategies.guide import Guide
 from strategies.learner import Learner
-from strategies.projection import project
+from strategies.projection import inner, pulls
 from strategies.randomness import generator
 from strategies.reference_gradient import gradients, reference_gradient
 from strategies.rehearsal import MemoryOptions, Rehearsal
@@ -72,16 +72,14 @@ class GEM(Rehearsal):
         memory = self._memory
         if not memory:
             return
-        found = self.references(learner)
-        gradient = gradients(learner, found)
-        if all(_agree(gradient, reference) for reference in found):
-            return
-        rows = self._stacked([*found, gradient])
-        flat = rows[-1]
-        projected = project(flat, rows[:-1], self.options.margin)
-        if projected is not flat:
-            for g, part in zip(gradient, _split(projected, gradient), strict=True):
-                g.copy_(part.view_as(g))
+        references = self.references(learner)
+        gradient = gradients(learner, references)
+        if all(0 < float(inner(gradient, reference)) < torch.inf for reference in references):
+            return  # the usual case, and cheap to see
+        found = pulls(gradient, self._stacked(references), self.options.margin)
+        if found is not None:
+            for pull, reference in zip(found.tolist(), references, strict=True):
+                torch._foreach_add_(gradient, reference, alpha=pull)
 
     def _stacked(self, gradients: Sequence[Sequence[Tensor]]) -> Tensor:
         """One row for each gradient, in memory that is kept: to allocate so much at every step takes its time."""
@@ -96,8 +94,9 @@ class GEM(Rehearsal):
         """The gradient of the mean loss on each past experience's samples, oldest first."""
         memory = self.memory(learner)
         found = []
-        for experience in memory.tensors["experiences"].unique().tolist():
-            own = (memory.tensors["experiences"] == experience).nonzero().squeeze(1)
+        past, counts = memory.tensors["experiences"].unique_consecutive(return_counts=True)
+        places = torch.arange(len(memory)).split(counts.tolist())
+        for experience, own in zip(past.tolist(), places, strict=True):
             n = self.options.samples
             if n is not None and n < len(own):
                 draw = generator(learner.seed, "gem", learner.experience.index, learner.step, experience)
@@ -105,14 +104,3 @@ class GEM(Rehearsal):
             with torch.enable_grad():
                 found.append(reference_gradient(learner, memory, own))
         return found
-
-
-def _agree(gradient: Sequence[Tensor], reference: Sequence[Tensor]) -> bool:
-    """Whether their inner product is positive beyond doubt: the usual case, and cheap to see."""
-    product = torch.stack([g.flatten().dot(r.flatten()) for g, r in zip(gradient, reference, strict=True)]).sum()
-    return 0 < float(product) < torch.inf
-
-
-def _split(flat: Tensor, like: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    parts: tuple[Tensor, ...] = flat.split([t.numel() for t in like])
-    return parts

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from strategies.allocation import keep_freed_memory
 from strategies.composition import refusals
 from strategies.contract import Batch, Experience, Samples
 from strategies.errors import StrategyError
@@ -108,6 +109,7 @@ class Learner:
             refused += [problem for problem in problems if problem is not None]
         if refused:
             raise StrategyError("\n".join(refused))
+        keep_freed_memory()
         self.device = torch.device(device)
         self.channels_last = channels_last
         self.model = model.to(self.device)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipelines.models.build import build_model
 
-BATCH, OUTPUTS, LATENT = 128, 10, 100
+OUTPUTS, LATENT = 10, 100
 
 
 def model() -> nn.Module:
@@ -30,6 +30,7 @@ class Passes:
     """What a step of a method computes, beside the forward and backward pass of the current batch.
 
     Attributes:
+        batch: samples in it.
         replayed: samples of a memory that pass together with the batch.
         generated: samples of the past that a decoder makes and the previous model labels, in a batch with the current
             ones; a VAE takes a step on all of them.
@@ -38,6 +39,7 @@ class Passes:
         discriminator: a network of 100 hidden units takes a step on what enters the head.
     """
 
+    batch: int = 128
     replayed: int = 0
     generated: int = 0
     teacher: bool = False
@@ -83,8 +85,8 @@ class Bare:
 
     def _step(self) -> None:
         passes = self.passes
-        at = self.done * BATCH % (len(self.inputs) - BATCH)
-        index = self.order[at : at + BATCH]
+        at = self.done * passes.batch % (len(self.inputs) - passes.batch)
+        index = self.order[at : at + passes.batch]
         inputs, targets = self.inputs[index].float().div_(255.0), self.targets[index]
         if passes.replayed:
             more, labels = self._remembered(passes.replayed)
@@ -104,7 +106,7 @@ class Bare:
             loss = loss + F.cross_entropy(output, told.softmax(1))
         if passes.discriminator:
             self.discriminator_optimizer.zero_grad(set_to_none=True)
-            domains = (torch.arange(len(inputs)) < BATCH).long()
+            domains = (torch.arange(len(inputs)) < passes.batch).long()
             loss = loss + F.cross_entropy(self.discriminator(self.entering[0]), domains)
         loss.backward()
         for n in passes.references:

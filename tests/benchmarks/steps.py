@@ -1,6 +1,6 @@
 """Cost of a training step under each strategy, against a bare PyTorch loop with the same passes on the same tensors.
 
-MLP 784-400-400-10 (or the `cnn` of pipelines, where a name says so), batch 128, Adam, one thread.
+MLP 784-400-400-10 (or the `cnn` of pipelines) and a batch of 128, where a name says no other, Adam, one thread.
 `tests.benchmarks.bare` says what the bare loops do. The experience has begun on both sides: steps alone are timed, in
 short turns. `python -m tests.benchmarks.steps [NAME]...`
 """
@@ -20,13 +20,12 @@ from strategies.fisher import diagonal_fisher
 from strategies.learner import Learner
 from strategies.registry import BUILT_IN
 from strategies.settings import TrainSettings
-from tests.benchmarks.bare import BATCH, Bare, Passes, convolutional, model
+from tests.benchmarks.bare import Bare, Passes, convolutional, model
 from tests.benchmarks.pairs import Ratio, compare
 from tests.strategies.cases import make_strategy
 
 STEPS, ROUNDS = 10, 11
 ENDLESS = 1_000_000
-AT_LEAST_ONE = TrainSettings(epochs=None, steps=1, batch_size=BATCH)
 
 
 class Block:
@@ -99,19 +98,22 @@ METHODS = {
     "packnet": Method("packnet", structure=True),
     "progressive": Method("progressive", structure=True),
     "expand": Method("expand", structure=True),
+    "si, batch 256": Method("si", passes=Passes(256)),
+    "gem, batch 256": Method("gem", {"samples": 256}, Passes(256, references=(256, 256)), after=2),
     "si, cnn": Method("si", structure=True, network=convolutional),
     "gem, cnn": Method("gem", {"samples": 128}, Passes(references=(128, 128)), 2, True, convolutional),
 }
-"""Every registered strategy, by what is printed; the dearest two on a second network, too."""
+"""Every registered strategy, by what is printed; the dearest two with twice the batch and on a second network, too."""
 
 
 def begun(method: Method) -> tuple[Learner, Iterator[int]]:
     """A learner in the middle of an experience, and its steps."""
     learner = Learner(method.network(), [make_strategy(method.name, method.options)], outputs=10)
     past = [Step(index, 2000) for index in range(method.after)]
+    batch = method.passes.batch
     for step in past:
-        learner.learn(step, AT_LEAST_ONE, past=past[: step.index])
-    steps = learner.steps(Step(method.after), TrainSettings(epochs=None, steps=ENDLESS, batch_size=BATCH), past=past)
+        learner.learn(step, TrainSettings(epochs=None, steps=1, batch_size=batch), past=past[: step.index])
+    steps = learner.steps(Step(method.after), TrainSettings(epochs=None, steps=ENDLESS, batch_size=batch), past=past)
     next(steps)
     return learner, steps
 

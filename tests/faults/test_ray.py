@@ -98,7 +98,7 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from orchestrator.cluster import _SETTINGS
     from orchestrator.quiet import quiet
 
-    quick = {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.3"}
+    quick = {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.3", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20"}
     for name, value in {**_SETTINGS, **quick}.items():
         monkeypatch.setenv(name, value)
     quiet()
