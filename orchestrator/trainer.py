@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pipelines.stream import Stream
 
 MAX_FAILURES = 3
+# An elastic group that finds no place is given up, and its size decided anew, in a tenth of the time of another.
+_ELASTIC_TRIES = 10
 
 
 def train_on_cluster(
@@ -60,6 +62,7 @@ def train_on_cluster(
     number: int | tuple[int, int] = workers or scaling.minimum
     if workers is None and scaling.minimum < scaling.maximum:
         number = (scaling.minimum, scaling.maximum)
+    tries = (MAX_FAILURES + 1) * (_ELASTIC_TRIES if isinstance(number, tuple) else 1)
     each = worker_resources(scaling) if resources is None else dict(resources)
     gpu = each.get("GPU", 0) > 0
     names: list[str] = []
@@ -89,7 +92,7 @@ def train_on_cluster(
                 storage_path=f"{root}/{pipeline.name}/runs",
                 storage_filesystem=filesystem,
                 callbacks=[DeathNotes(buffer)],
-                failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES),
+                failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=tries - 1),
             ),
         )
 
