@@ -1,4 +1,4 @@
-# make demo       set up .venv and run pipelines/split-digits.yaml
+# make demo       set up .venv and run pipelines/examples/split-digits.yaml
 # make test       set up .venv and run the tests (make test ARGS="-m 'not slow'")
 # make lint       ruff                       make typecheck  mypy --strict
 # make format     let ruff rewrite           make bench      the benchmark
@@ -33,7 +33,7 @@ help:
 	@sed -n 's/^# //p; /^$$/q' Makefile
 
 demo: $(VENV)/core.stamp
-	@$(BIN)/everlearn run pipelines/split-digits.yaml
+	@$(BIN)/everlearn run pipelines/examples/split-digits.yaml
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)

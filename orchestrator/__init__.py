@@ -2,7 +2,7 @@
 
     from orchestrator import run, load_pipeline
 
-    result = run(load_pipeline("pipelines/split-digits.yaml"))
+    result = run(load_pipeline("pipelines/examples/split-digits.yaml"))
     print(result.metrics["average_accuracy"])
 
 Names are imported on first use: `import orchestrator` alone loads neither Ray nor MLflow nor PyTorch.
@@ -12,21 +12,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.driver import run
-    from orchestrator.model import load_model
+    from orchestrator.checkpointing.load_model import load_model
     from orchestrator.result import RunResult
+    from orchestrator.training.driver import run
     from orchestrator.tuning.comparison import compare
     from orchestrator.tuning.search import tune
-    from pipelines.load import load_pipeline
+    from pipelines.config.load import load_pipeline
 
 __all__ = ["RunResult", "compare", "load_model", "load_pipeline", "run", "tune"]
 
 _HOMES = {
     "RunResult": "orchestrator.result",
     "compare": "orchestrator.tuning.comparison",
-    "load_model": "orchestrator.model",
-    "load_pipeline": "pipelines.load",
-    "run": "orchestrator.driver",
+    "load_model": "orchestrator.checkpointing.load_model",
+    "load_pipeline": "pipelines.config.load",
+    "run": "orchestrator.training.driver",
     "tune": "orchestrator.tuning.search",
 }
 

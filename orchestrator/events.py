@@ -10,8 +10,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import OrchestratorError, RunFailed
-from pipelines.errors import PipelineError
-from strategies.errors import NonFiniteLoss, StrategyError
+from pipelines.config.pipeline_errors import PipelineError
+from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
 
 Event = dict[str, Any]
 Handler = Callable[[Event], None]

@@ -16,7 +16,7 @@ class RunResult:
         lineage: commit ids, oldest first, one for each experience.
         accuracy_matrix: R[i][j], accuracy in [0, 1] on experience j's test set after training on experience i;
             None where it was not evaluated.
-        metrics: the stream's metrics by name (`strategies.metrics`); None where one is not defined, such as
+        metrics: the stream's metrics by name (`strategies.metrics.definitions`); None where one is not defined, such as
             forgetting after a single experience.
         trained: experiences trained by this run.
         reused: experiences whose commits were there already.
@@ -43,7 +43,7 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints: plain data, with null for what is not a finite number."""
-        from strategies.metrics import ADDED, ALL, NAMES
+        from strategies.metrics.definitions import ADDED, ALL, NAMES
 
         return {
             "pipeline": self.pipeline,

@@ -21,8 +21,8 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], s
 
     def make(file: Path) -> str:
         if not made:
-            from orchestrator.quiet import quiet
-            from orchestrator.tracking.client import connect
+            from orchestrator.cluster.log_levels import quiet
+            from orchestrator.tracking.mlflow_client import connect
 
             quiet()
             made.append(tmp_path_factory.mktemp("mlflow") / "mlflow.db")

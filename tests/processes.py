@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 # What workers need and is slow to import, torch's compiler included, which every optimiser imports.
-PRELOADED = ["torch", "torch.distributed", "torch.func", "torch._dynamo", "scipy.optimize", "strategies.learner"]
+PRELOADED = ["torch", "torch.distributed", "torch.func", "torch._dynamo", "scipy.optimize", "strategies.loop.learner"]
 GRACE = 1.0
 
 

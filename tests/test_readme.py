@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.plan import make_plan
-from orchestrator.session import Session
+from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.store import open_store
-from pipelines.errors import PipelineError
-from pipelines.load import load_pipeline, load_text
-from pipelines.stream import build_stream
-from strategies.group import Group
+from orchestrator.training.rank import Session
+from pipelines.config.load import load_pipeline, load_text
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.data.streams import build_stream
+from strategies.loop.process_group import Group
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -77,7 +77,7 @@ def test_the_strategy_of_ones_own_learns_resumes_and_is_checked(tmp_path: Path) 
         load_text(head + strategy.replace("strength: 0.1", "strength: -1"))
 
 
-@pytest.mark.parametrize("file", sorted(ROOT.glob("pipelines/**/*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(ROOT.glob("pipelines/examples/**/*.yaml")), ids=lambda file: file.stem)
 def test_every_pipeline_file_is_valid(file: Path) -> None:
     load_pipeline(file)
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Command, Settings, json_option, load, set_option
-from orchestrator.cli.output import print_json, reserved_stdout
+from orchestrator.cli.support.command_options import Command, Settings, json_option, load, set_option
+from orchestrator.cli.support.output import print_json, reserved_stdout
 from orchestrator.cli.tune import search_reporter
 
 if TYPE_CHECKING:
-    from orchestrator.tuning.result import CompareResult
+    from orchestrator.tuning.search_result import CompareResult
 
 
 @click.command("compare", cls=Command, short_help="Run several FILEs over several seeds, side by side.")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Command, json_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import Command, json_option
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
-    from orchestrator.care.copy import Copied
+    from orchestrator.maintenance.copy_store import Copied
 
 INCOMPLETE = 1
 
@@ -40,12 +40,12 @@ def copy(source: str, target: str, pipelines: tuple[str, ...], as_json: bool) ->
 
 
 def _copy(source: str, target: str, pipelines: tuple[str, ...]) -> list[Copied]:
-    from orchestrator.care.copy import copy as send
-    from orchestrator.care.fsck import unknown_pipelines
-    from orchestrator.cli.progress_line import progress_line
+    from orchestrator.cli.support.progress_line import progress_line
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.maintenance.check_store import unknown_pipelines
+    from orchestrator.maintenance.copy_store import copy as send
     from orchestrator.storage.store import open_store
-    from pipelines.errors import PipelineError
+    from pipelines.config.pipeline_errors import PipelineError
 
     origin, destination = open_store(source), open_store(target)
     if origin.uri == destination.uri:
@@ -73,7 +73,7 @@ def _copy(source: str, target: str, pipelines: tuple[str, ...]) -> list[Copied]:
 
 
 def _lines(copied: Copied) -> list[str]:
-    from orchestrator.progress.wording import count, size
+    from orchestrator.progress.number_format import count, size
 
     parts = [count(copied.commits, "commit"), count(copied.blobs, "blob"), count(copied.refs, "ref")]
     line = f"{copied.pipeline}: {', '.join(parts)} copied, {size(copied.bytes)}"

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Command, as_arguments, file_argument, json_option, load, program, set_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import (
+    Command,
+    as_arguments,
+    file_argument,
+    json_option,
+    load,
+    program,
+    set_option,
+)
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
-    from orchestrator.care.forget import Forgotten
+    from orchestrator.maintenance.forget_samples import Forgotten
 
 UNFINISHED = 1
 
@@ -47,8 +55,8 @@ def forget(file: str, overrides: tuple[str, ...], ids_file: str | None, text: bo
 
 
 def _forget(file: str, overrides: tuple[str, ...], ids_file: str | None, text: bool) -> Forgotten:
-    from orchestrator.care.forget import forget as remove
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.maintenance.forget_samples import forget as remove
     from orchestrator.storage.store import open_store
 
     pipeline = load(file, overrides)
@@ -65,8 +73,8 @@ def read_ids(path: Path, *, text: bool = False) -> list[int]:
     """
     import numpy as np
 
-    from pipelines.datasets.labels import id_numbers
-    from pipelines.errors import PipelineError
+    from pipelines.config.pipeline_errors import PipelineError
+    from pipelines.data.datasets.labels import id_numbers
 
     try:
         words = [word.strip() for word in path.read_text(encoding="utf-8").splitlines()]
@@ -86,7 +94,7 @@ def read_ids(path: Path, *, text: bool = False) -> list[int]:
 
 
 def _lines(forgotten: Forgotten, arguments: str) -> list[str]:
-    from orchestrator.progress.wording import count, short
+    from orchestrator.progress.number_format import count, short
 
     lines = []
     if forgotten.commits:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import Command, json_option, load, set_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import Command, json_option, load, set_option
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.care.fsck import Report
+    from orchestrator.maintenance.check_store import Report
 
 DAMAGED = 1
 
@@ -47,13 +47,13 @@ def fsck(file: str | None, overrides: tuple[str, ...], storage: str | None, as_j
 
 
 def _check(file: str | None, overrides: tuple[str, ...], storage: str | None) -> tuple[str, list[Report], list[str]]:
-    from orchestrator.care.fsck import fsck as check
-    from orchestrator.care.fsck import unknown_pipelines
-    from orchestrator.cli.progress_line import progress_line
+    from orchestrator.cli.support.progress_line import progress_line
     from orchestrator.errors import StorageError
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.maintenance.check_store import fsck as check
+    from orchestrator.maintenance.check_store import unknown_pipelines
     from orchestrator.storage.store import open_store
-    from pipelines.environment import DEFAULT_STORAGE, expand
+    from pipelines.config.environment_variables import DEFAULT_STORAGE, expand
 
     pipeline = load(file, overrides) if file is not None else None
     store = open_store(storage or (pipeline.storage if pipeline is not None else expand(DEFAULT_STORAGE)))
@@ -73,7 +73,7 @@ def _check(file: str | None, overrides: tuple[str, ...], storage: str | None) ->
 
 
 def _show(screen: Console, uri: str, report: Report) -> None:
-    from orchestrator.progress.wording import count, short, size
+    from orchestrator.progress.number_format import count, short, size
 
     def say(text: str, **style: Any) -> None:
         screen.print(text, soft_wrap=True, **style)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Command, file_argument, json_option, load, set_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import Command, file_argument, json_option, load, set_option
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
-    from orchestrator.care.gc import Garbage
+    from orchestrator.maintenance.collect_garbage import Garbage
 
 
 @click.command("gc", cls=Command, short_help="Remove from the store what nothing needs any more.")
@@ -43,8 +43,8 @@ def gc(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | None, n
 
 
 def _collect(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | None, now: bool) -> Garbage:
-    from orchestrator.care.gc import MINIMUM_AGE_S, collect
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.maintenance.collect_garbage import MINIMUM_AGE_S, collect
     from orchestrator.storage.store import open_store
 
     pipeline = load(file, overrides)
@@ -58,7 +58,7 @@ def _collect(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | N
 
 
 def _lines(garbage: Garbage, dry_run: bool) -> list[str]:
-    from orchestrator.progress.wording import count, short, size
+    from orchestrator.progress.number_format import count, short, size
 
     lines = [f"commit {short(id_)}" for id_ in garbage.commits]
     lines += [f"commit {short(id_)}: its model and states" for id_ in garbage.thinned]

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import Command, json_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import Command, json_option
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
 
-    from pipelines.components import Component, Kind
+    from pipelines.config.components import Component, Kind
 
 _DETAILS = (
     ("needs", "needs"),
@@ -35,7 +35,7 @@ def list_components(kind: Kind, name: str | None, long: bool, as_json: bool) -> 
 
     Beside these, any of them may be given by import path: my_package.module:name.
     """
-    from pipelines.components import names
+    from pipelines.config.components import names
 
     if as_json:
         with reserved_stdout() as stdout:
@@ -53,7 +53,7 @@ def _chosen(kind: Kind, name: str | None, rows: Sequence[Component]) -> Sequence
         return rows
     chosen = [row for row in rows if row.name == name]
     if not chosen:
-        from pipelines.components import resolve
+        from pipelines.config.components import resolve
 
         resolve(kind, name)  # says which names there are
     return chosen
@@ -65,8 +65,8 @@ def _document(kind: Kind, row: Component) -> dict[str, Any]:
 
 def _details(row: Component) -> dict[str, Any]:
     """What a strategy says of itself beside its summary; null for what it does not say."""
-    from orchestrator.assembly import strategy_class
-    from pipelines.errors import PipelineError
+    from pipelines.build import strategy_class
+    from pipelines.config.pipeline_errors import PipelineError
 
     try:
         cls = strategy_class(row.name)
@@ -102,7 +102,7 @@ def _print_strategies(rows: Sequence[Component], *, long: bool) -> None:
         else:
             screen.print(Padding(_table([row for row, _ in members], width=18, header=False), (0, 0, 0, 2)))
     if not long:
-        from orchestrator.cli.options import program
+        from orchestrator.cli.support.command_options import program
 
         screen.print(f"\nneeds, costs and papers: {program()} list strategies NAME, or --long", style="dim")
 

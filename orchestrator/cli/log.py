@@ -6,15 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import Command, as_arguments, file_argument, json_option, load, program, set_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import (
+    Command,
+    as_arguments,
+    file_argument,
+    json_option,
+    load,
+    program,
+    set_option,
+)
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from orchestrator.cli.history import History
+    from orchestrator.cli.support.read_history import History
+    from orchestrator.lineage.chain_metrics import Metrics
     from orchestrator.lineage.commit import Commit
-    from orchestrator.lineage.metrics import Metrics
 
 
 @click.command("log", cls=Command, short_help="Show the lineage of FILE, newest first.")
@@ -40,7 +48,7 @@ def log(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _read(file: str, overrides: tuple[str, ...]) -> tuple[str, History]:
-    from orchestrator.cli.history import read_history
+    from orchestrator.cli.support.read_history import read_history
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.store import open_store
 
@@ -70,8 +78,8 @@ def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
     """Two lines for a commit: what it is, and how good it is."""
     from rich.text import Text
 
-    from orchestrator.cli.when import local_time
-    from orchestrator.progress.wording import classes, count, percent, short
+    from orchestrator.cli.support.local_time import local_time
+    from orchestrator.progress.number_format import classes, count, percent, short
 
     text = Text(short(commit.id), style="yellow")
     text.append(f"  experience {commit.experience.index:<3}", style="bold")

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from orchestrator.cli.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
-from orchestrator.cli.following import receiver
-from orchestrator.cli.options import Command, Settings, json_option
-from orchestrator.cli.output import print_json, reserved_stdout
+from orchestrator.cli.support.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
+from orchestrator.cli.support.command_options import Command, Settings, json_option
+from orchestrator.cli.support.follow_job import receiver
+from orchestrator.cli.support.output import print_json, reserved_stdout
 
 
 @click.command("logs", cls=Command, short_help="Show what a job wrote, or follow it.")
@@ -32,7 +32,7 @@ def logs(
     as_json: bool,
 ) -> int:
     """Show the output of JOB. Secrets that can be recognised are left out."""
-    from orchestrator.jobs import exit_status
+    from orchestrator.jobs.client import exit_status
 
     if follow and (as_json or tail):
         raise click.UsageError("--follow: not with --json or --tail.")

@@ -12,14 +12,12 @@ import click
 
 from orchestrator.cli.compare import compare
 from orchestrator.cli.copy import copy
-from orchestrator.cli.failure import BROKEN_PIPE, INTERRUPTED, TERMINATED, failure_lines, failure_status
 from orchestrator.cli.forget import forget
 from orchestrator.cli.fsck import fsck
 from orchestrator.cli.gc import gc
 from orchestrator.cli.list import list_components
 from orchestrator.cli.log import log
 from orchestrator.cli.logs import logs
-from orchestrator.cli.options import Settings, Terminated
 from orchestrator.cli.publish import publish
 from orchestrator.cli.recommend import recommend
 from orchestrator.cli.run import run
@@ -27,6 +25,14 @@ from orchestrator.cli.show import show
 from orchestrator.cli.status import status
 from orchestrator.cli.stop import stop
 from orchestrator.cli.submit import submit
+from orchestrator.cli.support.command_options import Settings, Terminated
+from orchestrator.cli.support.failure_messages import (
+    BROKEN_PIPE,
+    INTERRUPTED,
+    TERMINATED,
+    failure_lines,
+    failure_status,
+)
 from orchestrator.cli.tune import tune
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.options import (
+from orchestrator.cli.support.command_options import (
     Command,
     as_arguments,
     file_argument,
@@ -15,7 +15,7 @@ from orchestrator.cli.options import (
     program,
     set_option,
 )
-from orchestrator.cli.output import print_json, reserved_stdout
+from orchestrator.cli.support.output import print_json, reserved_stdout
 
 
 @click.command("publish", cls=Command, short_help="Complete the MLflow run of FILE.")
@@ -39,16 +39,16 @@ def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+    from orchestrator.checkpointing.load_model import example_and_model
+    from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
-    from orchestrator.lineage.reference import Reference
-    from orchestrator.model import example_and_model
-    from orchestrator.plan import make_plan
+    from orchestrator.lineage.plan import make_plan
     from orchestrator.redact import redact
     from orchestrator.storage.store import open_store
-    from orchestrator.tracking.client import resolve_uri
-    from orchestrator.tracking.publish import publish as write
-    from pipelines.errors import PipelineError
-    from pipelines.stream import build_stream
+    from orchestrator.tracking.mlflow_client import resolve_uri
+    from orchestrator.tracking.publish_lineage import publish as write
+    from pipelines.config.pipeline_errors import PipelineError
+    from pipelines.data.streams import build_stream
 
     pipeline = load(file, overrides)
     stream = build_stream(pipeline.stream, pipeline.seed)

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Command, as_arguments, file_argument, json_option, load, program, set_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import (
+    Command,
+    as_arguments,
+    file_argument,
+    json_option,
+    load,
+    program,
+    set_option,
+)
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orchestrator.recommendation import Recommendation, Situation, Suggestion
+    from pipelines.recommendation import Recommendation, Situation, Suggestion
 
 
 @click.command("recommend", cls=Command, short_help="Say which strategies fit FILE, and why.")
@@ -55,13 +63,13 @@ def recommend(file: str, overrides: tuple[str, ...], memory: int | None, as_json
 def _recommend(file: str, overrides: tuple[str, ...], memory: int | None) -> Recommendation:
     pipeline = load(file, overrides)
 
-    from orchestrator import recommendation
+    from pipelines import recommendation
 
     return recommendation.recommend(pipeline, memory)
 
 
 def _situation(situation: Situation) -> str:
-    from orchestrator.progress.wording import count
+    from orchestrator.progress.number_format import count
 
     kept = {None: "the file does not say how many old samples may be kept (--memory)", 0: "no old samples may be kept"}
     parts = [

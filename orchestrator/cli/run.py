@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import (
+from orchestrator.cli.support.command_options import (
     Command,
     Settings,
     as_arguments,
@@ -17,10 +17,10 @@ from orchestrator.cli.options import (
     program,
     set_option,
 )
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
-    from orchestrator.progress.reporter import Reporter
+    from orchestrator.progress.run_reporter import Reporter
     from orchestrator.result import RunResult
 
 
@@ -54,7 +54,7 @@ def _train(
 ) -> RunResult:
     pipeline = load(file, overrides)
 
-    from orchestrator import driver
+    from orchestrator.training import driver
 
     with _reporter(as_arguments(file, overrides), as_json) as reporter:
         return driver.run(pipeline, workers=workers, address=address, reporter=reporter, verbose=settings.verbose)
@@ -66,12 +66,12 @@ def _reporter(arguments: str, as_json: bool) -> Reporter:
     Args:
         arguments: how a further command names the pipeline file.
     """
-    from orchestrator.progress.plain import PlainReporter
-    from orchestrator.progress.terminal import TerminalReporter
-    from orchestrator.relay import relayed
+    from orchestrator.jobs.relay import relayed
+    from orchestrator.progress.plain_reporter import PlainReporter
+    from orchestrator.progress.terminal_reporter import TerminalReporter
 
     if relayed():
-        from orchestrator.relay.sender import RelayReporter
+        from orchestrator.jobs.relay.sender import RelayReporter
 
         return RelayReporter(sys.stderr if as_json else sys.stdout, tables=not as_json)
     screen = console(sys.stderr if as_json else sys.stdout)

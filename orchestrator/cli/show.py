@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import Command, json_option, load, set_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import Command, json_option, load, set_option
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from orchestrator.cli.history import History
+    from orchestrator.cli.support.read_history import History
     from orchestrator.lineage.commit import Commit
 
 
@@ -47,10 +47,10 @@ def show(commit: str, file: str | None, overrides: tuple[str, ...], storage: str
 
 
 def _find(word: str, file: str | None, overrides: tuple[str, ...], storage: str | None) -> History:
-    from orchestrator.cli.find import find_commit
-    from orchestrator.cli.history import read_history
+    from orchestrator.cli.support.find_commit import find_commit
+    from orchestrator.cli.support.read_history import read_history
     from orchestrator.storage.store import open_store
-    from pipelines.environment import DEFAULT_STORAGE, expand
+    from pipelines.config.environment_variables import DEFAULT_STORAGE, expand
 
     pipeline = load(file, overrides) if file is not None else None
     default = pipeline.storage if pipeline is not None else expand(DEFAULT_STORAGE)
@@ -66,7 +66,7 @@ def _document(history: History) -> dict[str, Any]:
 def _parts(history: History) -> list[RenderableType]:
     import yaml
 
-    from orchestrator.progress.matrix_view import metrics_view
+    from orchestrator.progress.matrix_table import metrics_view
 
     commit = history.chain[-1]
     spec = yaml.safe_dump(commit.document()["spec"], sort_keys=False, default_flow_style=None, width=76).rstrip()
@@ -87,8 +87,8 @@ def _parts(history: History) -> list[RenderableType]:
 def _identity(commit: Commit, refs: list[str]) -> Table:
     from rich.table import Table
 
-    from orchestrator.cli.when import local_time
-    from orchestrator.progress.wording import classes, count, duration
+    from orchestrator.cli.support.local_time import local_time
+    from orchestrator.progress.number_format import classes, count, duration
 
     experience = commit.experience
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -116,8 +116,8 @@ def _identity(commit: Commit, refs: list[str]) -> Table:
 def _accuracies(history: History) -> Table:
     from rich.table import Table
 
-    from orchestrator.lineage.matrix import accuracy_matrix
-    from orchestrator.progress.wording import percent, signed_percent
+    from orchestrator.lineage.accuracy_matrix import accuracy_matrix
+    from orchestrator.progress.number_format import percent, signed_percent
 
     matrix, _ = accuracy_matrix(history.chain)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
@@ -137,8 +137,8 @@ def _classes(commit: Commit) -> list[RenderableType]:
     """The worst classes, each with what it is taken for most often; nothing of an older commit."""
     from rich.table import Table
 
-    from orchestrator.lineage.metrics import class_accuracy
-    from orchestrator.progress.wording import percent
+    from orchestrator.lineage.chain_metrics import class_accuracy
+    from orchestrator.progress.number_format import percent
 
     accuracies = class_accuracy(commit)
     if commit.quality is None or not accuracies:
@@ -162,7 +162,7 @@ def _classes(commit: Commit) -> list[RenderableType]:
 def _stored(commit: Commit) -> Table:
     from rich.table import Table
 
-    from orchestrator.progress.wording import count, short, size
+    from orchestrator.progress.number_format import count, short, size
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("stored")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
-from orchestrator.cli.options import Command, json_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
+from orchestrator.cli.support.command_options import Command, json_option
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
-    from orchestrator.jobs import Job
+    from orchestrator.jobs.client import Job
 
 
 @click.command("status", cls=Command, short_help="Show the jobs of a Ray cluster.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
-from orchestrator.cli.options import Command, json_option
-from orchestrator.cli.output import print_json, reserved_stdout
+from orchestrator.cli.support.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
+from orchestrator.cli.support.command_options import Command, json_option
+from orchestrator.cli.support.output import print_json, reserved_stdout
 
 
 @click.command("stop", cls=Command, short_help="Stop a job of a Ray cluster.")

@@ -8,10 +8,10 @@ from typing import Any, TextIO
 
 import click
 
-from orchestrator.cli.cluster_options import address_option, ca_option, jobs_of
-from orchestrator.cli.following import receiver
-from orchestrator.cli.options import Command, Settings, as_arguments, json_option, program, set_option
-from orchestrator.cli.output import print_json, reserved_stdout
+from orchestrator.cli.support.cluster_options import address_option, ca_option, jobs_of
+from orchestrator.cli.support.command_options import Command, Settings, as_arguments, json_option, program, set_option
+from orchestrator.cli.support.follow_job import receiver
+from orchestrator.cli.support.output import print_json, reserved_stdout
 
 _ON_RAY = ("address", "ca", "working_dir", "dependencies", "follow")
 _ON_KUBERNETES = ("apply", "image", "namespace", "queue", "context", "tls")
@@ -82,9 +82,9 @@ def _on_ray(
     follow: bool,
     **_: Any,
 ) -> tuple[int, dict[str, Any]]:
-    from orchestrator.jobs import exit_status
-    from orchestrator.prospect import prospects
-    from orchestrator.shipment import prepare
+    from orchestrator.jobs.client import exit_status
+    from orchestrator.jobs.expected_outcome import prospects
+    from orchestrator.jobs.runtime_env import prepare
 
     shipment = prepare(
         files,
@@ -136,7 +136,7 @@ def _on_kubernetes(
     tls: bool,
     **_: Any,
 ) -> tuple[int, dict[str, Any]]:
-    from orchestrator.kubernetes import IMAGE, NAMESPACE, JobOptions, submit_kubernetes
+    from orchestrator.jobs.kubernetes import IMAGE, NAMESPACE, JobOptions, submit_kubernetes
 
     if len(files) != 1:
         raise click.UsageError("--kubernetes: takes one file.")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Command, Settings, file_argument, json_option, load, set_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import Command, Settings, file_argument, json_option, load, set_option
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
-    from orchestrator.tuning.reporter import SearchReporter
-    from orchestrator.tuning.result import TuneResult
+    from orchestrator.tuning.search_reporter import SearchReporter
+    from orchestrator.tuning.search_result import TuneResult
 
 
 @click.command("tune", cls=Command, short_help="Search the settings in FILE's tune section.")
@@ -85,11 +85,11 @@ def _search(
 def search_reporter(as_json: bool) -> SearchReporter:
     """What shows a search: a live table on a terminal, lines elsewhere, messages in a job. On stderr when stdout is for
     a document."""
-    from orchestrator.relay import relayed
-    from orchestrator.tuning.table import LiveSearchReporter, PlainSearchReporter
+    from orchestrator.jobs.relay import relayed
+    from orchestrator.tuning.search_table import LiveSearchReporter, PlainSearchReporter
 
     if relayed():
-        from orchestrator.relay.sender import RelaySearchReporter
+        from orchestrator.jobs.relay.sender import RelaySearchReporter
 
         return RelaySearchReporter(sys.stderr if as_json else sys.stdout, tables=not as_json)
     screen = console(sys.stderr if as_json else sys.stdout)

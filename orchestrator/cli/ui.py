@@ -20,7 +20,7 @@ from typing import IO
 
 import click
 
-from orchestrator.cli.options import Command, Settings, file_argument, load, program, set_option
+from orchestrator.cli.support.command_options import Command, Settings, file_argument, load, program, set_option
 
 DEFAULT_PORT = 5000
 _PORTS_TRIED = 20
@@ -43,8 +43,8 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
     """
     from orchestrator.errors import TrackingError
     from orchestrator.redact import redact
-    from orchestrator.tracking.client import SQLITE, is_server, resolve_uri
-    from orchestrator.tracking.ui import page
+    from orchestrator.tracking.mlflow_client import SQLITE, is_server, resolve_uri
+    from orchestrator.tracking.mlflow_ui import page
 
     uri, experiment = _tracking(file, overrides)
     if is_server(uri):
@@ -77,7 +77,7 @@ def _tracking(file: str | None, overrides: tuple[str, ...]) -> tuple[str, str | 
     if overrides:
         raise click.UsageError("--set needs a FILE to set values of.", click.get_current_context())
 
-    from pipelines.environment import DEFAULT_TRACKING, expand
+    from pipelines.config.environment_variables import DEFAULT_TRACKING, expand
 
     return expand(DEFAULT_TRACKING), None
 
@@ -96,7 +96,7 @@ def _free_port(host: str, wanted: int | None) -> int:
 @contextlib.contextmanager
 def _server(uri: str, host: str, port: int, verbose: bool) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """MLflow's server as a child in its own process group, so that its workers end with it."""
-    from orchestrator.tracking.ui import ui_command, ui_environment
+    from orchestrator.tracking.mlflow_ui import ui_command, ui_environment
 
     with tempfile.TemporaryFile() as log:
         output = sys.stderr if verbose else log

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import Command, file_argument, json_option, load, set_option
-from orchestrator.cli.output import console, print_json, reserved_stdout
+from orchestrator.cli.support.command_options import Command, file_argument, json_option, load, set_option
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pipelines.schema import Pipeline
+    from pipelines.config.schema import Pipeline
 
 
 @click.command("validate", cls=Command, short_help="Check FILE and show what it would run.")
@@ -44,8 +44,8 @@ def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _description(pipeline: Pipeline) -> dict[str, Any]:
-    from orchestrator.assembly import make_model
-    from pipelines.stream import build_stream
+    from pipelines.build import make_model
+    from pipelines.data.streams import build_stream
 
     stream = build_stream(pipeline.stream, pipeline.seed)
     model = make_model(pipeline, stream)
@@ -76,7 +76,7 @@ def _description(pipeline: Pipeline) -> dict[str, Any]:
 def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
     from rich.table import Table
 
-    from orchestrator.progress.wording import count
+    from orchestrator.progress.number_format import count
 
     document, shape = description["pipeline"], "x".join(map(str, description["input_shape"]))
     stream, train = document["stream"], document["train"]
@@ -118,7 +118,7 @@ def _named(spec: Any) -> str:
 def _experiences(experiences: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
-    from orchestrator.progress.wording import classes
+    from orchestrator.progress.number_format import classes
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("experience", justify="right")

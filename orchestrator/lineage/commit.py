@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 from pydantic_core import to_jsonable_python
 
 from orchestrator.errors import CorruptCommit, StorageError
-from orchestrator.lineage.canonical import canonical_json, digest, parse_json
+from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
 
 # Commits of a newer format are refused; an older one is read for ever.
 FORMAT = 1

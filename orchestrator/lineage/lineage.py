@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, RefConflict, StorageError
 from orchestrator.lineage import layout
-from orchestrator.lineage.canonical import canonical_json, parse_json
+from orchestrator.lineage.canonical_json import canonical_json, parse_json
 from orchestrator.lineage.commit import Commit
-from orchestrator.storage.concurrency import in_parallel
+from orchestrator.storage.parallel_requests import in_parallel
 
 if TYPE_CHECKING:
     from torch import Tensor

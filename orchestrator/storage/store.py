@@ -104,12 +104,12 @@ def open_store(uri: str) -> Store:
         raise StorageError("storage: no place is named. Use a folder or s3://bucket/prefix")
     scheme, separator, _ = uri.partition("://")
     if not separator:
-        from orchestrator.storage.folder import FolderStore
+        from orchestrator.storage.folder_store import FolderStore
 
         return FolderStore(Path(uri))
     parts = urlsplit(uri)
     if scheme == "file" and parts.netloc in ("", "localhost") and not parts.query and not parts.fragment:
-        from orchestrator.storage.folder import FolderStore
+        from orchestrator.storage.folder_store import FolderStore
 
         return FolderStore(Path(unquote(parts.path)))
     if scheme != "s3":
@@ -123,6 +123,6 @@ def open_store(uri: str) -> Store:
         raise StorageError(
             f"storage: {uri}: write s3://bucket/prefix; AWS_ENDPOINT_URL and AWS_REGION say where the bucket is"
         )
-    from orchestrator.storage.s3 import S3Store
+    from orchestrator.storage.s3_store import S3Store
 
     return S3Store(parts.netloc, parts.path.strip("/"))

@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.redact import redact
-from orchestrator.tracking.client import reason, resolve_uri
+from orchestrator.tracking.mlflow_client import reason, resolve_uri
+from orchestrator.tracking.run_tracker import BACK_OFF, GRACE, GRACE_AFTER_FAILURE
 from orchestrator.tracking.search_view import Closing, SearchView
-from orchestrator.tracking.tracker import BACK_OFF, GRACE, GRACE_AFTER_FAILURE
 
 if TYPE_CHECKING:
-    from orchestrator.tuning.record import TrialRecord
-    from pipelines.schema import Pipeline
+    from orchestrator.tuning.trial_record import TrialRecord
+    from pipelines.config.schema import Pipeline
 
 
 class SearchTracker:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.redact import redact
-from orchestrator.tracking.client import connect, experiment_id
-from orchestrator.tracking.points import Point
-from orchestrator.tracking.view import COMMIT, PIPELINE, RUN, RunView
+from orchestrator.tracking.metric_points import Point
+from orchestrator.tracking.mlflow_client import connect, experiment_id
+from orchestrator.tracking.run_view import COMMIT, PIPELINE, RUN, RunView
 
 if TYPE_CHECKING:
-    from orchestrator.tuning.record import TrialRecord
-    from pipelines.schema import Pipeline
+    from orchestrator.tuning.trial_record import TrialRecord
+    from pipelines.config.schema import Pipeline
 
 TRIAL, STATE, BEST, BEST_RUN = "everlearn.trial", "everlearn.state", "everlearn.best", "everlearn.best_run"
 _NOTE, _PARENT = "mlflow.note.content", "mlflow.parentRunId"
@@ -119,7 +119,7 @@ class SearchView(RunView):
 
     @staticmethod
     def _origin() -> dict[str, str]:
-        from orchestrator.tracking.view import _origin
+        from orchestrator.tracking.run_view import _origin
 
         return _origin()
 

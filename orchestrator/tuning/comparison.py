@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import RunFailed
-from orchestrator.lineage.canonical import digest
+from orchestrator.lineage.canonical_json import digest
 from orchestrator.tuning.proposal import Proposal
-from orchestrator.tuning.record import TrialRecord
-from orchestrator.tuning.reporter import SearchReporter, SearchSummary
-from orchestrator.tuning.result import Compared, CompareResult
-from pipelines.errors import PipelineError
+from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
+from orchestrator.tuning.search_result import Compared, CompareResult
+from orchestrator.tuning.trial_record import TrialRecord
+from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.tuning.streams import Streams
-    from orchestrator.tuning.training import Job
-    from pipelines.schema import Pipeline
+    from orchestrator.tuning.train_trial import Job
+    from orchestrator.tuning.trial_streams import Streams
+    from pipelines.config.schema import Pipeline
 
 
 def compare(
@@ -48,18 +48,18 @@ def compare(
         RunFailed: no run of a pipeline came to its end.
         StorageError, ClusterError: what is around cannot be used.
     """
-    from orchestrator.quiet import quiet
+    from orchestrator.cluster.log_levels import quiet
 
     started = time.monotonic()
     quiet(verbose)
 
-    from orchestrator.cluster import cluster_when_needed
+    from orchestrator.cluster.connect import cluster_when_needed
     from orchestrator.storage.store import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
-    from orchestrator.tuning.closing import comparison_closing
-    from orchestrator.tuning.runner import Plan, run_trials
-    from orchestrator.tuning.searching import searching
-    from orchestrator.tuning.streams import Streams
+    from orchestrator.tuning.mlflow_summary import comparison_closing
+    from orchestrator.tuning.ray_tune import Plan, run_trials
+    from orchestrator.tuning.search_claim import searching
+    from orchestrator.tuning.trial_streams import Streams
 
     names = [pipeline.name for pipeline in pipelines]
     if not names or len(set(names)) < len(names):
@@ -99,7 +99,7 @@ def compare(
 
             left = [p for p, job in zip(proposals, jobs, strict=True) if not _found(records[p.number], job, heard)]
             if left:
-                from orchestrator.tuning.runner import Plan, run_trials
+                from orchestrator.tuning.ray_tune import Plan, run_trials
 
                 start()
                 run_trials(Plan(bases, streams, left, max_concurrent=max_concurrent), records, heard)
@@ -129,7 +129,7 @@ def compare(
 
 
 def _job(base: Pipeline, proposal: Proposal, streams: Streams) -> Job:
-    from orchestrator.tuning.training import Job
+    from orchestrator.tuning.train_trial import Job
 
     (pipeline,) = proposal.pipelines(base)
     return Job.of(pipeline, streams.share(pipeline))
@@ -137,7 +137,7 @@ def _job(base: Pipeline, proposal: Proposal, streams: Streams) -> Job:
 
 def _found(record: TrialRecord, job: Job, heard: Callable[[TrialRecord], None]) -> bool:
     """Whether all of a run is in the lineage already; its record then says what it came to."""
-    from orchestrator.tuning.standing import Standing
+    from orchestrator.tuning.trial_state import Standing
 
     began = time.time_ns() // 1_000_000
     chain = job.lineage.leading(job.ids)

@@ -13,11 +13,11 @@ from optuna.trial import TrialState, create_trial
 from ray.tune.search.optuna import OptunaSearch
 
 from orchestrator.tuning.proposal import Proposal
-from orchestrator.tuning.space import distributions, from_optuna, to_optuna
+from orchestrator.tuning.search_space import distributions, from_optuna, to_optuna
 
 if TYPE_CHECKING:
-    from orchestrator.tuning.record import TrialRecord
-    from orchestrator.tuning.space import Settings, Space
+    from orchestrator.tuning.search_space import Settings, Space
+    from orchestrator.tuning.trial_record import TrialRecord
 
 
 class KeptOptunaSearch(OptunaSearch):  # type: ignore[misc]

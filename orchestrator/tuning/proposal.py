@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.load import with_settings
+from pipelines.config.load import with_settings
 
 if TYPE_CHECKING:
-    from pipelines.schema import Pipeline
+    from pipelines.config.schema import Pipeline
 
 
 @dataclass(frozen=True)

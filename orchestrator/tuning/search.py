@@ -8,22 +8,22 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import OrchestratorError, RunFailed
-from orchestrator.lineage.canonical import canonical_json, digest
+from orchestrator.lineage.canonical_json import canonical_json, digest
+from orchestrator.lineage.joint_reference import Reference
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.lineage.reference import Reference
-from orchestrator.tuning.objective import best as best_of
-from orchestrator.tuning.objective import pareto_front
-from orchestrator.tuning.record import Records, TrialRecord
-from orchestrator.tuning.reporter import SearchReporter, SearchSummary
-from orchestrator.tuning.result import Best, TuneResult
-from orchestrator.tuning.space import Settings, grid, random_settings
-from pipelines.errors import PipelineError
+from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
+from orchestrator.tuning.search_result import Best, TuneResult
+from orchestrator.tuning.search_space import Settings, grid, random_settings
+from orchestrator.tuning.trial_record import Records, TrialRecord
+from orchestrator.tuning.trial_score import best as best_of
+from orchestrator.tuning.trial_score import pareto_front
+from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
     from orchestrator.storage.store import Store
     from orchestrator.tracking.search_tracker import SearchTracker
-    from pipelines.schema import Pipeline
-    from pipelines.tune_spec import TuneSpec
+    from pipelines.config.schema import Pipeline
+    from pipelines.config.sections.tune_section import TuneSpec
 
 REF = "best"
 # Forgetting shows from the second experience on: no trial is judged before.
@@ -56,17 +56,17 @@ def tune(
         RunFailed: no trial came to its end.
         StorageError, ClusterError: what is around cannot be used.
     """
-    from orchestrator.quiet import quiet
+    from orchestrator.cluster.log_levels import quiet
 
     started = time.monotonic()
     quiet(verbose)
 
-    from orchestrator.cluster import cluster_when_needed
-    from orchestrator.driver import with_workers
+    from orchestrator.cluster.connect import cluster_when_needed
     from orchestrator.storage.store import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
-    from orchestrator.tuning.closing import search_closing
-    from orchestrator.tuning.searching import searching
+    from orchestrator.training.driver import with_workers
+    from orchestrator.tuning.mlflow_summary import search_closing
+    from orchestrator.tuning.search_claim import searching
 
     spec = _spec(pipeline, trials)
     base = with_workers(pipeline.model_copy(update={"tune": None}), workers)
@@ -129,9 +129,9 @@ class _Search:
         Args:
             start: connects to the Ray cluster, once there is something to train.
         """
-        from orchestrator.plan import make_plan
-        from orchestrator.tuning.streams import Streams, Validation
-        from pipelines.load import with_settings
+        from orchestrator.lineage.plan import make_plan
+        from orchestrator.tuning.trial_streams import Streams, Validation
+        from pipelines.config.load import with_settings
 
         self._base, self._spec, self._store, self._reporter, self._start = base, spec, store, reporter, start
         self._seeds = [base.seed + number for number in range(spec.seeds)]
@@ -202,7 +202,7 @@ class _Search:
             return
 
         from orchestrator.tuning.proposal import Proposal
-        from orchestrator.tuning.runner import Plan, run_trials
+        from orchestrator.tuning.ray_tune import Plan, run_trials
 
         plan = Plan(
             pipelines=[self._base],
@@ -282,9 +282,9 @@ class _Search:
         Raises:
             RunFailed: no trial came to its end, or the best settings fail on the whole data.
         """
-        from orchestrator.tracking.publish import publish
-        from orchestrator.tuning.final import train_whole
-        from pipelines.load import with_settings
+        from orchestrator.tracking.publish_lineage import publish
+        from orchestrator.tuning.train_best import train_whole
+        from pipelines.config.load import with_settings
 
         number = best_of(self.done, self._spec.metrics[0], self._spec.modes[0])
         if number is None:
@@ -317,7 +317,7 @@ class _Search:
         )
 
     def _flat(self, record: TrialRecord) -> dict[str, Any]:
-        from pipelines.load import with_settings
+        from pipelines.config.load import with_settings
 
         try:
             return dict(with_settings(self._base, record.settings).flat())

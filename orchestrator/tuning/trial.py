@@ -14,21 +14,21 @@ import ray
 import torch
 from ray import tune
 
+from orchestrator.cluster.log_levels import quiet
 from orchestrator.lineage.commit import Commit
-from orchestrator.quiet import quiet
 from orchestrator.tuning.proposal import Proposal
-from orchestrator.tuning.standing import Standing
-from orchestrator.tuning.training import Job, train
-from pipelines.errors import PipelineError
-from pipelines.load import load_text
-from strategies.errors import NonFiniteLoss, StrategyError
+from orchestrator.tuning.train_trial import Job, train
+from orchestrator.tuning.trial_state import Standing
+from pipelines.config.load import load_text
+from pipelines.config.pipeline_errors import PipelineError
+from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.tuning.resources import Needs
-    from orchestrator.tuning.streams import Streams
-    from pipelines.schema import Pipeline
+    from orchestrator.tuning.trial_resources import Needs
+    from orchestrator.tuning.trial_streams import Streams
+    from pipelines.config.schema import Pipeline
 
 # What another attempt with the same settings would meet again.
 _FINAL = (NonFiniteLoss, StrategyError, PipelineError, torch.cuda.OutOfMemoryError, MemoryError)

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from pipelines.document import Document, parse
-from pipelines.overrides import address, apply, assign
-from pipelines.shorthand import write_out
+from pipelines.config.document import Document, parse
+from pipelines.config.overrides import address, apply, assign
+from pipelines.config.shorthand import write_out
 
 
 def tuned_document(text: str, source: str, overrides: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:

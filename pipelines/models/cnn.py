@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipelines.models.images import as_images, image_shape
+from pipelines.models.image_inputs import as_images, image_shape
 
 
 class CNN(nn.Module):

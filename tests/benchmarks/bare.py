@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipelines.models.build import build_model
+from pipelines.models.build_model import build_model
 
 OUTPUTS, LATENT = 10, 100
 

@@ -18,12 +18,12 @@ from unittest import mock
 import torch
 
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.plan import make_plan
-from orchestrator.session import Session
+from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.store import Store, open_store
-from pipelines.load import load_text
-from pipelines.stream import build_stream
-from strategies.group import Group
+from orchestrator.training.rank import Session
+from pipelines.config.load import load_text
+from pipelines.data.streams import build_stream
+from strategies.loop.process_group import Group
 
 MEBIBYTE = 2**20
 SIZES = (1, 8, 64)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from strategies.evaluation import EVALUATION_BATCH
-from strategies.learner import Learner
-from strategies.naive import Naive
+from strategies.loop.evaluation import EVALUATION_BATCH
+from strategies.loop.learner import Learner
+from strategies.methods.naive import Naive
 from tests.benchmarks.pairs import Ratio, compare
 from tests.benchmarks.steps import Step, model
 

@@ -38,12 +38,12 @@ def learn(data: str, length: int) -> float:
     import torch
 
     from orchestrator.lineage.lineage import Lineage
-    from orchestrator.plan import make_plan
-    from orchestrator.session import Session
+    from orchestrator.lineage.plan import make_plan
     from orchestrator.storage.store import open_store
-    from pipelines.load import load_text
-    from pipelines.stream import build_stream
-    from strategies.group import Group
+    from orchestrator.training.rank import Session
+    from pipelines.config.load import load_text
+    from pipelines.data.streams import build_stream
+    from strategies.loop.process_group import Group
 
     torch.set_num_threads(1)
     pipeline = load_text(

@@ -9,12 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from orchestrator.driver import run
-from orchestrator.progress.reporter import Event, Reporter, Summary
+from orchestrator.progress.run_reporter import Event, Reporter, Summary
 from orchestrator.result import RunResult
-from pipelines.load import load_pipeline
+from orchestrator.training.driver import run
+from pipelines.config.load import load_pipeline
 
-PIPELINE = Path(__file__).parents[2] / "pipelines" / "split-mnist.yaml"
+PIPELINE = Path(__file__).parents[2] / "pipelines" / "examples" / "split-mnist.yaml"
 
 
 class Clock(Reporter):

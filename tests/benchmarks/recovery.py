@@ -18,13 +18,13 @@ from typing import Any
 import psutil
 import yaml
 
-from orchestrator.driver import run
+from orchestrator.checkpointing.snapshot import copied_state
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.progress.reporter import Event, Reporter
-from orchestrator.snapshot import copied_state
+from orchestrator.progress.run_reporter import Event, Reporter
 from orchestrator.storage.store import open_store
-from pipelines.load import load_pipeline
-from pipelines.schema import Pipeline
+from orchestrator.training.driver import run
+from pipelines.config.load import load_pipeline
+from pipelines.config.schema import Pipeline
 from tests.benchmarks.parts import PIPELINE
 from tests.benchmarks.steps import METHODS, begun
 

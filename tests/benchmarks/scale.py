@@ -20,16 +20,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from orchestrator.lineage.commit import Commit
-from orchestrator.lineage.course import Course
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.plan import make_plan
+from orchestrator.lineage.plan import make_plan
+from orchestrator.lineage.running_matrix import Course
 from orchestrator.storage.store import open_store
-from orchestrator.tracking.points import child_points, parent_points
-from orchestrator.tuning.objective import best, pareto_front
-from orchestrator.tuning.record import Records, TrialRecord
-from orchestrator.tuning.space import random_settings
-from pipelines.load import load_text
-from pipelines.stream import Stream
+from orchestrator.tracking.metric_points import child_points, parent_points
+from orchestrator.tuning.search_space import random_settings
+from orchestrator.tuning.trial_record import Records, TrialRecord
+from orchestrator.tuning.trial_score import best, pareto_front
+from pipelines.config.load import load_text
+from pipelines.data.streams import Stream
 
 EXPERIENCES = (10, 100, 1000)
 TRIALS = (10, 100, 1000, 10_000)
@@ -187,8 +187,8 @@ def _front(size: int) -> Callable[[], object]:
 
 
 def _workers(size: int) -> Callable[[], object]:
-    from orchestrator.cluster import worker_resources
-    from orchestrator.driver import with_workers
+    from orchestrator.cluster.connect import worker_resources
+    from orchestrator.training.driver import with_workers
 
     wide = load_text("name: scale\nstream: {dataset: digits, experiences: 2}\nmodel: mlp\ntrain: {batch_size: 4096}\n")
     return lambda: worker_resources(with_workers(wide, size).scaling)

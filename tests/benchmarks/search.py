@@ -17,17 +17,17 @@ import torch
 import yaml
 
 from orchestrator import tune
-from orchestrator.cluster import cluster
+from orchestrator.cluster.connect import cluster
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.plan import make_plan
-from orchestrator.session import Session
+from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.store import open_store
-from orchestrator.tuning.record import TrialRecord
-from pipelines.held_out import hold_out
-from pipelines.load import load_text, with_settings
-from pipelines.schema import Pipeline
-from pipelines.stream import Stream, build_stream
-from strategies.group import Group
+from orchestrator.training.rank import Session
+from orchestrator.tuning.trial_record import TrialRecord
+from pipelines.config.load import load_text, with_settings
+from pipelines.config.schema import Pipeline
+from pipelines.data.streams import Stream, build_stream
+from pipelines.data.validation_split import hold_out
+from strategies.loop.process_group import Group
 
 DOCUMENT: Mapping[str, Any] = {
     "name": "search",

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from strategies.fisher import diagonal_fisher
-from strategies.learner import Learner
+from strategies.importance.fisher import diagonal_fisher
+from strategies.loop.learner import Learner
+from strategies.loop.train_settings import TrainSettings
 from strategies.registry import BUILT_IN
-from strategies.settings import TrainSettings
 from tests.benchmarks.bare import Bare, Passes, convolutional, model
 from tests.benchmarks.pairs import Ratio, compare
 from tests.strategies.cases import make_strategy

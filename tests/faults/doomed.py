@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from orchestrator.storage.store import Store
-    from strategies.group import Group
-    from strategies.learner import Learner
+    from strategies.loop.learner import Learner
+    from strategies.loop.process_group import Group
 
 DEATHS = "TEST_DEATHS"
 
@@ -40,15 +40,15 @@ def mlp(input_shape: tuple[int, ...], outputs: int) -> nn.Module:
 
 def lie_in_wait(deaths: Path) -> None:
     """Let the next death happen in the workers of Ray Train that this process is."""
-    import orchestrator.session
-    import orchestrator.worker
+    import orchestrator.training.rank
+    import orchestrator.training.worker
 
     lines = deaths.read_text().splitlines()
     if not lines:
         return
     who, rank, text = lines[0].split(" ", 2)
     ours = Moment(text, lambda: _strike(who, deaths))
-    make_learner, open_store = orchestrator.session.make_learner, orchestrator.worker.open_store
+    make_learner, open_store = orchestrator.training.rank.make_learner, orchestrator.training.worker.open_store
 
     def here(group: Group | None) -> bool:
         return group is not None and group.rank == int(rank)
@@ -58,7 +58,7 @@ def lie_in_wait(deaths: Path) -> None:
         return ours.watch(learner) if here(group) else learner
 
     def dying(uri: str) -> Store:
-        from strategies.group import Group
+        from strategies.loop.process_group import Group
 
         store: Any = open_store(uri)
         return DyingStore(store, ours) if here(Group.current()) else store

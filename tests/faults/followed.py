@@ -9,13 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from orchestrator.cluster.log_levels import quiet
 from orchestrator.lineage.commit import Commit
-from orchestrator.quiet import quiet
-from orchestrator.tracking import tracker
-from orchestrator.tracking.client import connect
-from orchestrator.tracking.publish import publish
-from pipelines.load import load_text
-from pipelines.schema import Pipeline
+from orchestrator.tracking import run_tracker
+from orchestrator.tracking.mlflow_client import connect
+from orchestrator.tracking.publish_lineage import publish
+from pipelines.config.load import load_text
+from pipelines.config.schema import Pipeline
 from tests.orchestrator.tracking.conftest import Server, free_port
 from tests.orchestrator.tracking.stores import points
 
@@ -37,7 +37,7 @@ class Followed:
 
     def __enter__(self) -> Self:
         # The end of a driver ends its thread, too. Here the process lives on, and must not write beside the next one.
-        tracker.GRACE = tracker.GRACE_AFTER_FAILURE = 300.0
+        run_tracker.GRACE = run_tracker.GRACE_AFTER_FAILURE = 300.0
         connect(f"sqlite:///{self._server.database}").search_experiments()
         self._server.start()
         self._tracker = self._follow()
@@ -79,8 +79,8 @@ class Followed:
             return []
         return [f"MLflow has more than the commits: {list(found - expected)[:5]}, less: {list(expected - found)[:5]}"]
 
-    def _follow(self) -> tracker.Tracker:
-        following = tracker.Tracker(self._pipeline(self._server.uri), key=self._key, stream_length=self._length)
+    def _follow(self) -> run_tracker.Tracker:
+        following = run_tracker.Tracker(self._pipeline(self._server.uri), key=self._key, stream_length=self._length)
         following.__enter__()
         following.commit(self._chain)
         return following

@@ -11,10 +11,10 @@ import torch
 from orchestrator.errors import OrchestratorError
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.plan import PlannedCommit
-from pipelines.schema import Pipeline
-from pipelines.stream import Stream
-from strategies.memory import Memory, Shard
+from orchestrator.lineage.plan import PlannedCommit
+from pipelines.config.schema import Pipeline
+from pipelines.data.streams import Stream
+from strategies.memory.reservoir import Memory, Shard
 
 
 def violations(lineage: Lineage, *, verified: set[str] | None = None) -> list[str]:

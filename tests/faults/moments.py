@@ -26,9 +26,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from orchestrator.errors import StorageError
 from orchestrator.storage.store import Store
-from strategies.contract import Experience
-from strategies.evaluation import Evaluation
-from strategies.learner import Learner
+from strategies.api.data import Experience
+from strategies.loop.evaluation import Evaluation
+from strategies.loop.learner import Learner
 
 
 def die() -> None:

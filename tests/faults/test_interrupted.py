@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.checkpoint import latest_checkpoint
+from orchestrator.checkpointing.checkpoint import latest_checkpoint
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.store import open_store
-from strategies.group import Group
+from strategies.loop.process_group import Group
 from strategies.registry import BUILT_IN
 from tests.faults.invariants import content, violations
 from tests.faults.victim import Victims, prepared

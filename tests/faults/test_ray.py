@@ -11,13 +11,13 @@ from typing import Any
 import psutil
 import pytest
 
-from orchestrator import trainer
-from orchestrator.driver import run
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.progress.reporter import Event, Reporter
-from orchestrator.session import NOTICE
+from orchestrator.progress.run_reporter import Event, Reporter
 from orchestrator.storage.store import open_store
-from pipelines.load import load_text
+from orchestrator.training import ray_train
+from orchestrator.training.driver import run
+from orchestrator.training.rank import NOTICE
+from pipelines.config.load import load_text
 from tests.faults.invariants import content, violations
 from tests.faults.ordeal import Ordeal, ordeal, short_of_memory
 from tests.faults.victim import Victims, prepared
@@ -95,8 +95,8 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
-    from orchestrator.cluster import _SETTINGS
-    from orchestrator.quiet import quiet
+    from orchestrator.cluster.connect import _SETTINGS
+    from orchestrator.cluster.log_levels import quiet
 
     quick = {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.3", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20"}
     for name, value in {**_SETTINGS, **quick}.items():
@@ -130,7 +130,7 @@ def test_a_killed_worker_and_a_node_that_is_taken_away(
 
     No death in vain is allowed: those after which a checkpoint was kept do not count.
     """
-    monkeypatch.setattr(trainer, "MAX_FAILURES", 0)
+    monkeypatch.setattr(ray_train, "MAX_FAILURES", 0)
     text = pipeline(tmp_path / "disturbed", steps=1200, every=250, workers="[1, 2]")
     (lost,) = two_nodes.worker_nodes
     saboteur = Saboteur(

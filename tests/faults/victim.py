@@ -32,15 +32,15 @@ import torch
 import torch.distributed as dist
 import torch.nn.parallel
 
-import orchestrator.session
+import orchestrator.training.rank
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.plan import PlannedCommit, make_plan
-from orchestrator.session import Session
+from orchestrator.lineage.plan import PlannedCommit, make_plan
 from orchestrator.storage.store import open_store
-from pipelines.load import load_text
-from pipelines.schema import Pipeline
-from pipelines.stream import Stream, build_stream
-from strategies.group import Group
+from orchestrator.training.rank import Session
+from pipelines.config.load import load_text
+from pipelines.config.schema import Pipeline
+from pipelines.data.streams import Stream, build_stream
+from strategies.loop.process_group import Group
 from tests.faults.moments import DyingStore, Moment
 
 TOLD = ("resumed", "checkpoint", "commit")
@@ -180,8 +180,8 @@ def _be(request: dict[str, Any], rank: int, folder: Path) -> NoReturn:
                 os.write(events, json.dumps(told).encode() + b"\n")
 
         moment = Moment(request["moment"] if rank == request["victim"] else None)
-        make_learner = orchestrator.session.make_learner
-        orchestrator.session.make_learner = lambda *a, **k: moment.watch(make_learner(*a, **k))
+        make_learner = orchestrator.training.rank.make_learner
+        orchestrator.training.rank.make_learner = lambda *a, **k: moment.watch(make_learner(*a, **k))
         pipeline, stream, plan = prepared(request["pipeline"])
         Session(
             pipeline=pipeline,

@@ -9,11 +9,11 @@ import json
 import numpy as np
 import torch
 
-from orchestrator.checkpoint import Checkpoint
+from orchestrator.checkpointing.checkpoint import Checkpoint
 from orchestrator.lineage.claim import Holder
 from orchestrator.lineage.commit import Commit
 from orchestrator.storage.tensors import encode
-from strategies.memory import Memory
+from strategies.memory.reservoir import Memory
 
 SHA256 = "0123456789abcdef" * 4
 

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.checkpoint import Checkpoint
+from orchestrator.checkpointing.checkpoint import Checkpoint
 from orchestrator.errors import CorruptBlob, StorageError
 from orchestrator.lineage.claim import Holder
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.folder import FolderStore
-from orchestrator.storage.keys import checked_key
+from orchestrator.storage.folder_store import FolderStore
+from orchestrator.storage.object_keys import checked_key
 from orchestrator.storage.tensors import decode, decode_metadata
-from pipelines.datasets import idx, npz
-from pipelines.datasets.location import Location
-from pipelines.errors import PipelineError
-from pipelines.load import load_text
+from pipelines.config.load import load_text
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.data.datasets import idx_format, npz
+from pipelines.data.datasets.location import Location
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -60,7 +60,7 @@ def _npz(data: bytes) -> None:
 
 def _idx(data: bytes) -> None:
     # What a file of MNIST may unpack to.
-    idx.parse(idx.decompress(data, 16 + 10_000 * 784, "images"), "images")
+    idx_format.parse(idx_format.decompress(data, 16 + 10_000 * 784, "images"), "images")
 
 
 def _pipeline(data: bytes) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from orchestrator.telemetry import COMMIT_SECONDS, GAUGES
+from orchestrator.training.prometheus import COMMIT_SECONDS, GAUGES
 from tests.k8s.manifests import K8S
 
 DASHBOARD: dict[str, Any] = json.loads((K8S / "dashboard.json").read_text())

@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.kubernetes import JobOptions, render_job, to_yaml
-from orchestrator.kubernetes.job import LONGEST_NAME, job_name
-from pipelines.errors import PipelineError
-from pipelines.load import load_text
+from orchestrator.jobs.kubernetes import JobOptions, render_job, to_yaml
+from orchestrator.jobs.kubernetes.ray_job import LONGEST_NAME, job_name
+from pipelines.config.load import load_text
+from pipelines.config.pipeline_errors import PipelineError
 from tests.k8s.manifests import ROOT, pods
 from tests.k8s.operators import refusals
 from tests.k8s.restricted import violations

@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from orchestrator.kubernetes.job import CREDENTIALS, IMAGE, NAMESPACE, SETTINGS, render_job, to_yaml
+from orchestrator.jobs.kubernetes.ray_job import CREDENTIALS, IMAGE, NAMESPACE, SETTINGS, render_job, to_yaml
 from orchestrator.redact import redact
 from tests.k8s.manifests import BUILDS, CLUSTERS, JOBS, K8S, ROOT, Manifest, Pod, build, pods
 from tests.k8s.operators import refusals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.kubernetes import IMAGE, NAMESPACE, render_job
+from orchestrator.jobs.kubernetes import IMAGE, NAMESPACE, render_job
 from tests.k8s.manifests import K8S, ROOT
 
 README = (K8S / "README.md").read_text()
@@ -23,7 +23,7 @@ def test_they_name_what_is_there() -> None:
         if " -n " in command:
             assert f"-n {NAMESPACE} " in command
     assert COMMANDS[0][1] == f"docker build -f k8s/Dockerfile -t {IMAGE} ."
-    job, _ = render_job((ROOT / "pipelines" / "split-digits.yaml").read_text(), "run")
+    job, _ = render_job((ROOT / "pipelines" / "examples" / "split-digits.yaml").read_text(), "run")
     assert COMMANDS[-1][1].endswith(f"rayjob/{job['metadata']['name']}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.kubernetes.pods import container, pod_template
+from orchestrator.jobs.kubernetes.pod_template import container, pod_template
 from tests.k8s.restricted import violations
 
 

@@ -14,8 +14,8 @@ import yaml
 
 from orchestrator.cli.main import invoke
 from orchestrator.errors import ClusterError
-from orchestrator.kubernetes import JobOptions, render_job, submit_kubernetes
-from pipelines.errors import PipelineError
+from orchestrator.jobs.kubernetes import JobOptions, render_job, submit_kubernetes
+from pipelines.config.pipeline_errors import PipelineError
 from tests.k8s.api_server import ApiServer
 
 TEXT = "name: p\nstream: {dataset: digits, setting: class-incremental, experiences: 5}\nmodel: mlp\n"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.plan import make_plan
-from orchestrator.session import Session
+from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.store import open_store
-from pipelines.schema import Pipeline
-from pipelines.stream import Stream, build_stream
-from strategies.group import Group
+from orchestrator.training.rank import Session
+from pipelines.config.schema import Pipeline
+from pipelines.data.streams import Stream, build_stream
+from strategies.loop.process_group import Group
 
 
 def train(pipeline: Pipeline, stream: Stream | None = None) -> list[str]:

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from strategies.contract import Experience
-from strategies.learner import Learner
-from strategies.strategy import Strategy, StrategyOptions
+from strategies.api.data import Experience
+from strategies.api.strategy import Strategy, StrategyOptions
+from strategies.loop.learner import Learner
 
 
 class NotingOptions(StrategyOptions):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipelines.datasets.mnist import MNIST
+from pipelines.data.datasets.mnist import MNIST
 
 _BESIDE_THE_CHECKOUT = Path(__file__).parents[3] / "shared" / "data"
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from strategies.strategy import Strategy, StrategyOptions
+from strategies.api.strategy import Strategy, StrategyOptions
 
 
 class HoldOptions(StrategyOptions):

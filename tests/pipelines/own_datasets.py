@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipelines.datasets.dataset import Dataset, from_map_style
+from pipelines.data.datasets.dataset import Dataset, from_map_style
 
 
 def arrays(count: int = 40, classes: int = 4, shape: tuple[int, ...] = (1, 4, 4)) -> Any:

@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
-from strategies.errors import StrategyError
-from strategies.group import Group
-from strategies.learner import Learner
-from strategies.memory import Memory
+from strategies.api.strategy import Strategy
+from strategies.api.strategy_errors import StrategyError
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Group
+from strategies.loop.train_settings import TrainSettings
+from strategies.memory.reservoir import Memory
 from strategies.registry import BUILT_IN
-from strategies.settings import TrainSettings
-from strategies.strategy import Strategy
 from tests.strategies.models import build
 from tests.strategies.streams import SETTINGS, Step, stream
 

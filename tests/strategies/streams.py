@@ -17,7 +17,7 @@ PIXELS = 36
 
 @dataclass(frozen=True)
 class Rows:
-    """The least that `strategies.contract.Samples` asks for."""
+    """The least that `strategies.api.data.Samples` asks for."""
 
     inputs: Tensor
     targets: Tensor
@@ -35,7 +35,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Step:
-    """The least that `strategies.contract.Experience` asks for."""
+    """The least that `strategies.api.data.Experience` asks for."""
 
     index: int
     train: Rows

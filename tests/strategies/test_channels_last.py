@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from strategies.ewc import EWC
-from strategies.group import Group
-from strategies.learner import Learner
-from strategies.replay import Replay
-from strategies.settings import TrainSettings
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Group
+from strategies.loop.train_settings import TrainSettings
+from strategies.methods.ewc import EWC
+from strategies.methods.replay import Replay
 from tests.strategies.streams import Rows, Step
 
 SETTINGS = TrainSettings(epochs=2, batch_size=16, optimizer="sgd", optimizer_options={"lr": 0.1})

@@ -9,14 +9,14 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from strategies.contract import Batch, Experience, Samples
-from strategies.errors import StrategyError
-from strategies.ewc import EWC, EWCOptions
-from strategies.learner import Learner
-from strategies.memory import Memory
+from strategies.api.data import Batch, Experience, Samples
+from strategies.api.strategy import Strategy
+from strategies.api.strategy_errors import StrategyError
+from strategies.loop.learner import Learner
+from strategies.loop.train_settings import TrainSettings
+from strategies.memory.reservoir import Memory
+from strategies.methods.ewc import EWC, EWCOptions
 from strategies.registry import BUILT_IN
-from strategies.settings import TrainSettings
-from strategies.strategy import Strategy
 from tests.strategies.cases import make_strategy
 from tests.strategies.definitions import fisher
 from tests.strategies.models import build

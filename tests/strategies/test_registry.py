@@ -8,9 +8,9 @@ import sys
 import pytest
 from pydantic import BaseModel
 
-from strategies.guide import NEEDS, Guide
+from strategies.api.guide import NEEDS, Guide
+from strategies.api.strategy import Strategy
 from strategies.registry import BUILT_IN
-from strategies.strategy import Strategy
 from tests.strategies.cases import make_strategy
 from tests.strategies.streams import SETTINGS
 
@@ -32,7 +32,7 @@ def test_every_strategy_says_what_it_is(name: str) -> None:
 def test_every_strategy_says_what_it_needs_what_it_costs_and_when_to_use_it(name: str) -> None:
     kind = type(make_strategy(name))
     guide = kind.__dict__.get("guide")
-    assert isinstance(guide, Guide), f"{name} needs a guide of its own (see strategies.guide)"
+    assert isinstance(guide, Guide), f"{name} needs a guide of its own (see strategies.api.guide)"
     assert set(guide.needs) <= set(NEEDS)
     for text in (guide.time, guide.memory, guide.use_when):
         assert 4 <= len(text) <= 110 and not text.endswith("."), text

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from strategies.group import Group
-from strategies.learner import Learner
-from strategies.memory import Shard
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Group
+from strategies.memory.reservoir import Shard
 from tests.processes import Processes
 from tests.strategies.cases import COMBINED, REGISTERED, Case, Outcome, all_memories, learn, outcome
 

@@ -8,9 +8,9 @@ def standing_ray() -> Iterator[None]:
     """A Ray of two CPUs for all commands of a module: `RAY_ADDRESS` leads there."""
     import ray
 
-    from orchestrator.cluster import cluster
-    from orchestrator.quiet import quiet
-    from pipelines.load import load_text
+    from orchestrator.cluster.connect import cluster
+    from orchestrator.cluster.log_levels import quiet
+    from pipelines.config.load import load_text
 
     quiet()
     two = "name: x\nstream: {dataset: digits, setting: class-incremental}\nmodel: mlp\nscaling: {workers: 2}\n"

@@ -6,7 +6,7 @@ import torch
 
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.folder import FolderStore
+from orchestrator.storage.folder_store import FolderStore
 from orchestrator.storage.tensors import encode
 
 PIPELINE = """

@@ -12,9 +12,9 @@ from orchestrator.cli.forget import read_ids
 from orchestrator.cli.main import invoke
 from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.folder import FolderStore
-from pipelines.errors import PipelineError
-from tests.orchestrator.care.lineages import grow, memory_ids, occurs, sample_bytes
+from orchestrator.storage.folder_store import FolderStore
+from pipelines.config.pipeline_errors import PipelineError
+from tests.orchestrator.maintenance.lineages import grow, memory_ids, occurs, sample_bytes
 
 PIPELINE = """
 name: digits
@@ -113,7 +113,7 @@ def test_forget_says_what_it_does_and_what_it_does_not(lineage: Lineage, capsys:
 def test_ids_in_a_file(tmp_path: Path) -> None:
     import numpy as np
 
-    from pipelines.datasets.labels import id_numbers
+    from pipelines.data.datasets.labels import id_numbers
 
     file = tmp_path / "ids"
     file.write_text("3\n-5\n3\n9223372036854775807\n")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from orchestrator.cli.main import invoke
-from pipelines.components import Component
+from pipelines.config.components import Component
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_where_they_come_from_is_shown_when_not_all_are_built_in(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [Component("mine", "My own.", "my-package 1.2"), Component("mlp", "Layers.", "built-in")]
-    monkeypatch.setattr("pipelines.components.names", lambda kind: rows)
+    monkeypatch.setattr("pipelines.config.components.names", lambda kind: rows)
     assert invoke(["list", "models"]) == 0
     assert capsys.readouterr().out.splitlines()[1].split() == ["mine", "My", "own.", "my-package", "1.2"]

@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.cli.main import invoke
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.folder import FolderStore
+from orchestrator.storage.folder_store import FolderStore
 from tests.orchestrator.cli.lineages import write_lineage, write_pipeline
 
 

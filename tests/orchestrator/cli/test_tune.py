@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from orchestrator.cli.main import invoke
-from pipelines.load import load_pipeline
+from pipelines.config.load import load_pipeline
 from tests.orchestrator.cli.commands import everlearn
 
 PIPELINE = """

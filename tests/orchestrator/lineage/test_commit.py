@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import CorruptCommit, StorageError
-from orchestrator.lineage.canonical import canonical_json, digest
+from orchestrator.lineage.canonical_json import canonical_json, digest
 from orchestrator.lineage.commit import FORMAT, Commit, commit_id
 from tests.orchestrator.lineage.chains import make_commit
 

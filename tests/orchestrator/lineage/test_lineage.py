@@ -17,7 +17,7 @@ from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, RefConfl
 from orchestrator.lineage import layout
 from orchestrator.lineage.lineage import Lineage, Ref
 from orchestrator.storage import open_store
-from orchestrator.storage.folder import FolderStore
+from orchestrator.storage.folder_store import FolderStore
 from orchestrator.storage.tensors import encode
 from tests.orchestrator.lineage.chains import make_commit, write_chain
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orchestrator.progress.reporter import Summary
+from orchestrator.progress.run_reporter import Summary
 from orchestrator.result import RunResult
 
 LOSSES = [[1, 2.3, 0], [9, 0.25, 0]]

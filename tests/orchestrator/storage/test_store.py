@@ -15,8 +15,8 @@ import pytest
 
 from orchestrator.errors import MissingKey, StorageError
 from orchestrator.storage import Store, open_store
-from orchestrator.storage.folder import FolderStore
-from orchestrator.storage.s3 import S3Store
+from orchestrator.storage.folder_store import FolderStore
+from orchestrator.storage.s3_store import S3Store
 
 BIG = 20 * 2**20 + 7
 
@@ -85,7 +85,7 @@ def test_listing_is_in_byte_order_and_by_string_prefix(store: Store) -> None:
 
 
 def test_more_keys_than_one_answer_holds(store: Store) -> None:
-    from orchestrator.storage.concurrency import in_parallel
+    from orchestrator.storage.parallel_requests import in_parallel
 
     keys = [f"many/{number:04}" for number in range(1050)]
     in_parallel(lambda key: store.put(key, b""), keys, 16)

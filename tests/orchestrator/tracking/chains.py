@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.lineage.commit import Commit
-from pipelines.load import load_text
-from pipelines.schema import Pipeline
+from pipelines.config.load import load_text
+from pipelines.config.schema import Pipeline
 
 BEGIN = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 TESTED = 200

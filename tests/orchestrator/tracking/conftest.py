@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.quiet import quiet
-from orchestrator.tracking.ui import ui_command, ui_environment
+from orchestrator.cluster.log_levels import quiet
+from orchestrator.tracking.mlflow_ui import ui_command, ui_environment
 from tests.orchestrator.tracking.faults import Faulty
 
 quiet()

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.quiet import quiet
-from pipelines.load import load_text
-from pipelines.schema import Pipeline
+from orchestrator.cluster.log_levels import quiet
+from pipelines.config.load import load_text
+from pipelines.config.schema import Pipeline
 
 # Nothing answers there: tracking is not what these tests are about, and costs no time.
 NOWHERE = "http://127.0.0.1:9"
@@ -41,7 +41,7 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContext
     @contextmanager
     def none() -> Iterator[None]:
         with monkeypatch.context() as patched:
-            patched.setattr("orchestrator.cluster.cluster", lambda *_, **__: pytest.fail("Ray was wanted"))
+            patched.setattr("orchestrator.cluster.connect.cluster", lambda *_, **__: pytest.fail("Ray was wanted"))
             yield
 
     return none

@@ -4,9 +4,9 @@ from contextlib import AbstractContextManager
 import pytest
 
 from orchestrator.tuning.comparison import compare
-from orchestrator.tuning.wording import compare_lines
-from pipelines.errors import PipelineError
-from pipelines.schema import Pipeline
+from orchestrator.tuning.search_text import compare_lines
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.schema import Pipeline
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 

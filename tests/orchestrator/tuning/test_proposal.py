@@ -3,8 +3,8 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.tuning.proposal import Proposal
-from pipelines.errors import PipelineError
-from pipelines.schema import Pipeline
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.schema import Pipeline
 
 
 def test_ray_gives_it_back_as_it_was() -> None:

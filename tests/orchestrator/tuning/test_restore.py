@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.folder import FolderStore
-from orchestrator.tuning.record import TrialRecord
+from orchestrator.storage.folder_store import FolderStore
+from orchestrator.tuning.trial_record import TrialRecord
 from tests.orchestrator.tuning.conftest import document
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

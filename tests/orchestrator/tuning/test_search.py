@@ -6,13 +6,13 @@ import pytest
 
 from orchestrator.errors import RunFailed
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.folder import FolderStore
-from orchestrator.tuning.record import TrialRecord
-from orchestrator.tuning.reporter import SearchReporter
+from orchestrator.storage.folder_store import FolderStore
 from orchestrator.tuning.search import tune
-from pipelines.errors import PipelineError
-from pipelines.schema import Pipeline
-from pipelines.stream import build_stream
+from orchestrator.tuning.search_reporter import SearchReporter
+from orchestrator.tuning.trial_record import TrialRecord
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.schema import Pipeline
+from pipelines.data.streams import build_stream
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 

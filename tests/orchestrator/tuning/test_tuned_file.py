@@ -1,7 +1,7 @@
 import yaml
 
 from orchestrator.tuning.tuned_file import snippet, to_yaml, tuned_document
-from pipelines.load import load_text
+from pipelines.config.load import load_text
 
 FILE = """
 name: x

@@ -6,11 +6,11 @@ import pytest
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.store import open_store
 from orchestrator.tuning.proposal import Proposal
-from orchestrator.tuning.record import TrialRecord
-from orchestrator.tuning.runner import Plan, run_trials
-from orchestrator.tuning.streams import Streams, Validation
-from pipelines.load import with_settings
-from pipelines.schema import Pipeline
+from orchestrator.tuning.ray_tune import Plan, run_trials
+from orchestrator.tuning.trial_record import TrialRecord
+from orchestrator.tuning.trial_streams import Streams, Validation
+from pipelines.config.load import with_settings
+from pipelines.config.schema import Pipeline
 from tests.orchestrator.in_process import train
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("cluster")]

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from pipelines.models.build import build_model
+from pipelines.models.build_model import build_model
 from pipelines.models.global_batch_norm import GlobalBatchNorm, convert
 from tests.processes import Processes
 

@@ -1,0 +1,249 @@
+"""Checkpoints in the middle of an experience: where to go on when a run dies between two commits.
+
+A checkpoint is one safetensors file beside Ray's scratch, `<pipeline>/runs/<id of the commit it leads to>/`, named by
+its step and its SHA-256. It holds the learner's state; random numbers and the order of the samples need none, because
+they are addressed by step. A commit makes its checkpoints superfluous, and removes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Container
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.checkpointing.restore import fitting, restore_shard
+from orchestrator.checkpointing.snapshot import copied_state
+from orchestrator.errors import CorruptBlob, MissingKey
+from orchestrator.lineage.canonical_json import parse_json
+from orchestrator.lineage.layout import runs_prefix
+from orchestrator.storage.tensors import decode, decode_metadata, encode
+from strategies.memory.reservoir import Shard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from orchestrator.lineage.lineage import Lineage
+    from strategies.loop.learner import Learner
+    from strategies.loop.process_group import Group
+
+Point = tuple[int, float, int]
+_NAME = re.compile(r"(\d{12})-([0-9a-f]{64})\.safetensors")
+_MEMORY = "memory"
+_FORMAT = "1"
+URGENT = 2.0
+"""Seconds between two checkpoints when a node is about to be taken away."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A learner in the middle of an experience.
+
+    Attributes:
+        step: optimiser steps done.
+        samples: samples seen, replayed ones included.
+        points: of the loss curve so far.
+        state: as `Learner.state_dict` gives it.
+        memories: shards of the memories that changed since the experience began, by name.
+        seconds: of training in the experience so far, whoever trained.
+    """
+
+    step: int
+    samples: int
+    points: list[Point]
+    state: dict[str, dict[str, Tensor]]
+    memories: dict[str, list[Shard]]
+    seconds: float = 0.0
+
+    def to_bytes(self) -> bytes:
+        """One safetensors file."""
+        groups = dict(self.state)
+        shards: list[dict[str, Any]] = []
+        for memory, shard in [(name, shard) for name, held in self.memories.items() for shard in held]:
+            at = f"{_MEMORY}.{len(shards)}"
+            groups[at] = dict(shard.tensors)
+            shards.append({"memory": memory, "experience": shard.experience, "lengths": dict(shard.lengths), "at": at})
+        tensors = {f"{group}|{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
+        notes = {
+            "step": self.step,
+            "samples": self.samples,
+            "points": self.points,
+            "shards": shards,
+            "seconds": self.seconds,
+        }
+        return encode(tensors, {"format": _FORMAT, "notes": json.dumps(notes)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Checkpoint:
+        """What `to_bytes` wrote. Raises CorruptBlob when it is not."""
+        metadata = decode_metadata(data)
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in decode(data).items():
+            group, _, name = key.partition("|")
+            groups.setdefault(group, {})[name] = tensor
+        try:
+            if metadata["format"] != _FORMAT:
+                raise ValueError(f"format {metadata['format'][:20]}")
+            notes = parse_json(metadata["notes"].encode())
+            memories: dict[str, list[Shard]] = {}
+            for entry in notes["shards"]:
+                lengths = {str(group): _count(length) for group, length in entry["lengths"].items()}
+                shard = Shard(_count(entry["experience"]), groups.pop(entry["at"]), lengths)
+                memories.setdefault(entry["memory"], []).append(shard)
+            points = [(_count(step), float(loss), _count(at)) for step, loss, at in notes["points"]]
+            seconds = max(0.0, float(notes.get("seconds", 0.0)))
+            return cls(_count(notes["step"]), _count(notes["samples"]), points, groups, memories, seconds)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise CorruptBlob(f"not a checkpoint: {str(error)[:200]}") from None
+
+
+def latest_checkpoint(lineage: Lineage, planned: str, group: Group) -> Checkpoint | None:
+    """The furthest checkpoint on the way to a commit, the same on every rank; None when there is none that is whole.
+
+    Raises:
+        StorageError: the storage cannot be read.
+    """
+    data = b""
+    if group.rank == 0:
+        data = _furthest(lineage, planned)
+    data = group.broadcast(data)
+    return Checkpoint.from_bytes(data) if data else None
+
+
+def remove_checkpoints(lineage: Lineage, planned: str) -> None:
+    """Remove everything on the way to a commit. Raises StorageError."""
+    for key in list(lineage.store.list(_prefix(lineage, planned))):
+        lineage.store.delete(key)
+
+
+def resume_from(learner: Learner, checkpoint: Checkpoint, *, optimizer: str) -> None:
+    """Put a learner, that stands where the experience began, where the checkpoint was taken.
+
+    Args:
+        optimizer: name of the experience's optimiser.
+
+    Raises:
+        CorruptBlob: it is of another model.
+    """
+    with fitting(f"checkpoint after step {checkpoint.step}"):
+        learner.load_state_dict(checkpoint.state, optimizer=optimizer)
+        for name, memory in learner.memories().items():
+            if name in checkpoint.memories:
+                memory.tensors = {}
+                for shard in checkpoint.memories[name]:
+                    restore_shard(memory, shard, learner.outputs)
+
+
+class Checkpointer:
+    """Writes checkpoints of one experience in the background, at the pace that the pipeline asks for.
+
+    While one is written the next is not taken, so that training never waits.
+    """
+
+    def __init__(
+        self, lineage: Lineage, planned: str, every: int | float | None, tell: Callable[[dict[str, Any]], None]
+    ) -> None:
+        """
+        Args:
+            planned: id of the commit that the experience leads to.
+            every: steps (int) or seconds (float) between two; None: never.
+            tell: hears of every checkpoint that was written.
+        """
+        self._lineage, self._planned, self._every, self._tell = lineage, planned, every, tell
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="everlearn-checkpoint")
+        self._pending: Future[None] | None = None
+        self._last_step, self._last_time, self._urgent = 0, time.monotonic(), False
+        self._memories: dict[str, Any] = {}
+        self._began = time.monotonic()
+
+    def begin(self, learner: Learner, step: int, *, changed: Container[str] = (), seconds: float = 0.0) -> None:
+        """The experience begins, or goes on, at `step`.
+
+        Args:
+            changed: names of memories that have changed since it began: the others are in the commit before.
+            seconds: of training so far.
+        """
+        self._last_step, self._last_time = step, time.monotonic()
+        self._began = time.monotonic() - seconds
+        memories = learner.memories().items()
+        self._memories = {name: memory.tensors for name, memory in memories if name not in changed}
+
+    def offer(self, learner: Learner, step: int, samples: int, points: list[Point], *, urgent: bool = False) -> None:
+        """Take a checkpoint if it is time and none is being written.
+
+        Args:
+            urgent: this may soon end; it is time again `URGENT` seconds after the last one.
+
+        Raises:
+            StorageError: the one before could not be written.
+        """
+        soon = urgent and (not self._urgent or time.monotonic() - self._last_time >= URGENT)
+        if self._every is None or not (soon or self._due(step)):
+            return
+        if self._pending is not None:
+            if not self._pending.done():
+                return
+            self._pending.result()
+        changed = {n: m.shards() for n, m in learner.memories().items() if m.tensors is not self._memories.get(n)}
+        seconds = time.monotonic() - self._began
+        checkpoint = Checkpoint(step, samples, list(points), copied_state(learner), changed, seconds)
+        self._last_step, self._last_time, self._urgent = step, time.monotonic(), urgent
+        self._pending = self._pool.submit(self._write, checkpoint)
+
+    def __enter__(self) -> Checkpointer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+        if kind is None and self._pending is not None:
+            self._pending.result()
+
+    def _due(self, step: int) -> bool:
+        if isinstance(self._every, int):
+            return step - self._last_step >= self._every
+        assert self._every is not None
+        return time.monotonic() - self._last_time >= self._every
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        data = checkpoint.to_bytes()
+        prefix = _prefix(self._lineage, self._planned)
+        key = f"{prefix}{checkpoint.step:012}-{hashlib.sha256(data).hexdigest()}.safetensors"
+        older = [old for old in self._lineage.store.list(prefix) if old != key]
+        self._lineage.store.put(key, data)
+        for old in older:
+            self._lineage.store.delete(old)
+        self._tell({"kind": "checkpoint", "step": checkpoint.step, "bytes": len(data)})
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError(f"{str(value)[:40]} is no count")
+    return value
+
+
+def _prefix(lineage: Lineage, planned: str) -> str:
+    return f"{runs_prefix(lineage.pipeline)}{planned}/"
+
+
+def _furthest(lineage: Lineage, planned: str) -> bytes:
+    """The bytes of the furthest checkpoint that is whole; empty when there is none."""
+    prefix = _prefix(lineage, planned)
+    for key in sorted(lineage.store.list(prefix), reverse=True):
+        name = _NAME.fullmatch(key.removeprefix(prefix))
+        if name is None:
+            continue
+        try:
+            data = lineage.store.get(key)
+            if hashlib.sha256(data).hexdigest() == name[2]:
+                Checkpoint.from_bytes(data)
+                return data
+        except (MissingKey, CorruptBlob):
+            continue
+    return b""

@@ -1,0 +1,79 @@
+"""From what an evaluation found to what a commit records of it.
+
+Which test samples were answered right is kept as a bit for each, so that the next commit's flips can be counted, by
+this run or another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from orchestrator.lineage.commit import QualityRecord
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from orchestrator.lineage.commit import TestCount
+    from strategies.loop.evaluation import Evaluation
+
+ANSWERS = "answers"
+"""Name of the blob in a commit."""
+
+
+def packed(right: Mapping[int, Tensor]) -> dict[str, Tensor]:
+    """Eight samples a byte, by the experience's index as text.
+
+    Args:
+        right: by experience, (n,) bool.
+    """
+    return {str(index): torch.from_numpy(np.packbits(bits.numpy())) for index, bits in right.items()}
+
+
+def unpacked(tensors: Mapping[str, Tensor], row: Sequence[TestCount]) -> dict[int, Tensor]:
+    """What `packed` was given.
+
+    Args:
+        row: of the commit that they belong to, which knows the sizes of the test sets.
+
+    Raises:
+        ValueError: they do not belong to such a row.
+    """
+    counts = {count.experience: count for count in row}
+    found: dict[int, Tensor] = {}
+    for name, bits in tensors.items():
+        count = counts.get(int(name))
+        if count is None or bits.dtype != torch.uint8 or len(bits) != -(-count.total // 8):
+            raise ValueError("answers of other test sets")
+        right = torch.from_numpy(np.unpackbits(bits.numpy(), count=count.total).astype(bool))
+        if int(right.sum()) != count.correct:
+            raise ValueError("answers that do not agree with the row")
+        found[int(name)] = right
+    return found
+
+
+def flips(before: Mapping[int, Tensor], now: Mapping[int, Tensor], index: int) -> tuple[int, ...] | None:
+    """For each experience before `index`, how many samples were right `before` and are wrong `now`; None: not known."""
+    if not index or any(j not in before or j not in now for j in range(index)):
+        return None
+    return tuple(int((before[j] & ~now[j]).sum()) for j in range(index))
+
+
+def quality(found: Evaluation, flips: tuple[int, ...] | None) -> QualityRecord:
+    """The record of an evaluation."""
+    assert found.classes is not None
+    classes, confusion = found.classes, found.confusion
+    units = classes[:, 1].nonzero().squeeze(1)
+    wrong = None
+    if confusion is not None:
+        places = (confusion - confusion.diagonal().diag()).nonzero()
+        wrong = tuple((r, a, int(confusion[r, a])) for r, a in places.tolist())
+    return QualityRecord(
+        flips=flips,
+        classes=tuple((unit, *classes[unit].tolist()) for unit in units.tolist()),
+        confusion=wrong,
+        calibration=None if found.calibration is None else tuple(found.calibration),
+    )

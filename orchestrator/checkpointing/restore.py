@@ -1,0 +1,53 @@
+"""Putting stored tensors into a learner: what does not fit is refused, before it can fail somewhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from orchestrator.errors import CorruptBlob
+
+if TYPE_CHECKING:
+    from strategies.memory.reservoir import Memory, Shard
+
+
+@contextmanager
+def fitting(source: str) -> Iterator[None]:
+    """Whatever goes wrong in the block means that stored tensors are not what the pipeline needs.
+
+    Args:
+        source: where they come from.
+
+    Raises:
+        CorruptBlob: they are not.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        text = (str(error) or type(error).__name__)[:200]
+        raise CorruptBlob(f"{source}: its state does not fit the model: {text}") from error
+
+
+def restore_shard(memory: Memory, shard: Shard, outputs: int) -> None:
+    """Take a stored shard into a memory.
+
+    Args:
+        outputs: units of the model's head; targets lie below.
+
+    Raises:
+        KeyError, ValueError: it is no shard of such a memory.
+    """
+    ids, targets, inputs = (shard.tensors[name] for name in ("ids", "targets", "inputs"))
+    if any(t.dtype != torch.int64 or t.dim() != 1 for t in (ids, targets)):
+        raise ValueError("ids or targets of a memory are not lists of whole numbers")
+    if any(t.dim() == 0 or len(t) != len(ids) for t in shard.tensors.values()):
+        raise ValueError("the tensors of a memory differ in length")
+    if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < outputs:
+        raise ValueError("a target in a memory is beyond the model's outputs")
+    held = memory.tensors.get("inputs")
+    if held is not None and (inputs.shape[1:] != held.shape[1:] or inputs.dtype != held.dtype):
+        raise ValueError("the inputs in a memory differ in shape or dtype")
+    memory.restore([shard])

@@ -1,0 +1,35 @@
+"""How a followed job is shown: on a terminal as if it ran here, elsewhere by the lines that it writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from orchestrator.cli.support.command_options import program
+from orchestrator.cli.support.output import console
+
+if TYPE_CHECKING:
+    from orchestrator.jobs.relay.receiver import Receiver
+
+
+def receiver(out: TextIO, arguments: str = "", *, tables: bool = True) -> Receiver:
+    """What takes a job's output.
+
+    Args:
+        arguments: how a further command names the pipeline file; without them there are no hints at the end.
+        tables: whether the matrix and the metrics are shown at the end of a run.
+    """
+    from orchestrator.jobs.relay.receiver import Receiver
+    from orchestrator.progress.terminal_reporter import TerminalReporter
+    from orchestrator.tuning.search_table import LiveSearchReporter
+
+    screen = console(out)
+    if not screen.is_terminal or screen.is_dumb_terminal:
+        return Receiver(lambda line: click.echo(line, file=out))
+    # By way of the console, above what is drawn live.
+    return Receiver(
+        lambda line: screen.print(line, soft_wrap=True),
+        TerminalReporter(screen, program(), arguments, tables=tables),
+        LiveSearchReporter(screen, tables=tables),
+    )

@@ -1,0 +1,44 @@
+"""A pipeline's lineage as the store holds it: its commits, its refs, its metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.lineage.chain_metrics import Metrics, chain_metrics
+from orchestrator.lineage.joint_reference import Reference
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.commit import Commit
+    from orchestrator.lineage.lineage import Lineage
+
+
+@dataclass(frozen=True)
+class History:
+    """The commits that one ref leads to.
+
+    Attributes:
+        chain: oldest first; empty if nothing was trained yet.
+        metrics: for each commit of the chain, the stream's metrics after it.
+        refs: names by commit id, of all refs of the pipeline.
+    """
+
+    chain: list[Commit]
+    metrics: list[Metrics]
+    refs: dict[str, list[str]]
+
+
+def read_history(lineage: Lineage, head: str | None = None) -> History:
+    """Read the chain that ends in the commit `head`, by default in what the ref `latest` names.
+
+    Raises:
+        StorageError: the store cannot be read, or a commit in it is damaged.
+    """
+    named = lineage.refs()
+    if head is None and "latest" in named:
+        head = named["latest"].commit
+    refs: dict[str, list[str]] = {}
+    for name, ref in named.items():
+        refs.setdefault(ref.commit, []).append(name)
+    chain = lineage.chain(head) if head is not None else []
+    return History(chain, chain_metrics(chain, reference=Reference(lineage)(chain)), refs)

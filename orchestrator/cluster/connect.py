@@ -1,0 +1,197 @@
+"""The Ray cluster that a run uses: one of its own on this machine, or one that stands."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import ClusterError, RayDied
+
+if TYPE_CHECKING:
+    from pipelines.config.schema import ScalingSpec
+
+# Read by Ray when its processes start. The poll decides how soon a finished or failed worker is noticed.
+_SETTINGS = {
+    "RAY_worker_niceness": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+# Seconds that workers wait for their places. A standing cluster may have to start a node first.
+_PATIENCE, _PATIENCE_ELSEWHERE = 60, 300
+# An elastic group takes the places that there are: it waits only where Ray does not know yet that a node is lost.
+_PATIENCE_ELASTIC = 30
+_START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+
+
+@contextmanager
+def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False) -> Iterator[None]:
+    """Be connected to Ray for the time of the block; a cluster that was started here ends with it.
+
+    Args:
+        address: of a cluster (`host:port`, `ray://...` or `auto`); None: RAY_ADDRESS, else a local one.
+        scaling: what the workers need; a local cluster is given that much, so that workers can share its cores.
+
+    Raises:
+        ClusterError: it cannot be reached, or has not what the workers need.
+    """
+    import ray
+
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    settings = dict(_SETTINGS)
+    if address is None and not ray.is_initialized():
+        # The one node of a local cluster is not taken away from under it: save the process that would look for it.
+        settings["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
+    chosen = {name: os.environ.get(name, value) for name, value in settings.items()}
+    with _environment({**chosen, _START_TIMEOUT: f"{start_timeout(scaling, standing=address is not None):g}"}):
+        if ray.is_initialized():
+            yield
+        else:
+            with _connected(address, scaling, verbose=verbose):
+                yield
+
+
+def start_timeout(scaling: ScalingSpec, *, standing: bool) -> float:
+    """Seconds after which a worker group that finds no place is given up, and its size decided anew.
+
+    Args:
+        standing: the cluster was there before.
+    """
+    given = float(os.environ.get(_START_TIMEOUT) or (_PATIENCE_ELSEWHERE if standing else _PATIENCE))
+    return min(given, _PATIENCE_ELASTIC) if scaling.minimum < scaling.maximum else given
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the time of the block."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> Iterator[None]:
+    import ray
+
+    level = logging.INFO if verbose else logging.ERROR
+    if address is not None:
+        _reach(address)
+    try:
+        if address is None:
+            ray.init(
+                address="local",  # else Ray would join any cluster that it finds on this machine
+                num_cpus=max(os.cpu_count() or 1, _cpus(scaling)),
+                include_dashboard=False,
+                log_to_driver=verbose,
+                logging_level=level,
+            )
+        else:
+            ray.init(address=address, log_to_driver=verbose, logging_level=level)
+    except Exception as error:  # a start that takes too long is a bare Exception
+        where = f"the Ray cluster at {address}" if address else "a local Ray"
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ClusterError(
+            f"{where} cannot be used: {reason}\nCheck the address, and that `ray status` answers"
+        ) from error
+    try:
+        if address is None:
+            _check(scaling)
+        with nullcontext() if verbose else _hushed():
+            yield
+    except RayDied:
+        raise  # shutting down what is dead may end this process
+    except BaseException:
+        ray.shutdown()
+        raise
+    gc.collect()  # while Ray is there: its objects that another thread finds unused later would end this process
+    ray.shutdown()
+
+
+@contextmanager
+def cluster_when_needed(
+    address: str | None, scaling: ScalingSpec, *, verbose: bool = False
+) -> Iterator[Callable[[], None]]:
+    """As `cluster`, but only from the first call of what it gives, which raises what `cluster` does."""
+    with ExitStack() as entered:
+        started = False
+
+        def start() -> None:
+            nonlocal started
+            if not started:
+                entered.enter_context(cluster(address, scaling, verbose=verbose))
+                started = True
+
+        yield start
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Ray prints a paragraph on stdout for every dead worker. Not to a person: the run says how it goes on."""
+    from ray._private import worker
+
+    shown = getattr(worker, "print_to_stdstream", None)
+    if shown is None:
+        yield
+        return
+
+    def show(data: dict[str, Any], *arguments: Any, **named: Any) -> None:
+        if data.get("pid") != "raylet":
+            shown(data, *arguments, **named)
+
+    worker.print_to_stdstream = show
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = shown
+
+
+def worker_resources(scaling: ScalingSpec) -> dict[str, float]:
+    """What one worker takes: one CPU, unless the pipeline says otherwise, and one GPU if it says `gpu: true`."""
+    resources = {"CPU": 1.0, **scaling.resources}
+    if scaling.gpu:
+        resources.setdefault("GPU", 1.0)
+    return resources
+
+
+def _cpus(scaling: ScalingSpec) -> int:
+    return int(-(-worker_resources(scaling)["CPU"] * scaling.maximum // 1))
+
+
+def _reach(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray itself would try for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ClusterError(
+            f"the Ray cluster at {address} cannot be reached: {reason}\n"
+            "Give the address that `ray start --head` printed, or leave --address out to use this machine"
+        ) from error
+
+
+def _check(scaling: ScalingSpec) -> None:
+    """Refuse what this machine can never give, instead of waiting for it. (A standing cluster may grow.)"""
+    import ray
+
+    total = ray.cluster_resources()
+    for name, amount in worker_resources(scaling).items():
+        need = amount * scaling.minimum
+        if name == "GPU" and total.get(name, 0) < need:
+            raise ClusterError(
+                f"{scaling.minimum} worker(s) need {need:g} GPU, this machine has {total.get(name, 0):g}\n"
+                "Set scaling.gpu to false, ask for fewer workers, or use a cluster with GPUs (--address)"
+            )

@@ -1,0 +1,201 @@
+"""Pipelines as jobs on a standing Ray cluster, through Ray's Jobs API: submit, look, follow, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.jobs.dashboard_client import LONGEST_CAUSE, Dashboard
+from orchestrator.jobs.lost_nodes import incidents
+from orchestrator.jobs.relay import VARIABLE, WANTED
+from orchestrator.jobs.runtime_env import Shipment
+from orchestrator.redact import redact
+
+STOPPED_STATUS = 143
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+
+_KIND, _PIPELINE = "everlearn.kind", "everlearn.pipeline"
+_STOP_S = 30
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the cluster knows it.
+
+    Attributes:
+        id: by which it is looked at, followed and stopped.
+        pipeline, kind: what it runs; kind is run, tune or compare.
+        status: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
+        cause: why it failed, in one line; None unless it did.
+        started, ended: Unix seconds.
+        exit_status: of its process, once it ended.
+        incidents: nodes and workers that it lost on its way, each with the cause in one line.
+    """
+
+    id: str
+    pipeline: str
+    kind: str
+    status: str
+    cause: str | None
+    started: float | None
+    ended: float | None
+    exit_status: int | None
+    incidents: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "job": self.id,
+            "pipeline": self.pipeline,
+            "kind": self.kind,
+            "status": self.status,
+            "cause": self.cause,
+            "started": self.started,
+            "ended": self.ended,
+            "exit_status": self.exit_status,
+            "incidents": list(self.incidents),
+        }
+
+
+class Jobs:
+    """The jobs of one cluster.
+
+    Attributes:
+        address: as it can be printed.
+    """
+
+    def __init__(self, address: str | None = None, ca: str | None = None) -> None:
+        """Arguments and errors as of `Dashboard`."""
+        self._dashboard = Dashboard(address, ca)
+        self._client = self._dashboard.client
+        self._explained = self._dashboard.explained
+        self.address = self._dashboard.address
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the way to the cluster, though it works."""
+        return self._dashboard.warnings()
+
+    def submit(self, shipment: Shipment) -> str:
+        """Start a job, and return its id.
+
+        Raises:
+            ClusterError: the cluster refuses it.
+        """
+        from orchestrator.jobs.kubernetes.ray_job import job_name
+
+        with shipment.folder() as folder, self._explained():
+            variables = {VARIABLE: WANTED, **shipment.environment}
+            environment: dict[str, Any] = {"working_dir": str(folder), "env_vars": variables}
+            if shipment.dependencies:
+                environment["pip"] = list(shipment.dependencies)
+            return str(
+                self._client.submit_job(
+                    # PATH's python is that of the cluster, or of the job's own pip environment.
+                    entrypoint=f"python -m orchestrator.cli.main {shipment.command}",
+                    submission_id=job_name(shipment.pipeline, shipment.kind, secrets.token_hex(3)),
+                    runtime_env=environment,
+                    metadata={_KIND: shipment.kind, _PIPELINE: shipment.pipeline},
+                )
+            )
+
+    def all(self) -> list[Job]:
+        """The jobs that were submitted by Everlearn, the newest first."""
+        with self._explained():
+            listed = [details for details in self._client.list_jobs() if _KIND in (details.metadata or {})]
+        lost = incidents(self._dashboard, listed)
+        found = [_job(details, told) for details, told in zip(listed, lost, strict=True)]
+        return sorted(found, key=lambda job: job.started or 0, reverse=True)
+
+    def get(self, job: str) -> Job:
+        """One job.
+
+        Raises:
+            ClusterError: there is none of that id.
+        """
+        with self._explained(job):
+            details = self._client.get_job_info(job)
+        return _job(details, incidents(self._dashboard, [details])[0])
+
+    def logs(self, job: str) -> str:
+        """What the job has written so far, as a person reads it, without the secrets that can be recognised."""
+        from orchestrator.jobs.relay.receiver import without_messages
+
+        with self._explained(job):
+            return redact(without_messages(str(self._client.get_job_logs(job))))
+
+    def follow(self, job: str, write: Callable[[str], object]) -> Job:
+        """Pass on what the job writes, whole lines at a time, until it ends; return it as it ended.
+
+        Args:
+            write: such as a `Receiver`, which understands the messages in it.
+        """
+        with self._explained(job):
+            asyncio.run(self._tail(job, write))
+        return self._wait(job)
+
+    def stop(self, job: str) -> Job:
+        """Ask the job to end, and wait until it has. One that has ended stays as it is."""
+        with self._explained(job):
+            self._client.stop_job(job)
+        return self._wait(job)
+
+    async def _tail(self, job: str, write: Callable[[str], object]) -> None:
+        rest = ""
+        async for chunk in self._dashboard.tail(job):
+            # A secret may lie across two chunks, but not across two lines.
+            lines, newline, rest = (rest + chunk).rpartition("\n")
+            if newline:
+                write(redact(lines) + newline)
+        if rest:
+            write(redact(rest) + "\n")
+
+    def _wait(self, job: str) -> Job:
+        until = time.monotonic() + _STOP_S
+        with self._explained(job):
+            while str(self._client.get_job_status(job).value) not in ENDED and time.monotonic() < until:
+                time.sleep(0.2)
+        return self.get(job)
+
+
+def exit_status(job: Job) -> int:
+    """What a command that waited for the job ends with: the job's own status, if it has one."""
+    if job.status == "SUCCEEDED":
+        return 0
+    if job.status == "STOPPED":
+        return STOPPED_STATUS
+    return job.exit_status if job.exit_status is not None and 0 < job.exit_status < 256 else 1
+
+
+def _job(details: Any, lost: Sequence[str] = ()) -> Job:
+    metadata = details.metadata or {}
+    status = str(getattr(details.status, "value", details.status))
+    return Job(
+        id=details.submission_id or details.job_id or "",
+        pipeline=metadata.get(_PIPELINE, ""),
+        kind=metadata.get(_KIND, ""),
+        status=status,
+        cause=_cause(details.message) if status == "FAILED" else None,
+        started=_seconds(details.start_time),
+        ended=_seconds(details.end_time) if status in ENDED else None,
+        exit_status=details.driver_exit_code,
+        incidents=tuple(lost),
+    )
+
+
+def _cause(message: str | None) -> str:
+    """The line that says most: the command's own last word, else the last line of what Ray tells."""
+    from orchestrator.jobs.relay.receiver import without_messages
+
+    lines = [line.strip() for line in _COLOUR.sub("", without_messages(message or "")).splitlines() if line.strip()]
+    own = [line for line in lines if line.startswith("everlearn: ")]
+    return redact((own or lines or ["unknown"])[-1])[:LONGEST_CAUSE]
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if not milliseconds else milliseconds / 1000

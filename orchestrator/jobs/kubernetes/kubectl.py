@@ -1,0 +1,139 @@
+"""Handing a pipeline's job to a Kubernetes cluster by the person's own kubectl and its rights."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import ClusterError
+from orchestrator.jobs.kubernetes.pod_template import Manifest
+from orchestrator.jobs.kubernetes.ray_job import STAND_INS, JobOptions, render_job, to_yaml
+
+TIMEOUT_S = 60
+
+_HINTS = (
+    ('no matches for kind "RayJob"', "Install the KubeRay operator, see k8s/README.md"),
+    ("namespaces ", "Apply one of the overlays first, see k8s/README.md"),
+    ("forbidden", "Ask for the role everlearn-submit in that namespace"),
+    ("Unauthorized", "Log in to the cluster again"),
+)
+_HINT = "Check that `kubectl cluster-info` answers, or choose another context (--context)"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job as it was rendered, and perhaps applied.
+
+    Attributes:
+        name, namespace: of the RayJob.
+        kind: run or tune.
+        manifest: as YAML.
+        applied: whether the cluster has it.
+    """
+
+    name: str
+    namespace: str
+    kind: str
+    manifest: str
+    applied: bool
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """What a person types next, by purpose."""
+        where = f"kubectl -n {self.namespace}"
+        return {
+            "status": f"{where} get rayjob {self.name}",
+            "logs": f"{where} logs --follow job/{self.name}",
+            "stop": f"{where} delete rayjob {self.name}",
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "job": self.name,
+            "namespace": self.namespace,
+            "kind": self.kind,
+            "applied": self.applied,
+            "commands": self.commands,
+        }
+
+
+def submit_kubernetes(
+    file: str | Path, kind: str = "run", options: JobOptions | None = None, *, apply: bool, context: str | None = None
+) -> Submission:
+    """Render the job of a pipeline file; with `apply`, start it.
+
+    Every submission is a job with a name of its own: a pipeline that stopped is submitted again, and goes on.
+
+    Args:
+        context: of kubectl's configuration; None: the current one.
+
+    Raises:
+        PipelineError: the file or the options are wrong.
+        ClusterError: kubectl is missing, cannot reach the cluster, or is refused.
+    """
+    from pipelines.config.load import load_pipeline
+
+    options = options or JobOptions()
+    if not options.suffix:
+        options = replace(options, suffix=secrets.token_hex(3))
+    load_pipeline(file, [*options.overrides, *STAND_INS])
+    job, files = render_job(Path(file).read_text("utf-8-sig"), kind, options, str(file))
+    if apply:
+        made = _apply(job, context)
+        # Owned by the job, the file is removed with it. Its pods wait for the file.
+        owner = {key: made[key] for key in ("apiVersion", "kind")} | {
+            key: made["metadata"][key] for key in ("name", "uid")
+        }
+        files = {**files, "metadata": {**files["metadata"], "ownerReferences": [owner]}}
+        _apply(files, context)
+    return Submission(
+        name=job["metadata"]["name"],
+        namespace=options.namespace,
+        kind=kind,
+        manifest=to_yaml([job, files]),
+        applied=apply,
+    )
+
+
+def _apply(manifest: Manifest, context: str | None) -> Any:
+    """The object as the cluster has it now."""
+    found = _kubectl(
+        ["apply", "--server-side", "--field-manager=everlearn", "-o", "json", "-f", "-"], manifest, context
+    )
+    try:
+        return json.loads(found)
+    except ValueError:
+        raise ClusterError("kubectl did not answer with an object\nTry `kubectl version`") from None
+
+
+def _kubectl(arguments: Sequence[str], manifest: Manifest, context: str | None) -> str:
+    program = shutil.which("kubectl")
+    if program is None:
+        raise ClusterError(
+            "kubectl was not found\nInstall it, or leave out --apply and hand the printed manifest to the cluster"
+        )
+    chosen = ["--context", context] if context is not None else []
+    try:
+        done = subprocess.run(
+            [program, *chosen, f"--request-timeout={TIMEOUT_S}s", *arguments],
+            input=to_yaml([manifest]),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S + 30,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ClusterError(f"kubectl did not answer within {TIMEOUT_S + 30} s\n{_HINT}") from None
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        reason = lines[-1] if lines else f"exit status {done.returncode}"
+        hint = next((text for sign, text in _HINTS if sign in done.stderr), _HINT)
+        raise ClusterError(f"kubectl could not apply the {manifest['kind']}: {reason}\n{hint}")
+    return done.stdout

@@ -1,0 +1,129 @@
+"""At the terminal of whoever follows a job: its output, with the progress shown as if it ran here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from orchestrator.jobs.relay.sender import MARK
+from orchestrator.progress.run_reporter import Reporter
+from orchestrator.result import RunResult
+from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
+from orchestrator.tuning.trial_record import TrialRecord
+from strategies.metrics.definitions import NAMES
+
+if TYPE_CHECKING:
+    from orchestrator.progress.run_reporter import Event
+
+
+class Receiver:
+    """Takes a job's output; use it as a context manager, so that a terminal is left clean.
+
+    Attributes:
+        result: of the run as `everlearn run --json` prints it; None until it is finished.
+        tracking: what the run told of MLflow: `uri`, `run_id`, `url`; empty until it did.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        reporter: Reporter | None = None,
+        search_reporter: SearchReporter | None = None,
+    ) -> None:
+        """
+        Args:
+            write: shows a line that stands for no message.
+            reporter, search_reporter: show the progress of a run, and of a search. Without them the lines that stand
+                for the messages are shown.
+        """
+        self.result: dict[str, Any] | None = None
+        self.tracking: dict[str, Any] = {}
+        self._write, self._reporter, self._search = write, reporter, search_reporter
+        self._skip = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for reporter in (self._reporter, self._search):
+            if reporter is not None:
+                reporter.close()
+
+    def __call__(self, text: str) -> None:
+        """Take whole lines."""
+        for line in text.removesuffix("\n").split("\n"):
+            if line.startswith(MARK):
+                self._skip = self._take(line.removeprefix(MARK))
+            elif self._skip:
+                self._skip -= 1
+            else:
+                self._write(line)
+
+    def _take(self, text: str) -> int:
+        """Show a message; how many of the following lines it makes superfluous."""
+        try:
+            message = json.loads(text)
+            kind, content, lines = message["kind"], message["content"], int(message["lines"])
+            self._note(kind, content)
+            return lines if self._show(kind, content) else 0
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            # A version of Everlearn there that says other things than the one here: its lines are shown.
+            return 0
+
+    def _note(self, kind: str, content: Any) -> None:
+        if kind == "finish":
+            self.result = content
+        elif kind == "event" and content["kind"] == "tracking":
+            self.tracking = {name: content.get(name) for name in ("uri", "run_id", "url")}
+
+    def _show(self, kind: str, content: Any) -> bool:
+        """Whether the message was shown."""
+        run, search = self._reporter, self._search
+        if run is not None and kind in ("start", "event", "finish"):
+            if kind == "start":
+                run.start(content)
+            elif kind == "event":
+                event: Event = content
+                run.event(event)
+            else:
+                run.finish(_result(content))
+            return True
+        if search is None or kind not in ("search", "trial", "stage", "warning", "outcome"):
+            return False
+        if kind == "search":
+            search.start(_summary(content["summary"]), [_record(one) for one in content["records"]])
+        elif kind == "trial":
+            search.trial(_record(content))
+        elif kind == "outcome":
+            search.close()
+            # The lines say what it came to.
+            return False
+        else:
+            (search.stage if kind == "stage" else search.warning)(content)
+        return True
+
+
+def _result(content: dict[str, Any]) -> RunResult:
+    fields = ("pipeline", "lineage", "accuracy_matrix", "trained", "reused", "seconds", "tracking")
+    return RunResult(**{name: content[name] for name in fields}, metrics={name: content[name] for name in NAMES})
+
+
+def _summary(content: dict[str, Any]) -> SearchSummary:
+    several = {name: tuple(content[name]) for name in ("metrics", "modes", "settings")}
+    return SearchSummary(**{**content, **several})
+
+
+def _record(content: dict[str, Any]) -> TrialRecord:
+    reached, metrics = content.pop("reached"), content.pop("metrics")
+    return TrialRecord(**content, history=[{}] * (reached - 1) + [metrics] * (reached > 0))
+
+
+def without_messages(text: str) -> str:
+    """A job's output as a person reads it."""
+    # Not splitlines: it takes the mark itself for the end of a line.
+    return re.sub(rf"^{MARK}.*\n?", "", text, flags=re.MULTILINE)

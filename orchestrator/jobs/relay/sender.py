@@ -1,0 +1,134 @@
+"""In a job: progress for a person and for a program, in one output.
+
+Each message is a line that begins with the record separator of RFC 7464, followed by JSON, and then by the lines that a
+person reads instead, whose number the message says. `everlearn logs` leaves the messages out.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO
+
+from orchestrator.progress.plain_reporter import PlainReporter
+from orchestrator.progress.run_reporter import Event, Reporter, Summary, accuracy_so_far
+from orchestrator.result import RunResult
+from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
+from orchestrator.tuning.search_table import PlainSearchReporter
+
+if TYPE_CHECKING:
+    from orchestrator.tuning.search_result import CompareResult, TuneResult
+    from orchestrator.tuning.trial_record import TrialRecord
+
+MARK = "\x1e"
+# What reporters show.
+_SHOWN = ("experience", "step", "stage", "commit", "warning", "restart", "resumed", "tracking")
+# Seconds between two messages of one kind that no line stands for.
+_PERIOD = 1.0
+
+
+class _Channel:
+    """Writes each message together with the lines that stand for it, in one piece."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from orchestrator.cli.support.output import console
+
+        self._stream, self._text = stream, io.StringIO()
+        self.console = console(self._text)
+        self.lock = threading.RLock()
+        self._sent: dict[str, float] = {}
+
+    def send(self, kind: str, content: Any, *, often: str | None = None) -> None:
+        """
+        Args:
+            often: what is told of often; at most once in a while, unless there are lines.
+        """
+        text = self._text.getvalue()
+        if often is not None and not text and time.monotonic() - self._sent.get(often, 0.0) < _PERIOD:
+            return
+        if often is not None:
+            self._sent[often] = time.monotonic()
+        self._text.seek(0)
+        self._text.truncate()
+        message = {"kind": kind, "lines": text.count("\n"), "content": content}
+        self._stream.write(f"{MARK}{json.dumps(message, separators=(',', ':'))}\n{text}")
+        self._stream.flush()
+
+
+class RelayReporter(Reporter):
+    """Relays a run."""
+
+    def __init__(self, stream: TextIO, tables: bool = True) -> None:
+        self._channel = _Channel(stream)
+        self._plain = PlainReporter(self._channel.console, tables=tables)
+
+    def start(self, summary: Summary) -> None:
+        with self._channel.lock:
+            self._plain.start(summary)
+            self._channel.send("start", {**summary, "chain": [_short(commit) for commit in summary.get("chain", [])]})
+
+    def event(self, event: Event) -> None:
+        if event["kind"] not in _SHOWN:
+            return
+        with self._channel.lock:
+            self._plain.event(event)
+            told = {**event, "commit": _short(event["commit"])} if event["kind"] == "commit" else dict(event)
+            self._channel.send("event", told, often="step" if event["kind"] == "step" else None)
+
+    def finish(self, result: RunResult) -> None:
+        with self._channel.lock:
+            self._plain.finish(result)
+            self._channel.send("finish", result.to_json())
+
+
+class RelaySearchReporter(SearchReporter):
+    """Relays a search or a comparison."""
+
+    def __init__(self, stream: TextIO, tables: bool = True) -> None:
+        self._channel = _Channel(stream)
+        self._plain = PlainSearchReporter(self._channel.console, tables=tables)
+
+    def start(self, summary: SearchSummary, records: Sequence[TrialRecord]) -> None:
+        with self._channel.lock:
+            self._plain.start(summary, records)
+            self._channel.send("search", {"summary": asdict(summary), "records": [_trial(one) for one in records]})
+
+    def trial(self, record: TrialRecord) -> None:
+        with self._channel.lock:
+            self._plain.trial(record)
+            running = record.state == "running" and len(record.history) != record.of
+            self._channel.send("trial", _trial(record), often=f"trial {record.number}" if running else None)
+
+    def stage(self, text: str) -> None:
+        with self._channel.lock:
+            self._plain.stage(text)
+            self._channel.send("stage", text)
+
+    def warning(self, text: str) -> None:
+        with self._channel.lock:
+            self._plain.warning(text)
+            self._channel.send("warning", text)
+
+    def finish(self, result: TuneResult | CompareResult) -> None:
+        with self._channel.lock:
+            self._plain.finish(result)
+            self._channel.send("outcome", None)
+
+
+def _short(commit: Mapping[str, Any]) -> dict[str, Any]:
+    """What reporters show of a commit: its row, as long as the stream, only as the mean that they show of it."""
+    accuracy = accuracy_so_far(commit)
+    index = commit["experience"]["index"]
+    row = [] if accuracy is None else [{"experience": index, "correct": accuracy, "total": 1}]
+    kept = {name: commit[name] for name in ("id", "experience", "timings") if name in commit}
+    return {**kept, "row": row, "losses": list(commit.get("losses") or [])[-1:]}
+
+
+def _trial(record: TrialRecord) -> dict[str, Any]:
+    """A trial without what grows with the stream: its number of experiences and the last metrics remain."""
+    document = record.model_dump(mode="json", exclude={"history", "times", "lineage", "values"})
+    return {**document, "reached": len(record.history), "metrics": record.metrics}

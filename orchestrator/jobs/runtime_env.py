@@ -1,0 +1,241 @@
+"""What a job of a pipeline takes along to a Ray cluster: its file, the user's modules, and its environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.config.pipeline_errors import PipelineError
+
+if TYPE_CHECKING:
+    from pipelines.config.document import Document
+    from pipelines.config.schema import Pipeline
+    from pipelines.config.sections.cluster_section import ClusterSpec
+
+FILE = "pipeline.yaml"
+KINDS = ("run", "tune", "compare")
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEPT_HERE = ("__pycache__", "mlruns")
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """One or several pipelines, ready to be sent.
+
+    Attributes:
+        pipelines: as they were read here, where storage and tracking are stand-ins for what the cluster makes of them.
+        kind: run, tune or compare.
+        files: by the name that a file has in the job, its text with the overrides in it.
+        documents: what each file says, before variables are replaced and defaults filled in.
+        environment: of the job; the values may be secrets, and are never printed.
+        modules: folder that is sent along; the job runs in it.
+        dependencies: requirements that pip installs for the job.
+        arguments: of the command that runs in the job, beside the files.
+        warnings: what a person should know before the job runs.
+    """
+
+    pipelines: tuple[Pipeline, ...]
+    kind: str
+    files: Mapping[str, str]
+    documents: tuple[Document, ...]
+    environment: Mapping[str, str]
+    modules: Path | None
+    dependencies: tuple[str, ...]
+    arguments: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def pipeline(self) -> str:
+        """The name of the pipeline, or the names of all."""
+        return ", ".join(pipeline.name for pipeline in self.pipelines)
+
+    @property
+    def command(self) -> str:
+        """What `everlearn` does in the job."""
+        return shlex.join([self.kind, *self.files, *self.arguments])
+
+    @property
+    def cluster(self) -> ClusterSpec | None:
+        """The first `cluster` section, None if no file has any."""
+        return next((pipeline.cluster for pipeline in self.pipelines if pipeline.cluster is not None), None)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A temporary folder with the files and a copy of the modules, without what begins with a dot."""
+        with tempfile.TemporaryDirectory(prefix="everlearn-") as name:
+            folder = Path(name) / "job"
+            if self.modules is None:
+                folder.mkdir()
+            else:
+                shutil.copytree(self.modules, folder, ignore=_left_out, ignore_dangling_symlinks=True)
+            for file, text in self.files.items():
+                (folder / file).write_text(text, "utf-8")
+            yield folder
+
+
+def prepare(
+    files: Sequence[str | Path],
+    kind: str = "run",
+    overrides: Sequence[str] = (),
+    *,
+    variables: Sequence[str] = (),
+    modules: Path | None = None,
+    dependencies: Sequence[str] = (),
+    arguments: Sequence[str] = (),
+) -> Shipment:
+    """Check pipeline files, and make them ready to be sent. What is given here adds to the file's `cluster` section.
+
+    Args:
+        files: one; for a comparison, any number.
+        variables: names of environment variables that the job gets from this process.
+        modules: folder with the components that the file names, instead of `cluster.working_dir`.
+        dependencies: requirements that pip installs for the job.
+        arguments: of the command that runs in the job, beside the files.
+
+    Raises:
+        PipelineError: a file or an argument is wrong, a variable is not set, or a file holds a secret.
+    """
+    from orchestrator.jobs.kubernetes.ray_job import STAND_INS
+    from pipelines.config.document import parse
+    from pipelines.config.load import load_pipeline
+    from pipelines.config.overrides import apply
+    from pipelines.config.shorthand import write_out
+
+    if kind not in KINDS:
+        raise PipelineError([f"--kind: must be one of {', '.join(KINDS)}, got {kind}"])
+    if kind != "compare" and len(files) != 1:
+        raise PipelineError([f"--kind {kind} takes one file, got {len(files)}; several are for --kind compare"])
+    if modules is not None:
+        _find_modules(modules, "--working-dir")
+    pipelines, documents, texts = [], [], {}
+    for number, file in enumerate(files, start=1):
+        _find_modules_of(file, overrides, instead=modules)
+        # Storage and tracking are what the cluster's environment makes of them, not this machine's.
+        pipeline = load_pipeline(file, [*overrides, *STAND_INS])
+        if kind == "tune" and pipeline.tune is None:
+            raise PipelineError([f"{file}: there is no tune section: nothing to search"])
+        text = Path(file).read_text("utf-8-sig")
+        document = parse(text, str(file))
+        if overrides:
+            import yaml
+
+            write_out(document)
+            apply(document, overrides)
+            text = yaml.safe_dump(document.data, sort_keys=False, allow_unicode=True)
+        _refuse_secrets(text, str(file))
+        pipelines.append(pipeline)
+        documents.append(document)
+        texts[FILE if number == 1 else f"pipeline-{number}.yaml"] = text
+    spec = next((pipeline.cluster for pipeline in pipelines if pipeline.cluster is not None), None)
+    environment = _environment(variables)
+    if spec is not None:
+        environment = _environment(spec.env, "cluster.env: ") | environment
+        dependencies = (*spec.dependencies, *dependencies)
+        modules = modules or (Path(spec.working_dir).expanduser() if spec.working_dir else None)
+    warnings = [text for document in documents for text in _kept_by_the_cluster(document.data, environment)]
+    return Shipment(
+        pipelines=tuple(pipelines),
+        kind=kind,
+        files=texts,
+        documents=tuple(documents),
+        environment=environment,
+        modules=modules,
+        dependencies=tuple(dependencies),
+        arguments=tuple(arguments),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _find_modules_of(file: str | Path, overrides: Sequence[str], *, instead: Path | None) -> None:
+    """The folder that the file itself names is wanted before the file can be checked."""
+    from pipelines.config.document import parse
+    from pipelines.config.overrides import apply
+
+    if instead is not None:
+        return
+    document = None
+    # Whatever is wrong with the file is said, all at once, by whoever checks it.
+    with suppress(PipelineError, OSError, UnicodeDecodeError):
+        document = parse(Path(file).read_text("utf-8-sig"), str(file))
+        apply(document, overrides)
+    folder = document.get(("cluster", "working_dir")) if document is not None else None
+    if isinstance(folder, str) and folder:
+        _find_modules(Path(folder).expanduser(), f"{file}: cluster.working_dir")
+
+
+def _find_modules(folder: Path, where: str) -> None:
+    if not folder.is_dir():
+        raise PipelineError([f"{where}: {folder} is no folder"])
+    if str(folder.resolve()) not in sys.path:
+        sys.path.append(str(folder.resolve()))
+
+
+def _environment(names: Sequence[str], option: str = "--env ") -> dict[str, str]:
+    problems = []
+    for name in names:
+        # What was typed may be the secret itself: it is not repeated.
+        if _NAME.fullmatch(name) is None:
+            shown = name.partition("=")[0] if "=" in name else "the argument"
+            problems.append(
+                f"--env: {shown}: give a variable's name alone; its value is taken from the environment here"
+            )
+        elif name not in os.environ:
+            problems.append(f"{option}{name}: is not set in the environment here")
+    if problems:
+        raise PipelineError(problems)
+    return {name: os.environ[name] for name in names}
+
+
+def _refuse_secrets(text: str, source: str) -> None:
+    from orchestrator.redact import redact
+
+    problems = [
+        f"{source}:{number}: looks like a secret, and would be readable in the cluster: "
+        "write ${NAME} in its place, and submit with --env NAME"
+        for number, line in enumerate(text.splitlines(), start=1)
+        if redact(line) != line
+    ]
+    if problems:
+        raise PipelineError(problems)
+
+
+def _kept_by_the_cluster(document: Any, environment: Mapping[str, str]) -> Iterator[str]:
+    tracking = document.get("tracking")
+    uri = tracking.get("uri") if isinstance(tracking, dict) else tracking
+    storage, variable = document.get("storage"), "EVERLEARN_STORAGE"
+    if storage is None and variable not in environment:
+        yield _left_to_the_cluster("storage", variable)
+    elif storage is not None and not str(storage).startswith(("s3://", "${")):
+        yield f"storage: {storage} is kept by the cluster's head alone{_lost(str(storage))}: use s3://bucket/prefix"
+    variable = "MLFLOW_TRACKING_URI"
+    if uri is None and variable not in environment:
+        yield _left_to_the_cluster("tracking.uri", variable)
+    elif uri is not None and not str(uri).startswith(("http://", "https://", "${")):
+        path = str(uri).removeprefix("sqlite:///").removeprefix("file://")
+        if "://" not in path:
+            yield f"tracking.uri: {uri} is kept by the cluster's head alone{_lost(path)}: use an MLflow server"
+
+
+def _left_to_the_cluster(key: str, variable: str) -> str:
+    return (
+        f"{key}: is not in the file: unless {variable} is set in the cluster, it is kept with the job, and lost with it"
+    )
+
+
+def _lost(path: str) -> str:
+    return "" if path.startswith("/") else ", in the job's own folder, and lost with it"
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    hidden = {name for name in names if name.startswith(".") and name != ".gitignore"}
+    return hidden | {name for name in names if name in _KEPT_HERE}

@@ -1,0 +1,335 @@
+"""Verifying a store: every object against its hash, every name against what it should stand for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, StorageError
+from orchestrator.lineage import layout
+from orchestrator.lineage.claim import Holder
+from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
+from orchestrator.maintenance.check_shards import groups, length_problem, record_problems
+from orchestrator.maintenance.store_contents import Contents, checkpoint_name, read_contents
+from orchestrator.storage.parallel_requests import in_parallel
+from orchestrator.tuning.trial_record import TrialRecord
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.store import Entry, Store
+
+# Objects in memory at once, each as its bytes and its tensors.
+PARALLEL = 4
+_BATCH = 64
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something that is not as it should be.
+
+    Attributes:
+        key: of the object.
+        problem: what is wrong with it.
+        commits: ids of those that are hit by it, whether or not they are damaged themselves.
+    """
+
+    key: str
+    problem: str
+    commits: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"object": self.key, "problem": self.problem, "commits": list(self.commits)}
+
+
+@dataclass
+class Report:
+    """What a pipeline's part of a store is worth.
+
+    Attributes:
+        pipeline: its name.
+        commits, blobs, bytes: how much there is.
+        damage: all that is wrong, by key.
+        usable: ids of the commits that can be loaded, with all their ancestors.
+        refs: by name, the commit and the newest usable one of its history (None: none).
+        unreferenced: keys of blobs that no commit needs, as a run that died leaves them; `gc` removes them.
+        unknown: keys that Everlearn does not know.
+    """
+
+    pipeline: str
+    commits: int = 0
+    blobs: int = 0
+    bytes: int = 0
+    damage: list[Damage] = field(default_factory=list)
+    usable: list[str] = field(default_factory=list)
+    refs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    unreferenced: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "pipeline": self.pipeline,
+            "commits": self.commits,
+            "blobs": self.blobs,
+            "bytes": self.bytes,
+            "damage": [damage.to_json() for damage in self.damage],
+            "usable": self.usable,
+            "refs": {name: {"commit": commit, "newest_usable": newest} for name, (commit, newest) in self.refs.items()},
+            "unreferenced": self.unreferenced,
+            "unknown": self.unknown,
+        }
+
+
+def unknown_pipelines(store: Store) -> tuple[list[str], list[str]]:
+    """The names of the pipelines in a store, and the keys that belong to none."""
+    names, strange = [], []
+    for name in store.folders():
+        try:
+            names.append(layout.checked_pipeline(name))
+        except StorageError:
+            strange += list(store.list(f"{name}/"))
+    strange += [key for key in store.list() if "/" not in key]
+    return names, sorted(strange)
+
+
+def fsck(lineage: Lineage, progress: Progress | None = None) -> Report:
+    """Verify everything of a pipeline. Reads all of it, `PARALLEL` objects at a time, and changes nothing.
+
+    A run may go on meanwhile.
+
+    Args:
+        progress: hears how many blobs are verified, and of how many.
+
+    Raises:
+        StorageError: the storage cannot be read.
+    """
+    return _Check(lineage, progress or (lambda done, total: None)).run()
+
+
+@dataclass
+class _Blob:
+    """A blob after it was read: what is wrong with it, and what it holds as a shard."""
+
+    problem: str | None = None
+    held: dict[str, int] | None = None
+    no_shard: str | None = None
+    to_forget: int = 0
+
+
+class _Check:
+    def __init__(self, lineage: Lineage, progress: Progress) -> None:
+        self._lineage, self._store, self._progress = lineage, lineage.store, progress
+        self._commits: dict[str, Commit | None] = {}
+        self._broken: set[str] = set()
+        self._tombstones = Tombstones()
+        self._report = Report(lineage.pipeline)
+
+    def run(self) -> Report:
+        report = self._report
+        # The commits first: the blobs of those that a run adds meanwhile are no concern, and of these they are there.
+        listed = read_contents(self._lineage)
+        try:
+            self._tombstones = read_tombstones(self._lineage)
+        except CorruptCommit:
+            self._hit(layout.tombstones_key(self._lineage.pipeline), "damaged: it says which samples were forgotten")
+        self._read_commits(listed)
+        self._check_blobs(listed)
+        report.usable = self._usable()
+        self._check_refs(listed)
+        self._check_rest(listed)
+        report.commits, report.blobs, report.bytes = len(listed.commits), len(listed.blobs), listed.bytes
+        report.unknown = [entry.key for entry in listed.unknown]
+        report.damage.sort(key=lambda damage: damage.key)
+        return report
+
+    def _hit(self, key: str, problem: str, commits: tuple[str, ...] = ()) -> None:
+        self._report.damage.append(Damage(key, problem, commits))
+        self._broken.update(commits)
+
+    def _read_commits(self, listed: Contents) -> None:
+        problems: dict[str, str] = {}
+
+        def read(id_: str) -> Commit | None:
+            try:
+                return self._lineage.read(id_).outline()
+            except MissingKey:
+                return None  # gc was faster
+            except StorageError as error:
+                problems[id_] = _first_line(error, listed.commits[id_].key, self._store.uri)
+                return None
+
+        for ids in _batches(sorted(listed.commits)):
+            self._commits.update(zip(ids, in_parallel(read, ids, PARALLEL), strict=True))
+        for id_, problem in problems.items():
+            self._hit(listed.commits[id_].key, problem, (id_,))
+        lost: dict[str, list[str]] = {}
+        for id_, commit in self._commits.items():
+            if commit is None:
+                continue
+            if commit.parent is not None and commit.parent not in self._commits:
+                lost.setdefault(commit.parent, []).append(id_)
+            for name, record in commit.memories.items():
+                for problem in record_problems(commit, name, record):
+                    self._hit(listed.commits[id_].key, problem, (id_,))
+        for parent, children in lost.items():
+            key = layout.commit_key(self._lineage.pipeline, parent)
+            self._hit(key, "missing: a commit names it as its parent", tuple(children))
+
+    def _check_blobs(self, listed: Contents) -> None:
+        owners: dict[str, list[str]] = {}
+        for id_, commit in self._commits.items():
+            for sha256 in commit.referenced() if commit else ():
+                owners.setdefault(sha256, []).append(id_)
+        wanted = sorted({*owners, *listed.blobs})
+        found: dict[str, _Blob] = {}
+        for batch in _batches(wanted):
+            found.update(zip(batch, in_parallel(self._read_blob, batch, PARALLEL), strict=True))
+            self._progress(len(found), len(wanted))
+        # gc may have taken a commit and its blobs since they were listed.
+        gone = {id_ for sha, b in found.items() if b.problem == _MISSING for id_ in owners.get(sha, [])}
+        gone = {id_ for id_ in gone if not self._lineage.exists(id_)}
+        for sha256, blob in found.items():
+            users = tuple(id_ for id_ in owners.get(sha256, []) if id_ not in gone)
+            key = layout.blob_key(self._lineage.pipeline, sha256)
+            if blob.problem == _MISSING and not users:
+                continue
+            if blob.problem is not None:
+                self._hit(key, blob.problem, users)
+            elif blob.to_forget:
+                self._hit(key, f"holds {blob.to_forget} samples that were to be forgotten: run everlearn forget again")
+            if sha256 in listed.blobs and sha256 not in owners:
+                self._report.unreferenced.append(key)
+        for id_, commit in self._commits.items():
+            if commit is not None and id_ not in gone:
+                self._check_sizes(commit, found, listed)
+                self._check_shards(commit, found)
+
+    def _read_blob(self, sha256: str) -> _Blob:
+        from orchestrator.storage.tensors import decode
+
+        try:
+            data = self._store.get(layout.blob_key(self._lineage.pipeline, sha256))
+        except MissingKey:
+            return _Blob(_MISSING)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            return _Blob("its content does not match its SHA-256")
+        try:
+            tensors = decode(data)
+        except CorruptBlob as error:
+            return _Blob(f"not safetensors: {error}")
+        del data
+        blob = _Blob()
+        try:
+            blob.held = groups(tensors)
+            blob.to_forget = len(self._tombstones.among(tensors["ids"].tolist()))
+        except ValueError as error:
+            blob.no_shard = str(error)
+        return blob
+
+    def _check_sizes(self, commit: Commit, found: Mapping[str, _Blob], listed: Contents) -> None:
+        for sha256, size in commit.referenced().items():
+            stored = listed.blobs.get(sha256)
+            if found[sha256].problem is None and stored is not None and stored.bytes != size:
+                key = layout.commit_key(self._lineage.pipeline, commit.id)
+                self._hit(key, f"records {size} bytes of blob {sha256[:12]}, which has {stored.bytes}", (commit.id,))
+
+    def _check_shards(self, commit: Commit, found: Mapping[str, _Blob]) -> None:
+        key = layout.commit_key(self._lineage.pipeline, commit.id)
+        for name, record in commit.memories.items():
+            for shard in record.shards:
+                blob = found[shard.sha256]
+                if blob.problem is not None:
+                    continue
+                problem = blob.no_shard or length_problem(shard.lengths, blob.held or {})
+                if problem:
+                    self._hit(key, f"memory {name}, experience {shard.experience}: {problem}", (commit.id,))
+
+    def _usable(self) -> list[str]:
+        """The commits that can be loaded and whose ancestors' records are there."""
+        rooted: dict[str | None, bool] = {None: True}
+        for id_ in self._commits:
+            path: list[str] = []
+            current: str | None = id_
+            while current not in rooted:
+                path.append(str(current))
+                commit = self._commits.get(str(current))
+                if commit is None:
+                    break
+                current = commit.parent
+            rooted.update(dict.fromkeys(path, rooted.get(current, False)))
+        whole = {id_ for id_, commit in self._commits.items() if commit is not None and not commit.thinned}
+        return sorted(id_ for id_ in whole - self._broken if rooted[id_])
+
+    def _check_refs(self, listed: Contents) -> None:
+        usable = set(self._report.usable)
+        for name, entry in listed.refs.items():
+            try:
+                ref = self._lineage.ref(name)
+            except CorruptCommit:
+                self._hit(entry.key, "damaged")
+                continue
+            if ref is None:
+                continue
+            if ref.commit not in self._commits and not self._lineage.exists(ref.commit):
+                self._hit(entry.key, f"stands for commit {ref.commit[:12]}, which is missing")
+            self._report.refs[name] = (ref.commit, self._newest(ref.commit, usable))
+
+    def _newest(self, id_: str, usable: set[str]) -> str | None:
+        current: str | None = id_
+        while current is not None and current not in usable:
+            commit = self._commits.get(current)
+            current = commit.parent if commit else None
+        return current
+
+    def _check_rest(self, listed: Contents) -> None:
+        for entry, problem in zip(
+            listed.checkpoints, in_parallel(self._checkpoint_problem, listed.checkpoints, PARALLEL), strict=True
+        ):
+            if problem:
+                self._hit(entry.key, problem)
+        for entry in listed.records:
+            with suppress(MissingKey):
+                try:
+                    TrialRecord.model_validate_json(self._store.get(entry.key))
+                except ValidationError:
+                    self._hit(entry.key, "this record of a trial is damaged: a search cannot go on; delete it")
+        for entry in listed.claims:
+            try:
+                Holder.parse(self._store.get(entry.key), entry.key)
+            except MissingKey:
+                continue
+            except StorageError:
+                self._hit(entry.key, "damaged: no run can take this claim; delete it once nothing is at work")
+
+    def _checkpoint_problem(self, entry: Entry) -> str | None:
+        from orchestrator.checkpointing.checkpoint import Checkpoint
+
+        try:
+            data = self._store.get(entry.key)
+        except MissingKey:
+            return None  # its run went on
+        if hashlib.sha256(data).hexdigest() != checkpoint_name(entry)[1]:
+            return "its content does not match its SHA-256: a run passes it over"
+        try:
+            Checkpoint.from_bytes(data)
+        except CorruptBlob as error:
+            return f"{error}: a run passes it over"
+        return None
+
+
+_MISSING = "missing"
+
+
+def _batches(items: list[str]) -> list[list[str]]:
+    return [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+
+
+def _first_line(error: StorageError, key: str, uri: str) -> str:
+    return str(error).splitlines()[0].removeprefix(f"{uri}/{key}: ").rstrip(".")

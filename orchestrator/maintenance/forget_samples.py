@@ -1,0 +1,225 @@
+"""Removing samples for good: from every memory of every commit, from every checkpoint, and from what comes later.
+
+1. The ids become tombstones of the pipeline: from here on no run takes the samples into a memory again, even if the
+   rest of the work is interrupted.
+2. Every stored shard that holds one of them is written anew without it, under its new SHA-256.
+3. Every commit that names such a shard is replaced by one of the same id (which does not depend on what was learned)
+   that names the new shard and records what happened. Where the stored shard holds more samples than the memory kept,
+   the next keys move up.
+4. The old shards, the checkpoints with such samples, and whatever else the storage keeps of deleted objects are
+   removed.
+
+Whatever ends it early, running it again does the rest: it looks for what is to be forgotten in all shards, not only
+where commits point. `PARALLEL` of them are in memory at a time.
+
+The models that were trained with the samples stay as they are. To be rid of that too, take the samples out of the data:
+the experiences that held them are then others, and the next run trains anew from the first of them on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey
+from orchestrator.lineage import layout
+from orchestrator.lineage.claim import Tell, claimed
+from orchestrator.lineage.commit import Commit, ForgottenRecord, MemoryRecord, ShardRecord, utc_now
+from orchestrator.lineage.forgotten_ids import Tombstones, add_tombstones
+from orchestrator.maintenance.check_shards import groups
+from orchestrator.maintenance.rewrite_commit import rewrite
+from orchestrator.maintenance.store_contents import Contents, read_contents
+from orchestrator.storage.parallel_requests import in_parallel
+from orchestrator.storage.tensors import decode, encode
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from orchestrator.lineage.lineage import Lineage
+
+PARALLEL = 2
+
+
+@dataclass
+class Forgotten:
+    """What `forget` did.
+
+    Attributes:
+        pipeline: its name.
+        ids: how many were asked for.
+        samples: how many were found in stored memories, each counted once.
+        commits: ids of those that were rewritten.
+        blobs: SHA-256 of those that are gone.
+        checkpoints: keys of those that are gone.
+        unreadable: keys of damaged objects: they may still hold samples.
+    """
+
+    pipeline: str
+    ids: int = 0
+    samples: int = 0
+    commits: list[str] = field(default_factory=list)
+    blobs: list[str] = field(default_factory=list)
+    checkpoints: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "pipeline": self.pipeline,
+            "ids": self.ids,
+            "samples": self.samples,
+            "commits": self.commits,
+            "blobs": self.blobs,
+            "checkpoints": self.checkpoints,
+            "unreadable": self.unreadable,
+        }
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A shard that holds samples to be forgotten, and what takes its place (None: nothing is left of it)."""
+
+    found: tuple[int, ...]
+    sha256: str | None
+    bytes: int
+    held: Mapping[str, int]
+
+
+def forget(lineage: Lineage, ids: Iterable[int], *, tell: Tell | None = None) -> Forgotten:
+    """Remove samples by id; with no ids, finish what an earlier call has begun.
+
+    Args:
+        ids: as in the stream (`Samples.ids`).
+        tell: hears warnings.
+
+    Raises:
+        Claimed: a run, a search or another care command is at work on the pipeline.
+        StorageError: the storage cannot be used; running again does the rest.
+    """
+    wanted = set(ids)
+    result = Forgotten(lineage.pipeline, ids=len(wanted))
+    with claimed(lineage, "forget", tell=tell):
+        tombstones = add_tombstones(lineage, wanted)
+        if tombstones:
+            _Work(lineage, tombstones, result).run()
+    return result
+
+
+class _Work:
+    def __init__(self, lineage: Lineage, tombstones: Tombstones, result: Forgotten) -> None:
+        self._lineage, self._store = lineage, lineage.store
+        self._tombstones, self._result, self._at = tombstones, result, utc_now()
+        self._shards: dict[str, _Shard] = {}
+        self._unreferenced: set[str] = set()
+
+    def run(self) -> None:
+        contents = read_contents(self._lineage)
+        shards = self._shard_blobs(contents)
+        blobs = sorted(contents.blobs.keys() & shards | self._unreferenced)
+        found = in_parallel(self._replaced, blobs, PARALLEL)
+        self._shards = {sha256: shard for sha256, shard in zip(blobs, found, strict=True) if shard is not None}
+        self._result.samples = len({id_ for shard in self._shards.values() for id_ in shard.found})
+        for id_ in sorted(contents.commits):
+            self._rewrite(id_, contents)
+        for sha256 in self._shards:
+            self._store.delete(layout.blob_key(self._lineage.pipeline, sha256))
+        self._result.blobs = sorted(self._shards)
+        self._remove_checkpoints(contents)
+        self._store.purge(f"{self._lineage.pipeline}/")
+        self._result.unreadable.sort()
+
+    def _shard_blobs(self, contents: Contents) -> set[str]:
+        """The blobs that commits name as shards; notes those that no commit names at all."""
+        shards: set[str] = set()
+        states: set[str] = set()
+        for id_, entry in contents.commits.items():
+            try:
+                commit = self._lineage.read(id_)
+            except CorruptCommit:
+                self._result.unreadable.append(entry.key)
+                continue
+            states.update(record.sha256 for record in commit.blobs.values())
+            shards.update(shard.sha256 for record in commit.memories.values() for shard in record.shards)
+        self._unreferenced = contents.blobs.keys() - states - shards
+        return shards
+
+    def _replaced(self, sha256: str) -> _Shard | None:
+        """Write a shard without what is to be forgotten; None where there is nothing of it."""
+        tensors = self._read(sha256)
+        if tensors is None:
+            return None
+        try:
+            groups(tensors)
+        except ValueError:
+            if sha256 not in self._unreferenced:
+                self._result.unreadable.append(layout.blob_key(self._lineage.pipeline, sha256))
+            return None
+        found = self._tombstones.among(tensors["ids"].tolist())
+        if not found:
+            return None
+        import torch
+
+        keep = ~torch.isin(tensors["ids"], torch.tensor(found))
+        rest = {name: tensor[keep] for name, tensor in tensors.items()}
+        if sha256 in self._unreferenced or not keep.any():
+            return _Shard(tuple(found), None, 0, {})
+        data = encode(rest)
+        return _Shard(tuple(found), self._lineage.put_blob(data), len(data), groups(rest))
+
+    def _read(self, sha256: str) -> dict[str, Tensor] | None:
+        key = layout.blob_key(self._lineage.pipeline, sha256)
+        try:
+            return self._lineage.tensors(sha256)
+        except CorruptBlob:
+            if self._store.exists(key):
+                self._result.unreadable.append(key)
+            return None
+
+    def _rewrite(self, id_: str, contents: Contents) -> None:
+        if contents.commits[id_].key in self._result.unreadable:
+            return
+        rewrite(self._lineage, id_, self._without)
+
+    def _without(self, commit: Commit) -> Commit:
+        hit: set[int] = set()
+        memories: dict[str, MemoryRecord] = {}
+        for name, memory in commit.memories.items():
+            shards: list[ShardRecord] = []
+            for shard in memory.shards:
+                replaced = self._shards.get(shard.sha256)
+                if replaced is None:
+                    shards.append(shard)
+                    continue
+                hit.update(replaced.found)
+                lengths = {g: min(n, replaced.held.get(g, 0)) for g, n in shard.lengths.items()}
+                lengths = {group: length for group, length in lengths.items() if length}
+                if replaced.sha256 is not None and lengths:
+                    shards.append(
+                        ShardRecord(
+                            experience=shard.experience,
+                            sha256=replaced.sha256,
+                            bytes=replaced.bytes,
+                            lengths=lengths,
+                        )
+                    )
+            memories[name] = MemoryRecord(shards=tuple(shards))
+        if not hit:
+            return commit
+        self._result.commits.append(commit.id)
+        record = ForgottenRecord(at=self._at, samples=len(hit))
+        return commit.revised(memories=memories, forgotten=[*commit.forgotten, record])
+
+    def _remove_checkpoints(self, contents: Contents) -> None:
+        """A run that had come so far goes on after the last commit."""
+        for entry in contents.checkpoints:
+            try:
+                tensors = decode(self._store.get(entry.key))
+            except MissingKey:
+                continue
+            except CorruptBlob:
+                # It is of no use to a run, and nobody can tell what it holds.
+                tensors = None
+            ids = [t for name, t in (tensors or {}).items() if name.endswith("|ids") and not t.is_floating_point()]
+            if tensors is None or any(self._tombstones.among(t.flatten().tolist()) for t in ids):
+                self._store.delete(entry.key)
+                self._result.checkpoints.append(entry.key)

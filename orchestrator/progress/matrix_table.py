@@ -1,0 +1,109 @@
+"""The accuracy matrix and the metrics as tables for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.progress.number_format import metric_text, percent, signed_percent
+
+# So many experiences fit into 80 columns; of a longer stream the first and the last are shown.
+MOST = 10
+_HEAD, _TAIL = 4, 5
+_FADED, _LOST = 0.10, 0.30
+
+Matrix = Sequence[Sequence[float | None]]
+
+_METRICS = (
+    ("average_accuracy", percent, "over all experiences, at the end"),
+    ("average_incremental_accuracy", percent, "mean of the average accuracy so far"),
+    ("learning_accuracy", percent, "right after training on each"),
+    ("forgetting", percent, "lost since the best on each"),
+    ("backward_transfer", signed_percent, "change of the old by newer training"),
+    ("forward_transfer", signed_percent, "gained before training on each"),
+)
+# Shown where they are known.
+_ADDED = (
+    ("intransigence", "not learned, against joint training"),
+    ("negative_flips", "right before the last training, wrong now"),
+    ("expected_calibration_error", "between confidence and accuracy"),
+    ("model_parameters", "of the model"),
+    ("model_bytes", "of the model"),
+    ("memory_bytes", "of rehearsal memories"),
+    ("training_seconds", "of the last experience"),
+)
+
+
+def matrix_view(matrix: Matrix) -> RenderableType:
+    """R[i][j] in percent: row i after training on experience i, column j its accuracy on experience j's test set.
+
+    The diagonal is bold; what is not trained yet is dim and in whole percent; an accuracy that fell 10 points or more
+    below its best so far is yellow, 30 or more red. None is shown as a dot.
+    """
+    rows = _shown(len(matrix))
+    columns = _shown(max((len(row) for row in matrix), default=0))
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim", show_edge=False)
+    table.add_column("after", justify="right", style="dim", min_width=5)
+    for column in columns:
+        table.add_column("…" if column is None else str(column), justify="right", min_width=1 if column is None else 5)
+    table.add_column("mean", justify="right", min_width=6)
+    for row in rows:
+        if row is None:
+            table.add_row("…", *("" for _ in columns), "")
+            continue
+        cells = [Text("") if column is None else _cell(matrix, row, column) for column in columns]
+        table.add_row(str(row), *cells, _mean(matrix, row))
+    caption = "accuracy in percent: row after training on an experience, column tested on it"
+    parts: list[RenderableType] = [Text(caption, style="dim"), table]
+    if None in rows or None in columns:
+        parts.append(Text("the first and the last experiences; --json has all", style="dim"))
+    return Group(*parts)
+
+
+def metrics_view(metrics: Mapping[str, float | None]) -> RenderableType:
+    """The stream's metrics, each with what it says."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False, show_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim")
+    for name, write, meaning in _METRICS:
+        style = "bold" if name == "average_accuracy" else ""
+        value = write(metrics.get(name))
+        value = value if value == "-" else f"{value} %"
+        table.add_row(Text(name.replace("_", " "), style=style), Text(value, style=style), meaning)
+    for name, meaning in _ADDED:
+        if metrics.get(name) is not None:
+            table.add_row(name.replace("_", " "), metric_text(name, metrics[name]), meaning)
+    return table
+
+
+def _shown(length: int) -> list[int | None]:
+    """Indices to show; None stands for those left out."""
+    if length <= MOST:
+        return list(range(length))
+    return [*range(_HEAD), None, *range(length - _TAIL, length)]
+
+
+def _at(matrix: Matrix, row: int, column: int) -> float | None:
+    return matrix[row][column] if column < len(matrix[row]) else None
+
+
+def _cell(matrix: Matrix, row: int, column: int) -> Text:
+    value = _at(matrix, row, column)
+    if value is None:
+        return Text("\N{MIDDLE DOT}", style="dim")
+    if column > row:
+        return Text(percent(value, digits=0), style="dim")
+    if column == row:
+        return Text(percent(value), style="bold")
+    earlier = [_at(matrix, above, column) for above in range(column, row)]
+    fall = max((best for best in earlier if best is not None), default=value) - value
+    return Text(percent(value), style="red" if fall >= _LOST else "yellow" if fall >= _FADED else "")
+
+
+def _mean(matrix: Matrix, row: int) -> str:
+    known = [value for value in matrix[row][: row + 1] if value is not None]
+    return percent(sum(known) / len(known)) if len(known) == row + 1 else ""

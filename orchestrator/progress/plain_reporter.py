@@ -1,0 +1,74 @@
+"""Progress as plain lines, for logs, pipes and terminals that cannot be drawn on."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
+from orchestrator.progress.run_reporter import Event, Reporter, RunState, Summary
+from orchestrator.result import RunResult
+
+# Often enough to see that a long experience is alive, seldom enough for a log.
+SECONDS_BETWEEN_STEPS = 10.0
+
+
+class PlainReporter(Reporter):
+    """One line for each finished experience, warning and restart, and for a step every ten seconds.
+
+    Args:
+        console: where to write.
+        program, arguments: how a further command names Everlearn and the pipeline file, for the hints at the end;
+            without arguments there are none.
+        tables: whether to print the matrix and the metrics at the end.
+    """
+
+    def __init__(self, console: Console, program: str = "everlearn", arguments: str = "", tables: bool = True) -> None:
+        self._console = console
+        self._program = program
+        self._arguments = arguments
+        self._tables = tables
+        self._state: RunState | None = None
+        self._last_step = time.monotonic()
+
+    def start(self, summary: Summary) -> None:
+        self._state = state = RunState(summary)
+        for line in headline(summary).split():
+            self._print(line)
+        for commit in summary.get("chain", []):
+            self._print(experience_line(commit, reused=True))
+            state.take({"kind": "commit", "commit": commit})
+
+    def event(self, event: Event) -> None:
+        if self._state is None:
+            return
+        self._state.take(event)
+        kind = event["kind"]
+        if kind == "experience":
+            self._last_step = time.monotonic()
+        elif kind == "step" and time.monotonic() - self._last_step >= SECONDS_BETWEEN_STEPS:
+            self._last_step = time.monotonic()
+            self._print(Text(self._step_line()))
+        elif kind == "commit":
+            self._print(experience_line(event["commit"]))
+        elif kind in ("warning", "restart"):
+            self._print(Text(f"{kind}: {event['text']}"))
+        elif kind == "resumed":
+            self._print(resumed_line(event))
+        elif kind == "tracking" and event.get("url"):
+            self._print(Text(f"MLflow: {event['url']}"))
+
+    def finish(self, result: RunResult) -> None:
+        if self._tables and self._state is not None:
+            report(result, self._state.summary, self._console, self._program, self._arguments)
+
+    def _step_line(self) -> str:
+        state = self._state
+        assert state is not None
+        rate = f"   {state.rate:,.0f} samples/s" if state.rate else ""
+        return f"  experience {state.index}   step {state.step:,}/{state.steps:,}   loss {state.loss:.3g}{rate}"
+
+    def _print(self, line: Text) -> None:
+        self._console.print(line, soft_wrap=True)

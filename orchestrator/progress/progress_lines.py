@@ -1,0 +1,77 @@
+"""The lines that every visible reporter shares: headline, one line for each experience, and the report at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.progress.matrix_table import matrix_view, metrics_view
+from orchestrator.progress.number_format import classes, count, duration, percent, short
+from orchestrator.progress.run_reporter import Summary, accuracy_so_far
+from orchestrator.result import RunResult
+
+
+def headline(summary: Summary) -> Text:
+    """The pipeline's name, and below it what is about to run."""
+    stream = count(summary["experiences"], "experience")
+    if "dataset" in summary:
+        stream += f" of {summary['dataset']}"
+    parts = [summary.get("setting", ""), stream, summary.get("model", ""), " + ".join(summary.get("strategies", []))]
+    workers = summary.get("workers")
+    parts.append(count(workers, "worker") if isinstance(workers, int) else f"{workers} workers" if workers else "")
+    text = Text(summary["pipeline"], style="bold")
+    return text.append("\n" + ", ".join(part for part in parts if part), style="dim")
+
+
+def experience_line(commit: Mapping[str, Any], reused: bool = False) -> Text:
+    """A finished experience: its classes, the accuracy on everything so far, the loss and the time, or "reused"."""
+    experience = commit["experience"]
+    text = Text("  ").append(f"experience {experience['index']:<3}")
+    text.append(f" {'classes ' + classes(experience['classes'], 12):<21}", style="dim")
+    text.append(f"accuracy {percent(accuracy_so_far(commit)):>5} %")
+    losses = commit.get("losses") or []
+    text.append(f"   loss {losses[-1][1]:<9.3g}" if losses else " " * 17, style="dim")
+    spent = duration(sum((commit.get("timings") or {}).values()))
+    return text.append("  reused" if reused else f"{spent:>8}", style="dim")
+
+
+def resumed_line(event: Mapping[str, Any]) -> Text:
+    """Where a run goes on in the middle of an experience, after an interruption or without a worker that was lost."""
+    return Text(f"  goes on in experience {event['index']} after step {event['step']:,}", style="dim")
+
+
+def report(result: RunResult, summary: Summary, console: Console, program: str, arguments: str) -> None:
+    """The matrix, the metrics, what was trained, and what to do next: further commands are `program ... arguments`."""
+    console.print()
+    console.print(matrix_view(result.accuracy_matrix))
+    console.print()
+    console.print(metrics_view(result.metrics))
+    console.print()
+    for line in _closing(result, summary, program, arguments):
+        console.print(line, soft_wrap=True)
+
+
+def _closing(result: RunResult, summary: Summary, program: str, arguments: str) -> list[Text]:
+    if not result.trained:
+        done = f"nothing to train: {count(result.reused, 'experience')} reused"
+    else:
+        done = f"trained {count(result.trained, 'experience')}" + (f", reused {result.reused}" if result.reused else "")
+        done += f" in {duration(result.seconds)}"
+    lines = [_labelled("done", done)]
+    if result.lineage:
+        model = _labelled("model", short(result.lineage[-1]), "bold")
+        lines.append(model.append(f"  in {summary['storage']}" if "storage" in summary else "", style="dim"))
+    if arguments:
+        lines.append(_labelled("lineage", f"{program} log {arguments}"))
+        if result.tracking.get("run_id"):
+            lines.append(_labelled("MLflow", f"{program} ui {arguments}"))
+        else:
+            lines.append(_labelled("MLflow", f"not complete; when the server is back: {program} publish {arguments}"))
+    return lines
+
+
+def _labelled(label: str, text: str, style: str = "") -> Text:
+    return Text(f"{label:<9}", style="dim").append(text, style=style or "default")

@@ -1,0 +1,140 @@
+"""The model of a commit in MLflow: exported once, loadable with `mlflow.pytorch.load_model`, never pickled."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.tracking.mlflow_client import is_server
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from torch import Tensor, nn
+
+MakeModel = Callable[[], "tuple[nn.Module, Tensor]"]
+"""Gives the trained model and an example of its input, (2 or more, *shape)."""
+
+NAME = "model"
+# torch.export makes a dimension that is 1 in the example 1 for ever; a few more samples teach it nothing.
+_FEWEST, _MOST = 2, 4
+
+
+class ExportFailed(Exception):
+    """The model cannot be written as a graph, as some of a user's own models cannot."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose model it is: the run and commit, the step of the metrics that belong to it, and what else to note."""
+
+    experiment_id: str
+    run_id: str
+    commit: str
+    step: int
+    tags: Mapping[str, str]
+
+
+def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
+    """Log the model unless it is there, and return its id in MLflow.
+
+    Raises:
+        ExportFailed: nothing was logged.
+        MlflowException: the store cannot be used; another call goes on with the same entry.
+    """
+    found = _find(client, owner)
+    if found is not None and str(found.status) == "READY":
+        return str(found.model_id)
+    with tempfile.TemporaryDirectory(prefix="everlearn-model-") as folder:
+        path = Path(folder) / NAME
+        _export(path, make)
+        if found is None:
+            found = client.create_logged_model(
+                owner.experiment_id, NAME, owner.run_id, {**owner.tags, "everlearn.commit": owner.commit}
+            )
+        _name(path, owner, found)
+        client.log_model_artifacts(found.model_id, str(path))
+    from mlflow.entities import LoggedModelOutput
+
+    client.log_outputs(owner.run_id, [LoggedModelOutput(found.model_id, owner.step)])
+    # Last, so that a model which is READY lacks nothing.
+    client.finalize_logged_model(found.model_id, "READY")
+    return str(found.model_id)
+
+
+def warm_up() -> None:
+    """Load what exporting a model needs, some seconds' worth, so that the end of a run does not wait for it."""
+    import torch
+    from torch.export import Dim
+
+    # If this one fails, so will the model's, and that is reported.
+    with contextlib.suppress(Exception):
+        torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(2, 2),), dynamic_shapes=({0: Dim.AUTO},))
+
+
+def find_model(client: MlflowClient, owner: Owner) -> str | None:
+    """The id of the commit's model if it is logged."""
+    found = _find(client, owner)
+    return str(found.model_id) if found is not None and str(found.status) == "READY" else None
+
+
+def register_model(client: MlflowClient, name: str, model_id: str, owner: Owner) -> None:
+    """Make the model a version of the registered model `name`, unless it is one."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    versions = client.search_model_versions(f"name = '{name}'")
+    if all(version.tags.get("everlearn.commit") != owner.commit for version in versions):
+        tags = {**owner.tags, "everlearn.commit": owner.commit}
+        # A database's registry looks `models:/...` up in the process's own tracking store, which may be another one.
+        by_name = is_server(str(client.tracking_uri))
+        source = f"models:/{model_id}" if by_name else client.get_logged_model(model_id).artifact_location
+        client.create_model_version(name, source, owner.run_id, tags, model_id=model_id)
+
+
+def _find(client: MlflowClient, owner: Owner) -> Any:
+    models = client.search_logged_models([owner.experiment_id], f"source_run_id = '{owner.run_id}'")
+    mine = [model for model in models if model.tags.get("everlearn.commit") == owner.commit]
+    return max(mine, key=lambda model: str(model.status) == "READY", default=None)
+
+
+def _export(path: Path, make: MakeModel) -> None:
+    import mlflow
+    import numpy as np
+    import torch
+
+    model, example = make()
+    model = model.to("cpu").eval()
+    example = example[:_MOST].detach().cpu()
+    if len(example) < _FEWEST:
+        example = torch.cat([example, example])
+    version = str(torch.__version__).partition("+")[0]
+    try:
+        mlflow.pytorch.save_model(
+            model,
+            str(path),
+            input_example=np.ascontiguousarray(example.numpy()),
+            serialization_format="pt2",
+            pip_requirements=[f"mlflow=={mlflow.__version__}", f"torch=={version}", f"numpy=={np.__version__}"],
+        )
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise ExportFailed(f"{type(error).__name__}: {text[:160]}") from error
+
+
+def _name(path: Path, owner: Owner, entry: Any) -> None:
+    """Write whose model it is into the exported files: they were made before MLflow had a name for it."""
+    from mlflow.models import Model
+
+    exported = Model.load(str(path))
+    exported.model_uuid = exported.model_id = entry.model_id
+    exported.run_id = owner.run_id
+    exported.artifact_path = entry.artifact_location
+    exported.save(str(path / "MLmodel"))

@@ -1,0 +1,119 @@
+"""What of a chain of commits becomes which metric, at which step and time.
+
+Pure functions of the commits: the same chain gives the same points at any time and on any machine. MLflow keeps points
+that are equal in name, step, time and value only once, so everything may be written again without harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchestrator.lineage.chain_metrics import class_accuracy, course_metrics
+from orchestrator.lineage.running_matrix import Course
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.commit import Commit
+
+LOSS = "loss/train"
+# As many as a confusion matrix has: a chart of more could not be read.
+MOST_CLASSES = 256
+
+
+class Point(NamedTuple):
+    """One value of a metric. `time` is in Unix milliseconds."""
+
+    key: str
+    value: float
+    time: int
+    step: int
+
+
+def parent_points(
+    chain: Sequence[Commit],
+    stream_length: int,
+    first: int = 0,
+    reference: Sequence[float | None] = (),
+    course: Course | None = None,
+) -> Iterator[Point]:
+    """The points of the run itself but for the losses, of the steps from `first` on.
+
+    Args:
+        chain: the commits, oldest first, from experience 0.
+        stream_length: experiences in the stream; a chain of that length is complete and has `final/...` values.
+        first: index of the first experience to give points for.
+        reference: what joint training reaches, as far as it is known.
+        course: has followed the chain.
+    """
+    course = course or Course().follow(chain)
+    metrics = course_metrics(course, chain, reference, first)
+    for index in range(first, len(chain)):
+        commit, time = chain[index], milliseconds(chain[index])
+        for name, value in metrics[index - first].items():
+            if value is not None:
+                # The UI writes numbers out: 0.939, not 0.9390000000000001.
+                value = round(value, 12)
+                yield Point(name, value, time, index)
+                if index == stream_length - 1:
+                    # The UI draws a bar for each run if a metric has one point, at step 0.
+                    yield Point(f"final/{name}", value, time, 0)
+        for column, value in enumerate(course.rows[index]):
+            if value is not None:
+                yield Point(f"accuracy/{label(column, stream_length)}", value, time, index)
+        yield from _class_points(commit, time, index)
+        yield Point("progress/samples", float(commit.experience.samples), time, index)
+        yield Point("progress/optimizer_steps", float(commit.steps), time, index)
+        for part, seconds in sorted(commit.timings.items()):
+            yield Point(f"seconds/{part}", seconds, time, index)
+
+
+def _class_points(commit: Commit, time: int, index: int) -> Iterator[Point]:
+    """`class_accuracy/07`: padded with zeros, because the UI sorts by characters; a larger head has no such points."""
+    outputs = commit.spec.get("outputs")
+    classes = class_accuracy(commit)
+    units = outputs if isinstance(outputs, int) else 1 + max(classes, default=0)
+    if units <= MOST_CLASSES:
+        for unit, value in classes.items():
+            yield Point(f"class_accuracy/{unit:0{max(2, len(str(units - 1)))}d}", round(value, 12), time, index)
+
+
+def loss_points(chain: Sequence[Commit], first: int = 0) -> Iterator[Point]:
+    """The loss by optimiser step of the whole stream, from experience `first` on."""
+    for index in range(first, len(chain)):
+        offset = steps_before(chain, index)
+        for step, loss, time in chain[index].losses:
+            yield Point(LOSS, loss, time, offset + step)
+
+
+def child_points(chain: Sequence[Commit], first: int = 0, course: Course | None = None) -> dict[int, list[Point]]:
+    """The points of each experience's own run: how well it is remembered since it was learned, and its loss."""
+    rows = (course or Course().follow(chain)).rows
+    points: dict[int, list[Point]] = {experience: [] for experience in range(len(chain))}
+    for index in range(first, len(chain)):
+        for experience in range(index + 1):
+            value = rows[index][experience]
+            if value is not None:
+                points[experience].append(Point("eval/accuracy", value, milliseconds(chain[index]), index))
+        points[index] += [Point("train/loss", loss, time, step) for step, loss, time in chain[index].losses]
+    return points
+
+
+def steps_before(chain: Sequence[Commit], experience: int) -> int:
+    """Optimiser steps of the stream before `experience`."""
+    return sum(commit.steps for commit in chain[:experience])
+
+
+def label(experience: int, stream_length: int) -> str:
+    """`experience_07`: padded with zeros, because the UI sorts by characters."""
+    return f"experience_{experience:0{3 if stream_length > 100 else 2}d}"
+
+
+def milliseconds(commit: Commit) -> int:
+    """When the commit was made, in Unix milliseconds."""
+    return int(datetime.fromisoformat(commit.created).timestamp() * 1000)
+
+
+def start_milliseconds(chain: Sequence[Commit]) -> int:
+    """When learning began, as far as the commits tell, in Unix milliseconds."""
+    return min([milliseconds(chain[0]), *(time for _, _, time in chain[0].losses[:1])])

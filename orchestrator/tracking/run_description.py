@@ -1,0 +1,75 @@
+"""The description of a run in MLflow: its matrix, its metrics and how to load its model, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.progress.number_format import metric_text
+
+# A wider table runs out of the page.
+_WIDEST = 12
+
+
+def headline(strategies: Sequence[str], metrics: Mapping[str, float | None]) -> str:
+    """One line: what was done, and how it went."""
+    parts = [
+        f"{name.replace('_', ' ')} {_percent(value)} %"
+        for name in ("average_accuracy", "forgetting")
+        if (value := metrics.get(name)) is not None
+    ]
+    return f"{' + '.join(strategies)}: {', '.join(parts)}" if parts else " + ".join(strategies)
+
+
+def description(
+    rows: Sequence[Sequence[float | None]],
+    metrics: Mapping[str, float | None],
+    *,
+    strategies: Sequence[str],
+    stream_length: int,
+    commit: str,
+    uri: str,
+    model: str | None,
+) -> str:
+    """The Markdown text.
+
+    Args:
+        rows: the accuracy matrix.
+        metrics: the stream's metrics after the last row.
+        strategies: their names, in order.
+        stream_length: experiences in the stream.
+        commit: id of the last commit.
+        uri: where MLflow is, without secrets.
+        model: the model's MLflow URI; None where no model was logged.
+    """
+    done = f"{len(rows)} of {stream_length} experiences" if len(rows) < stream_length else f"{len(rows)} experiences"
+    parts = [f"**{headline(strategies, metrics)}** after {done}; commit `{commit[:12]}`."]
+    if len(rows) <= _WIDEST:
+        parts.append(_table(rows))
+    parts.append(_metrics(metrics))
+    if model is not None:
+        parts.append(
+            "Load the model:\n\n```python\nimport mlflow\n\n"
+            f'mlflow.set_tracking_uri("{uri}")\nmodel = mlflow.pytorch.load_model("{model}")\n```'
+        )
+    return "\n\n".join(parts)
+
+
+def _table(rows: Sequence[Sequence[float | None]]) -> str:
+    # As code: the UI sets the cells of a Markdown table without any space between them.
+    width = min(max((len(row) for row in rows), default=0), _WIDEST)
+    lines = ["after " + "".join(f"{f'on {column}':>8}" for column in range(width))]
+    for index, row in enumerate(rows):
+        cells = ["" if value is None else _percent(value) for value in row[:width]]
+        lines.append(f"{index:>5} " + "".join(f"{cell:>8}" for cell in cells).rstrip())
+    table = "\n".join(lines)
+    return f"Accuracy in percent, row after training on an experience, column tested on it:\n\n```text\n{table}\n```"
+
+
+def _metrics(metrics: Mapping[str, float | None]) -> str:
+    known = {name: metric_text(name, value) for name, value in metrics.items() if value is not None}
+    lines = [f"{name.replace('_', ' '):<29}{text:>8}" for name, text in known.items()]
+    return "```text\n" + "\n".join(lines) + "\n```"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"

@@ -1,0 +1,258 @@
+"""Following a run in MLflow while it trains, without ever holding it up."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.redact import redact
+from orchestrator.tracking.logged_model import ExportFailed, MakeModel, warm_up
+from orchestrator.tracking.metric_points import LOSS, Point, steps_before
+from orchestrator.tracking.mlflow_client import is_server, reason, resolve_uri
+from orchestrator.tracking.mlflow_ui import page
+from orchestrator.tracking.publish_lineage import cannot_export
+from orchestrator.tracking.run_view import FindReference, RunView
+from pipelines.config.pipeline_errors import PipelineError
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.commit import Commit
+    from orchestrator.progress.run_reporter import Reporter
+    from pipelines.config.schema import Pipeline
+
+# Seconds between writes, so that losses go out many at a time.
+PERIOD = 2.0
+# Seconds before another attempt at a store that failed: doubled each time, from the first to the second.
+BACK_OFF = (2.0, 60.0)
+# Seconds that the end of a run may wait for what is left to be written: while MLflow works, and when it does not.
+GRACE, GRACE_AFTER_FAILURE = 60.0, 5.0
+# Losses kept for a store that is away. What is dropped comes from the commits later.
+_MOST_LOSSES = 20_000
+# Figures may take this share of the time.
+_FIGURES = 0.05
+
+
+class Tracker:
+    """Writes a run into MLflow from a thread of its own. Its methods return at once and raise nothing.
+
+    A store that is away, slow or refusing costs the training nothing: what could not be written is tried again after a
+    pause, the person is told once, and `everlearn publish` writes what is still missing at the end.
+
+        with Tracker(pipeline, key=..., stream_length=5, reporter=reporter) as tracker:
+            tracker.commit(chain)           # what is there already, perhaps nothing: creates or resumes the run
+            ...
+            tracker.losses([event])         # progress events of kind "step"
+            tracker.commit(longer_chain)
+            tracker.finish(chain, model)
+        print(tracker.uri, tracker.run_id, tracker.complete)
+
+    Leaving the block waits for what is left, at most `GRACE` seconds. Left by an exception or without `finish`, the run
+    is shown as failed, or as killed after Ctrl-C.
+
+    Attributes:
+        uri: where MLflow is, without secrets.
+        run_id: of the MLflow run; None as long as it could not be reached.
+        complete: after the end, whether MLflow has all of the run.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        key: str,
+        stream_length: int,
+        reporter: Reporter | None = None,
+        reference: FindReference | None = None,
+    ) -> None:
+        self.uri = redact(resolve_uri(pipeline.tracking.uri))
+        self.run_id: str | None = None
+        self.complete = False
+        self._pipeline, self._key, self._length, self._reporter = pipeline, key, stream_length, reporter
+        self._reference = reference
+        self._changed = threading.Condition()
+        # Guarded by the condition:
+        self._chain: list[Commit] | None = None
+        self._events: deque[Mapping[str, Any]] = deque(maxlen=_MOST_LOSSES)
+        self._model: MakeModel | None = None
+        self._status: str | None = None
+        self._closing = self._abandoned = self._told = False
+        # The thread's own:
+        self._view: RunView | None = None
+        self._written = 0
+        self._failures = 0
+        self._retry_at = self._figures_at = 0.0
+        self._warm = False
+        self._thread = threading.Thread(target=self._run, name="everlearn-tracking", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._changed:
+            if kind is not None:
+                interrupted = issubclass(kind, (KeyboardInterrupt, SystemExit))
+                self._status = "KILLED" if interrupted else "FAILED"
+        self.close()
+
+    def losses(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Take progress events of kind "step": index, loss, time (Unix milliseconds), and the loss's optimiser step in
+        the experience as `loss_step`, or `step` where that is the same."""
+        with self._changed:
+            self._events.extend(events)
+
+    def commit(self, chain: Sequence[Commit]) -> None:
+        """Take the commits that are there, oldest first, from experience 0."""
+        with self._changed:
+            self._chain = list(chain)
+            self._changed.notify()
+
+    def finish(self, chain: Sequence[Commit], model: MakeModel | None = None) -> None:
+        """Take the last chain, and the way to its model if that is to be in MLflow: the run has succeeded."""
+        with self._changed:
+            self._chain, self._model, self._status = list(chain), model, "FINISHED"
+
+    def close(self, timeout: float | None = None) -> bool:
+        """Write what is left and end; returns `complete`. After `timeout` seconds what is left is left to publish."""
+        with self._changed:
+            if self._abandoned:
+                return self.complete
+            # A view that is open is a store that came back.
+            failing = self._failures > 0 and self._view is None
+            self._closing = True
+            self._status = self._status or "FAILED"
+            self._changed.notify()
+        self._thread.join(timeout if timeout is not None else GRACE_AFTER_FAILURE if failing else GRACE)
+        with self._changed:
+            started = self._chain is not None
+        if started and not self.complete:
+            self._tell("has not answered in time" if self._thread.is_alive() else "lacks a part of the run")
+        with self._changed:
+            self._abandoned = True
+        return self.complete
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            with self._changed:
+                self._changed.wait_for(self._due, timeout=PERIOD)
+                if self._abandoned:
+                    return
+                closing = self._closing
+                # A last attempt is made in any case.
+                if not closing and time.monotonic() < self._retry_at:
+                    continue
+                chain, status = self._chain, self._status
+                events = [self._events.popleft() for _ in range(len(self._events))]
+            if chain is None or (not closing and not events and len(chain) == self._written and self._view):
+                continue
+            try:
+                left = self._write(chain, events)
+                if closing:
+                    self._end(chain, status or "FAILED")
+                self._failures = 0
+            except Exception as error:
+                left = events
+                self._failed(error)
+            with self._changed:
+                self._events.extendleft(reversed(left))
+                # What failed a moment ago is not worth another wait at the end of a run.
+                closing = closing or (self._closing and self._failures > 0)
+
+    def _due(self) -> bool:
+        """Whether there is something that should not wait for the next period."""
+        news = self._chain is not None and (self._view is None or len(self._chain) != self._written)
+        return self._closing or self._abandoned or (news and time.monotonic() >= self._retry_at)
+
+    def _write(self, chain: Sequence[Commit], events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Write commits and losses; returns the events whose place in the stream is not known yet."""
+        if self._view is None:
+            view = RunView(self._pipeline, key=self._key, stream_length=self._length, reference=self._reference)
+            view.open(chain)
+            self._announce(view)
+            # A run that lacks nothing is left as it is: this time nothing was trained.
+            if not view.complete:
+                view.status("RUNNING", chain)
+            self._view, self._written = view, 0
+            if not view.complete and not self._warm and not self._closing:
+                # The experiences train elsewhere, and before them Ray starts: this process has nothing else to do.
+                self._warm = True
+                warm_up()
+        if not self._view.complete and len(chain) != self._written:
+            self._view.write(chain)
+            self._figures(chain)
+        self._written = len(chain)
+        # A commit may come after the next experience has begun: then the number of steps before it is not known.
+        self._view.losses(_loss_points(chain, [event for event in events if event["index"] <= len(chain)]))
+        return [event for event in events if event["index"] > len(chain)]
+
+    def _announce(self, view: RunView) -> None:
+        known, self.run_id = self.run_id, view.run_id
+        if self.run_id != known:
+            url = page(self.uri, view.experiment_id, view.run_id) if is_server(self.uri) else None
+            self._report({"kind": "tracking", "uri": self.uri, "run_id": view.run_id, "url": url})
+
+    def _figures(self, chain: Sequence[Commit]) -> None:
+        started = time.monotonic()
+        if self._view is None or not chain or started < self._figures_at:
+            return
+        self._view.files(chain)
+        ended = time.monotonic()
+        self._figures_at = ended + (ended - started) / _FIGURES
+
+    def _end(self, chain: Sequence[Commit], status: str) -> None:
+        view = self._view
+        if view is None:
+            return
+        if not view.complete:
+            if chain:
+                self._figures_at = 0.0
+                self._figures(chain)
+            if chain and status == "FINISHED":
+                try:
+                    view.model(chain, self._model)
+                except ExportFailed as failure:
+                    self._warn(cannot_export(failure))
+                except (OrchestratorError, PipelineError) as failure:
+                    self._warn(f"tracking: the model is not in MLflow: {failure}")
+            view.status(status, chain)
+        self.complete = True
+
+    def _failed(self, error: Exception) -> None:
+        first, longest = BACK_OFF
+        # Another view finds out what is there, whatever the failure left behind.
+        self._view, self._written = None, 0
+        self._retry_at = time.monotonic() + min(longest, first * 2.0**self._failures)
+        self._failures += 1
+        self._tell(f"cannot be used: {reason(error)}")
+
+    def _tell(self, what: str) -> None:
+        with self._changed:
+            told, self._told = self._told, True
+        if not told:
+            remedy = "the run goes on without it, `everlearn publish FILE` completes it"
+            self._warn(f"tracking: MLflow at {self.uri} {what}; {remedy}")
+
+    def _warn(self, text: str) -> None:
+        self._report({"kind": "warning", "text": redact(" ".join(text.split()))})
+
+    def _report(self, event: Mapping[str, Any]) -> None:
+        if self._reporter is not None and not self._abandoned:
+            # A reporter that fails must not end the tracking, nor tracking the run.
+            with contextlib.suppress(Exception):
+                self._reporter.event(event)
+
+
+def _loss_points(chain: Sequence[Commit], events: Iterable[Mapping[str, Any]]) -> Iterable[Point]:
+    for event in events:
+        # Of an experience that is committed, the commit has the losses.
+        if event["index"] == len(chain):
+            step = steps_before(chain, event["index"]) + event.get("loss_step", event["step"])
+            yield Point(LOSS, float(event["loss"]), int(event["time"]), step)

@@ -1,0 +1,298 @@
+"""One pipeline run as MLflow shows it: the run, a nested run for each experience, files and the model.
+
+The run is found by the tag `everlearn.run`, so whoever writes first creates it and everybody else goes on with it. All
+that is written follows from the commits, with their own timestamps: writing something twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.lineage.chain_metrics import confusion_matrix, course_metrics
+from orchestrator.lineage.running_matrix import Course
+from orchestrator.redact import redact
+from orchestrator.tracking import metric_points as of
+from orchestrator.tracking.confusion_figure import confusion_figure
+from orchestrator.tracking.experience_colours import experience_colours
+from orchestrator.tracking.logged_model import MakeModel, Owner, find_model, log_model, register_model
+from orchestrator.tracking.matrix_figures import curves_figure, matrix_figure
+from orchestrator.tracking.metric_points import Point
+from orchestrator.tracking.mlflow_client import connect, experiment_id, resolve_uri
+from orchestrator.tracking.run_description import description, headline
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from orchestrator.lineage.commit import Commit
+    from pipelines.config.schema import Pipeline
+
+RUN, PIPELINE, COMMIT, EXPERIENCE = "everlearn.run", "everlearn.pipeline", "everlearn.commit", "everlearn.experience"
+TASK_LABELS = "everlearn.task_labels"
+_NOTE, _PARENT = "mlflow.note.content", "mlflow.parentRunId"
+# What one request may hold.
+_METRICS, _PARAMETERS, _LONGEST = 1000, 100, 6000
+
+
+FindReference = Callable[[Sequence["Commit"]], Sequence[float | None]]
+"""Gives what joint training reaches on each experience of a chain (see `orchestrator.lineage.joint_reference`)."""
+
+
+class RunView:
+    """Writes one run. Not safe for several threads; after an error, make a new one: it finds what is there.
+
+    Attributes:
+        run_id: of the MLflow run; None before `open`.
+        experiment_id: of the MLflow experiment; None before `open`.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, *, key: str, stream_length: int, reference: FindReference | None = None
+    ) -> None:
+        self.run_id: str | None = None
+        self.experiment_id: str | None = None
+        self._pipeline, self._key, self._length = pipeline, key, stream_length
+        self._uri = pipeline.tracking.uri
+        self._find_reference = reference
+        self._client: Any = None
+        self._children: dict[int, str] = {}
+        self._losses: set[int] = set()
+        self._status = ""
+        self._end: int | None = None
+        self._commit: str | None = None
+        self._written = 0
+        self._course = Course()
+        self._model: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether an earlier process wrote everything, to the end of the stream."""
+        return self._status == "FINISHED" and self._commit == self._key
+
+    def open(self, chain: Sequence[Commit]) -> bool:
+        """Find the run, or create it with its parameters; True if it was created.
+
+        Args:
+            chain: the commits that are there already; they date the beginning of a run that is not there yet.
+        """
+        self._client = connect(self._uri)
+        self.experiment_id = experiment_id(self._client, self._uri, self._pipeline.tracking.experiment)
+        found = self._find()
+        run = found or self._create(chain)
+        self.run_id, self._status, self._end = run.info.run_id, run.info.status, run.info.end_time
+        self._commit = run.data.tags.get(COMMIT)
+        self._log_parameters(run)
+        for child in self._search(f"tags.`{_PARENT}` = '{self.run_id}'"):
+            if EXPERIENCE in child.data.tags:
+                self._children[int(child.data.tags[EXPERIENCE])] = child.info.run_id
+        if of.LOSS in run.data.metrics:
+            self._losses = {metric.step for metric in self._client.get_metric_history(self.run_id, of.LOSS)}
+        return found is None
+
+    def write(self, chain: Sequence[Commit]) -> None:
+        """Write the metrics and tags of the commits that this view has not written yet."""
+        if not chain:
+            return
+        # A later commit may complete the row of the one before it.
+        first = max(0, min(self._written, len(chain)) - 1)
+        for index, points in of.child_points(chain, first, self._course.follow(chain)).items():
+            self._log(self._child(chain, index), points)
+        self._log(self._run, of.parent_points(chain, self._length, first, self._reference(chain), self._course))
+        self.losses(of.loss_points(chain, first))
+        labels = {TASK_LABELS: chain[-1].task_labels} if chain[-1].task_labels else {}
+        self._tags({COMMIT: chain[-1].id, **labels, _NOTE: self._describe(chain)})
+        self._commit, self._written = chain[-1].id, len(chain)
+
+    def losses(self, points: Iterable[Point]) -> None:
+        """Write loss points at steps that have none: a worker that starts again meets the same step another time."""
+        new = [point for point in points if point.step not in self._losses]
+        self._log(self._run, new)
+        self._losses.update(point.step for point in new)
+
+    def files(self, chain: Sequence[Commit]) -> None:
+        """Write the pipeline file, the matrix and the figures, over what was there."""
+        course = self._course.follow(chain)
+        rows, baseline = course.rows, course.baseline
+        metrics = self._metrics(chain)
+        look: dict[str, Any] = {
+            "title": self._pipeline.name, "subtitle": self._headline(metrics), "experiences": self._length,
+        }  # fmt: skip
+        classes = [commit.experience.classes for commit in chain]
+        document = {
+            "pipeline": self._pipeline.name,
+            "lineage": [commit.id for commit in chain],
+            "accuracy_matrix": rows,
+            "baseline": baseline,
+            "metrics": metrics,
+        }
+        with tempfile.TemporaryDirectory(prefix="everlearn-files-") as name:
+            folder = Path(name)
+            (folder / "figures").mkdir()
+            (folder / "pipeline.yaml").write_text(_yaml(self._pipeline.to_document(masked=True)))
+            (folder / "accuracy_matrix.json").write_text(json.dumps(document, indent=1))
+            (folder / "figures/accuracy_matrix.png").write_bytes(matrix_figure(rows, classes=classes, **look))
+            (folder / "figures/accuracy_curves.png").write_bytes(curves_figure(rows, **look))
+            confusion = confusion_matrix(chain[-1])
+            if confusion is not None:
+                counts = {"commit": chain[-1].id, "confusion_matrix": confusion}
+                (folder / "confusion_matrix.json").write_text(json.dumps(counts))
+                picture = confusion_figure(confusion, title=self._pipeline.name, subtitle=look["subtitle"])
+                (folder / "figures/confusion_matrix.png").write_bytes(picture)
+            self._client.log_artifacts(self._run, str(folder))
+
+    def model(self, chain: Sequence[Commit], make: MakeModel | None, register: str | None = None) -> None:
+        """Log the model of the last commit unless it is there, with the metrics that it reached.
+
+        Raises:
+            ExportFailed: it cannot be exported; the run lacks nothing else.
+        """
+        tags = {PIPELINE: self._pipeline.name}
+        owner = Owner(str(self.experiment_id), self._run, chain[-1].id, len(chain) - 1, tags)
+        model = log_model(self._client, owner, make) if make is not None else find_model(self._client, owner)
+        if model is None:
+            return
+        time = of.milliseconds(chain[-1])
+        values = {name: round(value, 12) for name, value in self._metrics(chain).items() if value is not None}
+        self._log(self._run, [Point(name, value, time, owner.step) for name, value in values.items()], model)
+        if register is not None:
+            register_model(self._client, register, model, owner)
+        self._model = model
+        self._tags({_NOTE: self._describe(chain)})
+
+    def status(self, status: str, chain: Sequence[Commit]) -> None:
+        """Set the run's status, if it is another one. A finished run ended with its last commit."""
+        end = None
+        if status != "RUNNING":
+            end = of.milliseconds(chain[-1]) if status == "FINISHED" and chain else _now()
+        if status == self._status and (status != "FINISHED" or end == self._end):
+            return
+        if end is None:
+            self._client.update_run(self._run, status=status)
+        else:
+            self._client.set_terminated(self._run, status=status, end_time=end)
+        self._status, self._end = status, end
+
+    @property
+    def _run(self) -> str:
+        if self.run_id is None:
+            raise RuntimeError("the view is not open")
+        return self.run_id
+
+    def _find(self) -> Run | None:
+        found = self._search(f"tags.`{RUN}` = '{self._key}'")
+        # Two exist if a server made one after its client had given up waiting: keep to the one that was written to.
+        return min(
+            found, key=lambda run: (COMMIT not in run.data.tags, run.info.start_time, run.info.run_id), default=None
+        )
+
+    def _search(self, query: str) -> list[Run]:
+        found: list[Run] = []
+        token: str | None = ""
+        while token is not None:
+            page = self._client.search_runs([self.experiment_id], query, max_results=1000, page_token=token or None)
+            found += page
+            token = page.token or None
+        return found
+
+    def _create(self, chain: Sequence[Commit]) -> Run:
+        start = min(_now(), of.start_milliseconds(chain)) if chain else _now()
+        tags = {RUN: self._key, PIPELINE: self._pipeline.name, **_origin()}
+        # The legends of the UI name runs: an experiment's runs are to be told apart.
+        name = f"{self._pipeline.name} ({'+'.join(strategy.name for strategy in self._pipeline.strategy)})"
+        run: Run = self._client.create_run(self.experiment_id, start, tags, name)
+        return run
+
+    def _child(self, chain: Sequence[Commit], index: int) -> str:
+        if index not in self._children:
+            commit = chain[index]
+            tags = {_PARENT: self._run, EXPERIENCE: str(index), COMMIT: commit.id, PIPELINE: self._pipeline.name}
+            tags["mlflow.runColor"] = experience_colours(self._length)[index]
+            start = of.start_milliseconds(chain[index : index + 1])
+            name = of.label(index, self._length)
+            child = self._client.create_run(self.experiment_id, start, {**tags, **_origin()}, name).info.run_id
+            self._log_params(child, _experience_parameters(commit))
+            self._client.set_terminated(child, "FINISHED", of.milliseconds(commit))
+            self._children[index] = child
+        return self._children[index]
+
+    def _log(self, run: str, points: Iterable[Point], model: str | None = None) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(point.key, point.value, point.time, point.step, model_id=model) for point in points]
+        for start in range(0, len(metrics), _METRICS):
+            self._client.log_batch(run, metrics=metrics[start : start + _METRICS])
+
+    def _log_parameters(self, run: Run) -> None:
+        """Parameters cannot change: one that another attempt at this run has set stays, such as its workers."""
+        known = run.data.params
+        self._log_params(self._run, {key: value for key, value in self._pipeline.flat().items() if key not in known})
+
+    def _log_params(self, run: str, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(_name(key), redact(str(value))[:_LONGEST]) for key, value in values.items()]
+        for start in range(0, len(params), _PARAMETERS):
+            self._client.log_batch(run, params=params[start : start + _PARAMETERS])
+
+    def _tags(self, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(self._run, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def _metrics(self, chain: Sequence[Commit]) -> dict[str, float | None]:
+        return course_metrics(self._course.follow(chain), chain, self._reference(chain), len(chain) - 1)[-1]
+
+    def _reference(self, chain: Sequence[Commit]) -> Sequence[float | None]:
+        return () if self._find_reference is None else self._find_reference(chain)
+
+    def _headline(self, metrics: Mapping[str, float | None]) -> str:
+        return headline([strategy.name for strategy in self._pipeline.strategy], metrics)
+
+    def _describe(self, chain: Sequence[Commit]) -> str:
+        return description(
+            self._course.follow(chain).rows,
+            self._metrics(chain),
+            strategies=[strategy.name for strategy in self._pipeline.strategy],
+            stream_length=self._length,
+            commit=chain[-1].id,
+            uri=redact(resolve_uri(self._uri)),
+            model=f"models:/{self._model}" if self._model else None,
+        )
+
+
+def _origin() -> dict[str, str]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = "unknown"
+    return {"mlflow.user": user, "mlflow.source.name": "everlearn", "mlflow.source.type": "LOCAL"}
+
+
+def _experience_parameters(commit: Commit) -> dict[str, Any]:
+    experience = commit.experience
+    return {
+        "experience": experience.index,
+        "task": experience.task,
+        "classes": json.dumps(list(experience.classes)),
+        "samples": experience.samples,
+    }
+
+
+def _name(key: str) -> str:
+    """A parameter's name in the characters that MLflow takes."""
+    return "".join(character if character.isalnum() or character in "_-. :/" else "_" for character in key)[:250]
+
+
+def _yaml(document: Mapping[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,211 @@
+"""`everlearn run`: take a model through a stream, from where its lineage ends."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from orchestrator.progress.run_reporter import Event, Reporter, Summary
+from orchestrator.result import RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.lineage.commit import Commit
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.lineage.plan import PlannedCommit
+    from orchestrator.tracking.run_tracker import Tracker
+    from pipelines.config.schema import Pipeline
+    from pipelines.data.streams import Stream
+
+
+def run(
+    pipeline: Pipeline,
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+    reporter: Reporter | None = None,
+    verbose: bool = False,
+) -> RunResult:
+    """Train the experiences of a pipeline that have no commit yet, on a Ray cluster, and say what was forgotten.
+
+    Args:
+        workers: instead of `scaling.workers`.
+        address: of the Ray cluster; None: RAY_ADDRESS, else a local one for the time of the run.
+        reporter: shows the progress; None: silent.
+        verbose: let the log of Ray and MLflow through.
+
+    Raises:
+        PipelineError, StrategyError: the pipeline or its data are wrong.
+        RunFailed: training stopped; the commits made so far stay.
+        Claimed: another run is at work on the same pipeline in the same storage.
+        StorageError, ClusterError: what is around cannot be used.
+    """
+    from orchestrator.cluster.log_levels import quiet
+
+    started = time.monotonic()
+    quiet(verbose)
+
+    from orchestrator.checkpointing.checkpoint import remove_checkpoints
+    from orchestrator.checkpointing.load_model import example_and_model
+    from orchestrator.lineage.claim import claimed
+    from orchestrator.lineage.joint_reference import Reference
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.lineage.plan import make_plan
+    from orchestrator.storage.store import open_store
+    from orchestrator.tracking.run_tracker import Tracker
+    from pipelines.data.streams import build_stream
+
+    reporter = reporter or Reporter()
+    pipeline = with_workers(pipeline, workers)
+    store = open_store(pipeline.storage)
+    store.check()
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    plan = make_plan(pipeline, stream)
+    lineage = Lineage(store, pipeline.name)
+    ids = [planned.id for planned in plan]
+    chain = lineage.leading(ids)
+    reused = len(chain)
+    reporter.start(_summary(pipeline, stream, chain, store.uri))
+    for text in pipeline.warnings():
+        reporter.event({"kind": "warning", "text": text})
+    reference = Reference(lineage)
+    with Tracker(
+        pipeline, key=plan[-1].id, stream_length=len(stream), reporter=reporter, reference=reference
+    ) as tracker:
+        tracker.commit(chain)
+        if reused < len(plan) or not lineage.stands("latest", plan[-1].id):
+            with claimed(lineage, "run", target=plan[-1].id, tell=reporter.event):
+                # Another run may have made some of them before it let the claim go.
+                chain = _caught_up(lineage, ids, chain, reporter)
+                reused = len(chain)
+                if reused < len(plan):
+                    listener = _Listener(reporter, tracker, chain)
+                    summary = _summary(pipeline, stream, chain, store.uri)
+                    _train(pipeline, stream, plan, summary, listener, address=address, verbose=verbose)
+                    chain = lineage.chain(plan[-1].id)
+                lineage.point("latest", plan[-1].id)
+        remove_checkpoints(lineage, plan[-1].id)
+        tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
+    seconds = time.monotonic() - started
+    result = summarise(pipeline, stream, chain, reference(chain), reused=reused, seconds=seconds, tracker=tracker)
+    reporter.finish(result)
+    return result
+
+
+def with_workers(pipeline: Pipeline, workers: int | None) -> Pipeline:
+    """The pipeline with another number of workers; None leaves it.
+
+    Raises:
+        PipelineError: fewer samples in a batch than workers.
+    """
+    if workers is None:
+        return pipeline
+    from pipelines.config.load import with_settings
+
+    return with_settings(pipeline, {"scaling.workers": workers})
+
+
+def summarise(
+    pipeline: Pipeline,
+    stream: Stream,
+    chain: Sequence[Commit],
+    reference: Sequence[float | None],
+    *,
+    reused: int,
+    seconds: float,
+    tracker: Tracker,
+) -> RunResult:
+    """What a finished run has to show.
+
+    Args:
+        reference: what joint training reaches, as far as it is known.
+    """
+    from orchestrator.lineage.accuracy_matrix import accuracy_matrix
+    from orchestrator.lineage.chain_metrics import chain_metrics, class_accuracy, confusion_matrix
+
+    tests = [stream.test_fingerprint(index) for index in range(len(stream))]
+    matrix, _ = accuracy_matrix(chain, tests)
+    history = chain_metrics(chain, tests, reference)
+    return RunResult(
+        pipeline=pipeline.name,
+        lineage=[commit.id for commit in chain],
+        accuracy_matrix=matrix,
+        metrics=history[-1],
+        trained=len(chain) - reused,
+        reused=reused,
+        seconds=seconds,
+        tracking={"uri": tracker.uri, "run_id": tracker.run_id},
+        history=history,
+        class_accuracy=class_accuracy(chain[-1]),
+        confusion_matrix=confusion_matrix(chain[-1]),
+        task_labels=chain[-1].task_labels,
+    )
+
+
+class _Listener:
+    """Hands what the workers tell to the reporter and to the tracking."""
+
+    def __init__(self, reporter: Reporter, tracker: Tracker, chain: Sequence[Commit]) -> None:
+        self._reporter, self._tracker, self._chain = reporter, tracker, list(chain)
+
+    def __call__(self, event: Event) -> None:
+        from orchestrator.lineage.commit import Commit
+
+        self._reporter.event(event)
+        if event["kind"] == "step":
+            self._tracker.losses([event])
+        elif event["kind"] == "commit":
+            self._chain.append(Commit.model_validate(event["commit"], strict=False))
+            self._tracker.commit(self._chain)
+
+
+def _caught_up(lineage: Lineage, ids: Sequence[str], chain: Sequence[Commit], reporter: Reporter) -> list[Commit]:
+    """The leading commits as they are now; the reporter hears of those that `chain` has not."""
+    found = lineage.leading(ids)
+    for commit in found[len(chain) :]:
+        reporter.event({"kind": "commit", "commit": commit.document()})
+    return found
+
+
+def _train(
+    pipeline: Pipeline,
+    stream: Stream,
+    plan: Sequence[PlannedCommit],
+    summary: Summary,
+    listener: _Listener,
+    *,
+    address: str | None,
+    verbose: bool,
+) -> None:
+    from orchestrator.cluster.connect import cluster
+
+    with cluster(address, pipeline.scaling, verbose=verbose):
+        from orchestrator.training.prometheus import Telemetry
+        from orchestrator.training.ray_train import train_on_cluster
+
+        telemetry = Telemetry(pipeline.name)
+        telemetry.start(summary)
+
+        def hear(event: Event) -> None:
+            telemetry.event(event)
+            listener(event)
+
+        train_on_cluster(pipeline, stream, plan, hear)
+
+
+def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str) -> Summary:
+    scaling = pipeline.scaling
+    return {
+        "pipeline": pipeline.name,
+        "experiences": len(stream),
+        "reused": len(chain),
+        "setting": stream.setting,
+        "dataset": pipeline.stream.dataset.name,
+        "model": pipeline.model.name,
+        "strategies": [spec.name for spec in pipeline.strategy],
+        "workers": scaling.maximum if scaling.minimum == scaling.maximum else f"{scaling.minimum} to {scaling.maximum}",
+        "storage": storage,
+        "tracking": pipeline.tracking.uri,
+        "chain": [commit.document() for commit in chain],
+    }

@@ -1,0 +1,161 @@
+"""One rank's part in taking a model through the experiences that are left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.checkpointing.async_commit import Committer
+from orchestrator.checkpointing.checkpoint import (
+    Checkpoint,
+    Checkpointer,
+    latest_checkpoint,
+    remove_checkpoints,
+    resume_from,
+)
+from orchestrator.checkpointing.evaluation_record import flips, packed, quality
+from orchestrator.checkpointing.snapshot import Snapshot, load_answers, load_commit, take_snapshot
+from orchestrator.lineage.commit import TestCount
+from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
+from orchestrator.training.loss_curve import LossCurve
+from pipelines.build import configure, make_learner, train_settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.lineage.plan import PlannedCommit
+    from pipelines.config.schema import Pipeline
+    from pipelines.data.streams import Stream
+    from strategies.loop.evaluation import Count, Evaluation
+    from strategies.loop.learner import Learner
+    from strategies.loop.process_group import Group
+
+NOTICE = "a node of the workers is about to be taken away: what is learned is kept"
+
+
+@dataclass
+class Session:
+    """Everything that a rank needs to go on with a stream.
+
+    Attributes:
+        pipeline, stream, plan: what is to be done.
+        lineage: where commits are kept.
+        group, device: the ranks that learn together, and this one's device.
+        tell: hears the events of rank 0.
+        ref: the name to move to every new commit, None for no name (a search's trials).
+        preempted: says that a node is about to be taken away; rank 0 then keeps what is learned at once.
+    """
+
+    pipeline: Pipeline
+    stream: Stream
+    plan: Sequence[PlannedCommit]
+    lineage: Lineage
+    group: Group
+    device: torch.device
+    tell: Callable[[dict[str, Any]], None]
+    ref: str | None = "latest"
+    preempted: Callable[[], bool] = lambda: False
+
+    def run(self) -> None:
+        """Train every experience that has no commit yet; on return all commits are written.
+
+        Raises:
+            NonFiniteLoss, StrategyError, PipelineError, StorageError.
+        """
+        done = int(self.group.broadcast(str(self.lineage.longest([p.id for p in self.plan])).encode()))
+        if done and self.group.rank == 0:
+            # A run that died between a commit and its clean-up has left them.
+            remove_checkpoints(self.lineage, self.plan[done - 1].id)
+        if done == len(self.plan):
+            return
+        learner = make_learner(self.pipeline, self.stream, self.group, self.device)
+        chain = self.lineage.chain(self.plan[done - 1].id) if done else []
+        baseline = self._evaluate(learner, self._unknown(c.baseline for c in chain))
+        previous: list[TestCount] = []
+        answers: Mapping[int, torch.Tensor] = {}
+        tombstones = read_tombstones(self.lineage)
+        if chain:
+            configure(learner, self.pipeline, done - 1)
+            load_commit(learner, self.lineage, chain[-1], optimizer=train_settings(self.pipeline, done - 1).optimizer)
+            previous = self._evaluate(learner, self._unknown([chain[-1].row]))
+            answers = load_answers(self.lineage, chain[-1])
+        with Committer(self.lineage, self.ref, self._emit, write=self.group.rank == 0) as committer:
+            for index in range(done, len(self.plan)):
+                checkpoint = latest_checkpoint(self.lineage, self.plan[index].id, self.group) if index == done else None
+                snapshot, assessed = self._experience(learner, index, checkpoint, tombstones)
+                snapshot.quality = quality(assessed, flips(answers, assessed.right, index))
+                answers = assessed.right
+                snapshot.previous, snapshot.baseline = previous, baseline
+                previous, baseline = [], []
+                committer.submit(snapshot)
+
+    def _experience(
+        self, learner: Learner, index: int, checkpoint: Checkpoint | None, tombstones: Tombstones
+    ) -> tuple[Snapshot, Evaluation]:
+        experience = self.stream[index]
+        configure(learner, self.pipeline, index)
+        bury(learner, tombstones, experience)
+        settings = train_settings(self.pipeline, index)
+        curve = LossCurve(self.group, index, len(self.stream), self._emit)
+        start = 0
+        if checkpoint is not None:
+            start = checkpoint.step
+            resume_from(learner, checkpoint, optimizer=settings.optimizer)
+            curve.resume(checkpoint.step, checkpoint.samples, checkpoint.points)
+            self._emit({"kind": "resumed", "index": index, "step": start})
+        timings: dict[str, float] = {}
+        before = checkpoint.seconds if checkpoint else 0.0
+        clock = time.monotonic() - before
+
+        def lap(part: str, next_stage: str) -> None:
+            nonlocal clock
+            timings[part] = time.monotonic() - clock
+            clock = time.monotonic()
+            self._emit({"kind": "stage", "index": index, "stage": next_stage})
+
+        past = [self.stream[i] for i in range(index)]
+        noticed = False
+        every = self.pipeline.train.at(index).checkpoint_interval if self.group.rank == 0 else None
+        with Checkpointer(self.lineage, self.plan[index].id, every, self._emit) as checkpointer:
+            checkpointer.begin(learner, start, changed=checkpoint.memories if checkpoint else (), seconds=before)
+            for step in learner.steps(experience, settings, past=past, listener=curve, start=start):
+                if curve.complete:
+                    urgent = self.preempted()
+                    if urgent and not noticed:
+                        noticed = True
+                        self._emit({"kind": "warning", "text": NOTICE})
+                    checkpointer.offer(learner, step, curve.samples, curve.points, urgent=urgent)
+        samples = len(learner.samples)
+        lap("learn", "consolidating")
+        learner.consolidate()
+        lap("consolidate", "evaluating")
+        assessed = learner.assess(list(self.stream), seen=index + 1)
+        lap("evaluate", "committing")
+        snapshot = take_snapshot(learner, self.plan[index], experience, samples)
+        snapshot.row, snapshot.answers = self._row(range(len(self.stream)), assessed.counts), packed(assessed.right)
+        snapshot.task_labels = learner.task_labels(experience)
+        snapshot.losses, snapshot.steps, snapshot.timings = curve.points, curve.steps, timings
+        return snapshot, assessed
+
+    def _evaluate(self, learner: Learner, indices: Iterable[int]) -> list[TestCount]:
+        """The model on the test sets of these experiences."""
+        chosen = list(indices)
+        return self._row(chosen, learner.evaluate([self.stream[i] for i in chosen]))
+
+    def _row(self, indices: Iterable[int], counts: Iterable[Count]) -> list[TestCount]:
+        return [
+            TestCount(experience=i, test=self.stream.test_fingerprint(i), correct=count.correct, total=count.total)
+            for i, count in zip(indices, counts, strict=True)
+        ]
+
+    def _unknown(self, rows: Iterable[Sequence[TestCount]]) -> list[int]:
+        """Experiences whose test sets occur in none of the rows."""
+        known = {count.test for row in rows for count in row}
+        return [i for i in range(len(self.stream)) if self.stream.test_fingerprint(i) not in known]
+
+    def _emit(self, event: dict[str, Any]) -> None:
+        if self.group.rank == 0:
+            self.tell(event)

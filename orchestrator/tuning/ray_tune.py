@@ -1,0 +1,207 @@
+"""Running trials on the cluster with Ray Tune, and following what becomes of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import ray
+import yaml
+from ray import tune
+
+from orchestrator.cluster.liveness import while_ray_lives
+from orchestrator.errors import ClusterError
+from orchestrator.redact import redact
+from orchestrator.tuning.proposal import Proposal
+from orchestrator.tuning.shared_training import Claims
+from orchestrator.tuning.trial import TrialContext, run_trial
+from orchestrator.tuning.trial_record import TrialRecord
+from orchestrator.tuning.trial_resources import at_once, needs, settled
+from orchestrator.tuning.trial_streams import Streams
+
+if TYPE_CHECKING:
+    from pipelines.config.schema import Pipeline
+
+Heard = Callable[[TrialRecord], None]
+
+# Read by Ray Tune in this process. Results are kept in the lineage and the records, Ctrl-C is the command line's.
+_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_THRESHOLD_S": "60",
+}
+
+
+@dataclass
+class Plan:
+    """Trials to run.
+
+    Attributes:
+        pipelines: what proposals refer to by their place.
+        streams: that the trials learn.
+        proposals: the trials, unless a searcher proposes them.
+        searcher: a Ray Tune searcher that proposes `count` trials.
+        scheduler: a Ray Tune scheduler, None: every trial goes to its end.
+        objectives: metrics that searcher and scheduler look at.
+        resources: of each trial, beside what its pipeline says.
+        retries, max_concurrent, time_budget: as in `tune`.
+    """
+
+    pipelines: Sequence[Pipeline]
+    streams: Streams
+    proposals: Sequence[Proposal] = ()
+    searcher: Any = None
+    scheduler: Any = None
+    count: int = 0
+    objectives: Sequence[str] = ()
+    resources: Mapping[str, float] = field(default_factory=dict)
+    retries: int = 0
+    max_concurrent: int | None = None
+    time_budget: float | None = None
+
+
+def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> None:
+    """Run trials to their ends, on the Ray cluster that this process is connected to.
+
+    Args:
+        records: by number, changed as trials go on. A searcher's proposals have to be added by whoever listens to it.
+        heard: told of a record after each change.
+
+    Raises:
+        ClusterError: a trial does not fit on the cluster.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    needed = [needs(pipeline.scaling, plan.resources) for pipeline in plan.pipelines]
+    plan.streams.place()
+    concurrent = min((at_once(need) for need in needed), default=1)
+    claims = ray.remote(num_cpus=0)(Claims).options(max_concurrency=1000).remote()
+    context = TrialContext(
+        documents=[yaml.safe_dump(settled(pipeline).to_document(), sort_keys=False) for pipeline in plan.pipelines],
+        streams=plan.streams,
+        claims=claims,
+        objectives=plan.objectives,
+        stepwise=plan.scheduler is not None,
+        retries=plan.retries,
+        needs=needed,
+        search_path=[path for path in sys.path if path],
+    )
+    follower = _Follower(records, heard, claims)
+    space = {} if plan.searcher else {"trial": tune.grid_search([p.to_config()["trial"] for p in plan.proposals])}
+    with tempfile.TemporaryDirectory(prefix="everlearn-tune-", ignore_cleanup_errors=True) as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(run_trial, context=context),
+                lambda config: needed[Proposal.of(config).document].bundles(),
+            ),
+            param_space=space,
+            tune_config=tune.TuneConfig(
+                search_alg=plan.searcher,
+                scheduler=plan.scheduler,
+                num_samples=plan.count if plan.searcher else 1,
+                max_concurrent_trials=min(plan.max_concurrent or concurrent, concurrent),
+                time_budget_s=plan.time_budget,
+                # Another process costs seconds. One that has started workers is not used again.
+                reuse_actors=all(pipeline.scaling.minimum == 1 for pipeline in plan.pipelines),
+                trial_name_creator=lambda trial: f"trial-{Proposal.of(trial.config).number:04d}",
+                trial_dirname_creator=lambda trial: f"trial-{Proposal.of(trial.config).number:04d}",
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scratch,
+                callbacks=[follower],
+                failure_config=tune.FailureConfig(max_failures=plan.retries),
+                verbose=0,
+            ),
+        )
+        try:
+            while_ray_lives(tuner.fit)
+        except tune.TuneError as error:
+            raise ClusterError(f"Ray Tune cannot go on: {redact(str(error).strip().splitlines()[-1])}") from error
+        finally:
+            follower.close()
+
+
+class _Follower(tune.Callback):  # type: ignore[misc]
+    """Keeps the records up to date."""
+
+    def __init__(self, records: dict[int, TrialRecord], heard: Heard, claims: Any) -> None:
+        self._records, self._heard, self._claims = records, heard, claims
+        self._before: dict[int, int] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray writes the callbacks beside its own results; nobody reads them again.
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        record = self._record(trial)
+        record.state, record.error, record.started, record.ended = "running", None, _now(), None
+        record.history, record.times, record.lineage = [], [], []
+        self._heard(record)
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
+        record = self._record(trial)
+        if "failed" in result:
+            failed = json.loads(result["failed"])
+            record.error, record.final = failed["error"], failed["final"]
+            before = self._before.get(record.number, 0)
+            record.trained, record.reused = failed["trained"] + before, failed["reused"] - before
+            return
+        told = json.loads(result["record"])
+        record.take(told)
+        before = self._before.get(record.number, 0)
+        record.trained, record.reused = told["trained"] + before, told["reused"] - before
+        self._heard(record)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        record = self._record(trial)
+        done = bool(record.history) and len(record.history) == record.of
+        self._end(record, "failed" if record.error else "done" if done else "stopped")
+
+    def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        record = self._record(trial)
+        self._claims.release.remote(str(record.number))
+        # What the process that died had trained, the next one finds.
+        self._before[record.number] = record.trained
+        record.state = "waiting"
+        self._heard(record)
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        record = self._record(trial)
+        record.error = _reason(trial)
+        self._end(record, "failed")
+
+    def close(self) -> None:
+        """What still runs when the time budget is used up has been stopped."""
+        for record in self._records.values():
+            if record.state == "running":
+                record.error = "the time budget ended"
+                self._end(record, "stopped")
+
+    def _end(self, record: TrialRecord, state: Any) -> None:
+        # A trial that was stopped in mid-experience still holds what it had not made.
+        self._claims.release.remote(str(record.number))
+        record.state, record.ended = state, _now()
+        self._heard(record)
+
+    def _record(self, trial: Any) -> TrialRecord:
+        return self._records[Proposal.of(trial.config).number]
+
+
+def _reason(trial: Any) -> str:
+    lines = [line.strip() for line in str(trial.get_error() or "").splitlines() if line.strip()]
+    died = [line for line in lines if "died" in line or "Error" in line or "memory" in line]
+    return redact(f"its process ended: {(died or lines or ['no reason given'])[-1]}"[:500])
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

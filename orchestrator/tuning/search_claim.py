@@ -1,0 +1,29 @@
+"""Keeping `gc` and the like away from pipelines whose trials are at work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from orchestrator.lineage.claim import claimed
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.storage.store import open_store
+
+if TYPE_CHECKING:
+    from pipelines.config.schema import Pipeline
+
+
+@contextmanager
+def searching(pipelines: Iterable[Pipeline], warn: Callable[[str], None]) -> Iterator[None]:
+    """Claim the pipelines for a search, for the time of the block: no ref reaches the commits of its trials.
+
+    Raises:
+        Claimed: gc, forget or copy is at work on one of them.
+        StorageError: the storage cannot be used.
+    """
+    with ExitStack() as claims:
+        for pipeline in pipelines:
+            lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+            claims.enter_context(claimed(lineage, "search", tell=lambda event: warn(event["text"])))
+        yield

@@ -1,0 +1,64 @@
+"""What follows a search or a comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.tuning.search_result import CompareResult, TuneResult
+    from orchestrator.tuning.trial_record import TrialRecord
+
+
+@dataclass(frozen=True)
+class SearchSummary:
+    """What is known when a search or a comparison starts.
+
+    Attributes:
+        title: what is done, in one line.
+        detail: how.
+        trials: how many there will be.
+        metrics: the objectives, the first of which is shown.
+        modes: what is wanted of each: max or min.
+        settings: the paths that are searched.
+    """
+
+    title: str
+    detail: str
+    trials: int
+    metrics: tuple[str, ...]
+    modes: tuple[str, ...]
+    settings: tuple[str, ...]
+
+
+class SearchReporter:
+    """The silent reporter, and the base of the others. Use it as a context manager: a terminal is then left clean."""
+
+    def start(self, summary: SearchSummary, records: Sequence[TrialRecord]) -> None:
+        """The search begins; `records` are the trials of earlier sittings."""
+
+    def trial(self, record: TrialRecord) -> None:
+        """A trial has changed."""
+
+    def stage(self, text: str) -> None:
+        """Something other than trials begins."""
+
+    def warning(self, text: str) -> None:
+        """Something that the person should know."""
+
+    def finish(self, result: TuneResult | CompareResult) -> None:
+        """All is done."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was; also after a failure. Closing twice does no harm."""
+
+    def __enter__(self) -> SearchReporter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

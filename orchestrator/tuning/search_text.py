@@ -1,0 +1,84 @@
+"""How trials, settings and comparisons are written for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.progress.number_format import duration, metric_text, percent
+from strategies.metrics.definitions import COSTS, NAMES, SHARES
+
+if TYPE_CHECKING:
+    from orchestrator.tuning.search_result import Compared
+    from orchestrator.tuning.trial_record import TrialRecord
+
+
+def value_text(value: Any) -> str:
+    """A setting's value, short: 1234.5, adam, [400, 400]."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.5g}" if isinstance(value, float) else json.dumps(value)
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """One setting a line, `path: value`."""
+    return "\n".join(f"{path}: {value_text(value)}" for path, value in settings.items())
+
+
+def label(record: TrialRecord) -> str:
+    """What the trial is called: its number, or the pipeline and the seed where pipelines are compared."""
+    return record.name or f"trial {record.number}"
+
+
+def trial_line(record: TrialRecord, metric: str) -> str:
+    """A trial that has ended, in one line."""
+    parts = [f"{label(record):<9}", f"{record.state:<8}"]
+    if record.settings:
+        parts.append("  ".join(f"{short_path(path)}={value_text(value)}" for path, value in record.settings.items()))
+    if record.state == "failed":
+        return "  ".join([*parts, record.error or ""])
+    parts.append(f"{metric.replace('_', ' ')} {metric_text(metric, record.metrics.get(metric))}")
+    if record.state == "stopped":
+        parts.append(f"after {len(record.history)} of {record.of}")
+    parts.append(f"trained {record.trained}, reused {record.reused}")
+    if record.seconds is not None:
+        parts.append(duration(record.seconds))
+    return "  ".join(parts)
+
+
+def short_path(path: str) -> str:
+    """The last two parts of a path: `ewc.lambda`."""
+    return ".".join(path.split(".")[-2:])
+
+
+def compare_lines(pipelines: Sequence[Compared]) -> list[str]:
+    """The table of a comparison: mean and standard deviation of each metric in percent, and the published figure."""
+    return _lines(pipelines, [*NAMES, *SHARES])
+
+
+def cost_lines(pipelines: Sequence[Compared]) -> list[str]:
+    """The table of what the compared pipelines cost: means over the seeds."""
+    return _lines(pipelines, COSTS)
+
+
+def _lines(pipelines: Sequence[Compared], names: Sequence[str]) -> list[str]:
+    names = [name for name in names if any(one.metrics[name] is not None for one in pipelines)]
+    if not names:
+        return []
+    heads = ["pipeline", "seeds", *(name.replace("_", " ") for name in names)]
+    rows = [heads, *([one.name, str(len(one.done)), *(_cell(one, name) for name in names)] for one in pipelines)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _cell(one: Compared, name: str) -> str:
+    if name in COSTS:
+        return metric_text(name, one.metrics[name])
+    text = percent(one.metrics[name], digits=2)
+    spread = one.deviation[name]
+    if spread is not None:
+        text += f" ± {percent(spread, digits=2)}"
+    if name in one.published:
+        text += f" (published {percent(one.published[name], digits=2)})"
+    return text

@@ -1,0 +1,80 @@
+"""Training one stream for a trial: in the trial's own process, or with Ray Train when it asks for several workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.plan import PlannedCommit, make_plan
+from orchestrator.storage.store import open_store
+
+if TYPE_CHECKING:
+    from orchestrator.tuning.trial_resources import Needs
+    from pipelines.config.schema import Pipeline
+    from pipelines.data.streams import Stream
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A pipeline on a stream, and the commits that come of it."""
+
+    pipeline: Pipeline
+    stream: Stream
+    plan: Sequence[PlannedCommit]
+    lineage: Lineage
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, stream: Stream) -> Job:
+        return cls(pipeline, stream, make_plan(pipeline, stream), Lineage(open_store(pipeline.storage), pipeline.name))
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of its commits, oldest first."""
+        return [planned.id for planned in self.plan]
+
+    @property
+    def tests(self) -> list[str]:
+        """The fingerprints of the stream's test sets."""
+        return [self.stream.test_fingerprint(index) for index in range(len(self.stream))]
+
+
+def train(job: Job, until: int, needs: Needs, tell: Tell) -> None:
+    """Train a job's experiences before `until` that have no commit yet. No ref is moved.
+
+    Args:
+        needs: whether it has a GPU, and how many workers.
+        tell: hears the events; "commit" in another thread than the others.
+
+    Raises:
+        NonFiniteLoss, StrategyError, PipelineError, StorageError; RunFailed: workers died.
+    """
+    if needs.workers == 1:
+        _train_here(job, until, needs, tell)
+    else:
+        from orchestrator.training.ray_train import train_on_cluster
+
+        train_on_cluster(
+            job.pipeline, job.stream, job.plan[:until], tell, workers=needs.workers, resources=needs.each, ref=None
+        )
+
+
+def _train_here(job: Job, until: int, needs: Needs, tell: Tell) -> None:
+    import torch
+
+    from orchestrator.training.rank import Session
+    from strategies.loop.process_group import Group
+
+    Session(
+        pipeline=job.pipeline,
+        stream=job.stream,
+        plan=job.plan[:until],
+        lineage=job.lineage,
+        group=Group(0, 1),
+        device=torch.device("cuda" if needs.gpu else "cpu"),
+        tell=tell,
+        ref=None,
+    ).run()

@@ -1,0 +1,90 @@
+"""From a pipeline file's words to the objects that learn: the model, the strategies, the settings of an experience."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipelines.config.components import resolve
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from pipelines.config.schema import Pipeline
+    from pipelines.data.streams import Stream
+    from strategies.api.strategy import Strategy
+    from strategies.loop.learner import Learner
+    from strategies.loop.process_group import Group
+    from strategies.loop.train_settings import TrainSettings
+
+
+def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:
+    """The untrained model: the same for the same file, on every machine and rank."""
+    from pipelines.models.build_model import build_model
+
+    return build_model(
+        pipeline.model.name, pipeline.model.options, stream.input_shape, stream.outputs, seed=pipeline.seed
+    )
+
+
+def make_strategies(pipeline: Pipeline) -> list[Strategy]:
+    """The strategies in the order of the file, with their options of experience 0."""
+    return [strategy_class(spec.name)(spec.options) for spec in pipeline.strategy_at(0)]
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """The class of a strategy's name or import path."""
+    found: Any = resolve("strategies", name)
+    cls: type[Strategy] = found
+    return cls
+
+
+def make_learner(
+    pipeline: Pipeline, stream: Stream, group: Group | None = None, device: torch.device | str = "cpu"
+) -> Learner:
+    """A learner before its first experience."""
+    from pipelines.models.global_batch_norm import convert
+    from strategies.loop.learner import Learner
+    from strategies.loop.process_group import Group
+
+    group = group or Group.current()
+    model = make_model(pipeline, stream)
+    if group.size > 1:
+        convert(model)
+    return Learner(
+        model,
+        make_strategies(pipeline),
+        outputs=stream.outputs,
+        seed=pipeline.seed,
+        group=group,
+        online=pipeline.stream.online,
+        device=device,
+        channels_last=pipeline.scaling.channels_last,
+    )
+
+
+def configure(learner: Learner, pipeline: Pipeline, index: int) -> None:
+    """Give the learner's strategies their options of experience `index`."""
+    for strategy, spec in zip(learner.strategies, pipeline.strategy_at(index), strict=True):
+        strategy.options = spec.options
+
+
+def train_settings(pipeline: Pipeline, index: int) -> TrainSettings:
+    """How experience `index` is trained."""
+    from strategies.loop.train_settings import TrainSettings
+
+    train = pipeline.train.at(index)
+    return TrainSettings(
+        epochs=train.epochs,
+        steps=train.steps,
+        batch_size=train.batch_size,
+        optimizer=train.optimizer.name,
+        optimizer_options=train.optimizer.options,
+        reset=train.optimizer.reset,
+        scheduler=train.scheduler.name if train.scheduler else None,
+        scheduler_options=train.scheduler.options if train.scheduler else {},
+        warmup=train.warmup,
+        clip=train.clip,
+        accumulate=train.accumulate,
+        precision=train.precision,
+    )

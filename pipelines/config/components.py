@@ -1,0 +1,142 @@
+"""Strategies, datasets and models by name: built in, registered as entry points, or given by import path."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pipelines.config.document import one_line
+from pipelines.config.masking import mask, shorten
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.suggest import did_you_mean
+from strategies.registry import BUILT_IN as STRATEGIES
+
+Kind = Literal["strategies", "datasets", "models"]
+
+DATASETS: dict[str, str] = {
+    "digits": "pipelines.data.datasets.digits:load",
+    "mnist": "pipelines.data.datasets.mnist:load",
+    "fashion-mnist": "pipelines.data.datasets.fashion_mnist:load",
+    "npz": "pipelines.data.datasets.npz:load",
+    "parquet": "pipelines.data.datasets.parquet:load",
+}
+MODELS: dict[str, str] = {
+    "mlp": "pipelines.models.mlp:MLP",
+    "cnn": "pipelines.models.cnn:CNN",
+    "resnet18-slim": "pipelines.models.resnet18_slim:ResNet18Slim",
+}
+BUILT_IN: dict[Kind, dict[str, str]] = {"strategies": STRATEGIES, "datasets": DATASETS, "models": MODELS}
+
+_SINGULAR: dict[Kind, str] = {"strategies": "strategy", "datasets": "dataset", "models": "model"}
+
+
+class Component(NamedTuple):
+    """One line of `everlearn list`."""
+
+    name: str
+    summary: str
+    origin: str
+
+
+@cache
+def resolve(kind: Kind, name: str) -> Any:
+    """The component called `name`; nothing else is imported for it.
+
+    Args:
+        name: a built-in name, a name registered in the entry point group `everlearn.<kind>`, or `package.module:Name`.
+
+    Returns:
+        A subclass of `strategies.api.strategy.Strategy`, or the callable that gives a dataset or a model.
+
+    Raises:
+        PipelineError: no such component, or it cannot be imported. One line, without the place in a file.
+    """
+    if ":" in name:
+        component = _import(name)
+    elif name in BUILT_IN[kind]:
+        component = _import(BUILT_IN[kind][name])
+    else:
+        entry = next((entry for entry in _entry_points(kind) if entry.name == name), None)
+        if entry is None:
+            raise PipelineError(_unknown(kind, name))
+        component = _import(entry.value)
+    if kind == "strategies":
+        from strategies.api.strategy import Strategy
+
+        if not (isinstance(component, type) and issubclass(component, Strategy)):
+            raise PipelineError(f"{name} is not a strategy, a class derived from strategies.api.strategy.Strategy")
+    elif not callable(component):
+        raise PipelineError(f"{name} is not a {_SINGULAR[kind]}, which is a function or a class")
+    return component
+
+
+def names(kind: Kind) -> list[Component]:
+    """All components of a kind that have a name, with a one-line summary and where they come from.
+
+    One that cannot be imported is listed with the reason.
+    """
+    found = [Component(name, _summary(kind, name), "built-in") for name in sorted(BUILT_IN[kind])]
+    for entry in sorted(_entry_points(kind), key=lambda entry: entry.name):
+        if entry.name not in BUILT_IN[kind]:
+            origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+            found.append(Component(entry.name, _summary(kind, entry.name), origin))
+    return found
+
+
+def _unknown(kind: Kind, name: str) -> str:
+    known = sorted({*BUILT_IN[kind], *(entry.name for entry in _entry_points(kind))})
+    close = did_you_mean(name, known)
+    hint = f", did you mean '{close}'?" if close else "."
+    return (
+        f"unknown {_SINGULAR[kind]} '{shorten(name)}'{hint} Known: {', '.join(known)}; "
+        "your own by import path, such as my_package.module:Name"
+    )
+
+
+def _entry_points(kind: Kind) -> list[metadata.EntryPoint]:
+    return list(metadata.entry_points(group=f"everlearn.{kind}"))
+
+
+def _import(path: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    parts = attribute.split(".")
+    if not all(part.isidentifier() for part in [*module_name.split("."), *parts]):
+        raise PipelineError(f"'{shorten(path)}' is not an import path, such as my_package.module:Name")
+    # The console script does not look for modules in the working directory, as `python` itself does.
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        component: Any = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        raise PipelineError(f"cannot import {module_name}: {_reason(error)}") from error
+    for part in parts:
+        try:
+            component = getattr(component, part)
+        except Exception as error:
+            close = did_you_mean(part, (name for name in dir(component) if not name.startswith("_")))
+            hint = f", did you mean '{close}'?" if close else ""
+            raise PipelineError(f"{module_name} has no '{part}'{hint}") from error
+    return component
+
+
+def _reason(error: BaseException) -> str:
+    first = str(error).strip().partition("\n")[0]
+    kind = "" if isinstance(error, ImportError) else type(error).__name__
+    return mask(one_line(": ".join(part for part in (kind, first) if part)))
+
+
+def _summary(kind: Kind, name: str) -> str:
+    try:
+        component = resolve(kind, name)
+    except PipelineError as error:
+        return str(error)
+    summary = getattr(component, "summary", None)
+    if isinstance(summary, str):
+        return summary
+    return (inspect.getdoc(component) or "").partition("\n")[0]

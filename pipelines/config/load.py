@@ -1,0 +1,104 @@
+"""Reading pipeline files."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.config.check_space import check_space
+from pipelines.config.document import MAX_BYTES, Document, Problem, one_line, parse
+from pipelines.config.environment_variables import substitute
+from pipelines.config.overrides import address, apply, assign
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.schema import Pipeline
+from pipelines.config.shorthand import write_out
+from pipelines.config.validation import pipeline_of
+
+
+def load_pipeline(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
+    """Read a pipeline file.
+
+    Args:
+        path: of the YAML file.
+        overrides: values to set, such as "train.epochs=2"; see `pipelines.config.overrides`.
+
+    Raises:
+        PipelineError: everything that is wrong with the file and the overrides, each with its line.
+    """
+    return load_text(_read(Path(path)), str(path), overrides)
+
+
+def locate(problem: str, path: str | Path, overrides: Sequence[str] = ()) -> str:
+    """A problem that only showed when the data was read, such as "stream.experiences: 20 experiences, but ...", with
+    the line or the override that it comes from; as it is where it names no key of the file."""
+    key, _, message = problem.partition(": ")
+    try:
+        document = parse(_read(Path(path)), str(path))
+        write_out(document)
+        apply(document, overrides)
+        keys = address(document, key)
+    except PipelineError:
+        return problem
+    return problem if not message or document.get(keys[:1]) is None else document.describe(Problem(keys, message))
+
+
+def load_text(text: str, source: str = "<text>", overrides: Sequence[str] = ()) -> Pipeline:
+    """Read the text of a pipeline file; `source` is its name in error messages.
+
+    Raises:
+        PipelineError: everything that is wrong with the text and the overrides, each with its line.
+    """
+    document = parse(text, source)
+    write_out(document)
+    refused: PipelineError | None = None
+    try:
+        apply(document, overrides)
+    except PipelineError as error:
+        refused = error
+    substitute(document)
+    pipeline = pipeline_of(document)
+    check_space(document)
+    if document.problems or refused:
+        raise PipelineError([*document.error().problems, *(refused.problems if refused else ())])
+    assert pipeline is not None
+    return pipeline
+
+
+def with_settings(pipeline: Pipeline, settings: Mapping[str, Any]) -> Pipeline:
+    """The pipeline with other values at some dotted paths, such as {"strategy.ewc.lambda": 1000.0}, and without `tune`.
+
+    Raises:
+        PipelineError: a path that does not exist, or a value that is not valid there.
+    """
+    # By way of JSON, in which all keys are text.
+    document = Document(pipeline.name, json.loads(json.dumps(pipeline.to_document())))
+    document.data.pop("tune", None)
+    for path, value in sorted(settings.items(), key=lambda item: item[0].count(".")):
+        assign(document, address(document, path), copy.deepcopy(value), f"setting {path}")
+        write_out(document)
+    substitute(document)
+    changed = pipeline_of(document)
+    if changed is None:
+        raise document.error()
+    return changed
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise PipelineError(one_line(f"{path}: there is no such file")) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PipelineError(one_line(f"{path}: cannot be read: {reason}")) from None
+    if len(content) > MAX_BYTES:
+        raise PipelineError(one_line(f"{path}: larger than {MAX_BYTES // 1024} KiB"))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise PipelineError(one_line(f"{path}:{line}: not UTF-8 text")) from None

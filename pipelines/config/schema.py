@@ -1,0 +1,278 @@
+"""A pipeline: everything that a pipeline file says."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
+
+from pipelines.config.component_options import strategy_options
+from pipelines.config.document import KeyPath
+from pipelines.config.environment_variables import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
+from pipelines.config.masking import mask_value
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.sections.cluster_section import ClusterSpec
+from pipelines.config.sections.section import NamedSpec, OptionsSpec, Positive, Spec, refuse
+from pipelines.config.sections.stream_section import StreamSpec
+from pipelines.config.sections.train_section import TrainSpec
+from pipelines.config.sections.tune_section import Metric, TuneSpec
+
+
+class ModelSpec(OptionsSpec):
+    """A model by name or import path, and its options."""
+
+
+class StrategySpec(NamedSpec):
+    """A strategy by name or import path; the other keys are its options."""
+
+    @property
+    def options(self) -> BaseModel:
+        """The options as an instance of the strategy's own `Options`.
+
+        Raises:
+            PipelineError: the strategy cannot be imported.
+            pydantic.ValidationError: it does not take these options; never for a pipeline that was loaded.
+        """
+        return strategy_options(self.name, self.extras)
+
+
+def _workers(value: Any) -> int | tuple[int, int]:
+    if type(value) is int and value >= 1:
+        return value
+    if isinstance(value, (list, tuple)) and len(value) == 2 and all(type(count) is int for count in value):
+        low, high = value
+        if 1 <= low <= high:
+            return low, high
+    raise ValueError("must be a whole number of at least 1, or [min, max] of such")
+
+
+def _as_written(workers: int | tuple[int, int]) -> int | list[int]:
+    return workers if isinstance(workers, int) else list(workers)
+
+
+class ScalingSpec(Spec):
+    """How many workers train, and what each needs. Never changes what is learned.
+
+    Attributes:
+        workers: a number, or (min, max): elastic.
+        gpu: whether each worker trains on a GPU.
+        channels_last: whether images lie in memory with their channels next to each other.
+        resources: Ray resources of each worker, such as {CPU: 2}.
+    """
+
+    workers: Annotated[int | tuple[int, int], PlainValidator(_workers), PlainSerializer(_as_written)] = 1
+    gpu: bool = False
+    channels_last: bool = False
+    resources: dict[str, Positive] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_gpu_each(self) -> Self:
+        share = self.resources.get("GPU", 1)
+        place: KeyPath = ("resources", "GPU")
+        if share > 1:
+            refuse([(place, f"a worker trains on one GPU, got {share:g}: ask for more workers instead")])
+        if share < 1 and self.maximum > 1:
+            refuse(
+                [(place, f"workers that share a GPU cannot talk to each other (NCCL), got {share:g}: give each one")]
+            )
+        return self
+
+    @property
+    def minimum(self) -> int:
+        """The fewest workers."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def maximum(self) -> int:
+        """The most workers."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
+
+
+class TrackingSpec(Spec):
+    """Where the numbers are shown.
+
+    Attributes:
+        uri: MLflow's tracking URI.
+        experiment: name of the MLflow experiment; the pipeline's name by default.
+    """
+
+    uri: str = Field(default_factory=lambda: expand(DEFAULT_TRACKING), min_length=1, repr=False)
+    experiment: str = Field(default="", max_length=250)
+
+
+class Pipeline(Spec):
+    """A pipeline file with all defaults filled in. Made by `pipelines.config.load`.
+
+    Attributes:
+        name: of the pipeline; the lineage is stored under it.
+        seed: of everything random.
+        strategy: methods against forgetting, in the order in which they are applied.
+        storage: a folder or s3://bucket/prefix.
+        cluster: where `everlearn submit` takes it.
+        published: a paper's numbers by metric, for comparison.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)
+    seed: int = Field(default=0, ge=0)
+    stream: StreamSpec
+    model: ModelSpec
+    strategy: list[StrategySpec] = Field(default_factory=lambda: [StrategySpec(name="naive")], min_length=1)
+    train: TrainSpec = TrainSpec()
+    scaling: ScalingSpec = ScalingSpec()
+    storage: str = Field(default_factory=lambda: expand(DEFAULT_STORAGE), min_length=1, repr=False)
+    tracking: TrackingSpec = Field(default_factory=TrackingSpec)
+    cluster: ClusterSpec | None = None
+    tune: TuneSpec | None = None
+    published: dict[Metric, float] | None = None
+
+    def strategy_at(self, index: int) -> list[StrategySpec]:
+        """The strategies with the options that `train.per_experience` gives them in experience `index`."""
+        overrides = self.train.strategy_options(index)
+        return [
+            StrategySpec(name=spec.name, **{**spec.extras, **overrides.get(spec.name, {})}) for spec in self.strategy
+        ]
+
+    def warnings(self) -> list[str]:
+        """What a strategy of this pipeline cannot do in its setting, each with the remedy."""
+        from pipelines.config.components import resolve
+
+        names = [spec.name for spec in self.strategy]
+        return [
+            f"strategy.{spec.name}: {text}"
+            for spec in self.strategy
+            for text in resolve("strategies", spec.name).problems(
+                spec.options, setting=self.stream.setting, others=[name for name in names if name != spec.name]
+            )
+        ]
+
+    def to_document(self, *, masked: bool = False) -> dict[str, Any]:
+        """Plain data that, as YAML, reads back to an equal pipeline.
+
+        Args:
+            masked: leave passwords out of the URIs, for showing; such a document does not read back to an equal one.
+        """
+        hide = mask_value if masked else str
+        document: dict[str, Any] = super().to_document()
+        document["storage"] = escape(hide(self.storage))
+        document["tracking"] = {key: escape(hide(value)) for key, value in document["tracking"].items()}
+        if self.tune is not None:
+            document["tune"]["space"] = {path: {where.kind: where.values} for path, where in self.tune.space.items()}
+        return document
+
+    def flat(self) -> dict[str, str | int | float | bool]:
+        """The pipeline as dotted parameters, strategies by their names, lists as JSON, passwords left out.
+
+        Without `cluster`: where a run was submitted is no parameter of it, and may change until it is finished.
+        """
+        document = self.to_document(masked=True)
+        document.pop("cluster", None)
+        document["strategy"] = {
+            entry["name"]: {key: value for key, value in entry.items() if key != "name"} or "default"
+            for entry in document["strategy"]
+        }
+        flat: dict[str, str | int | float | bool] = {}
+        _flatten(document, "", flat)
+        return flat
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.tracking.experiment:
+            # The model is frozen for its users; this is still its construction.
+            self.__dict__["tracking"] = self.tracking.model_copy(update={"experiment": self.name})
+        refuse(
+            [
+                *self._naming_problems(),
+                *self._composition_problems(),
+                *self._size_problems(),
+                *self._online_problems(),
+            ]
+        )
+        return self
+
+    def _naming_problems(self) -> list[tuple[KeyPath, str]]:
+        problems: list[tuple[KeyPath, str]] = []
+        names = [spec.name for spec in self.strategy]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                problems.append((("strategy", index, "name"), f"'{name}' is listed twice"))
+        if "://" in self.storage and not self.storage.startswith(("s3://", "file://")):
+            scheme = self.storage.partition("://")[0]
+            problems.append((("storage",), f"must be a folder or s3://bucket/prefix, not {scheme[:20]}://"))
+        elif self.storage.startswith("s3://") and not self.storage[5:].split("/")[0]:
+            problems.append((("storage",), "must name a bucket: s3://bucket/prefix"))
+        for metric, value in (self.published or {}).items():
+            if not -1 <= value <= 1:
+                problems.append((("published", metric), f"must be a fraction between -1 and 1, got {value:g}"))
+        return problems
+
+    def _composition_problems(self) -> list[tuple[KeyPath, str]]:
+        if len(self.strategy) < 2:
+            return []
+        from pipelines.config.components import resolve
+        from strategies.api.compatibility import refusals
+
+        try:
+            kinds = [resolve("strategies", spec.name) for spec in self.strategy]
+        except PipelineError:
+            return []  # said with its line where the options are checked
+        return [(("strategy",), reason) for reason in refusals(kinds)]
+
+    def _online_problems(self) -> list[tuple[KeyPath, str]]:
+        if not self.stream.online:
+            return []
+        once = "an online stream shows each sample once"
+        problems: list[tuple[KeyPath, str]] = []
+        own = {key: getattr(self.train, key) for key in ("epochs", "steps")}
+        sections: list[tuple[KeyPath, dict[str, Any]]] = [((), own)]
+        sections += [(("per_experience", str(index)), given) for index, given in self.train.per_experience.items()]
+        for place, given in sections:
+            if given.get("steps") is not None:
+                problems.append((("train", *place, "steps"), f"{once}: leave it out, train.epochs is 1 then"))
+            if given.get("epochs") not in (None, 1):
+                problems.append((("train", *place, "epochs"), f"must be 1, got {given['epochs']}: {once}"))
+        for position, spec in enumerate(self.strategy):
+            problems += self._online_refusal(spec, ("strategy", position))
+        for index in self.train.per_experience:
+            changed = self.train.strategy_options(index)
+            for spec in self.strategy_at(index):
+                if spec.name in changed:
+                    at = ("train", "per_experience", str(index), "strategy", spec.name)
+                    problems += self._online_refusal(spec, at)
+        return problems
+
+    def _online_refusal(self, spec: StrategySpec, at: KeyPath) -> list[tuple[KeyPath, str]]:
+        from pipelines.config.components import resolve
+
+        try:
+            reason = resolve("strategies", spec.name).online_problem(spec.options)
+        except (PipelineError, ValidationError):
+            return []  # said with its line where the options are checked
+        return [] if reason is None else [(at, reason)]
+
+    def _size_problems(self) -> list[tuple[KeyPath, str]]:
+        problems: list[tuple[KeyPath, str]] = []
+        length, workers = self.stream.length, self.scaling.maximum
+        if self.train.batch_size < workers:
+            message = f"must be at least the number of workers, which is {workers}, got {self.train.batch_size}"
+            problems.append((("train", "batch_size"), message))
+        for index, override in self.train.per_experience.items():
+            place: KeyPath = ("train", "per_experience", str(index))
+            if length is not None and index >= length:
+                last = length - 1
+                problems.append((place, f"there is no such experience: the stream has {length}, numbered 0 to {last}"))
+            size = override.get("batch_size")
+            if isinstance(size, int) and size < workers:
+                message = f"must be at least the number of workers, which is {workers}, got {size}"
+                problems.append(((*place, "batch_size"), message))
+        return problems
+
+
+def _flatten(value: Any, path: str, flat: dict[str, str | int | float | bool]) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _flatten(inner, f"{path}.{key}" if path else str(key), flat)
+    elif isinstance(value, list):
+        flat[path] = json.dumps(value)
+    elif value is not None:
+        flat[path] = value

@@ -1,0 +1,58 @@
+"""The `cluster` part of a pipeline file: the Ray cluster to which `everlearn submit` takes it, and what goes along."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from pipelines.config.sections.section import Spec
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def checked_address(address: str) -> str:
+    """The address of a cluster's jobs in full: `head:8265` as http://head:8265.
+
+    Raises:
+        ValueError: it is none, or holds a secret.
+    """
+    full = (address if "://" in address else f"http://{address}").rstrip("/")
+    try:
+        parts = urlsplit(full)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if valid and "@" in parts.netloc:
+        raise ValueError("must not hold a user: the token lies in the file that RAY_AUTH_TOKEN_PATH names")
+    if not valid:
+        raise ValueError("must be the address of the head's dashboard, http://HEAD:8265")
+    return full
+
+
+def _variable(name: str) -> str:
+    if _NAME.fullmatch(name) is None:
+        raise ValueError("must be the name of a variable alone; its value stays in the environment of whoever submits")
+    return name
+
+
+class ClusterSpec(Spec):
+    """Where `everlearn submit` takes the pipeline. Never changes what is learned; secrets have no place in it.
+
+    Attributes:
+        address: of the dashboard of the cluster's head, http://HEAD:8265; None: RAY_API_SERVER_ADDRESS says it.
+        ca: file of the authority that signed the certificate of an https address; None: the system's authorities.
+        working_dir: folder with modules of one's own, sent along.
+        dependencies: requirements that pip installs for the job.
+        env: names of environment variables whose values, where it is submitted, the job gets.
+
+    Paths are relative to the folder where the command is typed, as everywhere in a pipeline file.
+    """
+
+    address: Annotated[str, AfterValidator(checked_address)] | None = None
+    ca: Annotated[str, Field(min_length=1)] | None = None
+    working_dir: Annotated[str, Field(min_length=1)] | None = None
+    dependencies: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    env: list[Annotated[str, AfterValidator(_variable)]] = Field(default_factory=list)

@@ -1,0 +1,68 @@
+"""What all parts of the schema share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from pipelines.config.document import KeyPath
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Spec(BaseModel):
+    """A part of a pipeline: unchangeable, no unknown keys, no silent conversions, no infinities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def to_document(self) -> Any:
+        """Plain data as in a pipeline file, without what is None."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: _plain(value) for name, value in fields.items() if value is not None}
+
+
+class NamedSpec(Spec):
+    """Something by name; the keys beside the name are its options, checked against what it takes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(min_length=1, max_length=200)
+
+    def to_document(self) -> Any:
+        """Plain data as in a pipeline file: the name and all options."""
+        return {**super().to_document(), **self.extras}
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """The keys beside those that this class declares."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class OptionsSpec(NamedSpec):
+    """A named thing whose options are plain data."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its options as written."""
+        return self.extras
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Spec):
+        return value.to_document()
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def refuse(problems: Iterable[tuple[KeyPath, str]]) -> None:
+    """Raise, inside a validator, all `problems`: key paths relative to the validated part, and what is wrong there."""
+    listed = list(problems)
+    if listed:
+        text = "; ".join(f"{'.'.join(map(str, path))}: {message}" for path, message in listed)
+        raise PydanticCustomError("refused", "{text}", {"text": text, "problems": listed})

@@ -1,0 +1,128 @@
+"""The `train` part of a pipeline file: how each experience is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from pipelines.config.component_options import validate
+from pipelines.config.document import KeyPath
+from pipelines.config.messages import explain
+from pipelines.config.sections.section import Count, NamedSpec, OptionsSpec, Positive, Spec, refuse
+
+
+class OptimizerSpec(NamedSpec):
+    """A torch optimiser.
+
+    Attributes:
+        name: sgd, adam, adamw, rmsprop or adagrad.
+        lr: learning rate.
+        reset: whether every experience starts with a fresh optimiser state.
+    """
+
+    name: str = "adam"
+    lr: Positive = 1e-3
+    reset: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of torch's class, the learning rate included."""
+        return {"lr": self.lr, **self.extras}
+
+
+class SchedulerSpec(OptionsSpec):
+    """A learning-rate scheduler of torch.optim.lr_scheduler by its class name, stepped at each optimiser step."""
+
+
+class TrainSpec(Spec):
+    """How one experience is trained.
+
+    Attributes:
+        steps: optimiser steps for each experience.
+        epochs: passes over each experience; exactly one of `epochs` (1 by default) and `steps` is given.
+        batch_size: samples in a global batch, over all workers.
+        warmup: optimiser steps over which the learning rate grows to its value.
+        clip: largest norm of the gradient.
+        accumulate: passes that one batch is divided into to save memory.
+        checkpoint_every: how often the state is kept within an experience: a number of steps, or seconds such as 30s;
+            0 is never.
+        per_experience: overrides by experience index; see `at`.
+    """
+
+    steps: Count | None = None
+    epochs: Count | None = Field(default_factory=lambda data: 1 if data.get("steps") is None else None)
+    batch_size: Count = 128
+    optimizer: OptimizerSpec = OptimizerSpec()
+    scheduler: SchedulerSpec | None = None
+    warmup: Annotated[int, Field(ge=0)] = 0
+    clip: Positive | None = None
+    accumulate: Count = 1
+    precision: Literal["float32", "bf16"] = "float32"
+    checkpoint_every: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[1-9]\d{0,6}s$")] = "60s"
+    per_experience: dict[Annotated[int, Field(ge=0)], dict[str, Any]] = Field(default_factory=dict)
+
+    def at(self, index: int) -> TrainSpec:
+        """The settings of experience `index`: its overrides merged in, `per_experience` left out."""
+        override = {key: value for key, value in self.per_experience.get(index, {}).items() if key != "strategy"}
+        base = {key: value for key, value in self.to_document().items() if key != "per_experience"}
+        spec, _ = validate(TrainSpec, merge_train(base, override))
+        assert isinstance(spec, TrainSpec)
+        return spec
+
+    @property
+    def checkpoint_interval(self) -> int | float | None:
+        """Steps (int) or seconds (float) between two checkpoints; None: never."""
+        every = self.checkpoint_every
+        return float(every[:-1]) if isinstance(every, str) else every or None
+
+    def strategy_options(self, index: int) -> dict[str, dict[str, Any]]:
+        """Overrides of strategy options in experience `index`, by strategy name."""
+        return dict(self.per_experience.get(index, {}).get("strategy") or {})
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems: list[tuple[KeyPath, str]] = []
+        if self.epochs is not None and self.steps is not None:
+            problems.append((("steps",), "give epochs or steps, not both"))
+        if self.epochs is None and self.steps is None:
+            problems.append((("epochs",), "give epochs or steps"))
+        if self.accumulate > self.batch_size:
+            problems.append((("accumulate",), f"must be at most batch_size, which is {self.batch_size}"))
+        if not problems:
+            for index, override in self.per_experience.items():
+                problems += _override_problems(self, index, override)
+        refuse(problems)
+        return self
+
+
+def merge_train(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """The train section `base` with `override` merged in.
+
+    Mappings are merged key by key, unless they name another optimiser or scheduler: then its options are new as well.
+    `steps` in the override replaces `epochs`, and the other way round.
+    """
+    merged = dict(base)
+    for one, other in (("steps", "epochs"), ("epochs", "steps")):
+        if override.get(one) is not None and override.get(other) is None:
+            merged.pop(other, None)
+    for key, value in override.items():
+        before = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            same = "name" not in value or value["name"] == before.get("name")
+            merged[key] = {**before, **value} if same else dict(value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _override_problems(spec: TrainSpec, index: int, override: Mapping[str, Any]) -> list[tuple[KeyPath, str]]:
+    place: KeyPath = ("per_experience", str(index))
+    if "per_experience" in override:
+        return [((*place, "per_experience"), "cannot hold another per_experience")]
+    try:
+        spec.at(index)
+    except ValidationError as error:
+        return [((*place, *problem.path), problem.text) for problem in explain(error, TrainSpec, override)]
+    return []

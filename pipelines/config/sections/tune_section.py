@@ -1,0 +1,184 @@
+"""The `tune` part of a pipeline file: what is searched, where, and for what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Discriminator, Field, PlainSerializer, PlainValidator, Tag, model_validator
+
+from pipelines.config.document import KeyPath
+from pipelines.config.exponent_notation import exponent
+from pipelines.config.messages import unknown_key
+from pipelines.config.sections.section import Count, Positive, Spec, refuse
+
+Metric = Literal[
+    "average_accuracy",
+    "backward_transfer",
+    "forward_transfer",
+    "forgetting",
+    "learning_accuracy",
+    "average_incremental_accuracy",
+    "intransigence",
+    "negative_flips",
+    "expected_calibration_error",
+    "model_parameters",
+    "model_bytes",
+    "memory_bytes",
+    "training_seconds",
+]
+METRICS: tuple[str, ...] = get_args(Metric)
+DomainKind = Literal["uniform", "loguniform", "quniform", "randint", "choice", "grid"]
+KINDS: tuple[DomainKind, ...] = get_args(DomainKind)
+Mode = Literal["max", "min"]
+# Where less is better: forgetting, and all that is not of the accuracy matrix alone.
+_LOSSES = ("forgetting", *METRICS[METRICS.index("intransigence") :])
+
+
+def _how_many(value: Any) -> str:
+    return "several" if isinstance(value, list) else "one"
+
+
+# One or several: an error is then said once, of the kind that was written.
+_Several = Discriminator(_how_many)
+Metrics = Annotated[
+    Annotated[Metric, Tag("one")] | Annotated[list[Metric], Field(min_length=1), Tag("several")], _Several
+]
+Modes = Annotated[Annotated[Mode, Tag("one")] | Annotated[list[Mode], Tag("several")], _Several]
+
+
+class Domain(Spec):
+    """Where one setting is searched.
+
+    Attributes:
+        kind: uniform [low, high], loguniform [low, high], quniform [low, high, step], randint [low, high) of whole
+            numbers, choice [...] one of these, grid [...] every one of these.
+        values: the numbers or choices.
+    """
+
+    kind: DomainKind
+    values: list[Any]
+
+    def probes(self) -> list[tuple[KeyPath, Any]]:
+        """Values that all have to be valid for the whole domain to be, each with the place where it is written."""
+        if self.kind in ("choice", "grid"):
+            return [((self.kind, index), value) for index, value in enumerate(self.values)]
+        low, high = self.values[:2]
+        first: list[tuple[KeyPath, Any]] = [((self.kind, 0), low)]
+        if self.kind == "randint":
+            return [*first, ((self.kind, 1), high - 1)]
+        if self.kind == "quniform":
+            return [*first, ((self.kind, 1), high), ((self.kind, 2), low + self.values[2])]
+        # A place between the bounds that is not a whole number.
+        return [*first, ((self.kind, 1), high), ((self.kind,), low + (high - low) * 0.381966011250105)]
+
+
+def domain(value: Any) -> Domain:
+    """Read `{loguniform: [1, 100000]}`.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    if isinstance(value, Domain):
+        return value
+    if not isinstance(value, dict) or len(value) != 1:
+        raise ValueError(f"must be one of {', '.join(KINDS)}, such as {{loguniform: [1, 100000]}}")
+    ((kind, values),) = value.items()
+    if kind not in KINDS:
+        raise ValueError(unknown_key(str(kind), list(KINDS)))
+    if kind in ("choice", "grid"):
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"{kind} must list at least one value")
+        return Domain(kind=kind, values=values)
+    if isinstance(values, list):
+        values = [exponent(value) if exponent(value) is not None else value for value in values]
+    size = 3 if kind == "quniform" else 2
+    if not isinstance(values, list) or len(values) != size or not all(_is_number(number) for number in values):
+        form = "[low, high, step]" if size == 3 else "[low, high]"
+        raise ValueError(f"{kind} must have the form {form}")
+    if kind == "randint" and not all(type(number) is int for number in values):
+        raise ValueError("randint must have whole numbers as bounds")
+    if values[0] >= values[1]:
+        raise ValueError(f"{kind} must have a lower bound below its upper bound")
+    if kind == "loguniform" and values[0] <= 0:
+        raise ValueError("loguniform must have bounds above 0")
+    if kind == "quniform" and not 0 < values[2] <= values[1] - values[0]:
+        raise ValueError("quniform must have a step above 0 and not above the distance of its bounds")
+    return Domain(kind=kind, values=values)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < float("inf")
+
+
+class TuneSpec(Spec):
+    """A search for the best settings; each trial is the whole stream.
+
+    Attributes:
+        metric: the objective, after the last experience; a list of several gives a Pareto front.
+        mode: max or min, for each metric; by default less forgetting, error and cost, and more of everything else.
+        trials: how many settings are tried; `search: grid` tries all there are.
+        space: domain of each setting by its dotted path (`strategy.ewc.lambda`).
+        search: how settings are proposed.
+        scheduler: how bad trials are stopped early.
+        max_concurrent: trials at the same time, None: as many as fit.
+        time_budget: seconds for the whole search.
+        seeds: runs for each setting; the objective is their mean.
+        validation: share of the training data that gives the objective; test sets stay unseen.
+        resources: for each trial, such as {gpu: 0.25}.
+        retries: how often a failed trial is tried again.
+    """
+
+    metric: Metrics = "average_accuracy"
+    mode: Modes | None = None
+    trials: Count = 16
+    space: dict[
+        str,
+        Annotated[
+            Domain,
+            PlainValidator(domain),
+            PlainSerializer(lambda value: {value.kind: value.values}, return_type=dict[str, list[Any]]),
+        ],
+    ] = Field(min_length=1)
+    search: Literal["random", "grid", "optuna"] = "random"
+    scheduler: Literal["none", "asha", "median", "pbt"] = "none"
+    max_concurrent: Count | None = None
+    time_budget: Positive | None = None
+    seeds: Count = 1
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    resources: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    retries: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The objectives by name; the first decides where one has to."""
+        return (self.metric,) if isinstance(self.metric, str) else tuple(self.metric)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """What is wanted of each of `metrics`."""
+        if self.mode is None:
+            return tuple("min" if name in _LOSSES else "max" for name in self.metrics)
+        return (self.mode,) * len(self.metrics) if isinstance(self.mode, str) else tuple(self.mode)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems: list[tuple[KeyPath, str]] = []
+        if len(set(self.metrics)) < len(self.metrics):
+            problems.append((("metric",), "names a metric twice"))
+        if isinstance(self.mode, list) and len(self.mode) != len(self.metrics):
+            problems.append(
+                (("mode",), f"must have one entry for each of the {len(self.metrics)} metrics, or be one word")
+            )
+        if self.scheduler == "pbt":
+            message = "does not fit: it changes settings in mid-stream, and no pipeline file could say what came out"
+            problems.append((("scheduler",), f"pbt {message}; use asha or median"))
+        elif self.scheduler != "none" and len(self.metrics) > 1:
+            message = f"{self.scheduler} stops trials by one metric: name one, or set scheduler: none"
+            problems.append((("scheduler",), message))
+        if self.search == "grid":
+            for path, where in self.space.items():
+                if where.kind not in ("choice", "grid"):
+                    message = f"must list its values (grid: [...]) for search: grid, not {where.kind}"
+                    problems.append((("space", path), message))
+        refuse(problems)
+        return self

@@ -1,0 +1,175 @@
+"""A document against the schema, and the options of each component against what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pipelines.config.component_options import options_model, validate
+from pipelines.config.document import Document, KeyPath, Problem, one_line
+from pipelines.config.messages import explain, unknown_key
+from pipelines.config.optimizers import optimizer_model, scheduler_model
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.schema import Pipeline
+from pipelines.config.sections.section import NamedSpec
+from pipelines.config.sections.stream_section import transform_options
+from pipelines.config.sections.train_section import OptimizerSpec, merge_train
+
+ModelOf = Callable[[str], type[BaseModel]]
+
+_OPTIMIZER = {"name": OptimizerSpec().name}
+_TORCH: dict[str, ModelOf] = {"optimizer": optimizer_model, "scheduler": scheduler_model}
+
+
+def pipeline_of(document: Document) -> Pipeline | None:
+    """The pipeline that the document describes; None, with the reasons among the document's problems, if it is not one.
+
+    In the document, strategies get the defaults of the options that are not given.
+    """
+    if not isinstance(document.data, dict):
+        empty = document.data is None
+        what = "the file is empty" if empty else "must be a mapping of keys such as name: and stream:"
+        add(document, [Problem((), what)])
+        return None
+    _check_named(document, ("stream", "dataset"), partial(options_model, "datasets"))
+    _check_named(document, ("stream", "transform"), transform_options)
+    _check_named(document, ("model",), partial(options_model, "models"))
+    _check_strategies(document)
+    _check_named(document, ("train", "optimizer"), optimizer_model, _OPTIMIZER)
+    _check_named(document, ("train", "scheduler"), scheduler_model)
+    overrides = document.get(("train", "per_experience"))
+    for index, override in overrides.items() if isinstance(overrides, dict) else ():
+        if isinstance(override, dict):
+            _check_override(document, ("train", "per_experience", index), override)
+    pipeline = None
+    try:
+        pipeline = validate(Pipeline, document.data)[0]
+    except ValidationError as error:
+        add(document, explain(error, Pipeline, document.data))
+    return pipeline if isinstance(pipeline, Pipeline) and not document.problems else None
+
+
+def add(document: Document, problems: list[Problem], at: KeyPath = ()) -> None:
+    """Add problems, whose paths start at `at`, except where something is known to be wrong already."""
+    known = {problem.path for problem in document.problems}
+    for problem in problems:
+        problem.path = (*at, *problem.path)
+        if problem.path not in known:
+            document.problems.append(problem)
+
+
+def _check_strategies(document: Document) -> None:
+    strategies = document.get(("strategy",))
+    for index, entry in enumerate(strategies) if isinstance(strategies, list) else ():
+        at: KeyPath = ("strategy", index)
+        options = _check_named(document, at, partial(options_model, "strategies"))
+        if options is not None:
+            strategies[index] = {"name": entry["name"], **_plain(document, at, options)}
+
+
+def _check_named(
+    document: Document, at: KeyPath, model_of: ModelOf, defaults: Mapping[str, Any] = MappingProxyType({})
+) -> BaseModel | None:
+    entry = document.get(at)
+    if not isinstance(entry, dict):
+        return None
+    problems: list[Problem] = []
+    options, understood = _checked({**defaults, **entry}, model_of, problems)
+    add(document, problems, at)
+    entry.update(understood)
+    return options
+
+
+def _checked(
+    entry: Mapping[str, Any], model_of: ModelOf, problems: list[Problem]
+) -> tuple[BaseModel | None, dict[str, Any]]:
+    """The options of one named thing, as its own class and as plain data; what is wrong goes to `problems`."""
+    name = entry.get("name")
+    if not isinstance(name, str) or not name:
+        # The schema says so.
+        return None, {}
+    try:
+        model = model_of(name)
+    except PipelineError as error:
+        problems.append(Problem(("name",), str(error)))
+        return None, {}
+    except Exception as error:
+        problems.append(Problem(("name",), f"the options of {name} cannot be read: {_reason(error)}"))
+        return None, {}
+    given = {key: value for key, value in entry.items() if key != "name" or issubclass(model, NamedSpec)}
+    try:
+        options, understood = validate(model, given)
+    except ValidationError as error:
+        problems.extend(explain(error, model, given))
+        return None, {}
+    except Exception as error:
+        problems.append(Problem((), f"the options of {name} cannot be checked: {_reason(error)}"))
+        return None, {}
+    return options, understood
+
+
+def _plain(document: Document, at: KeyPath, options: BaseModel) -> dict[str, Any]:
+    try:
+        return options.model_dump(mode="json", by_alias=True)
+    except Exception as error:
+        add(document, [Problem(at, f"its options cannot be written as plain data: {_reason(error)}")])
+        return {}
+
+
+def _check_override(document: Document, at: KeyPath, override: dict[str, Any]) -> None:
+    """Optimiser, scheduler and strategy options of one experience: merged into the general ones, they must be valid."""
+    train = document.get(("train",))
+    base = {"optimizer": train.get("optimizer", _OPTIMIZER), "scheduler": train.get("scheduler")}
+    merged = merge_train(base, override)
+    for key, model_of in _TORCH.items():
+        if isinstance(override.get(key), dict) and isinstance(merged[key], dict):
+            _check_merged(document, (*at, key), merged[key], base[key] or {}, model_of)
+    strategies = override.get("strategy")
+    if strategies is None:
+        return
+    listed = document.get(("strategy",))
+    entries = listed if isinstance(listed, list) else [{"name": "naive"}]
+    by_name = {entry["name"]: entry for entry in entries if isinstance(entry, dict) and type(entry.get("name")) is str}
+    if not isinstance(strategies, dict):
+        add(document, [Problem((*at, "strategy"), "must be a mapping of options by name such as {ewc: {lambda: 100}}")])
+        return
+    for name, options in strategies.items():
+        place = (*at, "strategy", name)
+        if name not in by_name:
+            text = unknown_key(name, list(by_name)).replace("unknown key", "the pipeline has no such strategy")
+            add(document, [Problem(place, text)])
+        elif not isinstance(options, dict):
+            add(document, [Problem(place, "must be a mapping of options such as {lambda: 100}")])
+        else:
+            options = strategies[name] = _by_alias(options, name)
+            strategy_model = partial(options_model, "strategies")
+            _check_merged(document, place, {**by_name[name], **options}, by_name[name], strategy_model)
+
+
+def _check_merged(document: Document, at: KeyPath, merged: dict[str, Any], base: Any, model_of: ModelOf) -> None:
+    before: list[Problem] = []
+    found: list[Problem] = []
+    if isinstance(base, dict) and merged.get("name") == base.get("name"):
+        _checked(base, model_of, before)
+    _, understood = _checked(merged, model_of, found)
+    known = [(problem.path, problem.message, problem.got) for problem in before]
+    add(document, [problem for problem in found if (problem.path, problem.message, problem.got) not in known], at)
+    override = document.get(at)
+    override.update({key: understood[key] for key in override if key in understood})
+
+
+def _by_alias(options: dict[str, Any], name: str) -> dict[str, Any]:
+    try:
+        fields = options_model("strategies", name).model_fields
+    except Exception:
+        # Said where the strategy is listed.
+        return options
+    return {(fields[key].alias or key) if key in fields else key: value for key, value in options.items()}
+
+
+def _reason(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")

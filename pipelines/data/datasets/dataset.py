@@ -1,0 +1,247 @@
+"""What a dataset is: a training and a test set with class numbers for targets, or one pair of them per experience."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.samples import MapSamples, StoredSamples, TensorSamples, chunks
+from pipelines.data.zero_copy import tensor_of
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One training set and one test set, which a stream splits by class, or transforms.
+
+    Attributes:
+        name: for messages.
+        train, test: their targets are class numbers, 0 to classes - 1. Ids are row numbers if they have none.
+        classes: how many there are.
+    """
+
+    name: str
+    train: StoredSamples
+    test: StoredSamples
+    classes: int
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return self.train.input_shape
+
+
+class ExperienceDataset(ABC):
+    """A dataset that comes in experiences, each read when it is used.
+
+    Attributes:
+        name: for messages.
+        classes: how many there are in all experiences.
+        input_shape: shape of one input.
+    """
+
+    name: str
+    classes: int
+    input_shape: tuple[int, ...]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of experiences."""
+
+    @abstractmethod
+    def train(self, index: int) -> StoredSamples:
+        """Training set of an experience; targets are class numbers, ids are unique over all experiences."""
+
+    @abstractmethod
+    def test(self, index: int) -> StoredSamples:
+        """Test set of an experience."""
+
+    @abstractmethod
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """The classes that occur in an experience, ascending."""
+
+
+def from_tensors(
+    name: str, train: Sequence[Any], test: Sequence[Any], *, classes: int | None = None, ids: Any = None
+) -> Dataset:
+    """A dataset in memory.
+
+    Args:
+        name: for messages.
+        train, test: (inputs (n, *shape), labels (n,)), tensors or numpy arrays; labels are class numbers from 0.
+        classes: how many; default: one more than the highest label.
+        ids: (train ids (n,), test ids (m,)), int64; default: row numbers.
+
+    Raises:
+        DataError: shapes, dtypes or labels do not fit.
+    """
+    made: list[TensorSamples] = []
+    for part, (inputs, labels) in (("training", train), ("test", test)):
+        own = None if ids is None else _tensor(f"{name}: {part} ids", ids[len(made)])
+        made.append(TensorSamples(_tensor(f"{name}: {part} inputs", inputs), _class_numbers(name, part, labels), own))
+    first, second = made
+    return checked(Dataset(name, first, second, _count(classes, first, second)))
+
+
+def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = None, workers: int = 0) -> Dataset:
+    """A dataset that is read through a DataLoader.
+
+    Args:
+        name: for messages.
+        train, test: map-style torch datasets: item i is (input, label, ...). Labels are taken from an attribute
+            `targets` or `labels`; without one, every item is read once. An attribute `fingerprint` (a string that
+            changes with the content) spares reading all inputs to recognise them.
+        classes: how many; default: one more than the highest label.
+        workers: processes that read ahead.
+
+    Raises:
+        DataError: items or labels do not fit.
+    """
+    made = []
+    for part, data in (("training", train), ("test", test)):
+        labels = _class_numbers(name, part, _labels_of(name, part, data))
+        if len(labels) != len(data):
+            raise DataError(f"{name}: the {part} set has {len(data)} items, but {len(labels)} labels")
+        made.append(MapSamples(data, labels, workers=workers))
+    first, second = made
+    for part, samples in (("training", first), ("test", second)):
+        if len(samples) and samples.content_fingerprint is None and not _repeatable(samples):
+            raise DataError(
+                f"{name}: the {part} set gives another input each time that it is read, so that it cannot be "
+                "recognised; give the dataset an attribute `fingerprint`, a string that changes with its content"
+            )
+    return checked(Dataset(name, first, second, _count(classes, first, second)))
+
+
+def adopt(name: str, value: Any) -> Dataset | ExperienceDataset:
+    """What a user's function returned, as a dataset.
+
+    Args:
+        value: ((x_train, y_train), (x_test, y_test)) of tensors or arrays; (train, test) map-style torch datasets; or a
+            dataset as this module defines it.
+
+    Raises:
+        DataError: it is none of these, or does not fit.
+    """
+    if isinstance(value, Dataset):
+        return checked(value)
+    if isinstance(value, ExperienceDataset):
+        return value
+    if isinstance(value, tuple | list) and len(value) == 2:
+        train, test = value
+        if all(_is_pair_of_arrays(part) for part in value):
+            return from_tensors(name, train, test)
+        if all(hasattr(part, "__getitem__") and hasattr(part, "__len__") for part in value):
+            return from_map_style(name, train, test)
+    raise DataError(
+        f"{name}: must return ((x_train, y_train), (x_test, y_test)) or two map-style torch datasets (train, test), "
+        f"not {type(value).__name__}"
+    )
+
+
+def checked(dataset: Dataset) -> Dataset:
+    """The dataset, if all in it fits together.
+
+    Raises:
+        DataError: an empty set, shapes or dtypes that differ, labels out of range, inputs that are not numbers.
+    """
+    problems: list[str] = []
+    for part, samples in (("training", dataset.train), ("test", dataset.test)):
+        if len(samples) == 0:
+            problems.append(f"{dataset.name}: the {part} set is empty")
+            continue
+        problems += label_problems(f"{dataset.name}: {part} set", samples.targets, dataset.classes)
+        if isinstance(samples, TensorSamples):
+            problems += input_problems(f"{dataset.name}: {part} set", samples)
+    if problems:
+        raise DataError(problems)
+    train, test = (samples.take(torch.tensor([0]))[0] for samples in (dataset.train, dataset.test))
+    if (train.shape, train.dtype) != (test.shape, test.dtype):
+        raise DataError(
+            f"{dataset.name}: training inputs are {tuple(train.shape[1:])} {train.dtype}, "
+            f"but test inputs {tuple(test.shape[1:])} {test.dtype}"
+        )
+    if len(torch.unique(dataset.train.ids)) != len(dataset.train):
+        raise DataError(f"{dataset.name}: the ids of the training samples are not unique")
+    return dataset
+
+
+def label_problems(where: str, labels: Tensor, classes: int) -> list[str]:
+    """What is wrong with class numbers (n,)."""
+    wrong = torch.nonzero((labels < 0) | (labels >= classes)).flatten()
+    if len(wrong) == 0:
+        return []
+    row = int(wrong[0])
+    return [
+        f"{where}: label {int(labels[row])} in row {row} does not fit: "
+        f"with {classes} classes labels are 0 to {classes - 1} ({len(wrong)} such rows)"
+    ]
+
+
+def input_problems(where: str, samples: TensorSamples) -> list[str]:
+    """What is wrong with inputs in memory: NaN and infinite values."""
+    if not samples.dtype.is_floating_point:
+        return []
+    for index in chunks(len(samples)):
+        finite = torch.isfinite(samples.take(index)[0]).reshape(len(index), -1).all(dim=1)
+        if not finite.all():
+            row = int(index[torch.nonzero(~finite)[0]])
+            return [f"{where}: the input in row {row} has values that are NaN or infinite"]
+    return []
+
+
+def _is_pair_of_arrays(part: Any) -> bool:
+    return isinstance(part, tuple | list) and len(part) == 2 and all(isinstance(p, Tensor | np.ndarray) for p in part)
+
+
+def _tensor(where: str, value: Any) -> Tensor:
+    try:
+        tensor = value.detach().cpu() if isinstance(value, Tensor) else tensor_of(np.asarray(value))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: not numbers: {error}") from error
+    if tensor.dim() == 0:
+        raise DataError(f"{where}: must be an array with one row per sample")
+    return tensor
+
+
+def _class_numbers(name: str, part: str, labels: Any) -> Tensor:
+    tensor = _tensor(f"{name}: {part} labels", labels)
+    if tensor.dim() == 2 and tensor.shape[1] == 1:
+        tensor = tensor[:, 0]
+    if tensor.dim() != 1:
+        raise DataError(f"{name}: {part} labels must have shape (n,), got {tuple(tensor.shape)}")
+    if tensor.is_floating_point():
+        wrong = torch.nonzero(tensor != tensor.round()).flatten()
+        if len(wrong):
+            row = int(wrong[0])
+            label = tensor[row].item()
+            raise DataError(f"{name}: {part} label {label} in row {row} does not fit: labels are numbers 0, 1, ...")
+    return tensor.to(torch.int64)
+
+
+def _count(classes: int | None, *sets: StoredSamples) -> int:
+    if classes is not None:
+        return classes
+    return 1 + max((int(samples.targets.max()) for samples in sets if len(samples)), default=-1)
+
+
+def _labels_of(name: str, part: str, data: Any) -> Any:
+    for attribute in ("targets", "labels"):
+        labels = getattr(data, attribute, None)
+        if labels is not None:
+            return labels if isinstance(labels, Tensor) else np.asarray(labels)
+    try:
+        return np.asarray([int(data[row][1]) for row in range(len(data))], dtype=np.int64)
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise DataError(f"{name}: the {part} set's items must be (input, label): {error}") from error
+
+
+def _repeatable(samples: MapSamples) -> bool:
+    index = torch.tensor([0])
+    return torch.equal(samples.take(index)[0].nan_to_num(), samples.take(index)[0].nan_to_num())

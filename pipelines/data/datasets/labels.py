@@ -1,0 +1,142 @@
+"""Labels and ids of a file as numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.config.pipeline_errors import DataError
+
+Classes = int | Sequence[int | str] | None
+"""How many classes (labels are 0, 1, ...), or the labels in the order of the classes, or None: from the data."""
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """From labels to class numbers.
+
+    Attributes:
+        count: of classes.
+        values: the label of each class; None: labels are class numbers.
+    """
+
+    count: int
+    values: tuple[int | str, ...] | None = None
+
+    def numbers(self, labels: NDArray[Any], where: str) -> NDArray[np.int64]:
+        """Class numbers of labels, (n,).
+
+        Raises:
+            DataError: a label that is none of the classes; the message names it, its row and the file.
+        """
+        if len(labels) == 0:
+            return np.zeros(0, dtype=np.int64)
+        plain = _plain(labels, where)
+        if self.values is None:
+            if plain.dtype.kind != "i":
+                raise DataError(
+                    f"{where}: label {plain.tolist()[0]!r} in row 0 does not fit: with {self.count} classes labels are "
+                    f"0 to {self.count - 1}; give the labels themselves: classes: [...]"
+                )
+            wrong = np.flatnonzero((plain < 0) | (plain >= self.count))
+            found = plain
+        else:
+            order = {value: number for number, value in enumerate(self.values)}
+            found = np.array([order.get(label, -1) for label in plain.tolist()], dtype=np.int64)
+            wrong = np.flatnonzero(found < 0)
+        if len(wrong):
+            allowed = f"0 to {self.count - 1}" if self.values is None else ", ".join(map(str, self.values[:10]))
+            more = ", ..." if self.values is not None and len(self.values) > 10 else ""
+            raise DataError(
+                f"{where}: label {plain.tolist()[wrong[0]]!r} in row {wrong[0]} does not fit: "
+                f"the {self.count} classes are {allowed}{more} ({len(wrong)} such rows)"
+            )
+        return found.astype(np.int64)
+
+
+def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]]) -> LabelMap:
+    """The classes of a dataset.
+
+    Args:
+        classes: as in the pipeline file.
+        found: all labels, with where they are from; only gone through if `classes` does not say it all.
+
+    Raises:
+        DataError: labels of different kinds, negative ones, none, or a class listed twice.
+    """
+    if isinstance(classes, int):
+        return LabelMap(classes)
+    if classes is not None:
+        if len(set(classes)) != len(classes):
+            raise DataError("classes: a label is listed twice")
+        return LabelMap(len(classes), tuple(classes))
+    highest, words = -1, set[str]()
+    for labels, where in found:
+        plain = _plain(labels, where)
+        if len(plain) == 0:
+            continue
+        if plain.dtype.kind == "i":
+            if plain.min() < 0:
+                row = int(plain.argmin())
+                raise DataError(f"{where}: label {plain[row]} in row {row} does not fit: labels must not be negative")
+            highest = max(highest, int(plain.max()))
+        else:
+            words.update(plain.tolist())
+        if words and highest >= 0:
+            raise DataError(f"{where}: some labels are numbers and some are text, such as {min(words)!r}")
+    if not words and highest < 0:
+        raise DataError("the data has no labels at all")
+    return LabelMap(len(words), tuple(sorted(words))) if words else LabelMap(highest + 1)
+
+
+def id_numbers(ids: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Ids, (n,): integers as they are, text by the first 8 bytes of its BLAKE2b as a signed number.
+
+    Raises:
+        DataError: ids of another kind, or one that occurs twice.
+    """
+    if ids.ndim != 1 or ids.dtype.kind not in "iuUSO":
+        raise DataError(f"{where}: ids must be whole numbers or text, got {ids.dtype} of shape {ids.shape}")
+    if ids.dtype.kind in "iu":
+        numbers = ids.astype(np.int64)
+    else:
+        digests = b"".join(hashlib.blake2b(_bytes(value), digest_size=8).digest() for value in ids.tolist())
+        numbers = np.frombuffer(digests, dtype="<i8").astype(np.int64)
+    _, first, counts = np.unique(numbers, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(f"{where}: id {ids.tolist()[first[counts > 1][0]]!r} occurs more than once")
+    return numbers
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _plain(labels: NDArray[Any], where: str) -> NDArray[Any]:
+    """Labels (n,) as int64 or as text."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise DataError(f"{where}: labels must have shape (n,), got {labels.shape}")
+    kind = labels.dtype.kind
+    if kind in "ib":
+        return labels.astype(np.int64)
+    if kind in "uf":
+        whole = labels.astype(np.int64) if kind == "u" else np.nan_to_num(labels).astype(np.int64)
+        wrong = np.flatnonzero(whole != labels)
+        if len(wrong):
+            raise DataError(f"{where}: label {labels[wrong[0]]} in row {wrong[0]} does not fit: not a whole number")
+        return whole
+    if kind == "S":
+        return np.char.decode(labels, "utf-8", "replace")
+    if kind in "UO":
+        for row, value in enumerate(labels.tolist()):
+            if not isinstance(value, str):
+                raise DataError(f"{where}: label {value!r} in row {row} does not fit: labels are whole numbers or text")
+        return labels
+    raise DataError(f"{where}: labels must be whole numbers or text, got {labels.dtype}")

@@ -1,0 +1,113 @@
+"""Files and folders of data, on this machine or in S3, by one path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from pipelines.config.pipeline_errors import DataError
+
+_SCHEME = "s3://"
+_CONNECT_SECONDS = 10
+_REQUEST_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Location:
+    """A path or an s3:// address. It holds no connection and no credentials, so that it can be pickled.
+
+    In S3 the endpoint, the region and the credentials are the standard AWS environment's.
+    """
+
+    path: str
+
+    @classmethod
+    def of(cls, path: str) -> Location:
+        """A location as written; local paths become absolute, since workers have other working directories."""
+        return cls(path.rstrip("/") if path.startswith(_SCHEME) else str(Path(path).expanduser().absolute()))
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    def is_folder(self) -> bool:
+        """Whether this is a folder and not a file.
+
+        Raises:
+            DataError: nothing is there, or it cannot be reached.
+        """
+        from pyarrow import fs
+
+        with self._reached() as (system, path):
+            kind = system.get_file_info(path).type
+        if kind == fs.FileType.NotFound:
+            raise DataError(f"{self.path}: there is no such file or folder")
+        return bool(kind == fs.FileType.Directory)
+
+    def files(self, suffix: str) -> list[Location]:
+        """The files of this folder that end in `suffix`, by name; hidden ones are left out.
+
+        Raises:
+            DataError: there are none, or the folder cannot be read.
+        """
+        from pyarrow import fs
+
+        with self._reached() as (system, path):
+            found = system.get_file_info(fs.FileSelector(path))
+        names = sorted(
+            info.base_name
+            for info in found
+            if info.type == fs.FileType.File and info.base_name.endswith(suffix) and info.base_name[0] not in "._"
+        )
+        if not names:
+            raise DataError(f"{self.path}: the folder has no {suffix} files")
+        return [self / name for name in names]
+
+    def __truediv__(self, name: str) -> Location:
+        return Location(f"{self.path}/{name}")
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """The file, seekable.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        with self._reached() as (system, path), system.open_input_file(path) as file:
+            yield file
+
+    @contextmanager
+    def _reached(self) -> Iterator[tuple[Any, str]]:
+        """The file system and the path in it, with its errors in words."""
+        try:
+            if self.path.startswith(_SCHEME):
+                yield _s3(), self.path.removeprefix(_SCHEME)
+            else:
+                from pyarrow import fs
+
+                yield fs.LocalFileSystem(), self.path
+        except FileNotFoundError as error:
+            raise DataError(f"{self.path}: there is no such file or folder") from error
+        except OSError as error:
+            reason = error.strerror or str(error).strip().partition("\n")[0] or type(error).__name__
+            raise DataError(f"{self.path}: cannot be read: {reason}") from error
+
+
+def _s3() -> Any:
+    from pyarrow import fs
+
+    options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "request_timeout": _REQUEST_SECONDS}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        address = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+        options |= {"endpoint_override": address.netloc, "scheme": address.scheme}
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if region:
+        options["region"] = region
+    return fs.S3FileSystem(**options)

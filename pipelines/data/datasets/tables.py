@@ -1,0 +1,212 @@
+"""Datasets from files of labelled rows: one file that is split by class, or a folder with one file per experience."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, input_problems
+from pipelines.data.datasets.labels import Classes, LabelMap, id_numbers, label_map
+from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.stratified_holdout import stratified_holdout
+from pipelines.data.experience_samples import ID_BITS
+from pipelines.data.samples import TensorSamples
+from pipelines.data.zero_copy import tensor_of
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a file.
+
+    Attributes:
+        inputs: (n, *shape) numbers.
+        labels: (n,) as they are in the file.
+        ids: (n,) as they are in the file, or None.
+    """
+
+    inputs: NDArray[Any]
+    labels: NDArray[Any]
+    ids: NDArray[Any] | None
+
+
+class Reader(Protocol):
+    """A file format."""
+
+    @property
+    def suffix(self) -> str:
+        """How its files' names end."""
+        ...
+
+    def read(self, location: Location) -> tuple[Table, Table | None]:
+        """The file's rows, and its test rows if it keeps them apart.
+
+        Raises:
+            DataError: not such a file, or it lacks something.
+        """
+        ...
+
+    def labels(self, location: Location) -> NDArray[Any]:
+        """The labels of all its rows, read without the inputs."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """What the options of a dataset of files say.
+
+    Attributes:
+        reader: of the format.
+        path: a file or a folder.
+        test: a file or a folder with the test rows, of the same names; None: a part of each file is held out.
+        test_fraction: how much, of each class.
+        classes: as in the pipeline file.
+        shape: inputs are reshaped to it; None: as they are.
+    """
+
+    reader: Reader
+    path: Location
+    test: Location | None
+    test_fraction: float
+    classes: Classes
+    shape: tuple[int, ...] | None
+
+    def load(self, name: str) -> Dataset | ExperienceDataset:
+        """The dataset.
+
+        Raises:
+            DataError: files are missing or do not fit.
+        """
+        if not self.path.is_folder():
+            return self._single(name)
+        files = self.path.files(self.reader.suffix)
+        tests: list[Location] | None = None
+        if self.test is not None:
+            there = {file.name: file for file in self.test.files(self.reader.suffix)}
+            missing = [file.name for file in files if file.name not in there]
+            if missing:
+                raise DataError(f"{self.test.path}: has no test file for {', '.join(missing[:5])}")
+            tests = [there[file.name] for file in files]
+        return FileExperiences(name, self, files, tests)
+
+    def _single(self, name: str) -> Dataset:
+        files = [self.path] if self.test is None else [self.path, self.test]
+        tables = [self.reader.read(file) for file in files]
+        found = [
+            (table.labels, file.path)
+            for pair, file in zip(tables, files, strict=True)
+            for table in pair
+            if table is not None
+        ]
+        labels = label_map(self.classes, found)
+        train, test = tables[0]
+        if self.test is not None:
+            first, second = self.samples(train, labels, self.path), self.samples(tables[1][0], labels, self.test)
+        else:
+            first, second = self.divided(train, test, labels, self.path)
+        return Dataset(name, first, second, labels.count)
+
+    def divided(
+        self, train: Table, test: Table | None, labels: LabelMap, file: Location, id_base: int = 0
+    ) -> tuple[TensorSamples, TensorSamples]:
+        """Training and test samples of one file."""
+        first = self.samples(train, labels, file, id_base)
+        if test is not None:
+            return first, self.samples(test, labels, file, id_base)
+        kept, held_out = stratified_holdout(first.targets.numpy(), self.test_fraction)
+        return first.subset(torch.from_numpy(kept)), first.subset(torch.from_numpy(held_out))
+
+    def samples(self, table: Table, labels: LabelMap, file: Location, id_base: int = 0) -> TensorSamples:
+        """All rows of a table; ids of their own, or id_base + row."""
+        inputs, where = table.inputs, file.path
+        if inputs.ndim == 0 or inputs.dtype.kind not in "biuf":
+            raise DataError(
+                f"{where}: inputs must be numbers, one row a sample, got {inputs.dtype} of shape {inputs.shape}"
+            )
+        count = len(inputs)
+        if len(table.labels) != count or (table.ids is not None and len(table.ids) != count):
+            raise DataError(f"{where}: {count} inputs, but {len(table.labels)} labels")
+        if self.shape is not None:
+            try:
+                inputs = inputs.reshape(count, *self.shape)
+            except ValueError as error:
+                raise DataError(f"{where}: an input of shape {inputs.shape[1:]} cannot become {self.shape}") from error
+        ids = np.arange(count) + id_base if table.ids is None else id_numbers(table.ids, where)
+        numbers = labels.numbers(table.labels, where)
+        made = TensorSamples(tensor_of(inputs), torch.from_numpy(numbers), torch.from_numpy(ids))
+        problems = input_problems(where, made)
+        if problems:
+            raise DataError(problems)
+        return made
+
+
+class FileExperiences(ExperienceDataset):
+    """A folder with one file per experience, in the order of their names. A file is read when it is used.
+
+    Rows without ids of their own have (number of the file << 40) | row: new files must sort behind the others.
+    """
+
+    def __init__(self, name: str, options: TableFiles, files: list[Location], tests: list[Location] | None) -> None:
+        self.name = name
+        self._options = options
+        self._files = files
+        self._tests = tests
+        self._classes: dict[int, tuple[int, ...]] = {}
+        self._last: tuple[int, TensorSamples, TensorSamples | None] | None = None
+        every_file = [*files, *(tests or [])]
+        found = ((options.reader.labels(file), file.path) for file in every_file)
+        self._labels = label_map(options.classes, found)
+        self.classes = self._labels.count
+        self._dtype: torch.dtype | None = None
+        first = self.train(0)
+        self.input_shape, self._dtype = first.input_shape, first.dtype
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def train(self, index: int) -> TensorSamples:
+        return self._read(index)[0]
+
+    def test(self, index: int) -> TensorSamples:
+        if self._tests is not None:
+            table, _ = self._options.reader.read(self._tests[index])
+            return self._fitting(self._options.samples(table, self._labels, self._tests[index]), self._tests[index])
+        held_out = self._read(index)[1]
+        assert held_out is not None
+        return held_out
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        if index not in self._classes:
+            files = [self._files[index], *([self._tests[index]] if self._tests is not None else [])]
+            found = [self._labels.numbers(self._options.reader.labels(file), file.path) for file in files]
+            self._classes[index] = tuple(int(number) for number in np.unique(np.concatenate(found)))
+        return self._classes[index]
+
+    def _read(self, index: int) -> tuple[TensorSamples, TensorSamples | None]:
+        """Training and test samples of a file; the last one stays, since both are often wanted one after the other."""
+        if self._last is None or self._last[0] != index:
+            self._last = None
+            file = self._files[index]
+            train, test = self._options.reader.read(file)
+            held_out: TensorSamples | None = None
+            if self._tests is not None:
+                samples = self._options.samples(train, self._labels, file, index << ID_BITS)
+            else:
+                samples, held_out = self._options.divided(train, test, self._labels, file, index << ID_BITS)
+            self._last = (index, self._fitting(samples, file), held_out)
+        return self._last[1], self._last[2]
+
+    def _fitting(self, samples: TensorSamples, file: Location) -> TensorSamples:
+        if self._dtype is not None and (samples.input_shape, samples.dtype) != (self.input_shape, self._dtype):
+            raise DataError(
+                f"{file.path}: its inputs are {samples.input_shape} {samples.dtype}, but those of "
+                f"{self._files[0].name} are {self.input_shape} {self._dtype}"
+            )
+        return samples
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}

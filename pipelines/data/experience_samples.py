@@ -1,0 +1,144 @@
+"""Where the samples of one experience come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.samples import StoredSamples
+from pipelines.data.transforms import Transform
+
+ID_BITS = 40
+"""Rows in ids that are made of an experience and a row: (experience << ID_BITS) | row."""
+
+
+class Part(Protocol):
+    """The samples of one experience, before its transform."""
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The dataset's classes that occur."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[int, ...] | None:
+        """Output units that may answer; None: all."""
+        ...
+
+    @property
+    def transform(self) -> Transform | None: ...
+
+    def train(self) -> StoredSamples:
+        """Training samples; targets are output units."""
+        ...
+
+    def test(self) -> StoredSamples:
+        """Test samples; targets are output units."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ClassPart:
+    """The samples of some classes of a dataset.
+
+    Attributes:
+        units: the output unit of each of `classes`.
+        id_base: added to row numbers to give ids, or None to keep the dataset's own ids.
+    """
+
+    dataset: Dataset
+    classes: tuple[int, ...]
+    units: tuple[int, ...]
+    outputs: tuple[int, ...] | None
+    transform: Transform | None = None
+    id_base: int | None = None
+
+    def train(self) -> StoredSamples:
+        return self._of(self.dataset.train)
+
+    def test(self) -> StoredSamples:
+        return self._of(self.dataset.test)
+
+    def empty(self) -> list[str]:
+        """Names of the sets (training, test) that have no samples of these classes."""
+        numbers = torch.tensor(self.classes)
+        sets = (("training", self.dataset.train), ("test", self.dataset.test))
+        return [name for name, samples in sets if not torch.isin(samples.targets, numbers).any()]
+
+    def _of(self, samples: StoredSamples) -> StoredSamples:
+        unit = torch.full((self.dataset.classes,), -1, dtype=torch.int64)
+        unit[list(self.classes)] = torch.tensor(self.units)
+        targets = unit[samples.targets]
+        rows = torch.nonzero(targets >= 0).flatten()
+        ids: Tensor | None = None if self.id_base is None else self.id_base + rows
+        return samples.subset(rows, targets=targets[rows], ids=ids)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPart:
+    """One experience of a dataset that comes in experiences; targets are class numbers.
+
+    Attributes:
+        number: which one.
+        masked: only its own classes' units may answer.
+    """
+
+    dataset: ExperienceDataset
+    number: int
+    masked: bool
+    transform: None = None
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        return self.dataset.classes_of(self.number)
+
+    @property
+    def outputs(self) -> tuple[int, ...] | None:
+        return self.classes if self.masked else None
+
+    def train(self) -> StoredSamples:
+        return self._filled(self.dataset.train(self.number), "training")
+
+    def test(self) -> StoredSamples:
+        return self._filled(self.dataset.test(self.number), "test")
+
+    def _filled(self, samples: StoredSamples, name: str) -> StoredSamples:
+        if len(samples) == 0:
+            raise DataError(f"{self.dataset.name}: experience {self.number} has no {name} samples")
+        return samples
+
+
+def class_parts(dataset: Dataset, groups: Sequence[tuple[int, ...]], setting: str) -> list[ClassPart]:
+    """An experience for each group of classes, disjoint.
+
+    Class- and task-incremental: a class has the output unit of its number. Domain-incremental: the n-th class of every
+    experience has unit n.
+    """
+    parts = []
+    for classes in groups:
+        units = tuple(range(len(classes))) if setting == "domain-incremental" else classes
+        outputs = tuple(sorted(classes)) if setting == "task-incremental" else None
+        parts.append(ClassPart(dataset, classes, units, outputs))
+    return parts
+
+
+def transformed_parts(dataset: Dataset, transforms: Sequence[Transform | None], setting: str) -> list[ClassPart]:
+    """An experience with all classes for each transform.
+
+    Domain-incremental: a class has the unit of its number. Class- and task-incremental: each experience has units
+    of its own for all classes (van de Ven & Tolias 2019, Permuted MNIST).
+    """
+    classes = tuple(range(dataset.classes))
+    parts = []
+    for index, transform in enumerate(transforms):
+        base = 0 if setting == "domain-incremental" else index * len(classes)
+        units = tuple(base + number for number in classes)
+        outputs = units if setting == "task-incremental" else None
+        parts.append(ClassPart(dataset, classes, units, outputs, transform, id_base=index << ID_BITS))
+    return parts

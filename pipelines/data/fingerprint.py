@@ -1,0 +1,44 @@
+"""Content hashes: the same samples have the same fingerprint, on any machine and from any file format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.data.samples import StoredSamples, chunks
+
+
+def fingerprint(samples: StoredSamples, transform: dict[str, Any] | None) -> str:
+    """SHA-256, in hex, over raw inputs, ids, targets and what the transform will do to the inputs.
+
+    Args:
+        samples: before the transform, with the targets that the model learns.
+        transform: the transform's parameters (JSON), None for no transform.
+    """
+    digest = hashlib.sha256()
+    header = {"format": 1, "samples": len(samples), "transform": transform}
+    digest.update(json.dumps(header, sort_keys=True).encode())
+    if samples.content_fingerprint is not None:
+        digest.update(f"content {samples.content_fingerprint}".encode())
+    else:
+        for number, (inputs, _) in enumerate(samples.batches(chunks(len(samples)))):
+            if number == 0:
+                digest.update(f"{inputs.dtype} {tuple(inputs.shape[1:])}".encode())
+            digest.update(_content(inputs))
+    digest.update(_content(samples.ids))
+    digest.update(_content(samples.targets))
+    return digest.hexdigest()
+
+
+def _content(tensor: Tensor) -> memoryview:
+    """The values in little-endian order, whatever the machine's own is."""
+    flat = tensor.contiguous().reshape(-1)
+    if flat.dtype == torch.bfloat16:
+        flat = flat.view(torch.int16)
+    array = flat.numpy()
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data.cast("B")

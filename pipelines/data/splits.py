@@ -1,0 +1,69 @@
+"""Which classes make up which experience."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from pipelines.config.pipeline_errors import DataError
+
+Classes = tuple[int, ...]
+
+
+def even_split(classes: Sequence[int], experiences: int) -> list[Classes]:
+    """The classes, in the given order, in so many runs; where they do not divide, the first runs have one more.
+
+    Raises:
+        DataError: more experiences than classes, or none.
+    """
+    if experiences < 1:
+        raise DataError(f"stream.experiences: must be at least 1, got {experiences}")
+    if experiences > len(classes):
+        raise DataError(
+            f"stream.experiences: {experiences} experiences, but the dataset has only {len(classes)} classes"
+        )
+    size, more = divmod(len(classes), experiences)
+    bounds = [i * size + min(i, more) for i in range(experiences + 1)]
+    return [tuple(classes[start:end]) for start, end in pairwise(bounds)]
+
+
+def shuffled(count: int, seed: int) -> list[int]:
+    """A seeded permutation of 0..count-1, the same on every machine and with every version of numpy."""
+    return [int(i) for i in seeded(seed, "order").permutation(count)]
+
+
+def explicit_split(order: Sequence[Sequence[int]], classes: int, experiences: int | None) -> list[Classes]:
+    """The class lists of the pipeline file, of which the first `experiences` are meant, or all.
+
+    Raises:
+        DataError: an empty list, a class that does not exist, a class in two experiences, too few lists.
+    """
+    problems: list[str] = []
+    owner: dict[int, int] = {}
+    for index, group in enumerate(order):
+        if not group:
+            problems.append(f"stream.order.{index}: the experience has no classes")
+        for number in group:
+            if not 0 <= number < classes:
+                problems.append(f"stream.order.{index}: no class {number} exists: they are 0 to {classes - 1}")
+            elif number in owner:
+                where = "twice" if owner[number] == index else f"also in experience {owner[number]}"
+                problems.append(f"stream.order.{index}: class {number} is {where}; a class belongs to one experience")
+            owner.setdefault(number, index)
+    if experiences is not None and not 1 <= experiences <= len(order):
+        problems.append(f"stream.experiences: {experiences} experiences, but stream.order lists {len(order)}")
+    if problems:
+        raise DataError(problems)
+    return [tuple(int(number) for number in group) for group in order[:experiences]]
+
+
+def seeded(seed: int, purpose: str) -> np.random.RandomState:
+    """A generator of its own for each purpose.
+
+    RandomState, since numpy guarantees its numbers for good (NEP 19), which fingerprints rely on.
+    """
+    words = np.frombuffer(hashlib.sha256(f"{purpose}:{seed}".encode()).digest(), dtype="<u4")
+    return np.random.RandomState(words)

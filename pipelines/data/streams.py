@@ -1,0 +1,248 @@
+"""The stream: an ordered, indexable, sliceable sequence of experiences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, overload
+
+from pipelines.config.component_arguments import arguments
+from pipelines.config.component_options import options_model, signature_model
+from pipelines.config.components import resolve
+from pipelines.config.pipeline_errors import DataError, PipelineError
+from pipelines.data.blurry_streams import blurred
+from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
+from pipelines.data.experience_samples import Part, StoredPart, class_parts, transformed_parts
+from pipelines.data.fingerprint import fingerprint
+from pipelines.data.samples import StoredSamples
+from pipelines.data.splits import even_split, explicit_split, shuffled
+from pipelines.data.transforms import TRANSFORMS
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+
+
+class StreamSettings(Protocol):
+    """The part `stream` of a pipeline file."""
+
+    @property
+    def dataset(self) -> _Named: ...
+
+    @property
+    def setting(self) -> str: ...
+
+    @property
+    def experiences(self) -> int | None: ...
+
+    @property
+    def order(self) -> str | Sequence[Sequence[int]]: ...
+
+    @property
+    def transform(self) -> _Named | None: ...
+
+    @property
+    def blurry(self) -> float: ...
+
+
+@dataclass(frozen=True, eq=False)
+class StreamExperience:
+    """One step of the stream (see `strategies.api.data.Experience`).
+
+    Samples are made when they are asked for and not kept here.
+    """
+
+    index: int
+    _part: Part
+
+    @property
+    def task(self) -> int:
+        return self.index
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        return self._part.classes
+
+    @property
+    def outputs(self) -> tuple[int, ...] | None:
+        return self._part.outputs
+
+    @property
+    def train(self) -> StoredSamples:
+        return self._transformed(self._part.train())
+
+    @property
+    def test(self) -> StoredSamples:
+        return self._transformed(self._part.test())
+
+    def _transformed(self, samples: StoredSamples) -> StoredSamples:
+        return samples if self._part.transform is None else samples.transformed(self._part.transform)
+
+
+class Stream(Sequence[StreamExperience]):
+    """Experiences in order.
+
+    A slice is a stream of the same experiences: they keep their index, their fingerprints and the output units of the
+    whole. Picklable; data in memory is shared by the processes of a node when the pickle goes through Ray.
+
+    Attributes:
+        setting: `class-incremental`, `task-incremental` or `domain-incremental`.
+        outputs: units of the model's head.
+        input_shape: shape of one input.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[int, Part],
+        *,
+        setting: str,
+        outputs: int,
+        input_shape: tuple[int, ...],
+        fingerprints: dict[tuple[int, bool], str] | None = None,
+    ) -> None:
+        self._parts = dict(parts)
+        self._indices = list(parts)
+        self.setting = setting
+        self.outputs = outputs
+        self.input_shape = input_shape
+        self._fingerprints: dict[tuple[int, bool], str] = {} if fingerprints is None else fingerprints
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> StreamExperience: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Stream: ...
+
+    def __getitem__(self, index: int | slice) -> StreamExperience | Stream:
+        if isinstance(index, slice):
+            return Stream(
+                {i: self._parts[i] for i in self._indices[index]},
+                setting=self.setting,
+                outputs=self.outputs,
+                input_shape=self.input_shape,
+                fingerprints=self._fingerprints,
+            )
+        position = self._indices[index]
+        return StreamExperience(position, self._parts[position])
+
+    def __iter__(self) -> Iterator[StreamExperience]:
+        return (self[position] for position in range(len(self)))
+
+    def fingerprint(self, index: int) -> str:
+        """SHA-256 (hex) of what experience `index` of this stream teaches: training inputs, ids, targets, transform.
+
+        It does not change when the stream gets longer.
+        """
+        return self._fingerprint(index, test=False)
+
+    def test_fingerprint(self, index: int) -> str:
+        """SHA-256 (hex) of the test set of experience `index` of this stream."""
+        return self._fingerprint(index, test=True)
+
+    def _fingerprint(self, index: int, test: bool) -> str:
+        position = self._indices[index]
+        key = (position, test)
+        if key not in self._fingerprints:
+            part = self._parts[position]
+            transform = None if part.transform is None else part.transform.parameters
+            self._fingerprints[key] = fingerprint(part.test() if test else part.train(), transform)
+        return self._fingerprints[key]
+
+
+def build_stream(settings: StreamSettings, seed: int) -> Stream:
+    """The stream that a pipeline file describes.
+
+    Args:
+        seed: of the order, of the transforms and of what blurry experiences exchange.
+
+    Raises:
+        DataError: the dataset is missing, or does not fit the stream.
+        PipelineError: an unknown dataset, or options that it does not take.
+    """
+    name = settings.dataset.name
+    load = resolve("datasets", name)
+    options = arguments(options_model("datasets", name), settings.dataset.options, "stream.dataset")
+    dataset = adopt(name, load(**options))
+    if not isinstance(dataset, Dataset):
+        return _stored(dataset, settings, seed)
+    if settings.transform is not None:
+        return _transformed(dataset, settings, seed)
+    return _by_class(dataset, settings, seed)
+
+
+def _by_class(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
+    order, experiences = settings.order, settings.experiences
+    if isinstance(order, str):
+        if experiences is None:
+            raise DataError(
+                f"stream.experiences: is missing: how many share the {dataset.classes} classes of {dataset.name}?"
+            )
+        numbers = shuffled(dataset.classes, seed) if order == "shuffled" else list(range(dataset.classes))
+        groups = even_split(numbers, experiences)
+    else:
+        groups = explicit_split(order, dataset.classes, experiences)
+    parts = class_parts(dataset, groups, settings.setting)
+    problems = [
+        f"{dataset.name}: experience {index} (classes {', '.join(map(str, part.classes))}) has no {name} samples"
+        for index, part in enumerate(parts)
+        for name in part.empty()
+    ]
+    if problems:
+        raise DataError(problems)
+    outputs = max(map(len, groups)) if settings.setting == "domain-incremental" else dataset.classes
+    if not settings.blurry:
+        return _stream(parts, settings.setting, outputs, dataset.input_shape)
+    if settings.setting == "task-incremental" or len(parts) == 1:
+        why = "task labels say what a sample may be" if len(parts) > 1 else "the stream has one experience"
+        raise DataError(f"stream.blurry: experiences cannot share samples, {why}: leave `blurry` out")
+    mixed = blurred(dataset, dict(enumerate(parts)), settings.blurry, seed)
+    return _stream(list(mixed.values()), settings.setting, outputs, dataset.input_shape)
+
+
+def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
+    transform, experiences = settings.transform, settings.experiences
+    assert transform is not None
+    for key, unset in (("order", "natural"), ("blurry", 0)):
+        if getattr(settings, key) != unset:
+            raise DataError(f"stream.{key}: with a transform every experience has all classes: leave `{key}` out")
+    if transform.name not in TRANSFORMS:
+        raise PipelineError(f"stream.transform: unknown '{transform.name}'; known: {', '.join(TRANSFORMS)}")
+    make = TRANSFORMS[transform.name]
+    if experiences is None:
+        raise DataError(f"stream.experiences: is missing: how many experiences does {transform.name} make?")
+    given = {"experiences": experiences, "seed": seed, "input_shape": dataset.input_shape}
+    options = arguments(signature_model(make, provided=frozenset(given)), transform.options, "stream.transform")
+    parts = transformed_parts(dataset, make(**given, **options), settings.setting)
+    units = dataset.classes * (1 if settings.setting == "domain-incremental" else experiences)
+    return _stream(parts, settings.setting, units, dataset.input_shape)
+
+
+def _stored(dataset: ExperienceDataset, settings: StreamSettings, seed: int) -> Stream:
+    order, count = settings.order, len(dataset)
+    if settings.transform is not None:
+        raise DataError(f"stream.transform: {dataset.name} already comes in experiences: leave `transform` out")
+    if settings.blurry:
+        raise DataError(f"stream.blurry: {dataset.name} already comes in experiences: leave `blurry` out")
+    if not isinstance(order, str):
+        raise DataError(f"stream.order: {dataset.name} already comes in experiences: use natural or shuffled")
+    experiences = count if settings.experiences is None else settings.experiences
+    if not 1 <= experiences <= count:
+        raise DataError(f"stream.experiences: {experiences} experiences, but {dataset.name} has {count}")
+    numbers = shuffled(count, seed) if order == "shuffled" else list(range(count))
+    masked = settings.setting == "task-incremental"
+    parts = [StoredPart(dataset, number, masked) for number in numbers[:experiences]]
+    return _stream(parts, settings.setting, dataset.classes, dataset.input_shape)
+
+
+def _stream(parts: Sequence[Part], setting: str, outputs: int, input_shape: tuple[int, ...]) -> Stream:
+    if math.prod(input_shape) == 0:
+        raise DataError(f"the dataset's inputs are empty: their shape is {input_shape}")
+    return Stream(dict(enumerate(parts)), setting=setting, outputs=outputs, input_shape=input_shape)

@@ -1,0 +1,40 @@
+"""A pipeline's model, with the same initial weights wherever it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipelines.config.component_arguments import arguments
+from pipelines.config.component_options import options_model
+from pipelines.config.components import resolve
+from pipelines.config.pipeline_errors import PipelineError
+
+
+def build_model(
+    name: str, options: Mapping[str, Any], input_shape: tuple[int, ...], outputs: int, seed: int
+) -> nn.Module:
+    """The model called `name`, on the CPU. torch's global random state stays as it was.
+
+    Args:
+        name: built in, registered, or an import path `package.module:attribute`; called as
+            attribute(input_shape, outputs, **options).
+        input_shape: shape of one input, without the batch.
+        outputs: units of the head.
+        seed: of the initial weights.
+
+    Raises:
+        PipelineError: no such model, options that it does not take, or inputs that it cannot take.
+    """
+    make = resolve("models", name)
+    checked = arguments(options_model("models", name), options, "model")
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would seed the accelerators too, whose state fork_rng leaves alone here.
+        torch.default_generator.manual_seed(seed)
+        model = make(tuple(input_shape), outputs, **checked)
+    if not isinstance(model, nn.Module):
+        raise PipelineError(f"model: {name} must return a torch.nn.Module, not {type(model).__name__}")
+    return model

@@ -1,0 +1,198 @@
+"""Which methods fit a pipeline file: `strategies.api.selection_rules` for its situation, checked by its schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipelines.build import strategy_class
+from pipelines.config.load import with_settings
+from pipelines.config.pipeline_errors import PipelineError
+from strategies.api.selection_rules import RULES, TASK
+from strategies.registry import BUILT_IN
+
+if TYPE_CHECKING:
+    from pipelines.config.schema import Pipeline
+    from strategies.api.selection_rules import Rule
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What of a file decides which methods fit.
+
+    Attributes:
+        setting: of the stream.
+        online: whether each sample is shown once.
+        memory: samples that may be kept, 0: none; None: neither the file nor the caller says.
+        task_labels: whether test samples come with their task.
+    """
+
+    setting: str
+    online: bool
+    memory: int | None
+    task_labels: bool
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A method that fits, or strategies that fit together.
+
+    Attributes:
+        strategies: as in a pipeline file.
+        why, source: the reason, and where it is from.
+        needs, time, memory: what the strategies say of themselves, in their order.
+    """
+
+    strategies: list[dict[str, Any]]
+    why: str
+    source: str
+    needs: list[str]
+    time: list[str]
+    memory: list[str]
+
+    @property
+    def title(self) -> str:
+        return " + ".join(entry["name"] for entry in self.strategies)
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The answer for one file.
+
+    Attributes:
+        situation: what it depends on.
+        suggestions: best first.
+        unfit: by name, why the other strategies are not among them.
+        current: names of the file's own strategies.
+        warnings: what those cannot do in this file.
+    """
+
+    situation: Situation
+    suggestions: list[Suggestion]
+    unfit: dict[str, list[str]]
+    current: list[str]
+    warnings: list[str]
+
+    @property
+    def snippet(self) -> str:
+        """The first suggestion as it stands in a pipeline file; empty without one."""
+        import yaml
+
+        if not self.suggestions:
+            return ""
+        entries = self.suggestions[0].strategies
+        lines = (yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=1000) for entry in entries)
+        return "strategy:\n" + "".join(f"  - {line}" for line in lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `everlearn recommend --json` prints."""
+        return {
+            "situation": asdict(self.situation),
+            "suggestions": [asdict(suggestion) for suggestion in self.suggestions],
+            "unfit": self.unfit,
+            "current": self.current,
+            "warnings": self.warnings,
+            "snippet": self.snippet,
+        }
+
+
+def recommend(pipeline: Pipeline, memory: int | None = None) -> Recommendation:
+    """Which methods fit a pipeline, best first, and why the others do not.
+
+    Args:
+        memory: samples that may be kept, 0: none; None: as many as the pipeline's own strategies keep.
+    """
+    situation = Situation(
+        setting=pipeline.stream.setting,
+        online=pipeline.stream.online,
+        memory=_capacity(pipeline) if memory is None else memory,
+        task_labels=pipeline.stream.setting == TASK,
+    )
+    suggestions: list[Suggestion] = []
+    for rule in RULES:
+        entries = _entries(rule, situation) if _applies(rule, situation) else None
+        if (
+            entries is not None
+            and not _refusal(pipeline, entries)
+            and entries not in [s.strategies for s in suggestions]
+        ):
+            suggestions.append(_suggestion(rule, entries))
+    fit = {entry["name"] for suggestion in suggestions for entry in suggestion.strategies}
+    return Recommendation(
+        situation=situation,
+        suggestions=suggestions,
+        unfit={name: _unfit(pipeline, name, situation) for name in sorted(BUILT_IN) if name not in fit},
+        current=[spec.name for spec in pipeline.strategy],
+        warnings=pipeline.warnings(),
+    )
+
+
+def _capacity(pipeline: Pipeline) -> int | None:
+    """Samples that the pipeline's strategies keep; None where none of them keeps any."""
+    found = [getattr(spec.options, "capacity", None) for spec in pipeline.strategy]
+    return max((capacity for capacity in found if capacity is not None), default=None)
+
+
+def _applies(rule: Rule, situation: Situation) -> bool:
+    if situation.setting not in rule.settings or rule.online not in (None, situation.online):
+        return False
+    if rule.kept and situation.memory == 0:
+        return False
+    return rule.most is None or (situation.memory is not None and situation.memory <= rule.most)
+
+
+def _entries(rule: Rule, situation: Situation) -> list[dict[str, Any]]:
+    """The rule's strategies with the situation's capacity where they keep samples."""
+    entries: list[dict[str, Any]] = [dict(entry) for entry in rule.strategies]
+    for entry in entries:
+        if situation.memory and "capacity" in strategy_class(entry["name"]).Options.model_fields:
+            entry["capacity"] = situation.memory
+    return entries
+
+
+def _refusal(pipeline: Pipeline, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why the file's schema or a strategy objects to these strategies in this pipeline; nothing where they fit."""
+    try:
+        found = with_settings(_bare(pipeline), {"strategy": list(entries)}).warnings()
+    except PipelineError as error:
+        found = error.problems
+    # Whoever reads it knows the file, and the strategy stands beside it.
+    return [re.sub(r"^(\S*: )?(setting )?(strategy\S*: )?", "", problem) for problem in found]
+
+
+def _bare(pipeline: Pipeline) -> Pipeline:
+    """The pipeline without what belongs to its own strategies alone."""
+    each = {
+        index: {key: value for key, value in settings.items() if key != "strategy"}
+        for index, settings in pipeline.train.per_experience.items()
+    }
+    kept = {index: settings for index, settings in each.items() if settings}
+    return pipeline.model_copy(update={"train": pipeline.train.model_copy(update={"per_experience": kept})})
+
+
+def _suggestion(rule: Rule, entries: list[dict[str, Any]]) -> Suggestion:
+    guides = [guide for name in rule.names if (guide := strategy_class(name).guide) is not None]
+    return Suggestion(
+        strategies=entries,
+        why=rule.why,
+        source=rule.source,
+        needs=list(dict.fromkeys(need for guide in guides for need in guide.needs)),
+        time=[guide.time for guide in guides],
+        memory=[guide.memory for guide in guides],
+    )
+
+
+def _unfit(pipeline: Pipeline, name: str, situation: Situation) -> list[str]:
+    """Why a strategy is not suggested: what it says itself, then what the situation lacks."""
+    reasons = _refusal(pipeline, [{"name": name}])
+    guide = strategy_class(name).guide
+    needs = guide.needs if guide is not None else ()
+    if "memory" in needs and situation.memory == 0:
+        reasons.append(f"{name} keeps samples, and none may be kept")
+    if "task labels" in needs and not situation.task_labels and not reasons:
+        reasons.append(f"{name} needs to know the task of a test sample: {situation.setting} does not give it")
+    if strategy_class(name).family == "bound":
+        reasons.append(f"{name} is a bound to compare with")
+    return reasons or [f"the table knows no reason to prefer {name} here; it can be used"]

@@ -1,0 +1,214 @@
+"""The contract of a strategy: what it may do, and when.
+
+The learner calls the hooks of all strategies at the same moments, in the order of the pipeline file:
+
+    before_experience(learner, experience)
+    samples = training_set(learner, experience)
+    for each step:
+        batch = extend_batch(learner, batch)
+        output = model(batch.inputs)
+        loss = training_loss(learner, batch, output), or else the cross entropy
+        loss += loss_term(learner, batch, output)
+        backward, gradients averaged over the ranks
+        after_backward(learner)
+        clip, optimiser step
+        after_step(learner)
+        observe(learner, samples, positions)
+    after_experience(learner, experience)
+
+A strategy overrides what it needs; a hook that no strategy overrides costs nothing.
+
+In an online stream (`Learner.online`) each sample is shown once, and nothing says where one experience ends and the
+next begins: `before_experience` and `after_experience` are called for the strategies alone that ask for them
+(`Strategy.needs_boundaries`). What a strategy keeps of the data it takes as it passes, by `observe`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from strategies.api.guide import Guide
+from strategies.loop.process_group import Reduction
+
+if TYPE_CHECKING:
+    from strategies.api.data import Batch, Experience, Samples
+    from strategies.loop.learner import Learner
+    from strategies.memory.reservoir import Memory
+
+
+class StrategyOptions(BaseModel):
+    """Options of a strategy in a pipeline file.
+
+    `Field(json_schema_extra={"since": 1})` marks an option that has no effect on anything before experience 1, so that
+    trials which differ only in it share experience 0. (In an online stream every option has an effect at once.)
+    `{"added": True}` marks one that was added later: at its default it does not change the ids of commits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def first_effect(self, name: str) -> int:
+        """The first experience in which the option called `name` has an effect, given all the others."""
+        extra = type(self).model_fields[name].json_schema_extra
+        return int(extra.get("since", 0)) if isinstance(extra, dict) else 0  # type: ignore[arg-type]
+
+
+class Strategy:
+    """One method against forgetting. The defaults of all hooks do nothing.
+
+    Class attributes:
+        name: its name in pipeline files and in stored states; by default the class's name in small letters.
+        family: bound, regularisation, rehearsal, architecture, ...
+        summary: one line for `everlearn list`; by default the first line of the class's docstring.
+        paper: where it comes from.
+        guide: its needs, its cost, and when to use it; None: not said.
+        Options: its options.
+        reductions: for each statistic it keeps, by the first part of its name in `state_dict`, how the ranks' values
+            were combined into it.
+        predicts_logits: whether the scores of its `predict` are logits, so that a softmax over them is a confidence.
+    """
+
+    name: ClassVar[str] = "strategy"
+    family: ClassVar[str] = "custom"
+    summary: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    guide: ClassVar[Guide | None] = None
+    Options: ClassVar[type[StrategyOptions]] = StrategyOptions
+    reductions: ClassVar[Mapping[str, Reduction]] = {}
+    predicts_logits: ClassVar[bool] = False
+
+    def __init__(self, options: Any = None) -> None:
+        """
+        Args:
+            options: an instance of `Options`; the learner may replace it between experiences.
+        """
+        self.options = self.Options() if options is None else options
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "name" not in cls.__dict__:
+            cls.name = cls.__name__.lower()
+        if "summary" not in cls.__dict__:
+            cls.summary = (cls.__doc__ or "").strip().partition("\n")[0]
+
+    @classmethod
+    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
+        """What this strategy cannot do in such a pipeline, each with its remedy.
+
+        Args:
+            setting: class-incremental, task-incremental or domain-incremental.
+            others: names of the other strategies of the pipeline.
+        """
+        return []
+
+    @classmethod
+    def online_problem(cls, options: Any) -> str | None:
+        """Why it cannot learn an online stream with these options, with the remedy, or None."""
+        if cls.training_set is not Strategy.training_set:
+            return (
+                f"{cls.name} chooses what to train on, and an online stream shows each sample once as it comes: "
+                "leave stream.online out, or use {name: replay}"
+            )
+        return None
+
+    @property
+    def needs_boundaries(self) -> bool:
+        """Whether it asks, in an online stream, to be told where experiences begin and end."""
+        return True
+
+    @classmethod
+    def conflict(cls, other: type[Strategy]) -> str | None:
+        """Why it cannot work with another strategy, with the remedy, or None (see `strategies.api.compatibility`)."""
+        return None
+
+    def before_experience(self, learner: Learner, experience: Experience) -> None:
+        """Before the first step; may change the model's structure, alike on every rank (see `restructure`)."""
+
+    def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
+        """The samples to train on instead of the experience's own, or None.
+
+        Samples of several experiences say so in an attribute `experiences`, (n,) int64.
+        """
+        return None
+
+    def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
+        """The batch with samples added, or weighted otherwise."""
+        return batch
+
+    def training_loss(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
+        """The loss instead of the cross entropy: this rank's part of a global sum (see `Batch.mean`), or None.
+
+        Args:
+            output: as in `loss_term`.
+        """
+        return None
+
+    def loss_term(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
+        """A scalar to add to the loss: this rank's part of a global sum (see `Batch.mean`), or None.
+
+        Args:
+            output: (n, outputs) of the model on `batch.inputs`, before any task mask, with its graph.
+        """
+        return None
+
+    def after_backward(self, learner: Learner) -> None:
+        """Gradients are averaged over the ranks: add to them, project or mask them. Same on every rank."""
+
+    def after_step(self, learner: Learner) -> None:
+        """The optimiser has stepped."""
+
+    def observe(self, learner: Learner, samples: Samples, positions: Tensor) -> None:
+        """A global batch has passed. Same on every rank, so that all of them can keep the same samples.
+
+        Args:
+            samples: what is trained on: `learner.samples` unless a strategy has chosen another training set.
+            positions: (b,) int64: where in them the samples of the global batch are, those added by strategies left
+                out.
+        """
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        """After the last step: estimate importances, fill memories, keep teachers.
+
+        `learner.samples` are the experience's own training samples.
+        """
+
+    def predict(self, learner: Learner, inputs: Tensor, experience: Experience) -> Tensor | None:
+        """Scores, (n, outputs), to classify `inputs` by instead of the model's output, or None."""
+        return None
+
+    def task_labels(self, experience: Experience) -> Literal["given", "inferred"] | None:
+        """How its `predict` knows which task an experience's test samples are of; None: it does not ask, or cannot."""
+        return None
+
+    def memories(self, learner: Learner) -> dict[str, Memory]:
+        """Its memories by name: stored shard by shard, apart from `state_dict`, and filled by `Memory.restore`."""
+        return {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything needed to go on exactly, memories excepted, as tensors by dotted names."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state_dict` returned; the tensors are on the learner's device."""
+
+    def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+        """The model with the structure that a stored state needs, for a strategy that changes it while learning.
+
+        Args:
+            model: as it was built, or with the structure of a state stored before this one.
+            state: what `Module.state_dict` of the wanted model returned, as it was stored: it may hold anything.
+
+        Raises:
+            ValueError: there is no such structure. Nothing larger than the state may be made for it.
+        """
+        return model
+
+    def frozen_parts(self, model: nn.Module) -> Mapping[str, str]:
+        """Parts of the model that no later experience changes: what their tensors' names begin with, by a short name.
+
+        They are stored apart, so that the commits after this one share them.
+        """
+        return {}

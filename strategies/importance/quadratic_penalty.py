@@ -1,0 +1,87 @@
+"""A quadratic penalty around anchors: what EWC, SI and MAS have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from strategies.loop.process_group import Reduction
+
+
+class QuadraticPenalty:
+    """strength / 2 * sum_i importance_i * (theta_i - anchor_i)^2, any number of anchors in one.
+
+    The sum over experiences k of F_k (theta - theta_k)^2 equals, up to a constant, F (theta - a)^2 with F = sum F_k and
+    a = sum F_k theta_k / F: the precision-weighted mean of the anchors. Kept as a mean, and not as sum F_k theta_k, the
+    gradient does not suffer from cancellation when the strength is large.
+
+    Attributes:
+        importance, anchor: by parameter name, in the parameters' shapes; empty before the first experience.
+    """
+
+    reductions: ClassVar[Mapping[str, Reduction]] = {"importance": Reduction.SUM, "anchor": Reduction.GLOBAL}
+
+    def __init__(self) -> None:
+        self.importance: dict[str, Tensor] = {}
+        self.anchor: dict[str, Tensor] = {}
+        self._drift: list[Tensor] = []  # kept from step to step: allocating as much at every step takes its time
+
+    @torch.no_grad()
+    def add(self, model: nn.Module, importance: Mapping[str, Tensor]) -> None:
+        """A further quadratic around the model's parameters as they are."""
+        parameters = dict(model.named_parameters())
+        for name, new in importance.items():
+            theta = parameters[name].detach()
+            if name not in self.importance:
+                self.importance[name], self.anchor[name] = new.clone(), theta.clone()
+                continue
+            total = self.importance[name] + new
+            pull = torch.where(total > 0, new / total, torch.zeros_like(total))
+            self.importance[name] = total
+            self.anchor[name] = torch.lerp(self.anchor[name], theta, pull)
+
+    @torch.no_grad()
+    def replace(self, model: nn.Module, importance: Mapping[str, Tensor], gamma: float) -> None:
+        """One quadratic around the model's parameters as they are, with gamma * importance so far + the new one."""
+        parameters = dict(model.named_parameters())
+        for name, new in importance.items():
+            old = self.importance.get(name)
+            self.importance[name] = new.clone() if old is None else gamma * old + new
+            self.anchor[name] = parameters[name].detach().clone()
+
+    @torch.no_grad()
+    def add_gradient_(self, model: nn.Module, strength: float) -> None:
+        """Add strength * importance * (theta - anchor) to the gradients, in place."""
+        if not self.importance or strength == 0:
+            return
+        held = [(n, p) for n, p in model.named_parameters() if n in self.importance and p.requires_grad]
+        for _, p in held:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        if len(self._drift) != len(held):
+            self._drift = [torch.empty_like(p) for _, p in held]
+        for (name, p), drift in zip(held, self._drift, strict=True):
+            torch.sub(p, self.anchor[name], out=drift)
+        gradients = [p.grad for _, p in held if p.grad is not None]
+        torch._foreach_addcmul_(gradients, self._drift, [self.importance[n] for n, _ in held], value=strength)
+
+    @torch.no_grad()
+    def value(self, model: nn.Module, strength: float) -> float:
+        """The penalty, up to the constant that merging the anchors leaves out."""
+        parameters = dict(model.named_parameters())
+        terms = [(f * (parameters[n] - self.anchor[n]).square()).sum() for n, f in self.importance.items()]
+        return strength / 2 * float(sum(terms, torch.zeros(())))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Tensors by `importance.<parameter>` and `anchor.<parameter>`."""
+        return {f"importance.{n}": t for n, t in self.importance.items()} | {
+            f"anchor.{n}": t for n, t in self.anchor.items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state_dict` returned."""
+        self.importance = {n.removeprefix("importance."): t for n, t in state.items() if n.startswith("importance.")}
+        self.anchor = {n.removeprefix("anchor."): t for n, t in state.items() if n.startswith("anchor.")}

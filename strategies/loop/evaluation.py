@@ -1,0 +1,143 @@
+"""A model on test sets: one pass, shared by the ranks, and everything that it counts.
+
+What is counted is whole numbers, summed over the ranks, so that the number of ranks changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from strategies.api.strategy import Strategy
+from strategies.loop.process_group import Reduction
+
+if TYPE_CHECKING:
+    from strategies.api.data import Experience
+    from strategies.loop.learner import Learner
+
+EVALUATION_BATCH = 1000
+BINS = 15
+"""Of the confidences, equally wide (Guo et al. 2017, section 4.1)."""
+MOST_UNITS = 256
+"""No confusion matrix is counted for a larger head."""
+# Confidences are summed as whole multiples of it: such sums do not depend on the order of the terms.
+_UNIT = 2.0**-30
+
+
+@dataclass(frozen=True)
+class Count:
+    """Correct answers among `total` test samples."""
+
+    correct: int
+    total: int
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What one pass over test sets found.
+
+    Attributes:
+        counts: of each test set.
+        right: by experience, (n,) bool: which samples of its test set were answered right. Only of the `seen` ones, as
+            everything below, which is over all of them together.
+        classes: (units, 2) int64: correct answers and samples by the unit that is right.
+        confusion: (units, units) int64: samples by the unit that is right (row) and the one that answered (column);
+            None for more than `MOST_UNITS` units.
+        calibration: for each of `BINS` bins of the confidence, (k/15, (k+1)/15], its samples, those answered right, and
+            the sum of their confidences; None where scores are not logits (see `Strategy.predicts_logits`).
+    """
+
+    counts: list[Count]
+    right: Mapping[int, Tensor] = field(default_factory=dict)
+    classes: Tensor | None = None
+    confusion: Tensor | None = None
+    calibration: list[tuple[int, int, float]] | None = None
+
+
+@torch.inference_mode()
+def evaluate(learner: Learner, experiences: Sequence[Experience], seen: int = 0) -> Evaluation:
+    """The learner's model on the experiences' test sets; the same on every rank.
+
+    Args:
+        seen: the experiences with an index below it are those that the model has learned.
+    """
+    tally = _Tally(learner, experiences, seen)
+    with learner.evaluating():
+        for row, experience in enumerate(experiences):
+            tally.count(row, experience)
+    return tally.result()
+
+
+class _Tally:
+    def __init__(self, learner: Learner, experiences: Sequence[Experience], seen: int) -> None:
+        self._learner = learner
+        self._seen = [experience.index for experience in experiences if experience.index < seen]
+        units, device = learner.outputs, learner.device
+        self._logits = all(
+            type(strategy).predict is Strategy.predict or strategy.predicts_logits for strategy in learner.strategies
+        )
+        self._full = bool(self._seen) and units <= MOST_UNITS
+        self._counts = torch.zeros(len(experiences), 2, dtype=torch.int64, device=device)
+        self._classes = torch.zeros(units, 2, dtype=torch.int64, device=device)
+        self._confusion = torch.zeros(units * units if self._full else 0, dtype=torch.int64, device=device)
+        self._bins = torch.zeros(BINS, 3, dtype=torch.int64, device=device)
+        self._right: dict[int, Tensor] = {}
+
+    def count(self, row: int, experience: Experience) -> None:
+        learner, test = self._learner, experience.test
+        seen = experience.index in self._seen
+        part = learner.group.share(len(test))
+        share = torch.arange(len(test))[part]
+        # Who infers the task may answer with any unit.
+        told = experience.outputs is not None and learner.task_labels(experience) != "inferred"
+        units = learner.units(experience) if told else None
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        for inputs, targets in test.batches(share.split(EVALUATION_BATCH) if len(share) else ()):
+            scores = learner.scores(learner.prepare(inputs), experience)
+            scores = scores if units is None else scores[:, units]
+            top, answer = scores.max(1)
+            answer = answer if units is None else units[answer]
+            confidence = (top - scores.logsumexp(1)).exp() if seen and self._logits else top
+            found.append((targets.to(learner.device), answer, confidence))
+        right = torch.zeros(len(test), dtype=torch.uint8, device=learner.device)
+        if found:
+            targets, answers, confidences = (torch.cat(column) for column in zip(*found, strict=True))
+            right[part] = answers == targets
+            self._counts[row, 0] = right.sum()
+            if seen:
+                self._detail(targets, answers, right[part].long(), confidences)
+        self._counts[row, 1] = len(share)
+        if seen:
+            self._right[experience.index] = right
+
+    def _detail(self, targets: Tensor, answers: Tensor, right: Tensor, confidences: Tensor) -> None:
+        ones = torch.ones_like(right)
+        self._classes.index_add_(0, targets, torch.stack([right, ones], 1))
+        if self._full:
+            self._confusion.index_add_(0, targets * self._learner.outputs + answers, ones)
+        if self._logits:
+            # A model whose outputs are not finite has no confidence.
+            confidences = confidences.double().nan_to_num(nan=0.0).clamp(0, 1)
+            bins = ((confidences * BINS).ceil().long() - 1).clamp(0, BINS - 1)
+            self._bins.index_add_(0, bins, torch.stack([ones, right, (confidences / _UNIT).round().long()], 1))
+
+    def result(self) -> Evaluation:
+        group = self._learner.group
+        right = list(self._right.values())
+        group.reduce_([self._counts, self._classes, self._confusion, self._bins], Reduction.SUM)
+        group.reduce_(right, Reduction.SUM)
+        counts = [Count(correct, total) for correct, total in self._counts.tolist()]
+        if not self._seen:
+            return Evaluation(counts)
+        units = self._learner.outputs
+        return Evaluation(
+            counts,
+            {index: bits.bool().cpu() for index, bits in self._right.items()},
+            self._classes.cpu(),
+            self._confusion.view(units, units).cpu() if self._full else None,
+            [(n, hits, total * _UNIT) for n, hits, total in self._bins.tolist()] if self._logits else None,
+        )

@@ -1,0 +1,79 @@
+"""The loss of the global batch, of which each rank computes a part, and its gradients on every rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from strategies.api.data import Batch
+from strategies.loop.process_group import Group
+
+
+class GlobalLoss:
+    """Backward passes through a model whose gradients are those of the sum of all ranks' losses."""
+
+    def __init__(
+        self, model: nn.Module, loss: Callable[[Batch], Tensor], group: Group, example: Callable[[], Tensor]
+    ) -> None:
+        """
+        Args:
+            model: the parameters; the same on every rank.
+            loss: this rank's part of the loss of a batch, with its graph.
+            example: gives some prepared inputs, (n, *shape), the same on every rank.
+        """
+        self._loss = loss
+        self._ranks = group.size
+        self._distributed: DistributedDataParallel | None = None
+        if group.size > 1:
+            self._distributed = DistributedDataParallel(
+                _Whole(model, loss),
+                forward_sync_buffers=False,
+                find_unused_parameters=_leaves_parameters_unused(model, example()),
+            )
+
+    def backward(self, batch: Batch, parts: int) -> Tensor:
+        """Add the gradients of the global loss to the parameters', and return this rank's part of the loss, 0-dim.
+
+        Args:
+            parts: the batch passes in so many parts.
+        """
+        total: Tensor | None = None
+        pieces = batch.split(parts)
+        for number, piece in enumerate(pieces):
+            if self._distributed is None:
+                loss = self._loss(piece)
+                loss.backward()
+            else:
+                last = number == len(pieces) - 1
+                with nullcontext() if last else self._distributed.no_sync():
+                    loss = self._distributed(piece)
+                    (loss * self._ranks).backward()  # gradients are divided by the number of ranks
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        return total
+
+
+class _Whole(nn.Module):
+    """Model and loss in one, so that parameters which only the loss uses are seen to be used."""
+
+    def __init__(self, model: nn.Module, loss: Callable[[Batch], Tensor]) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.loss(batch)
+
+
+def _leaves_parameters_unused(model: nn.Module, example: Tensor) -> bool:
+    """Whether some parameter has no part in the output; asking DistributedDataParallel to look costs every step."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    training = model.training
+    model.eval()
+    output = model(example)
+    model.train(training)
+    return any(g is None for g in torch.autograd.grad(output.sum(), parameters, allow_unused=True))

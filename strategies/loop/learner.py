@@ -1,0 +1,435 @@
+"""The learning loop: the one place that runs forward, backward, mixed precision, accumulation, clipping and steps.
+
+The moments at which strategies take part are listed in `strategies.api.strategy`. The loop keeps to a law: the batch is
+global, so that the number of ranks never changes what is learned (within float tolerance).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from strategies.api.compatibility import refusals
+from strategies.api.data import Batch, Experience, Samples
+from strategies.api.strategy import Strategy
+from strategies.api.strategy_errors import StrategyError
+from strategies.loop.evaluation import Count, Evaluation, evaluate
+from strategies.loop.freed_memory import keep_freed_memory
+from strategies.loop.global_loss import GlobalLoss
+from strategies.loop.nan_guard import FiniteLoss
+from strategies.loop.process_group import Group
+from strategies.loop.sampling import SampleOrder
+from strategies.loop.seeded_random import integer
+from strategies.loop.train_settings import (
+    TrainSettings,
+    load_optimizer_state,
+    make_optimizer,
+    make_scheduler,
+    optimizer_state,
+)
+from strategies.memory.reservoir import Memory
+from strategies.networks.frozen_parts import join_model, split_model
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a listener hears after an optimiser step.
+
+    Attributes:
+        step: steps done in the experience, from 1.
+        steps: steps of the experience.
+        samples: samples of the global batch, replayed ones included.
+        loss: of the global batch, as a 0-dim tensor on the device: this rank's part of it.
+    """
+
+    step: int
+    steps: int
+    samples: int
+    loss: Tensor
+
+
+Listener = Callable[[StepReport], None]
+
+
+def prepared(inputs: Tensor) -> Tensor:
+    """Stored inputs as a model takes them: uint8 scaled to [0, 1], other floats as float32, other integers as such."""
+    if inputs.dtype == torch.uint8:
+        return inputs.float().div_(255.0)
+    return inputs.float() if inputs.is_floating_point() else inputs
+
+
+class Learner:
+    """A model that learns one experience after another under a list of strategies.
+
+    Attributes:
+        model: the model; outputs (n, outputs).
+        strategies: in the order of the pipeline file.
+        outputs: units of the model's head.
+        seed: of the run.
+        group: the ranks that learn together.
+        online: each sample is shown once, and only strategies that ask are told where experiences begin and end.
+        device: where the model lives.
+        past: experiences before the current one, as far as they were given to `learn`.
+        samples: the current experience's own training samples, while it is learned.
+        experience, step: where the loop is.
+        length: optimiser steps of the experience.
+        settings: how the experience is trained.
+    """
+
+    samples: Samples
+    experience: Experience
+    settings: TrainSettings
+
+    def __init__(
+        self,
+        model: nn.Module,
+        strategies: Sequence[Strategy],
+        *,
+        outputs: int,
+        seed: int = 0,
+        group: Group | None = None,
+        online: bool = False,
+        device: torch.device | str = "cpu",
+        channels_last: bool = False,
+    ) -> None:
+        """
+        Args:
+            channels_last: lay images out in memory with their channels next to each other, which convolutions may
+                take faster. Parameters keep their layout, whatever looks at them.
+
+        Raises:
+            StrategyError: strategies that cannot work together, or not in an online stream.
+        """
+        refused = refusals([type(s) for s in strategies])
+        if online:
+            problems = (s.online_problem(s.options) for s in strategies)
+            refused += [problem for problem in problems if problem is not None]
+        if refused:
+            raise StrategyError("\n".join(refused))
+        keep_freed_memory()
+        self.device = torch.device(device)
+        self.channels_last = channels_last
+        self.model = model.to(self.device)
+        self.strategies = list(strategies)
+        self.outputs = outputs
+        self.seed = seed
+        self.group = group or Group.current()
+        self.online = online
+        self.past: Sequence[Experience] = ()
+        self.step = 0
+        self.length = 0
+        self._optimizer: Optimizer | None = None
+        self._optimizer_name = ""
+        self._pending_optimizer: Mapping[str, Tensor] = {}
+        self._masks: Tensor | None = None
+
+    # ---------------------------------------------------------------- learning
+
+    def learn(
+        self,
+        experience: Experience,
+        settings: TrainSettings,
+        *,
+        past: Sequence[Experience] = (),
+        listener: Listener | None = None,
+    ) -> None:
+        """Train on one experience, then let the strategies consolidate it.
+
+        Args:
+            past: the experiences before it; what they hold is loaded only by strategies that ask for it.
+            listener: hears every step.
+
+        Raises:
+            NonFiniteLoss: the loss became NaN or infinite.
+            StrategyError: strategies that cannot work together, or with this experience.
+        """
+        for _ in self.steps(experience, settings, past=past, listener=listener):
+            pass
+        self.consolidate()
+
+    def steps(
+        self,
+        experience: Experience,
+        settings: TrainSettings,
+        *,
+        past: Sequence[Experience] = (),
+        listener: Listener | None = None,
+        start: int = 0,
+    ) -> Iterator[int]:
+        """The steps of one experience, as an iterator over the number of steps done; `consolidate` must follow.
+
+        Args:
+            start: go on after so many steps, with the state that was taken there by `state_dict`.
+
+        Raises:
+            StrategyError: an online stream that would be passed more or less than once.
+        """
+        if self.online and (settings.epochs, settings.steps) != (1, None):
+            raise StrategyError("an online stream shows each sample once: train.epochs must be 1, and steps left out")
+        self.experience, self.past, self.samples = experience, past, experience.train
+        self.settings = settings
+        self._remember_masks([*past, experience])
+        self.model.train()
+        if start == 0:
+            for strategy in self._told():
+                strategy.before_experience(self, experience)
+            self.model.train()  # it may be another one now
+        samples = self._training_set(experience)
+        order = SampleOrder(
+            len(samples), settings.batch_size, settings.epochs, settings.steps, self.seed, experience.index
+        )
+        self.length = len(order)
+        optimizer = self._prepare_optimizer(settings, keep=start > 0 or not settings.reset)
+        scheduler = make_scheduler(settings, optimizer, len(order), start)
+        loss_of = partial(self._loss, precision=settings.precision)
+        gradients = GlobalLoss(self.model, loss_of, self.group, lambda: self.example(samples))
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        extend = self._overriding("extend_batch")
+        after_backward = self._overriding("after_backward")
+        after_step = self._overriding("after_step")
+        observers = self._overriding("observe")
+        sanction = FiniteLoss(experience.index, self.device)
+        forward_seed = integer(self.seed, "forward", experience.index)
+
+        for step, (inputs, targets) in enumerate(samples.batches(order.shares(self.group, start)), start):
+            self.step = step
+            self._seed((forward_seed + step * self.group.size + self.group.rank) % 2**63)
+            batch = self._batch(samples, order, step, inputs, targets)
+            for extend_batch in extend:
+                batch = extend_batch(self, batch)
+            optimizer.zero_grad(set_to_none=True)
+            loss = gradients.backward(batch, settings.accumulate)
+            sanction.check(loss, step, parameters if self.group.size > 1 else ())
+            for hook in after_backward:
+                hook(self)
+            if settings.clip is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+            for hook in after_step:
+                hook(self)
+            for observe in observers:
+                observe(self, samples, order.batch(step))
+            if listener is not None:
+                listener(StepReport(step + 1, len(order), batch.total_samples, loss))
+            yield step + 1
+        sanction.settle()
+
+    def consolidate(self) -> None:
+        """After the last step: the strategies' `after_experience`."""
+        self.model.eval()
+        for strategy in self._told():
+            strategy.after_experience(self, self.experience)
+        del self.samples
+
+    def _told(self) -> list[Strategy]:
+        """The strategies that are told where experiences begin and end."""
+        return [s for s in self.strategies if not self.online or s.needs_boundaries]
+
+    def _training_set(self, experience: Experience) -> Samples:
+        replaced = (training_set(self, experience) for training_set in self._overriding("training_set"))
+        return next((samples for samples in replaced if samples is not None), self.samples)
+
+    def _batch(self, samples: Samples, order: SampleOrder, step: int, inputs: Tensor, targets: Tensor) -> Batch:
+        size = order.size(step)
+        origin: Tensor | None = getattr(samples, "experiences", None)
+        if origin is None:
+            experiences = torch.full((len(targets),), self.experience.index, device=self.device)
+        else:
+            experiences = origin[order.batch(step)[self.group.share(size)]].to(self.device)
+        return Batch(
+            inputs=self.prepare(inputs),
+            targets=self._moved(targets),
+            experiences=experiences,
+            weights=None,
+            total_weight=float(size),
+            current=len(targets),
+            total_samples=size,
+            total_current=size,
+        )
+
+    def _loss(self, batch: Batch, precision: str) -> Tensor:
+        """This rank's part of the loss."""
+        with self._autocast(precision):
+            output = self.model(batch.inputs)
+        output = output.float()
+        replaced = (training_loss(self, batch, output) for training_loss in self._overriding("training_loss"))
+        loss = next((loss for loss in replaced if loss is not None), None)
+        if loss is None:
+            loss = self._cross_entropy(batch, output)
+        for term in self._overriding("loss_term"):
+            added = term(self, batch, output)
+            if added is not None:
+                loss = loss + added
+        return loss
+
+    def _cross_entropy(self, batch: Batch, output: Tensor) -> Tensor:
+        logits = self.masked(output, batch.experiences)
+        if batch.weights is None:
+            return F.cross_entropy(logits, batch.targets, reduction="sum") / batch.total_weight
+        return batch.mean(F.cross_entropy(logits, batch.targets, reduction="none"))
+
+    def _overriding(self, hook: str) -> list[Any]:
+        return [getattr(s, hook) for s in self.strategies if getattr(type(s), hook) is not getattr(Strategy, hook)]
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """On the device; to a GPU from pinned memory, so that the copy runs beside the computation."""
+        if self.device.type == "cuda" and not tensor.is_cuda:
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+    def _seed(self, value: int) -> None:
+        """What the model draws in its forward pass depends on the step alone (torch.manual_seed takes 0.1 ms)."""
+        torch.default_generator.manual_seed(value)
+        if self.device.type == "cuda":
+            index = torch.cuda.current_device() if self.device.index is None else self.device.index
+            torch.cuda.default_generators[index].manual_seed(value)
+
+    def _autocast(self, precision: str) -> Any:
+        if precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    # ---------------------------------------------------------------- what strategies use
+
+    def prepare(self, inputs: Tensor) -> Tensor:
+        """Stored inputs as the model takes them, on the device (see `prepared`)."""
+        ready = prepared(self._moved(inputs))
+        if self.channels_last and ready.dim() == 4:
+            return ready.contiguous(memory_format=torch.channels_last)
+        return ready
+
+    def example(self, samples: Samples | None = None) -> Tensor:
+        """Up to two prepared inputs of the experience, or of `samples`: the same on every rank."""
+        samples = self.samples if samples is None else samples
+        return self.prepare(samples.take(torch.arange(min(2, len(samples))))[0])
+
+    def masked(self, output: Tensor, experiences: Tensor) -> Tensor:
+        """Outputs with the units that may not answer for a sample's task at -inf (task-incremental streams only).
+
+        Args:
+            output: (n, outputs). experiences: (n,) int64.
+        """
+        answering = self.answering(experiences)
+        return output if answering is None else output.masked_fill(~answering, -math.inf)
+
+    def answering(self, experiences: Tensor) -> Tensor | None:
+        """(n, outputs) bool: the units that may answer for a sample's task; None where all may.
+
+        Args:
+            experiences: (n,) int64.
+        """
+        return None if self._masks is None else self._masks[experiences]
+
+    def reset_optimizer(self) -> None:
+        """Start the experience with a fresh optimiser state: for `Strategy.before_experience`."""
+        self._optimizer, self._pending_optimizer = None, {}
+
+    def memories(self) -> dict[str, Memory]:
+        """The memories of all strategies by name."""
+        return {name: memory for s in self.strategies for name, memory in s.memories(self).items()}
+
+    def units(self, experience: Experience) -> Tensor:
+        """The output units that may answer in an experience, ascending int64."""
+        if experience.outputs is None:
+            return torch.arange(self.outputs, device=self.device)
+        return torch.tensor(sorted(experience.outputs), device=self.device)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The model in evaluation mode, for the time of the block."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(training)
+
+    def _remember_masks(self, experiences: Sequence[Experience]) -> None:
+        if all(e.outputs is None for e in experiences):
+            self._masks = None
+            return
+        self._masks = torch.zeros(max(e.index for e in experiences) + 1, self.outputs, dtype=torch.bool)
+        for e in experiences:
+            self._masks[e.index, list(range(self.outputs) if e.outputs is None else e.outputs)] = True
+        self._masks = self._masks.to(self.device)
+
+    # ---------------------------------------------------------------- evaluation
+
+    def evaluate(self, experiences: Sequence[Experience]) -> list[Count]:
+        """Correct answers on each experience's test set: one pass, shared by the ranks, counts summed (exact)."""
+        return self.assess(experiences).counts
+
+    def assess(self, experiences: Sequence[Experience], seen: int = 0) -> Evaluation:
+        """`evaluate`, and what else the pass shows of the experiences before `seen` (`loop.evaluation`)."""
+        return evaluate(self, experiences, seen)
+
+    def task_labels(self, experience: Experience) -> Literal["given", "inferred"] | None:
+        """How the strategies know which task an experience's test samples are of; None: none of them asks."""
+        said = (strategy.task_labels(experience) for strategy in self.strategies)
+        return next((labels for labels in said if labels is not None), None)
+
+    def scores(self, inputs: Tensor, experience: Experience) -> Tensor:
+        """(n, outputs) to classify prepared `inputs` by: a strategy's own, else the model's output."""
+        for strategy in self.strategies:
+            scores = strategy.predict(self, inputs, experience)
+            if scores is not None:
+                return scores
+        output: Tensor = self.model(inputs)
+        return output
+
+    # ---------------------------------------------------------------- state
+
+    def _prepare_optimizer(self, settings: TrainSettings, *, keep: bool) -> Optimizer:
+        parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        state = self._optimizer_state()
+        self._optimizer = make_optimizer(settings, parameters.values())
+        if keep and self._optimizer_name == settings.optimizer:
+            known = {k: v for k, v in state.items() if k.rpartition("/")[0] in parameters}
+            load_optimizer_state(self._optimizer, parameters, known)
+        self._optimizer_name, self._pending_optimizer = settings.optimizer, {}
+        return self._optimizer
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        if self._optimizer is None:
+            return dict(self._pending_optimizer)
+        return optimizer_state(self._optimizer, {p: n for n, p in self.model.named_parameters()})
+
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """All state but the memories, as named groups of tensors.
+
+        `model`, `model.<part>` for each of the strategies' `frozen_parts`, `optimizer`, `strategy.<name>`.
+        """
+        frozen = {part: prefix for s in self.strategies for part, prefix in s.frozen_parts(self.model).items()}
+        state = split_model(self.model.state_dict(), frozen) | {"optimizer": self._optimizer_state()}
+        for strategy in self.strategies:
+            tensors = strategy.state_dict()
+            if tensors:
+                state[f"strategy.{strategy.name}"] = tensors
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Mapping[str, Tensor]], *, optimizer: str = "") -> None:
+        """Take over what `state_dict` returned.
+
+        Args:
+            optimizer: name of the optimiser that the state is of; without it, the optimiser starts afresh.
+        """
+        for strategy in self.strategies:
+            tensors = state.get(f"strategy.{strategy.name}", {})
+            strategy.load_state_dict({name: tensor.to(self.device) for name, tensor in tensors.items()})
+        model = join_model(state)
+        for restructure in self._overriding("restructure"):
+            self.model = restructure(self.model, model).to(self.device)
+        self.model.load_state_dict(model)
+        self._optimizer, self._optimizer_name = None, optimizer
+        self._pending_optimizer = dict(state.get("optimizer", {}))

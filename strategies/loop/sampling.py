@@ -1,0 +1,87 @@
+"""Which samples make up each global batch, and which of them each rank takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from strategies.loop.process_group import Group
+from strategies.loop.seeded_random import generator
+
+
+@lru_cache(maxsize=2)
+def _permutation(n: int, seed: int, experience: int, epoch: int) -> Tensor:
+    return torch.from_numpy(generator(seed, "order", experience, epoch).permutation(n))
+
+
+@dataclass(frozen=True)
+class SampleOrder:
+    """The order of the samples of one experience: one seeded permutation for each epoch.
+
+    By `epochs`, every epoch ends with a smaller batch when `batch_size` does not divide n. By `steps`, the permutations
+    follow each other without a seam, so that every batch is full.
+
+    Attributes:
+        n: samples in the training set, at least 1.
+        batch_size: samples in a global batch.
+        epochs, steps: how long; exactly one is given.
+        seed, experience: address of the permutations.
+    """
+
+    n: int
+    batch_size: int
+    epochs: int | None
+    steps: int | None
+    seed: int
+    experience: int
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("exactly one of epochs and steps must be given")
+        if self.n < 1:
+            raise ValueError("an experience needs at least one training sample")
+
+    def __len__(self) -> int:
+        """Optimiser steps in the experience."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return self.epochs * self._steps_per_epoch
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return -(-self.n // self.batch_size)
+
+    def batch(self, step: int) -> Tensor:
+        """Positions of the samples of the global batch at `step`, (b,) int64."""
+        if self.steps is None:
+            epoch, within = divmod(step, self._steps_per_epoch)
+            start = within * self.batch_size
+            return self._permutation(epoch)[start : start + self.batch_size]
+        parts, need, start = [], self.batch_size, step * self.batch_size
+        while need:
+            epoch, offset = divmod(start, self.n)
+            part = self._permutation(epoch)[offset : offset + need]
+            parts.append(part)
+            need -= len(part)
+            start += len(part)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _permutation(self, epoch: int) -> Tensor:
+        return _permutation(self.n, self.seed, self.experience, epoch)
+
+    def size(self, step: int) -> int:
+        """Samples in the global batch at `step`."""
+        if self.steps is not None:
+            return self.batch_size
+        return min(self.batch_size, self.n - step % self._steps_per_epoch * self.batch_size)
+
+    def shares(self, group: Group, start: int = 0) -> Iterator[Tensor]:
+        """This rank's positions in each global batch, from step `start` on."""
+        for step in range(start, len(self)):
+            batch = self.batch(step)
+            yield batch[group.share(len(batch))]

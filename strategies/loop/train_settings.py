@@ -1,0 +1,166 @@
+"""How one experience is trained: the learner's settings and what torch makes of them."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from strategies.api.strategy_errors import StrategyError
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+}
+_LENGTH_OPTIONS = {"CosineAnnealingLR": "T_max", "LinearLR": "total_iters", "PolynomialLR": "total_iters",
+                   "OneCycleLR": "total_steps"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Training of one experience.
+
+    Attributes:
+        epochs, steps: how long; exactly one is given.
+        batch_size: samples in a global batch, over all ranks.
+        optimizer: name in `OPTIMIZERS`.
+        optimizer_options: its keyword arguments (`lr`, ...).
+        reset: start the experience with a fresh optimiser state.
+        scheduler: class name in torch.optim.lr_scheduler, stepped at every optimiser step, anew in each experience.
+        scheduler_options: its keyword arguments; its length defaults to the steps of the experience.
+        warmup: the learning rate grows linearly over so many steps.
+        clip: bound of the gradient's norm.
+        accumulate: each batch passes in so many parts, to save memory; the result stays the same.
+        precision: float32, or bf16 for mixed precision.
+    """
+
+    epochs: int | None = 1
+    steps: int | None = None
+    batch_size: int = 128
+    optimizer: str = "adam"
+    optimizer_options: Mapping[str, Any] = field(default_factory=lambda: {"lr": 1e-3})
+    reset: bool = False
+    scheduler: str | None = None
+    scheduler_options: Mapping[str, Any] = field(default_factory=dict)
+    warmup: int = 0
+    clip: float | None = None
+    accumulate: int = 1
+    precision: str = "float32"
+
+
+def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """The optimiser of `settings`, with torch's fused kernels where it has them.
+
+    Raises:
+        StrategyError: an option that the optimiser does not take.
+    """
+    kind = OPTIMIZERS[settings.optimizer]
+    options = dict(settings.optimizer_options)
+    # Fused SGD with momentum fails on a parameter that gets its first gradient later than others.
+    if "fused" in inspect.signature(kind).parameters and not options.get("momentum"):
+        options.setdefault("fused", True)
+    try:
+        return kind(list(parameters), **options)
+    except (TypeError, ValueError) as error:
+        raise StrategyError(f"train.optimizer: {error}") from error
+
+
+class WarmUp:
+    """The learning rates that a scheduler sets, or constant ones, growing linearly over the first steps.
+
+    (torch's own LinearLR, chained, multiplies the rate of the step before, which a scheduler that sets the rate anew at
+    every step does not start from.)
+    """
+
+    def __init__(self, optimizer: Optimizer, inner: LRScheduler | None, steps: int) -> None:
+        """
+        Args:
+            inner: the scheduler, at its beginning.
+            steps: step t, from 0, learns at (t + 1) / (steps + 1) of the rate, until that is the whole.
+        """
+        self._groups = optimizer.param_groups
+        self._inner = inner
+        self._steps = steps
+        self._done = 0
+        self._rates = [group["lr"] for group in self._groups]
+        self._scale()
+
+    def step(self) -> None:
+        """After an optimiser step: set the learning rates for the next one."""
+        for group, rate in zip(self._groups, self._rates, strict=True):
+            group["lr"] = rate
+        if self._inner is not None:
+            self._inner.step()
+        self._rates = [group["lr"] for group in self._groups]
+        self._done += 1
+        self._scale()
+
+    def _scale(self) -> None:
+        if self._done < self._steps:
+            for group, rate in zip(self._groups, self._rates, strict=True):
+                group["lr"] = rate * (self._done + 1) / (self._steps + 1)
+
+
+def make_scheduler(
+    settings: TrainSettings, optimizer: Optimizer, steps: int, start: int = 0
+) -> LRScheduler | WarmUp | None:
+    """The scheduler of `settings` for an experience of `steps` steps, warm-up included; None for a constant rate.
+
+    It is brought to where it stands after `start` steps by taking them: schedulers hold no other state.
+
+    Raises:
+        StrategyError: no such scheduler, or an option that it does not take.
+    """
+    module = torch.optim.lr_scheduler
+    inner: LRScheduler | None = None
+    if settings.scheduler is not None:
+        kind = getattr(module, settings.scheduler, None)
+        if not (isinstance(kind, type) and issubclass(kind, LRScheduler)) or kind is module.ReduceLROnPlateau:
+            raise StrategyError(f"train.scheduler: torch.optim.lr_scheduler has no {settings.scheduler} that fits")
+        options = dict(settings.scheduler_options)
+        if settings.scheduler in _LENGTH_OPTIONS:
+            options.setdefault(_LENGTH_OPTIONS[settings.scheduler], steps)
+        try:
+            inner = kind(optimizer, **options)
+        except (TypeError, ValueError) as error:
+            raise StrategyError(f"train.scheduler: {error}") from error
+    scheduler = WarmUp(optimizer, inner, settings.warmup) if settings.warmup else inner
+    if scheduler is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step")
+        for _ in range(start):
+            scheduler.step()
+    return scheduler
+
+
+def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
+    """The optimiser's state as tensors named `<parameter>/<slot>`, of the parameters that have a name."""
+    state: dict[str, Tensor] = {}
+    for parameter, slots in optimizer.state.items():
+        for slot, value in slots.items() if parameter in names else ():
+            if value is not None:
+                tensor = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+                state[f"{names[parameter]}/{slot}"] = tensor
+    return state
+
+
+def load_optimizer_state(
+    optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], state: Mapping[str, Tensor]
+) -> None:
+    """Take over what `optimizer_state` returned, by an optimiser of the same kind."""
+    for key, value in state.items():
+        name, _, slot = key.rpartition("/")
+        parameter = parameters[name]
+        follows = value.dim() > 0 or optimizer.defaults.get("fused")
+        optimizer.state[parameter][slot] = value.to(parameter.device, copy=True) if follows else value.clone()

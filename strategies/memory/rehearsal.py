@@ -1,0 +1,98 @@
+"""What the methods with a memory have in common: how it is made, filled and stored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from torch import Tensor
+
+from strategies.api.data import Experience, Samples
+from strategies.api.strategy import Strategy, StrategyOptions
+from strategies.loop.learner import Learner
+from strategies.memory.reservoir import Memory
+
+
+class MemoryOptions(StrategyOptions):
+    """Options of a memory.
+
+    Attributes:
+        capacity: samples in the memory.
+        policy: `uniform` over all samples seen, or `class-balanced`.
+        per_class: with `class-balanced`, no class keeps more than so many.
+    """
+
+    capacity: int = Field(default=2000, ge=1)
+    policy: Literal["uniform", "class-balanced"] = "uniform"
+    per_class: int | None = Field(default=None, ge=1)
+
+    @field_validator("per_class")
+    @classmethod
+    def _only_balanced(cls, per_class: int | None, info: ValidationInfo) -> int | None:
+        if per_class is not None and info.data.get("policy", "class-balanced") != "class-balanced":
+            raise ValueError("is for policy: class-balanced: leave it out, or set policy: class-balanced")
+        return per_class
+
+
+class Rehearsal(Strategy):
+    """A strategy with a bounded memory, the same on every rank.
+
+    It is filled at the end of each experience. In an online stream, unless the strategy asks for boundaries, samples
+    compete for it as they pass, after the step that they were in: what it holds is then always a uniform (or balanced)
+    sample of the stream so far, the current experience included. At an experience's end it is the same either way.
+    """
+
+    family = "rehearsal"
+    Options = MemoryOptions
+
+    options: MemoryOptions
+
+    def __init__(self, options: MemoryOptions | None = None) -> None:
+        super().__init__(options)
+        self._memory: Memory | None = None
+
+    def memory(self, learner: Learner) -> Memory:
+        """The memory, made on first use with the run's seed."""
+        options = self.options
+        if self._memory is None:
+            self._memory = Memory(options.capacity, options.policy, learner.seed, per_class=options.per_class)
+        self._memory.capacity = options.capacity
+        return self._memory
+
+    @property
+    def needs_boundaries(self) -> bool:
+        return False
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        """Let the experience's samples compete for the memory."""
+        self.remember(learner, experience)
+
+    def observe(self, learner: Learner, samples: Samples, positions: Tensor) -> None:
+        """In an online stream, let the samples that passed compete for the memory."""
+        if learner.online and not self.needs_boundaries:
+            self.remember(learner, learner.experience, positions)
+
+    def remember(self, learner: Learner, experience: Experience, positions: Tensor | None = None) -> None:
+        """Let the experience's samples compete for the memory; a second time changes nothing.
+
+        Args:
+            positions: of those that are meant, (m,) int64; None: all.
+        """
+        memory = self.memory(learner)
+        samples = learner.samples
+        if positions is None:
+            chosen = memory.candidates(samples.ids, samples.targets)
+        else:
+            chosen = positions[memory.promising(samples.ids[positions], samples.targets[positions])]
+        if not len(chosen):
+            return
+        inputs, targets = samples.take(chosen)
+        kept = {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs}
+        memory.add(experience.index, kept | self.annotations(learner, inputs))
+
+    def annotations(self, learner: Learner, inputs: Tensor) -> dict[str, Tensor]:
+        """Further tensors, (n, ...), to keep with samples, from their stored inputs, (n, *shape)."""
+        return {}
+
+    def memories(self, learner: Learner) -> dict[str, Memory]:
+        return {self.name: self.memory(learner)}

@@ -1,0 +1,69 @@
+"""Averaged Gradient Episodic Memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from strategies.api.guide import Guide
+from strategies.loop.learner import Learner
+from strategies.loop.seeded_random import generator
+from strategies.memory.rehearsal import MemoryOptions, Rehearsal
+from strategies.projection.gradient_projection import project_off
+from strategies.projection.reference_gradient import gradients, reference_gradient
+
+
+class AGEMOptions(MemoryOptions):
+    """Options of `agem`, beside those of its memory.
+
+    Attributes:
+        samples: drawn from the memory at every step for the reference gradient.
+    """
+
+    samples: int = Field(default=256, ge=1, json_schema_extra={"since": 1})
+
+
+class AGEM(Rehearsal):
+    """A-GEM: Chaudhry et al. 2019, Efficient lifelong learning with A-GEM, equations 10 and 11.
+
+    At every step the gradient r of the mean loss on samples drawn from the memory is the reference. When the gradient g
+    points against it, g . r < 0, the step takes g - (g . r / r . r) r instead, the closest vector that does not. In an
+    online stream the memory, and with it the reference, covers everything that has passed.
+    """
+
+    name = "agem"
+    summary = "Keep each step from raising the average loss on the memory (one projection a step)"
+    paper = "Chaudhry et al. 2019, Efficient lifelong learning with A-GEM"
+    guide = Guide(
+        needs=("memory",),
+        time="one more backward pass each step",
+        memory="`capacity` samples",
+        use_when="as gem, with many experiences or online; in class-incremental streams replay is better",
+    )
+    Options = AGEMOptions
+
+    options: AGEMOptions
+
+    @classmethod
+    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
+        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
+            return [
+                "agem alone forgets much on one head that all classes share (class-incremental): "
+                "use {name: replay} with the same memory, or {name: der}"
+            ]
+        return []
+
+    @torch.no_grad()
+    def after_backward(self, learner: Learner) -> None:
+        memory = self._memory
+        if not memory:
+            return
+        draw = generator(learner.seed, "agem", learner.experience.index, learner.step)
+        with torch.enable_grad():
+            reference = reference_gradient(learner, memory, memory.draw(min(self.options.samples, len(memory)), draw))
+        gradient = gradients(learner, [reference])
+        excess = project_off(gradient, reference)
+        torch._foreach_addcmul_(gradient, reference, [excess] * len(reference), value=-1)

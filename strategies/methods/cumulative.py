@@ -1,0 +1,34 @@
+"""Joint training on everything seen so far."""
+
+from __future__ import annotations
+
+from strategies.api.data import Experience, Samples
+from strategies.api.guide import Guide
+from strategies.api.strategy import Strategy
+from strategies.loop.learner import Learner
+from strategies.memory.joined_samples import JoinedSamples
+
+
+class Cumulative(Strategy):
+    """Train on the union of all experiences so far: the upper bound, at the price of keeping all data.
+
+    With `train.epochs` an epoch passes over the whole union; with `train.steps` every experience takes the same steps.
+    """
+
+    name = "cumulative"
+    family = "bound"
+    summary = "Joint training on all data so far: the upper bound"
+    paper = "Caruana 1997, Multitask learning"
+    guide = Guide(
+        needs=("old data",),
+        time="with train.epochs it grows with all data so far",
+        memory="all data of the past",
+        use_when="as the upper bound, or where all data may be kept and training anew is affordable",
+    )
+
+    def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
+        """The past experiences' training sets, then this one's."""
+        if not learner.past:
+            return None
+        everything = [*learner.past, experience]
+        return JoinedSamples([e.train for e in everything], [e.index for e in everything])

@@ -1,0 +1,112 @@
+"""Dark Experience Replay."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from strategies.api.data import Batch
+from strategies.api.guide import Guide
+from strategies.loop.learner import Learner
+from strategies.loop.seeded_random import generator
+from strategies.loop.shared_forward import shared_forward
+from strategies.memory.rehearsal import MemoryOptions, Rehearsal
+from strategies.memory.reservoir import Memory
+
+
+class DEROptions(MemoryOptions):
+    """Options of `der`, beside those of its memory.
+
+    Attributes:
+        alpha: weight of the distance from the stored logits.
+        beta: weight of the cross entropy on samples of the memory: above 0 this is DER++, 0 is DER.
+        ratio: share of the replayed samples in a batch, for each of the two draws: to `batch_size` current samples come
+            batch_size * ratio / (1 - ratio) for alpha, and as many others for beta.
+    """
+
+    alpha: float = Field(default=0.5, ge=0, json_schema_extra={"since": 1})
+    beta: float = Field(default=0.5, ge=0, json_schema_extra={"since": 1})
+    ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
+
+
+class DER(Rehearsal):
+    """DER and DER++: Buzzega et al. 2020, Dark experience for general continual learning, equations 5 and 6.
+
+    The memory keeps with each sample the logits z that the model gave it. The loss is the cross entropy on the current
+    samples + alpha * mean of (output(x') - z')^2 + beta * mean cross entropy on (x'', y''), with x' and x'' drawn from
+    the memory independently at every step. The square is a mean over the units, as in the authors' code; in a
+    task-incremental stream over the units of the sample's own task.
+
+    The memory is filled when an experience ends, and the logits are those of the model at that moment. In an online
+    stream they are taken, as in the paper, when the memory lets the sample in: after the step that it was in.
+    """
+
+    name = "der"
+    summary = "Rehearse a memory together with the logits the model gave then (DER, DER++)"
+    paper = "Buzzega et al. 2020, Dark experience for general continual learning: a strong, simple baseline"
+    guide = Guide(
+        needs=("memory",),
+        time="larger batches, by what is replayed",
+        memory="`capacity` samples and their logits",
+        use_when="old samples may be kept, but only few",
+    )
+    Options = DEROptions
+
+    options: DEROptions
+
+    def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
+        """Add this rank's share of both draws."""
+        memory, options = self._memory, self.options
+        if not memory:
+            return batch
+        n = max(1, round(batch.total_samples * options.ratio / (1 - options.ratio)))
+        if options.alpha:
+            batch = self._joined(learner, batch, memory, "der-logits", n, weight=0.0, matched=options.alpha / n)
+        if options.beta:
+            weight = options.beta * batch.total_weight / n
+            batch = self._joined(learner, batch, memory, "der-labels", n, weight=weight, matched=0.0)
+        return batch
+
+    def _joined(
+        self, learner: Learner, batch: Batch, memory: Memory, purpose: str, n: int, *, weight: float, matched: float
+    ) -> Batch:
+        """The batch with this rank's share of n samples.
+
+        Args:
+            weight: of each of them in the cross entropy.
+            matched: of each of them in the distance from the logits.
+        """
+        drawn = memory.draw(n, generator(learner.seed, purpose, learner.experience.index, learner.step))
+        share = drawn[learner.group.share(n)]
+        before = torch.ones(len(batch), device=learner.device) if batch.weights is None else batch.weights
+        extra = {}
+        if matched:
+            logits = memory.tensors["logits"][share].to(learner.device)
+            extra = {
+                "der.logits": torch.cat([logits.new_zeros(len(batch), learner.outputs), logits]),
+                "der.matched": torch.cat([torch.zeros_like(before), before.new_full((len(share),), matched)]),
+            }
+        return batch.joined(
+            learner.prepare(memory.tensors["inputs"].index_select(0, share)),
+            memory.tensors["targets"].index_select(0, share).to(learner.device),
+            memory.tensors["experiences"].index_select(0, share).to(learner.device),
+            added=n,
+            weights=torch.cat([before, before.new_full((len(share),), weight)]),
+            total_weight=batch.total_weight,
+            extra=extra,
+        )
+
+    def loss_term(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
+        """alpha * the mean squared distance from the stored logits."""
+        if "der.logits" not in batch.extra:
+            return None
+        squares = (output - batch.extra["der.logits"]).square()
+        answering = learner.answering(batch.experiences)
+        counted = squares if answering is None else squares * answering
+        units = learner.outputs if answering is None else answering.sum(1)
+        distance = counted.sum(1) / units
+        return (distance * batch.extra["der.matched"]).sum()
+
+    def annotations(self, learner: Learner, inputs: Tensor) -> dict[str, Tensor]:
+        return {"logits": shared_forward(learner, inputs, learner.model)}

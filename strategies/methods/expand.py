@@ -1,0 +1,157 @@
+"""Dynamically expandable representation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from strategies.api.data import Batch, Experience
+from strategies.api.guide import Guide
+from strategies.api.strategy import Strategy, StrategyOptions
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Reduction
+from strategies.loop.seeded_random import integer
+from strategies.networks.feature_extractors import Extractors
+from strategies.networks.output_layer import head_name, stored_head
+
+CHUNK = 1000
+_TOGETHER = ("naive", "replay", "der", "gem", "agem", "cumulative")
+
+
+class ExpandOptions(StrategyOptions):
+    """Options of `expand`.
+
+    Attributes:
+        threshold: the network grows for an experience when, before learning it, the model answers a smaller share of
+            its training samples right; 1 grows whenever one is wrong, 0 never.
+        auxiliary: weight of the auxiliary classifier's loss.
+    """
+
+    threshold: float = Field(default=0.9, ge=0, le=1, json_schema_extra={"since": 1})
+    auxiliary: float = Field(default=1.0, ge=0, json_schema_extra={"since": 1})
+
+
+class Expand(Strategy):
+    """DER: Yan, Xie & He 2021, DER: dynamically expandable representation for class incremental learning.
+
+    When an experience needs new features, the network gets a new extractor: a fresh copy of the model without its head.
+    The extractors before it are frozen, the features of all are concatenated, and one head over all of them is learned
+    on (equations 2 to 4). The loss gains `auxiliary` times the cross entropy of a classifier on the new features alone,
+    which tells the experience's classes from one another and from everything older, one more class (equation 6); it
+    goes when the experience ends.
+
+    An experience needs new features when the model as it is answers less than `threshold` of its training samples
+    right, counted over all of them (one forward pass; in a task-incremental stream among the task's units). The paper
+    expands always. When it does not, all extractors stay frozen and the head alone learns.
+
+    Left out of the paper: the channel masks that make extractors smaller (section 3.3), and the second stage that
+    trains the head anew on a balanced set (3.4), for which `replay` with `policy: class-balanced` is a substitute.
+    """
+
+    name = "expand"
+    family = "architecture"
+    summary = "New features beside frozen ones when an experience needs them (DER, made for replay)"
+    paper = "Yan, Xie & He 2021, DER: dynamically expandable representation for class incremental learning"
+    guide = Guide(
+        needs=(),
+        time="forward passes through all feature extractors so far",
+        memory="a feature extractor for each experience that needed one",
+        use_when="the model may grow with what it learns; on shared heads with replay",
+    )
+    Options = ExpandOptions
+    reductions: ClassVar[Mapping[str, Reduction]] = {}
+
+    options: ExpandOptions
+
+    def __init__(self, options: ExpandOptions | None = None) -> None:
+        super().__init__(options)
+        self._places: Tensor | None = None  # (outputs,) int64: where units are in the auxiliary classifier
+
+    @classmethod
+    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
+        if setting == "task-incremental" or {"replay", "der", "gem", "agem", "cumulative"} & set(others):
+            return []
+        return [f"expand keeps its features and not the head that all share ({setting}): add {{name: replay}}"]
+
+    @classmethod
+    def conflict(cls, other: type[Strategy]) -> str | None:
+        if other.name in _TOGETHER or other.family == "custom":
+            return None
+        return (
+            f"expand changes the model's structure and freezes what it has learned, {other.name} counts on the model "
+            "as it was: use one of them, or {name: replay} with expand"
+        )
+
+    @property
+    def needs_boundaries(self) -> bool:
+        return True
+
+    def before_experience(self, learner: Learner, experience: Experience) -> None:
+        """Grow if the experience needs it; the first one makes the model `Extractors`."""
+        self._places = None
+        network = learner.model
+        if not isinstance(network, Extractors):
+            with learner.evaluating(), torch.no_grad():
+                learner.model = Extractors(network, head_name(network, learner.example(), self.name))
+            learner.model.to(learner.device)
+        elif self.accuracy(learner, experience) < self.options.threshold:
+            units = len(learner.samples.targets.unique())
+            network.grow(units, integer(learner.seed, "expand", experience.index), self.name)
+        else:
+            network.freeze(growing=False)
+
+    @torch.no_grad()
+    def accuracy(self, learner: Learner, experience: Experience) -> float:
+        """The share of the experience's training samples that the model answers right: the same on every rank."""
+        samples, allowed = learner.samples, learner.units(experience)
+        share = torch.arange(len(samples))[learner.group.share(len(samples))]
+        right = torch.zeros((), dtype=torch.int64, device=learner.device)
+        with learner.evaluating():
+            for inputs, targets in samples.batches(share.split(CHUNK) if len(share) else ()):
+                answers = allowed[learner.model(learner.prepare(inputs))[:, allowed].argmax(1)]
+                right += (answers == targets.to(learner.device)).sum()
+        learner.group.reduce_([right], Reduction.SUM)
+        return int(right) / len(samples)
+
+    def loss_term(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
+        """The auxiliary classifier's loss on the new features."""
+        network = learner.model
+        assert isinstance(network, Extractors)
+        features, network.newest = network.newest, None
+        if network.auxiliary is None or features is None:
+            return None
+        if self._places is None:
+            units = learner.samples.targets.unique().to(learner.device)
+            self._places = torch.full((learner.outputs,), -1, device=learner.device)
+            self._places[units] = torch.arange(len(units), device=learner.device)
+        logits = network.auxiliary(features.to(network.auxiliary.weight.dtype)).float()
+        older = logits.shape[1] - 1
+        mine = batch.experiences == learner.experience.index
+        targets = torch.where(mine, self._places[batch.targets], older)
+        return self.options.auxiliary * batch.mean(F.cross_entropy(logits, targets, reduction="none"))
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        network = learner.model
+        assert isinstance(network, Extractors)
+        network.freeze(growing=False)
+
+    def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+        if "growing" not in state:
+            return model
+        if not isinstance(model, Extractors):
+            model = Extractors(model, stored_head(model, lambda name: f"extractors.0.{name}.weight" in state))
+        model.restore(state)
+        return model
+
+    def frozen_parts(self, model: nn.Module) -> Mapping[str, str]:
+        if not isinstance(model, Extractors):
+            return {}
+        return {f"extractor.{k}": f"extractors.{k}." for k in range(len(model.extractors))}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self._places = None

@@ -1,0 +1,78 @@
+"""GDumb: train on the memory alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from strategies.api.data import Experience, Samples
+from strategies.api.guide import Guide
+from strategies.api.strategy import Strategy
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Reduction
+from strategies.memory.memory_samples import MemorySamples
+from strategies.memory.rehearsal import MemoryOptions, Rehearsal
+
+
+class GDumbOptions(MemoryOptions):
+    """Options of `gdumb`: those of its memory, which is class-balanced by default."""
+
+    policy: Literal["uniform", "class-balanced"] = "class-balanced"
+
+
+class GDumb(Rehearsal):
+    """GDumb: Prabhu, Torr & Dokania 2020, A simple approach that questions our progress in continual learning.
+
+    The greedy sampler keeps a class-balanced memory (algorithm 1), the dumb learner trains a model from scratch on
+    nothing but the memory. Here it does so for every experience: the experience's samples compete for the memory first,
+    model and optimiser go back to where they were before the first experience, and `train` then passes over the memory.
+    With `train.epochs` an epoch is one pass over the memory; it takes many (the paper: 256 with batches of 16).
+    """
+
+    name = "gdumb"
+    summary = "Keep a class-balanced memory and train on it alone, from scratch, each time"
+    paper = "Prabhu, Torr & Dokania 2020, GDumb: a simple approach that questions our progress in continual learning"
+    guide = Guide(
+        needs=("memory",),
+        time="training from scratch on the memory: bounded by its size, not by the data",
+        memory="`capacity` samples",
+        use_when="as a baseline that every other use of a memory has to beat",
+    )
+    Options = GDumbOptions
+    reductions: ClassVar[Mapping[str, Reduction]] = {"initial": Reduction.GLOBAL}
+
+    options: GDumbOptions
+
+    def __init__(self, options: GDumbOptions | None = None) -> None:
+        super().__init__(options)
+        self.initial: dict[str, Tensor] = {}
+
+    @classmethod
+    def conflict(cls, other: type[Strategy]) -> str | None:
+        if other.family not in ("regularisation", "rehearsal", "architecture"):
+            return None
+        return f"gdumb learns everything anew from its memory, {other.name} has nothing to keep: use one of them"
+
+    def before_experience(self, learner: Learner, experience: Experience) -> None:
+        """Go back to the untrained model."""
+        if not self.initial:
+            self.initial = {name: t.detach().clone() for name, t in learner.model.state_dict().items()}
+            return
+        learner.model.load_state_dict(self.initial)
+        learner.reset_optimizer()
+
+    def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
+        """The memory, with what of the experience's samples belongs in it."""
+        self.remember(learner, experience)
+        return MemorySamples(self.memory(learner))
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        """The memory was filled before training."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {f"initial.{name}": tensor for name, tensor in self.initial.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.initial = {name.removeprefix("initial."): tensor for name, tensor in state.items()}

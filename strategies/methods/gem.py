@@ -1,0 +1,106 @@
+"""Gradient Episodic Memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from strategies.api.guide import Guide
+from strategies.api.strategy import Strategy
+from strategies.loop.learner import Learner
+from strategies.loop.seeded_random import generator
+from strategies.memory.rehearsal import MemoryOptions, Rehearsal
+from strategies.projection.gradient_projection import inner, pulls
+from strategies.projection.reference_gradient import gradients, reference_gradient
+
+
+class GEMOptions(MemoryOptions):
+    """Options of `gem`, beside those of its memory.
+
+    Attributes:
+        margin: how much every past experience pulls at least, once one is violated (the authors' `memory_strength`).
+        samples: of each past experience, drawn at every step for its reference gradient; None: all that the memory
+            holds.
+    """
+
+    margin: float = Field(default=0.5, ge=0, json_schema_extra={"since": 1})
+    samples: int | None = Field(default=None, ge=1, json_schema_extra={"since": 1})
+
+
+class GEM(Rehearsal):
+    """GEM: Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning, equations 8 to 12.
+
+    At every step each past experience has a reference gradient: of the mean loss on its samples in the memory. When the
+    gradient of the batch points against one of them, the step takes the closest vector that points against none
+    (`projection.gradient_projection`). A step costs a forward and a backward pass through the memory, and as many
+    gradients are held as there are past experiences. In an online stream it asks where experiences end: its constraints
+    are one for each of them.
+    """
+
+    name = "gem"
+    summary = "Keep each step from raising the loss on any past experience (a quadratic programme a step)"
+    paper = "Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning"
+    guide = Guide(
+        needs=("memory",),
+        time="a backward pass for each past experience and a quadratic programme each step",
+        memory="`capacity` samples",
+        use_when="the loss on the past must not rise, and experiences are few",
+    )
+    Options = GEMOptions
+
+    options: GEMOptions
+
+    def __init__(self, options: GEMOptions | None = None) -> None:
+        super().__init__(options)
+        self._rows: Tensor | None = None
+
+    @property
+    def needs_boundaries(self) -> bool:
+        return True
+
+    @classmethod
+    def conflict(cls, other: type[Strategy]) -> str | None:
+        if other.name != "agem":
+            return None
+        return "gem and agem project the same gradient, the second may undo what the first ensures: use one of them"
+
+    @torch.no_grad()
+    def after_backward(self, learner: Learner) -> None:
+        memory = self._memory
+        if not memory:
+            return
+        references = self.references(learner)
+        gradient = gradients(learner, references)
+        if all(0 < float(inner(gradient, reference)) < torch.inf for reference in references):
+            return  # the usual case, and cheap to see
+        found = pulls(gradient, self._stacked(references), self.options.margin)
+        if found is not None:
+            for pull, reference in zip(found.tolist(), references, strict=True):
+                torch._foreach_add_(gradient, reference, alpha=pull)
+
+    def _stacked(self, gradients: Sequence[Sequence[Tensor]]) -> Tensor:
+        """One row for each gradient, in memory that is kept: to allocate so much at every step takes its time."""
+        parts = [t.reshape(-1) for gradient in gradients for t in gradient]
+        shape, kept = (len(gradients), sum(t.numel() for t in gradients[0])), self._rows
+        if kept is None or kept.shape != shape or kept.dtype != parts[0].dtype or kept.device != parts[0].device:
+            kept = self._rows = parts[0].new_empty(shape)
+        torch.cat(parts, out=kept.view(-1))
+        return kept
+
+    def references(self, learner: Learner) -> list[list[Tensor]]:
+        """The gradient of the mean loss on each past experience's samples, oldest first."""
+        memory = self.memory(learner)
+        found = []
+        past, counts = memory.tensors["experiences"].unique_consecutive(return_counts=True)
+        places = torch.arange(len(memory)).split(counts.tolist())
+        for experience, own in zip(past.tolist(), places, strict=True):
+            n = self.options.samples
+            if n is not None and n < len(own):
+                draw = generator(learner.seed, "gem", learner.experience.index, learner.step, experience)
+                own = own[torch.from_numpy(draw.choice(len(own), n, replace=False, shuffle=False))]
+            with torch.enable_grad():
+                found.append(reference_gradient(learner, memory, own))
+        return found

@@ -1,0 +1,203 @@
+"""Deep Generative Replay."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from strategies.api.data import Batch, Experience
+from strategies.api.guide import Guide
+from strategies.api.strategy import Strategy, StrategyOptions
+from strategies.api.strategy_errors import StrategyError
+from strategies.distillation.teacher import Teacher
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Reduction
+from strategies.loop.seeded_random import normal
+from strategies.memory.replay_weights import Weighting, joined_weights
+from strategies.networks.side_network import SideNetwork
+from strategies.networks.vae import VAE, Likelihood, generate
+
+LOOKED_AT = 1000
+
+
+class GenerativeReplayOptions(StrategyOptions):
+    """Options of `generative-replay`.
+
+    Attributes:
+        ratio: share of generated samples in each global batch: to `batch_size` current samples come
+            batch_size * ratio / (1 - ratio) generated ones.
+        weighting: `samples`: every sample of the batch counts the same. `experiences`: after k experiences (this one
+            included) the current samples count 1/k and the generated ones 1 - 1/k, for the model and for the generator.
+        hidden: units of the hidden layers of the generator's encoder; its decoder has them in reverse.
+        latent: its latent units.
+        lr: learning rate of its Adam.
+        likelihood: `bernoulli` for inputs in [0, 1], images for example; `gaussian`, of variance 1, for any numbers.
+    """
+
+    ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
+    weighting: Weighting = Field(default="experiences", json_schema_extra={"since": 1})
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (400, 400)
+    latent: int = Field(default=100, ge=1)
+    lr: float = Field(default=1e-3, gt=0)
+    likelihood: Likelihood = "bernoulli"
+
+
+class GenerativeReplay(Strategy):
+    """DGR: Shin et al. 2017, Continual learning with deep generative replay; as by van de Ven et al. 2022, with a VAE.
+
+    A generator (`networks.vae`) is trained beside the model, at every step. While an experience is learned, the
+    generator and the model as they were before it make samples of the past: the one their inputs, the other their
+    labels, its most probable ones. Both the model and the generator learn from these and the current samples together
+    (equation 1, with 1/k for the importance r of the new task after k experiences).
+
+    In a task-incremental stream each generated sample gets the task of one of the past experiences in turn, by its
+    place in the batch, and the label that is most probable among that task's units. (van de Ven et al. give every
+    sample a label for each old task and average the losses; that has the same expectation.)
+
+    No data is kept. A step costs the passes of the model with a batch that is 1 / (1 - ratio) times as large, a forward
+    pass of the previous model, and a training step of the generator.
+    """
+
+    name = "generative-replay"
+    family = "rehearsal"
+    summary = "Rehearse what a generator (a VAE) remembers, labelled by the previous model (no data kept)"
+    paper = "Shin et al. 2017, Continual learning with deep generative replay; van de Ven et al. 2022"
+    guide = Guide(
+        needs=(),
+        time="a generator is trained beside the model, and its samples are replayed",
+        memory="the generator and the previous model, no samples",
+        use_when="no data may be kept, on one head that all share, and inputs are simple enough to be generated",
+    )
+    Options = GenerativeReplayOptions
+    reductions: ClassVar[Mapping[str, Reduction]] = {
+        "vae": Reduction.GLOBAL,
+        "adam": Reduction.GLOBAL,
+        "decoder": Reduction.GLOBAL,
+        "teacher": Reduction.GLOBAL,
+    }
+
+    options: GenerativeReplayOptions
+
+    def __init__(self, options: GenerativeReplayOptions | None = None) -> None:
+        super().__init__(options)
+        self.generator: SideNetwork[VAE] = SideNetwork()
+        self.teacher = Teacher()  # the model before the experience; none in the first one
+        self._decoder: nn.Module | None = None  # the generator's before the experience
+        self._decoder_state: dict[str, Tensor] = {}
+
+    def before_experience(self, learner: Learner, experience: Experience) -> None:
+        inputs = learner.prepare(learner.samples.take(torch.arange(min(LOOKED_AT, len(learner.samples))))[0])
+        self._check(experience, inputs)
+        if self.generator:
+            self._decoder = copy.deepcopy(self._vae(learner, inputs).decoder).requires_grad_(False)
+            self.teacher.take(learner.model)
+
+    def _check(self, experience: Experience, inputs: Tensor) -> None:
+        """Refuse what the generator cannot learn to generate; the same on every rank."""
+        if not inputs.is_floating_point():
+            raise StrategyError(
+                "generative-replay generates numbers, not the integers that this model takes: "
+                "use {name: replay} or {name: lwf}"
+            )
+        low, high = (float(limit) for limit in inputs.aminmax())
+        if self.options.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
+            raise StrategyError(
+                f"generative-replay generates inputs in [0, 1], those of experience {experience.index} reach from "
+                f"{low:.3g} to {high:.3g}: scale them, or set likelihood: gaussian"
+            )
+
+    def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
+        """Add this rank's share of the generated samples, and train the generator."""
+        vae = self._vae(learner, batch.inputs)
+        current = batch.inputs[: batch.current]
+        if not self.teacher:
+            self._train(learner, vae, [(current, batch.total_current, 1.0)])
+            return batch
+        ratio, seen = self.options.ratio, learner.experience.index + 1
+        added = max(1, round(batch.total_samples * ratio / (1 - ratio)))
+        inputs, targets, experiences = self._remembered(learner, vae, batch, added)
+        weights, total = joined_weights(batch, len(inputs), added, seen, self.options.weighting)
+        by_samples = self.options.weighting == "samples"
+        share = batch.total_current / (batch.total_current + added) if by_samples else 1 / seen
+        self._train(learner, vae, [(current, batch.total_current, share), (inputs, added, 1 - share)])
+        return batch.joined(inputs, targets, experiences, added=added, weights=weights, total_weight=total)
+
+    @torch.no_grad()
+    def _remembered(self, learner: Learner, vae: VAE, batch: Batch, added: int) -> tuple[Tensor, Tensor, Tensor]:
+        """This rank's share of `added` generated samples: inputs, labels, and the experiences that they stand for."""
+        if self._decoder is None:
+            self._decoder = copy.deepcopy(vae.decoder).requires_grad_(False)
+            self._decoder.load_state_dict(self._decoder_state)
+            self._decoder_state = {}
+        share = learner.group.share(added)
+        noise = self._normal(learner, "vae-sample", added, share, next(vae.parameters()))
+        inputs = generate(self._decoder, noise, batch.inputs.shape[1:], self.options.likelihood).to(batch.inputs)
+        experiences = torch.arange(added, device=learner.device)[share] % learner.experience.index
+        targets = learner.masked(self.teacher(learner, inputs), experiences).argmax(1)
+        return inputs, targets, experiences
+
+    def _train(self, learner: Learner, vae: VAE, parts: list[tuple[Tensor, int, float]]) -> None:
+        """A step of the generator.
+
+        Args:
+            parts: inputs of this rank, their number over all ranks, and how much their mean counts.
+        """
+        like = next(vae.parameters())
+        total = sum(n for _, n, _ in parts)
+        places, before = [], 0
+        for _, n, _ in parts:
+            share = learner.group.share(n)
+            places.append(torch.arange(before + share.start, before + share.stop))
+            before += n
+        noise = self._normal(learner, "vae", total, torch.cat(places), like)
+        weights = torch.cat([like.new_full((len(inputs),), weight / n) for inputs, n, weight in parts])
+        inputs = torch.cat([inputs.flatten(1) for inputs, _, _ in parts]).to(like)
+        self.generator.add_gradients((vae(inputs, noise) * weights).sum())
+        self.generator.step(learner, self.options.lr)
+
+    def _normal(self, learner: Learner, purpose: str, rows: int, wanted: slice | Tensor, like: Tensor) -> Tensor:
+        """The wanted ones of standard normal rows for the latent units, which depend on the step alone."""
+        numbers = normal(rows, self.options.latent, learner.seed, purpose, learner.experience.index, learner.step)
+        return numbers[wanted].to(like)
+
+    def _vae(self, learner: Learner, inputs: Tensor) -> VAE:
+        options, values = self.options, inputs.shape[1:].numel()
+        made = (options.hidden, options.latent, options.likelihood)
+        try:
+            vae = self.generator.get(learner, lambda: VAE(values, *made), "vae-weights")
+        except RuntimeError:  # what was stored has other shapes
+            vae = None
+        if vae is None or (vae.hidden, vae.latent, vae.likelihood) != made:
+            raise StrategyError(
+                "generative-replay: hidden, latent and likelihood are those of the first experience for good: "
+                "leave them out of train.per_experience"
+            )
+        return vae
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        """The generator is kept; what it was before the experience is not needed any more."""
+        if not all(bool(tensor.isfinite().all()) for tensor in self.generator.state_dict("vae").values()):
+            raise StrategyError(
+                f"generative-replay: the generator diverged in experience {experience.index}: set a lower lr"
+            )
+        self.teacher = Teacher()
+        self._decoder, self._decoder_state = None, {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        decoder = self._decoder_state if self._decoder is None else self._decoder.state_dict()
+        return {
+            **self.generator.state_dict("vae"),
+            **{f"decoder.{name}": tensor for name, tensor in decoder.items()},
+            **self.teacher.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.generator.load_state_dict("vae", state)
+        self.teacher.load_state_dict(state)
+        self._decoder = None
+        self._decoder_state = {n.removeprefix("decoder."): t for n, t in state.items() if n.startswith("decoder.")}

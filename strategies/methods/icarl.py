@@ -1,0 +1,186 @@
+"""iCaRL: exemplars chosen by herding, classification by the nearest mean of exemplars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from strategies.api.data import Batch, Experience, Samples
+from strategies.api.guide import Guide
+from strategies.api.strategy import Strategy, StrategyOptions
+from strategies.distillation.soft_targets import sigmoid_cross_entropy
+from strategies.distillation.teacher import Teacher
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Reduction
+from strategies.loop.shared_forward import shared_forward
+from strategies.memory.herding import ExemplarMemory, herd
+from strategies.memory.joined_samples import JoinedSamples
+from strategies.memory.memory_samples import MemorySamples
+from strategies.memory.reservoir import Memory
+from strategies.networks.penultimate_features import features
+
+CHUNK = 1000
+
+
+class ICaRLOptions(StrategyOptions):
+    """Options of `icarl`.
+
+    Attributes:
+        capacity: exemplars, shared evenly by the classes seen so far.
+        per_class: no class keeps more than so many.
+        temperature: what the previous model says is sigmoid(logit / temperature). 1 is the paper's; van de Ven et al.
+            2022 use 2, which leaves the units of earlier classes room to move.
+    """
+
+    capacity: int = Field(default=2000, ge=1)
+    per_class: int | None = Field(default=None, ge=1)
+    temperature: float = Field(default=1.0, gt=0, json_schema_extra={"since": 1, "added": True})
+
+
+class ICaRL(Strategy):
+    """iCaRL: Rebuffi et al. 2017, iCaRL: incremental classifier and representation learning, algorithms 1 to 5.
+
+    - The experience is trained together with the exemplars, by sigmoids instead of a softmax: a unit of the experience
+      learns the label, a unit of earlier classes what the sigmoid of the previous model said about the sample; the
+      binary cross entropies of the units are added up. Units that no class has used yet take no part.
+    - Exemplars are chosen by herding on the normalised input of the head; a class has capacity / classes of them, and
+      as classes come, each list is cut at its end. Over several ranks each computes its share of the features; the
+      choice is then made alike everywhere (two samples may change places when their distances agree to the last bit).
+    - A sample is classified by the nearest mean of exemplars in that space, its means computed with the model as it is.
+
+    A class that comes again in a later experience is labelled anew, and its lists of exemplars interleave.
+    """
+
+    name = "icarl"
+    family = "rehearsal"
+    summary = "Exemplars by herding, distillation, and the nearest mean of exemplars"
+    paper = "Rebuffi et al. 2017, iCaRL: incremental classifier and representation learning"
+    guide = Guide(
+        needs=("memory",),
+        time="a forward pass of the previous model each step, and herding at the end",
+        memory="`capacity` samples and the previous model",
+        use_when="new classes come, and the memory is small for each of them",
+    )
+    Options = ICaRLOptions
+    reductions: ClassVar[Mapping[str, Reduction]] = {"teacher": Reduction.GLOBAL, "seen": Reduction.GLOBAL}
+
+    options: ICaRLOptions
+
+    def __init__(self, options: ICaRLOptions | None = None) -> None:
+        super().__init__(options)
+        self.teacher = Teacher()
+        self.seen: Tensor | None = None  # (outputs,) bool: units of the classes learned so far
+        self._memory: ExemplarMemory | None = None
+        self._labelled: Tensor | None = None  # (outputs,) bool: units of the experience
+        self._means: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
+        if setting == "domain-incremental":
+            return [
+                "icarl is made for new classes; in a domain-incremental stream old domains are rehearsed by their "
+                "exemplars only: use {name: replay} or {name: der}"
+            ]
+        return []
+
+    @classmethod
+    def conflict(cls, other: type[Strategy]) -> str | None:
+        if other.name in ("gem", "agem"):
+            return (
+                f"{other.name} keeps the cross entropy on the past from rising, and icarl trains another loss: "
+                "use one of them"
+            )
+        return None
+
+    def memory(self, learner: Learner) -> ExemplarMemory:
+        """The exemplars, made on first use."""
+        options = self.options
+        if self._memory is None:
+            self._memory = ExemplarMemory(options.capacity, learner.seed, per_class=options.per_class)
+        self._memory.capacity = options.capacity
+        return self._memory
+
+    def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
+        """The experience's samples and all exemplars."""
+        self._labelled = torch.zeros(learner.outputs, dtype=torch.bool)
+        self._labelled[learner.samples.targets.unique()] = True
+        memory = self.memory(learner)
+        if not memory:
+            return None
+        exemplars = MemorySamples(memory)
+        return JoinedSamples([learner.samples, exemplars], [experience.index, exemplars.experiences])
+
+    def training_loss(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
+        """Labels on the experience's units, the previous model's sigmoids on the units of earlier classes."""
+        assert self._labelled is not None
+        targets = F.one_hot(batch.targets, learner.outputs).to(output.dtype)
+        units = self._labelled.to(output.device)
+        if self.teacher and self.seen is not None:
+            told = (self.teacher(learner, batch.inputs).to(output.dtype) / self.options.temperature).sigmoid()
+            targets = torch.where(units, targets, told)
+            units = units | self.seen
+        return batch.mean(sigmoid_cross_entropy(output[:, units], targets[:, units]))
+
+    def after_step(self, learner: Learner) -> None:
+        self._means = None
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        memory, samples = self.memory(learner), learner.samples
+        classes = samples.targets.unique()
+        seen = torch.zeros(learner.outputs, dtype=torch.bool, device=learner.device)
+        seen[classes.to(learner.device)] = True
+        self.seen = seen if self.seen is None else self.seen | seen
+        n = -(-memory.capacity // int(self.seen.sum()))
+        n = n if memory.per_class is None else min(n, memory.per_class)
+        for label in classes:
+            own = (samples.targets == label).nonzero().squeeze(1)
+            phi = self._features(learner, samples, own)
+            chosen = own[herd(phi, n).cpu()]
+            inputs, targets = samples.take(chosen)
+            rank = torch.arange(len(chosen))
+            memory.add(
+                experience.index, {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs, "rank": rank}
+            )
+        self.teacher.take(learner.model)
+        self._means = None
+
+    def _features(self, learner: Learner, samples: Samples, index: Tensor) -> Tensor:
+        parts = (inputs for inputs, _ in samples.batches(index.split(CHUNK)))
+        return torch.cat([shared_forward(learner, part, lambda x: features(learner.model, x)) for part in parts])
+
+    def predict(self, learner: Learner, inputs: Tensor, experience: Experience) -> Tensor | None:
+        """Minus the squared distance from each class's mean of exemplars; -inf for classes without any."""
+        if not self._memory:
+            return None
+        if self._means is None:
+            self._means = self.class_means(learner)
+        means, known = self._means
+        phi = features(learner.model, inputs)
+        return (-torch.cdist(phi, means).square()).masked_fill(~known, -torch.inf)
+
+    @torch.no_grad()
+    def class_means(self, learner: Learner) -> tuple[Tensor, Tensor]:
+        """Normalised means of the exemplars' features, (outputs, d), and which classes have any, (outputs,) bool."""
+        tensors = self.memory(learner).tensors
+        with learner.evaluating():
+            parts = [features(learner.model, learner.prepare(x)) for x in tensors["inputs"].split(CHUNK)]
+        phi, targets = torch.cat(parts), tensors["targets"].to(learner.device)
+        sums = phi.new_zeros(learner.outputs, phi.shape[1]).index_add_(0, targets, phi)
+        known = targets.bincount(minlength=learner.outputs) > 0
+        return F.normalize(sums, dim=1), known
+
+    def memories(self, learner: Learner) -> dict[str, Memory]:
+        return {self.name: self.memory(learner)}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {} if self.seen is None else {**self.teacher.state_dict(), "seen": self.seen}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.teacher.load_state_dict(state)
+        self.seen = state.get("seen")
+        self._means = None

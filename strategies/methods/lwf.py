@@ -1,0 +1,109 @@
+"""Learning without Forgetting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from strategies.api.data import Batch, Experience
+from strategies.api.guide import Guide
+from strategies.api.strategy import Strategy, StrategyOptions
+from strategies.distillation.soft_targets import softened_cross_entropy
+from strategies.distillation.teacher import Teacher
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Reduction
+
+
+class LwFOptions(StrategyOptions):
+    """Options of `lwf`.
+
+    Attributes:
+        alpha: weight of the distillation loss.
+        temperature: T of the softened outputs; the loss has the factor T^2.
+        weighting: `experiences`: the distillation loss also counts as often as there are past experiences. With a head
+            for each task that is the sum over the old tasks of Li & Hoiem; on one head it is the ratio 1/k to 1 - 1/k
+            of van de Ven et al. 2022. `constant`: it counts alpha after any number of experiences.
+    """
+
+    alpha: float = Field(default=1.0, ge=0, json_schema_extra={"since": 1})
+    temperature: float = Field(default=2.0, gt=0, json_schema_extra={"since": 1})
+    weighting: Literal["experiences", "constant"] = Field(default="experiences", json_schema_extra={"since": 1})
+
+
+class LwF(Strategy):
+    """LwF: Li & Hoiem 2016, Learning without forgetting, equation 3.
+
+    The model as it was before the experience is the teacher. On the samples of the batch, and on the units that have
+    learned something before, the model should still answer as the teacher does: the mean over the samples of
+    T^2 * cross entropy(softmax(teacher / T), softmax(output / T)) is added to the loss. In a task-incremental stream
+    each old task's units have a softmax of their own, and the mean over the old tasks counts; otherwise one softmax
+    goes over the units that occurred as targets: the old classes, or in a domain-incremental stream all of them.
+    """
+
+    name = "lwf"
+    family = "regularisation"
+    summary = "Distil the previous model's answers on the new data (no data kept)"
+    paper = "Li & Hoiem 2016, Learning without forgetting"
+    guide = Guide(
+        needs=(),
+        time="a forward pass of the previous model each step",
+        memory="the previous model",
+        use_when="no data may be kept, and new data resemble the old ones or test samples come with their task",
+    )
+    Options = LwFOptions
+    reductions: ClassVar[Mapping[str, Reduction]] = {
+        "teacher": Reduction.GLOBAL,
+        "units": Reduction.GLOBAL,
+        "learned": Reduction.GLOBAL,
+    }
+
+    options: LwFOptions
+
+    def __init__(self, options: LwFOptions | None = None) -> None:
+        super().__init__(options)
+        self.teacher = Teacher()
+        self.units: Tensor | None = None  # (heads, outputs) bool: units that share a softmax
+        self.learned = 0
+
+    @classmethod
+    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
+        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
+            return [
+                "lwf alone forgets on one head that all classes share (class-incremental): add {name: replay}, "
+                "or use {name: icarl}"
+            ]
+        return []
+
+    def loss_term(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
+        if not self.teacher or self.units is None or self.options.alpha == 0:
+            return None
+        teacher = self.teacher(learner, batch.inputs).to(output.dtype)
+        heads = [head.nonzero().squeeze(1) for head in self.units]
+        losses = [softened_cross_entropy(output[:, u], teacher[:, u], self.options.temperature) for u in heads]
+        loss = torch.stack(losses).mean(0).sum() / batch.total_samples
+        return loss * self.options.alpha * (self.learned if self.options.weighting == "experiences" else 1)
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        self.teacher.take(learner.model)
+        self.learned += 1
+        seen = torch.zeros(learner.outputs, dtype=torch.bool, device=learner.device)
+        if experience.outputs is not None:
+            seen[learner.units(experience)] = True
+            self.units = seen[None] if self.units is None else torch.cat([self.units, seen[None]])
+        else:
+            seen[learner.samples.targets.unique().to(learner.device)] = True
+            self.units = seen[None] if self.units is None else self.units | seen
+
+    def state_dict(self) -> dict[str, Tensor]:
+        if self.units is None:
+            return {}
+        return {**self.teacher.state_dict(), "units": self.units, "learned": torch.tensor(self.learned)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.teacher.load_state_dict(state)
+        self.units = state.get("units")
+        self.learned = int(state.get("learned", torch.tensor(0)))

@@ -1,0 +1,104 @@
+"""Memory Aware Synapses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from strategies.api.data import Experience
+from strategies.api.guide import Guide
+from strategies.api.strategy import Strategy, StrategyOptions
+from strategies.importance.mean_importance import mean_importance
+from strategies.importance.per_sample_gradients import per_sample_moment
+from strategies.importance.quadratic_penalty import QuadraticPenalty
+from strategies.loop.learner import Learner
+
+
+class MASOptions(StrategyOptions):
+    """Options of `mas`.
+
+    Attributes:
+        lambda_: strength of the penalty, `lambda` in pipeline files: the loss gains
+            lambda * sum_i importance_i * (theta_i - anchor_i)^2, without a 1/2 (Aljundi et al. 2018, equation 4).
+        samples: how many samples of the experience estimate the importance; None: all of them.
+    """
+
+    lambda_: float = Field(default=1.0, ge=0, alias="lambda", json_schema_extra={"since": 1})
+    samples: int | None = Field(default=None, ge=1)
+
+
+class MAS(Strategy):
+    """MAS: Aljundi et al. 2018, Memory aware synapses: learning what (not) to forget, equations 2 to 4.
+
+    The importance of a parameter is the mean over samples of |d ||f(x)||^2 / d theta|: how much the squared norm of the
+    model's output depends on it. No labels are needed. Importances of the experiences add up (section 4.1), and the
+    anchor is where the latest experience ended. In a task-incremental stream f(x) are the experience's own units.
+    """
+
+    name = "mas"
+    family = "regularisation"
+    summary = "Hold parameters by how much the output depends on them (no labels needed)"
+    paper = "Aljundi et al. 2018, Memory aware synapses: learning what (not) to forget"
+    guide = Guide(
+        needs=(),
+        time="one pass over samples of the experience, without labels",
+        memory="a fixed number of tensors per parameter, however many experiences",
+        use_when="as ewc, and labels are few or not to be trusted",
+    )
+    Options = MASOptions
+    reductions = QuadraticPenalty.reductions
+
+    options: MASOptions
+
+    def __init__(self, options: MASOptions | None = None) -> None:
+        super().__init__(options)
+        self.penalty = QuadraticPenalty()
+
+    @classmethod
+    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
+        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
+            return [
+                "mas alone forgets on one head that all classes share (class-incremental): add {name: replay}, "
+                "or use setting: task-incremental"
+            ]
+        return []
+
+    def after_backward(self, learner: Learner) -> None:
+        self.penalty.add_gradient_(learner.model, 2 * self.options.lambda_)
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        units = None if experience.outputs is None else learner.units(experience)
+        importance = mean_importance(
+            learner,
+            experience,
+            self.options.samples,
+            "mas",
+            lambda inputs, _: output_sensitivity(learner.model, inputs, units),
+        )
+        self.penalty.replace(learner.model, importance, gamma=1.0)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.penalty.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.penalty.load_state_dict(state)
+
+
+def output_sensitivity(model: nn.Module, inputs: Tensor, units: Tensor | None = None) -> dict[str, Tensor]:
+    """sum over samples of |d ||f(x)||^2 / d parameter|, in the parameters' shapes, by name.
+
+    Args:
+        inputs: (n, *shape), as the model takes them.
+        units: output units that f consists of; None: all.
+    """
+
+    def squared_norm(outputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        chosen = outputs if units is None else outputs[:, units]
+        norms = chosen.square().sum(1)
+        return norms, torch.ones_like(norms)
+
+    return per_sample_moment(model, inputs, [squared_norm], absolute=True)

@@ -1,0 +1,125 @@
+"""PackNet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from strategies.api.data import Experience
+from strategies.api.guide import Guide
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Reduction
+from strategies.loop.seeded_random import integer
+from strategies.networks.output_layer import head_name, stored_head
+from strategies.networks.packed_network import PackedNetwork
+from strategies.networks.separate_tasks import SeparateTasks, TaskOptions
+
+
+class PackNetOptions(TaskOptions):
+    """Options of `packnet`, beside `infer_task`.
+
+    Attributes:
+        prune: share of the weights, among those that no earlier experience owns, that an experience leaves to later
+            ones. After k experiences prune^k of the network is free.
+        retrain: share of an experience's steps, its last ones, that train the kept weights after pruning.
+    """
+
+    prune: float = Field(default=0.75, gt=0, lt=1)
+    retrain: float = Field(default=0.3, ge=0, lt=1)
+
+
+class PackNet(SeparateTasks):
+    """PackNet: Mallya & Lazebnik 2018, PackNet: adding multiple tasks to a single network by iterative pruning.
+
+    An experience trains the weights that are still free, on top of those of its predecessors, which stay as they are.
+    After the first 1 - `retrain` of its steps the `prune` smallest of them, by magnitude and layer by layer, become 0
+    and free again, and the remaining steps train the ones that are kept; then they are the experience's own for good.
+    Each experience has its own head, which is not pruned. Biases, and parameters and running statistics of
+    normalisation, are learned in the first experience and fixed from then on, as in the paper.
+
+    For an experience's task, the weights of later ones count as 0: its answers never change, whatever the optimiser
+    does (frozen weights are put back after every step, which momentum and weight decay would move). Owners of weights
+    are stored as bits. Predicting T tasks takes T forward passes.
+    """
+
+    name = "packnet"
+    summary = "Prune, freeze and reuse: each experience keeps its own share of the weights"
+    paper = "Mallya & Lazebnik 2018, PackNet: adding multiple tasks to a single network by iterative pruning"
+    guide = Guide(
+        needs=("task labels",),
+        time="pruning, and training again what is left",
+        memory="which experience owns each weight",
+        use_when="nothing at all may be forgotten, and the model must not grow",
+    )
+    Options = PackNetOptions
+    reductions: ClassVar[Mapping[str, Reduction]] = {}
+
+    options: PackNetOptions
+
+    def __init__(self, options: PackNetOptions | None = None) -> None:
+        super().__init__(options)
+        # Weights of which some do not learn; 1 for each of them that does, 0 else; the others as they were, 0 else.
+        self._held: list[tuple[nn.Parameter, Tensor, Tensor]] | None = None
+
+    def before_experience(self, learner: Learner, experience: Experience) -> None:
+        """A head for the experience; the first one makes the model a `PackedNetwork`."""
+        network = learner.model
+        if not isinstance(network, PackedNetwork):
+            with learner.evaluating(), torch.no_grad():
+                network = PackedNetwork(network, head_name(network, learner.example(), self.name))
+        units = self.task_units(learner, experience)
+        network.add_task(units, experience.index, integer(learner.seed, "packnet head", experience.index))
+        network.infer = self.options.infer_task
+        learner.model = network.to(learner.device)
+        self._held = None
+
+    def after_backward(self, learner: Learner) -> None:
+        """Only free weights learn; after pruning, only the experience's own."""
+        if self._held is None:
+            self._hold(learner)
+        for weight, learning, _ in self._held or ():
+            if weight.grad is not None:
+                weight.grad.mul_(learning)
+
+    @torch.no_grad()
+    def after_step(self, learner: Learner) -> None:
+        for weight, learning, before in self._held or ():
+            torch.addcmul(before, weight, learning, out=weight)  # exact, and 15 times as fast as torch.where
+        if learner.step + 1 == self._pruning(learner):
+            _network(learner).prune(self.options.prune)
+            self._held = None
+
+    def after_experience(self, learner: Learner, experience: Experience) -> None:
+        self._held = None
+
+    def _hold(self, learner: Learner) -> None:
+        network = _network(learner)
+        owner = len(network.heads) if learner.step >= self._pruning(learner) else 0
+        learning = [(weight, (owners == owner).to(weight.dtype)) for weight, owners in network.weights()]
+        self._held = [(w, mask, w.detach() * (1 - mask)) for w, mask in learning if not bool(mask.all())]
+
+    def _pruning(self, learner: Learner) -> int:
+        """After how many steps of the experience its weights are pruned."""
+        return max(1, learner.length - round(learner.length * self.options.retrain))
+
+    def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+        if not any(name.startswith("heads.") for name in state):
+            return model
+        if not isinstance(model, PackedNetwork):
+            model = PackedNetwork(model, stored_head(model, lambda name: f"body.{name}.weight" in state))
+        model.restore_tasks(state)
+        model.infer = self.options.infer_task
+        return model
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self._held = None
+
+
+def _network(learner: Learner) -> PackedNetwork:
+    network = learner.model
+    assert isinstance(network, PackedNetwork)
+    return network

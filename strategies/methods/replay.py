@@ -1,0 +1,78 @@
+"""Experience replay: train on the past's memory together with the present."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from strategies.api.data import Batch
+from strategies.api.guide import Guide
+from strategies.loop.learner import Learner
+from strategies.loop.seeded_random import generator
+from strategies.memory.rehearsal import MemoryOptions, Rehearsal
+from strategies.memory.replay_weights import Weighting, joined_weights
+
+
+class ReplayOptions(MemoryOptions):
+    """Options of `replay`, beside those of its memory.
+
+    Attributes:
+        ratio: share of replayed samples in each global batch: to `batch_size` current samples come
+            batch_size * ratio / (1 - ratio) replayed ones.
+        weighting: `samples`: every sample of the batch counts the same. `experiences`: after k experiences (this one
+            included) the current samples count 1/k and the replayed ones 1 - 1/k (van de Ven et al. 2022).
+    """
+
+    ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
+    weighting: Weighting = Field(default="samples", json_schema_extra={"since": 1})
+
+
+class Replay(Rehearsal):
+    """Experience replay with a bounded memory: Chaudhry et al. 2019, On tiny episodic memories in continual learning.
+
+    The memory is filled at the end of each experience (`memory.reservoir`), the same on every rank. In an online
+    stream it fills as samples pass, and is replayed from the second batch on.
+    """
+
+    name = "replay"
+    summary = "Rehearse a bounded memory of past samples (uniform or class-balanced)"
+    paper = "Chaudhry et al. 2019, On tiny episodic memories in continual learning"
+    guide = Guide(
+        needs=("memory",),
+        time="larger batches, by the share that is replayed",
+        memory="`capacity` samples",
+        use_when="old samples may be kept: the first thing to try in every setting",
+    )
+    Options = ReplayOptions
+
+    options: ReplayOptions
+
+    @classmethod
+    def online_problem(cls, options: Any) -> str | None:
+        if options.weighting == "experiences":
+            return (
+                f"{cls.name} with weighting: experiences counts them, and an online stream does not tell where they "
+                "end: use weighting: samples"
+            )
+        return None
+
+    def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
+        """Add this rank's share of the samples drawn for the global batch."""
+        memory = self._memory
+        if not memory:
+            return batch
+        ratio = self.options.ratio
+        added = max(1, round(batch.total_samples * ratio / (1 - ratio)))
+        drawn = memory.draw(added, generator(learner.seed, "replay", learner.experience.index, learner.step))
+        share = drawn[learner.group.share(added)]
+        seen = learner.experience.index + 1
+        weights, total = joined_weights(batch, len(share), added, seen, self.options.weighting)
+        return batch.joined(
+            learner.prepare(memory.tensors["inputs"].index_select(0, share)),
+            memory.tensors["targets"].index_select(0, share).to(learner.device),
+            memory.tensors["experiences"].index_select(0, share).to(learner.device),
+            added=added,
+            weights=weights,
+            total_weight=total,
+        )

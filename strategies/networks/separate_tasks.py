@@ -1,0 +1,121 @@
+"""What PackNet and progressive networks have in common: each experience is a task that keeps its own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from strategies.api.data import Batch, Experience
+from strategies.api.strategy import Strategy, StrategyOptions
+from strategies.api.strategy_errors import StrategyError
+from strategies.loop.learner import Learner
+from strategies.networks.task_network import TaskNetwork
+
+
+class TaskOptions(StrategyOptions):
+    """Options of a strategy with an answer for each task.
+
+    Attributes:
+        infer_task: at inference the task is not told but inferred, for each sample: the one whose answer has the lowest
+            entropy over its own units. In a task-incremental stream too, whose labels are then not used.
+        exposure: with `infer_task`, weight of replayed samples of earlier experiences, beside 1 for the experience's.
+    """
+
+    infer_task: bool = False
+    exposure: float = Field(default=0.2, ge=0, json_schema_extra={"since": 1})
+
+
+class SeparateTasks(Strategy):
+    """Every experience is a task: a softmax over units of its own, learned apart and never changed again.
+
+    Its units are those that may answer in a task-incremental stream, and otherwise those that occur as targets. The
+    learner's model becomes a `TaskNetwork`, which says how a sample whose task is not known is answered.
+
+    Samples of earlier experiences that another strategy adds to the batches: with `infer_task` they teach the new task
+    to answer evenly what is not its own (uniform targets, as in Hendrycks et al. 2019, Deep anomaly detection with
+    outlier exposure), so that its entropy is high there. Without it, they are learned if their unit is one of the new
+    task's, as in a domain-incremental stream, where the newest answer is the one for all, and count nothing if not.
+    """
+
+    family = "architecture"
+    Options = TaskOptions
+    predicts_logits: ClassVar[bool] = True
+
+    options: TaskOptions
+
+    @classmethod
+    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
+        if options.infer_task or setting == "task-incremental":
+            return []
+        why = {
+            "class-incremental": "has an answer for each task and does not know the task",
+            "domain-incremental": "answers samples of all domains as it answers those of the newest one",
+        }
+        return [f"{cls.name} {why[setting]} ({setting}): set infer_task: true, or use setting: task-incremental"]
+
+    @classmethod
+    def conflict(cls, other: type[Strategy]) -> str | None:
+        if other.name in ("naive", "replay") or other.family == "custom":
+            return None
+        return (
+            f"{cls.name} never changes what an experience has learned, {other.name} has nothing to add: "
+            "use one of them, or {name: replay}"
+        )
+
+    @property
+    def needs_boundaries(self) -> bool:
+        return True
+
+    def task_units(self, learner: Learner, experience: Experience) -> list[int]:
+        """The units of the experience's task, ascending.
+
+        Raises:
+            StrategyError: a single unit, without the labels that would make it the only answer.
+        """
+        if experience.outputs is not None:
+            return sorted(experience.outputs)
+        units: list[int] = learner.samples.targets.unique().tolist()
+        if len(units) < 2:
+            raise StrategyError(
+                f"{self.name} learns to tell an experience's classes apart, and experience {experience.index} has "
+                "one: give each experience two or more, or use {name: expand} with {name: replay}"
+            )
+        return units
+
+    def training_loss(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
+        """The cross entropy over the units of the newest task."""
+        network = learner.model
+        assert isinstance(network, TaskNetwork)
+        own = network.head(-1).units
+        places = network.places()[batch.targets]
+        logits = output.index_select(1, own)
+        if batch.current == len(batch):
+            return batch.mean(F.cross_entropy(logits, places, reduction="none"))
+        log_p = F.log_softmax(logits, 1)
+        labelled = -log_p.gather(1, places.clamp(min=0)[:, None])[:, 0]
+        if self.options.infer_task:
+            mine = batch.experiences == learner.experience.index
+            return batch.mean(torch.where(mine, labelled, -log_p.mean(1) * self.options.exposure))
+        return batch.mean(torch.where(places >= 0, labelled, 0.0))
+
+    def predict(self, learner: Learner, inputs: Tensor, experience: Experience) -> Tensor | None:
+        """The answer of the experience's task where its label may be used, else that of the network."""
+        network = learner.model
+        if not isinstance(network, TaskNetwork):
+            return None
+        if experience.outputs is not None and not self.options.infer_task:
+            position = network.position(experience.index)
+            if position is not None:
+                return network.answer(inputs, position)
+        scores: Tensor = network(inputs)
+        return scores
+
+    def task_labels(self, experience: Experience) -> Literal["given", "inferred"] | None:
+        if self.options.infer_task:
+            return "inferred"
+        return None if experience.outputs is None else "given"

@@ -1,0 +1,60 @@
+"""Gradients of the loss on samples of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Reduction
+from strategies.memory.reservoir import Memory
+
+CHUNK = 1000
+
+
+def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list[Tensor]:
+    """The gradient of the mean cross entropy on samples of the memory, the same on every rank.
+
+    Each rank takes its share of the samples. The model is in evaluation mode: what the past says about a step must
+    neither be noise nor change the statistics of batch normalisation.
+
+    Args:
+        chosen: positions in the memory, (m,) int64, m >= 1.
+
+    Returns:
+        One tensor for each parameter with `requires_grad`, in the model's order; zeros where it has no part. Not to be
+        changed in place.
+    """
+    parameters = [p for p in learner.model.parameters() if p.requires_grad]
+    total: list[Tensor] = []
+    share = chosen[learner.group.share(len(chosen))]
+    with learner.evaluating():
+        for part in share.split(CHUNK) if len(share) else ():
+            output = learner.model(learner.prepare(memory.tensors["inputs"][part])).float()
+            logits = learner.masked(output, memory.tensors["experiences"][part].to(learner.device))
+            targets = memory.tensors["targets"][part].to(learner.device)
+            loss = F.cross_entropy(logits, targets, reduction="sum") / len(chosen)
+            # Not loss.backward(), whose hooks would make DistributedDataParallel average what it should not see.
+            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+            own = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+            # Not in place: two parameters may have been given one tensor.
+            total = list(torch._foreach_add(total, own)) if total else own
+    total = total or [torch.zeros_like(p) for p in parameters]
+    learner.group.reduce_(total, Reduction.SUM)
+    return total
+
+
+def gradients(learner: Learner, references: Sequence[list[Tensor]]) -> list[Tensor]:
+    """The gradients as they are, one for each parameter with `requires_grad`, to be changed in place.
+
+    A parameter that has none, and that one of the references cares for, gets one of zeros.
+    """
+    found: list[Tensor] = []
+    for number, p in enumerate(p for p in learner.model.parameters() if p.requires_grad):
+        if p.grad is None and any(bool(reference[number].any()) for reference in references):
+            p.grad = torch.zeros_like(p)
+        found.append(torch.zeros_like(p) if p.grad is None else p.grad)
+    return found

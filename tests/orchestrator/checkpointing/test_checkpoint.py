@@ -1,0 +1,187 @@
+"""Going on in the middle of an experience, exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.checkpointing.checkpoint import Checkpoint, latest_checkpoint, remove_checkpoints
+from orchestrator.errors import CorruptBlob
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.plan import make_plan
+from orchestrator.storage.store import open_store
+from orchestrator.training.rank import Session
+from pipelines.config.load import load_text
+from pipelines.data.streams import build_stream
+from strategies.loop.process_group import Group
+from strategies.memory.reservoir import Memory
+from strategies.registry import BUILT_IN
+
+COMBINATIONS = [
+    *(f"[{{name: {name}}}]" for name in BUILT_IN),
+    "[{name: ewc, lambda: 10}, {name: replay, capacity: 50}]",
+]
+
+
+ONLINE = [
+    "[{name: ewc, mode: online, every: 7, samples: 20}, {name: replay, capacity: 50}]",
+    "[{name: der, capacity: 40}]",
+]
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def session(folder: Path, strategy: str, tell: Any, online: bool = False, every: int = 5) -> Session:
+    stream = f"{{dataset: digits, setting: task-incremental, order: [[0, 1], [2, 3]], online: {str(online).lower()}}}"
+    length = "epochs: 1, batch_size: 7" if online else "epochs: 3, batch_size: 20"
+    pipeline = load_text(
+        f"name: c\nstream: {stream}\nmodel: {{name: mlp, hidden: [12]}}\nstrategy: {strategy}\nstorage: {folder}\n"
+        f"train: {{{length}, checkpoint_every: {every}, optimizer: {{name: adam}}, warmup: 10}}\n"
+    )
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    return Session(
+        pipeline=pipeline,
+        stream=stream,
+        plan=make_plan(pipeline, stream),
+        lineage=Lineage(open_store(pipeline.storage), pipeline.name),
+        group=Group(),
+        device=torch.device("cpu"),
+        tell=tell,
+    )
+
+
+def blobs(made: Session) -> list[Any]:
+    return [
+        (made.lineage.read(p.id).blobs, made.lineage.read(p.id).memories, made.lineage.read(p.id).row)
+        for p in made.plan
+    ]
+
+
+@pytest.mark.parametrize(("strategy", "online"), [*((s, False) for s in COMBINATIONS), *((s, True) for s in ONLINE)])
+def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
+    strategy: str, online: bool, tmp_path: Path
+) -> None:
+    undisturbed = session(tmp_path / "a", strategy, lambda event: None, online)
+    undisturbed.run()
+    written: list[int] = []
+
+    def die_at_the_second(event: dict[str, Any]) -> None:
+        if event["kind"] == "checkpoint":
+            written.append(event["step"])
+            if len(written) == 2:
+                raise Killed
+
+    events: list[dict[str, Any]] = []
+    interrupted = session(tmp_path / "b", strategy, die_at_the_second, online)
+    for _ in range(2):  # once in each experience
+        written.clear()
+        with pytest.raises(Killed):
+            interrupted.run()
+    again = session(tmp_path / "b", strategy, events.append, online)
+    again.run()
+    resumed = [event for event in events if event["kind"] == "resumed"]
+    assert [event["step"] for event in resumed] == [written[-1]] if written else resumed
+    assert blobs(again) == blobs(undisturbed)
+    for kept, other in zip(again.plan, undisturbed.plan, strict=True):
+        mine, theirs = again.lineage.read(kept.id), undisturbed.lineage.read(other.id)
+        assert [point[:2] for point in mine.losses] == [point[:2] for point in theirs.losses]
+        assert latest_checkpoint(again.lineage, kept.id, Group()) is None
+
+
+def test_the_seconds_before_an_interruption_count(tmp_path: Path) -> None:
+    def die(event: dict[str, Any]) -> None:
+        if event["kind"] == "checkpoint":
+            raise Killed
+
+    made = session(tmp_path, "[{name: naive}]", die)
+    with pytest.raises(Killed):
+        made.run()
+    kept = latest_checkpoint(made.lineage, made.plan[0].id, Group())
+    assert kept is not None and kept.seconds > 0
+    key = next(iter(made.lineage.store.list("c/runs/")))
+    long_ago = dataclasses.replace(kept, seconds=5000.0).to_bytes()
+    made.lineage.store.delete(key)
+    made.lineage.store.put(
+        f"{key.rpartition('/')[0]}/{kept.step:012}-{hashlib.sha256(long_ago).hexdigest()}.safetensors", long_ago
+    )
+    made.tell = lambda event: None
+    made.run()
+    assert 5000 < made.lineage.read(made.plan[0].id).timings["learn"] < 6000
+    assert made.lineage.read(made.plan[1].id).timings["learn"] < 1000
+
+
+def test_a_node_that_is_taken_away_is_a_reason_for_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # At once in each experience, and not again before so many seconds have passed.
+    for name, preempted, urgent in (("calm", False, 0.0), ("warned", True, 3600.0), ("again", True, 0.0)):
+        monkeypatch.setattr("orchestrator.checkpointing.checkpoint.URGENT", urgent)
+        events: list[dict[str, Any]] = []
+        made = session(tmp_path / name, "[{name: naive}]", events.append, every=1000)
+        made.preempted = lambda told=preempted: told
+        made.run()
+        kinds = [event["kind"] for event in events]
+        checkpoints = kinds.count("checkpoint")
+        assert checkpoints > 2 if name == "again" else checkpoints == 2 * preempted
+        assert kinds.count("warning") == 2 * preempted
+
+
+def test_the_shards_of_an_online_stream_are_written_once(tmp_path: Path) -> None:
+    made = session(tmp_path, ONLINE[0], lambda event: None, online=True)
+    made.run()
+    first, second = (made.lineage.read(planned.id).memories["replay"].shards for planned in made.plan)
+    assert [shard.experience for shard in second] == [0, 1]
+    assert second[0].sha256 == first[0].sha256
+    assert second[0].lengths["all"] < first[0].lengths["all"] == 50 == sum(shard.lengths["all"] for shard in second)
+
+
+def make_checkpoint(step: int = 7) -> Checkpoint:
+    memory = Memory(5)
+    memory.add(0, {"ids": torch.arange(9), "targets": torch.zeros(9, dtype=torch.int64), "inputs": torch.rand(9, 2)})
+    state = {"model": {"a|b.weight": torch.rand(3)}, "optimizer": {"a|b.weight/step": torch.tensor(4.0)}}
+    return Checkpoint(step, 140, [(5, 0.25, 1_700_000_000_000)], state, {"replay": memory.shards()})
+
+
+def test_a_checkpoint_is_one_file_and_reads_back() -> None:
+    made = make_checkpoint()
+    read = Checkpoint.from_bytes(made.to_bytes())
+    assert (read.step, read.samples, read.points) == (7, 140, made.points)
+    assert torch.equal(read.state["model"]["a|b.weight"], made.state["model"]["a|b.weight"])
+    assert read.state["optimizer"]["a|b.weight/step"] == 4
+    (shard,) = read.memories["replay"]
+    assert torch.equal(shard.tensors["ids"], made.memories["replay"][0].tensors["ids"])
+    assert dict(shard.lengths) == {"all": 5}
+
+
+@given(st.binary(max_size=200), st.integers(0, 400))
+def test_what_is_no_checkpoint_is_refused(junk: bytes, at: int) -> None:
+    good = make_checkpoint().to_bytes()
+    for data in (junk, good[: -1 - len(junk)], good[:at] + junk + good[at + len(junk) :]):
+        if data != good:
+            try:
+                Checkpoint.from_bytes(data)
+            except CorruptBlob:
+                continue
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    lineage = Lineage(open_store(str(tmp_path)), "p")
+    planned = "0" * 64
+    early, late = make_checkpoint(3).to_bytes(), make_checkpoint(9).to_bytes()
+    prefix = f"p/runs/{planned}/"
+    lineage.store.put(f"{prefix}{3:012}-{hashlib.sha256(early).hexdigest()}.safetensors", early)
+    lineage.store.put(f"{prefix}{9:012}-{hashlib.sha256(late).hexdigest()}.safetensors", late[:-1])
+    found = latest_checkpoint(lineage, planned, Group())
+    assert found is not None
+    assert found.step == 3
+    remove_checkpoints(lineage, planned)
+    assert latest_checkpoint(lineage, planned, Group()) is None

@@ -1,0 +1,142 @@
+"""The model of a commit: it answers as the learner does, also when strategies have changed its structure."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.export import Dim, export, load, save
+
+from orchestrator.checkpointing.load_model import example_and_model, load_model
+from orchestrator.checkpointing.restore import fitting
+from orchestrator.checkpointing.snapshot import load_commit
+from orchestrator.errors import CorruptBlob
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.plan import make_plan
+from orchestrator.storage.store import open_store
+from orchestrator.training.rank import Session
+from pipelines.build import configure, make_learner, train_settings
+from pipelines.config.load import load_text
+from pipelines.config.schema import Pipeline
+from pipelines.data.streams import build_stream
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Group
+from strategies.networks.frozen_parts import join_model
+
+State = dict[str, dict[str, Tensor]]
+
+STRATEGIES = [
+    "[{name: naive}]",
+    "[{name: progressive}]",
+    "[{name: progressive, infer_task: true}]",
+    "[{name: packnet}]",
+    "[{name: packnet, infer_task: true}]",
+    "[{name: expand}, {name: replay, capacity: 20}]",
+]
+
+
+def learned(folder: Path, strategy: str) -> tuple[Pipeline, Session]:
+    pipeline = load_text(
+        "name: c\nstream: {dataset: digits, setting: class-incremental, order: [[0, 1], [2, 3], [4, 5]]}\n"
+        f"model: {{name: mlp, hidden: [12]}}\nstrategy: {strategy}\nstorage: {folder}\n"
+        "train: {steps: 6, batch_size: 20}\n"
+    )
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    session = Session(
+        pipeline=pipeline,
+        stream=stream,
+        plan=make_plan(pipeline, stream),
+        lineage=Lineage(open_store(pipeline.storage), pipeline.name),
+        group=Group(),
+        device=torch.device("cpu"),
+        tell=lambda event: None,
+    )
+    session.run()
+    return pipeline, session
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_it_answers_as_the_learner_does(strategy: str, tmp_path: Path) -> None:
+    pipeline, session = learned(tmp_path, strategy)
+    commits = [session.lineage.read(planned.id) for planned in session.plan]
+    for index, commit in enumerate(commits):
+        learner = make_learner(pipeline, session.stream)
+        configure(learner, pipeline, index)
+        load_commit(learner, session.lineage, commit, optimizer="adam")
+        model, example = example_and_model(pipeline, session.stream, session.lineage, commit)
+        with learner.evaluating(), torch.no_grad():
+            expected = learner.scores(example, session.stream[0])
+            assert torch.equal(model(example), expected)
+            assert torch.equal(load_model(pipeline, commit.id)(example), expected)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES[2:])
+def test_it_can_be_exported(strategy: str, tmp_path: Path) -> None:
+    pipeline, session = learned(tmp_path, strategy)
+    model = load_model(pipeline)
+    inputs = torch.rand(9, *session.stream.input_shape)
+    file = io.BytesIO()
+    save(export(model, (inputs[:4],), dynamic_shapes=({0: Dim.AUTO},)), file)
+    file.seek(0)
+    torch.testing.assert_close(load(file).module()(inputs), model(inputs))
+
+
+@pytest.mark.parametrize(("strategy", "part"), [("[{name: progressive}]", "column"), ("[{name: expand}]", "extractor")])
+def test_what_does_not_change_again_is_stored_once(strategy: str, part: str, tmp_path: Path) -> None:
+    _, session = learned(tmp_path, strategy)
+    commits = [session.lineage.read(planned.id) for planned in session.plan]
+    for k in range(3):
+        assert len({commit.blobs[f"model.{part}.{k}"].sha256 for commit in commits[k:]}) == 1
+    assert commits[2].blobs["model"].bytes < commits[2].blobs[f"model.{part}.0"].bytes
+
+
+def grown(strategy: str) -> tuple[Callable[[], Learner], State]:
+    """A maker of new learners, and the state of one that has learned two experiences."""
+    pipeline = load_text(
+        "name: c\nstream: {dataset: digits, setting: task-incremental, order: [[0, 1], [2, 3]]}\n"
+        f"model: {{name: mlp, hidden: [12]}}\nstrategy: {strategy}\ntrain: {{steps: 2}}\n"
+    )
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    learner = make_learner(pipeline, stream)
+    for index in range(2):
+        for _ in learner.steps(stream[index], train_settings(pipeline, index), past=[stream[j] for j in range(index)]):
+            pass
+        if index == 0:
+            learner.consolidate()
+    return lambda: make_learner(pipeline, stream), learner.state_dict()
+
+
+HOSTILE: dict[str, Callable[[dict[str, Tensor]], object]] = {
+    "a part left out": lambda s: [
+        s.pop(n) for n in list(s) if n.split(".")[:2] in (["columns", "0"], ["extractors", "0"])
+    ],
+    "a far number": lambda s: s.update({"heads.4000000000.x": torch.ones(1), "heads.99999.x": torch.ones(1)}),
+    "a head of another shape": lambda s: s.update(
+        {n: torch.ones(3, 5) for n in s if n.startswith("heads.1.") and n.endswith("weight")}
+    ),
+    "a large unit": lambda s: s.update({"heads.1.units": torch.tensor([2, 2**40])}),
+    "other owners": lambda s: s.update({"owners._extra_state": torch.zeros(1, 3, dtype=torch.uint8)}),
+    "an empty connection": lambda s: s.update({"heads.1.layer.lateral.project.weight": torch.ones(0)}),
+    "a wide classifier": lambda s: s.update({"auxiliary.weight": torch.ones(10**6, 0)}),
+    "no flag": lambda s: s.update({"growing": torch.ones(2)}),
+    "nothing": lambda s: s.clear(),
+}
+
+
+@pytest.mark.parametrize("strategy", ["[{name: progressive}]", "[{name: packnet}]", "[{name: expand}]"])
+def test_a_state_that_does_not_fit_is_refused(strategy: str) -> None:
+    make, good = grown(strategy)
+    make().load_state_dict(good)
+    model = join_model(good)
+    rest = {group: tensors for group, tensors in good.items() if not group.startswith("model")}
+    for what, change in HOSTILE.items():
+        changed = dict(model)
+        change(changed)
+        if changed.keys() == model.keys() and all(changed[name] is model[name] for name in model):
+            continue  # this strategy has no such tensor
+        with pytest.raises(CorruptBlob, match="does not fit"), fitting(f"commit with {what}"):
+            make().load_state_dict({**rest, "model": changed})

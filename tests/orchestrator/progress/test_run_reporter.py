@@ -1,0 +1,67 @@
+import pytest
+
+from orchestrator.progress.run_reporter import FINISHING, Reporter, RunState, accuracy_so_far
+from tests.orchestrator.progress.streams import commit, events, result, summary
+
+
+def test_the_state_follows_a_run() -> None:
+    state = RunState(summary())
+    assert (state.index, state.stage, state.accuracy) == (None, "starting", None)
+    seen = []
+    for event in events():
+        state.take(event)
+        seen.append((state.index, state.step, state.stage))
+    assert (0, 4, "") in seen and (0, 4, "evaluating") in seen and (2, 1, "") in seen
+    assert state.accuracy == pytest.approx((0.80 + 0.85 + 0.90) / 3)
+
+
+def test_accuracy_so_far_leaves_out_what_is_still_to_come() -> None:
+    assert accuracy_so_far(commit(0, of=5)) == pytest.approx(0.9)
+
+
+def test_accuracy_so_far_of_nothing() -> None:
+    assert accuracy_so_far({"experience": {"index": 0}, "row": []}) is None
+
+
+def test_after_the_last_commit_only_the_end_is_left() -> None:
+    state = RunState(summary())
+    for event in events():
+        assert state.stage != FINISHING
+        state.take(event)
+    assert state.stage == FINISHING
+
+
+def test_when_all_is_reused_only_the_end_is_left() -> None:
+    assert RunState(summary(reused=3)).stage == FINISHING
+
+
+def test_an_early_commit_that_comes_late_leaves_the_next_experience_alone() -> None:
+    state = RunState(summary())
+    state.take({"kind": "experience", "index": 1, "steps": 4})
+    state.take({"kind": "commit", "commit": commit(0)})
+    assert (state.index, state.stage) == (1, "")
+
+
+def test_an_experience_that_is_trained_again_after_a_restart() -> None:
+    state = RunState(summary())
+    state.take({"kind": "experience", "index": 0, "steps": 4})
+    state.take({"kind": "step", "index": 0, "step": 3, "steps": 4, "loss": 1.0})
+    state.take({"kind": "restart", "text": "a worker died"})
+    assert state.stage == "restarting"
+    state.take({"kind": "experience", "index": 0, "steps": 4})
+    assert (state.step, state.stage, state.loss) == (0, "", None)
+
+
+def test_an_unknown_event_is_passed_over() -> None:
+    state = RunState(summary())
+    state.take({"kind": "from-a-newer-worker", "x": 1})
+    assert state.index is None
+
+
+def test_the_silent_reporter_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    with Reporter() as reporter:
+        reporter.start(summary())
+        for event in events():
+            reporter.event(event)
+        reporter.finish(result())
+    assert capfd.readouterr() == ("", "")

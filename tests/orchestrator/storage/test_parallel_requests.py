@@ -1,0 +1,43 @@
+"""Several requests at once."""
+
+import threading
+import time
+
+import pytest
+
+from orchestrator.storage.parallel_requests import in_parallel
+
+
+def test_order_is_kept() -> None:
+    assert in_parallel(lambda n: n * n, range(50), 8) == [n * n for n in range(50)]
+    assert in_parallel(lambda n: n, [], 8) == []
+
+
+def test_at_most_so_many_at_once() -> None:
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        with lock:
+            running -= 1
+
+    in_parallel(work, range(20), 3)
+    assert 1 < most <= 3
+
+
+def test_a_failure_stops_what_has_not_begun() -> None:
+    begun = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            raise KeyError(number)
+        time.sleep(0.05)
+
+    with pytest.raises(KeyError):
+        in_parallel(work, range(100), 2)
+    assert len(begun) < 20

@@ -1,0 +1,135 @@
+"""Several nodes: each a raylet of its own with one CPU, on one machine."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.progress.run_reporter import Event, Reporter
+from orchestrator.result import RunResult
+from orchestrator.storage.store import open_store
+from orchestrator.training.driver import run
+from orchestrator.tuning.search import tune
+from pipelines.config.load import load_text
+from pipelines.config.schema import Pipeline
+from tests.orchestrator.in_process import train
+from tests.orchestrator.noting import notes
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+
+NODES = 4
+SMALL = {"object_store_memory": 80 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without CPUs and one node, to which this process is connected."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from orchestrator.cluster.connect import _SETTINGS
+    from orchestrator.cluster.log_levels import quiet
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _SETTINGS.items():
+            patch.setenv(name, value)
+        quiet()
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **SMALL})
+        made.add_node(num_cpus=1, **SMALL)
+        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+        try:
+            yield made
+        finally:
+            ray.shutdown()
+            made.shutdown()
+
+
+def pipeline(folder: Path, workers: Any, tune: Any = None, **noting: Any) -> Pipeline:
+    (folder / "notes").mkdir(parents=True)
+    document = {
+        "name": "digits",
+        "stream": {"dataset": "digits", "setting": "class-incremental", "order": [[0, 1], [2, 3], [4, 5]]},
+        "model": {"name": "mlp", "hidden": [32]},
+        "strategy": [
+            {"name": "tests.orchestrator.noting:Noting", "folder": str(folder / "notes"), **noting},
+            {"name": "ewc", "lambda": 10, "samples": 100},
+            {"name": "replay", "capacity": 60},
+        ],
+        "train": {"steps": 60, "batch_size": 32, "optimizer": {"name": "adam"}},
+        "scaling": {"workers": workers},
+        "storage": str(folder / "store"),
+        "tracking": {"uri": "http://127.0.0.1:9"},
+        **({"tune": tune} if tune else {}),
+    }
+    return load_text(yaml.safe_dump(document), "digits.yaml")
+
+
+def alone(one: Pipeline) -> list[Any]:
+    """The rows of the accuracy matrix that a single worker comes to, without Ray."""
+    return [commit.row for commit in Lineage(open_store(one.storage), one.name).chain(train(one)[-1])]
+
+
+class FirstCommit(Reporter):
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+
+    def event(self, event: Event) -> None:
+        if event["kind"] == "commit":
+            self.reached.set()
+
+
+def test_a_stream_begun_on_one_node_goes_on_with_four_workers_on_four_and_gives_the_same_matrix(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import orchestrator.training.ray_train as trainer
+
+    # A group that is well looks for room to grow once a minute.
+    often = functools.partial(trainer.ScalingConfig, elastic_resize_monitor_interval_s=1)
+    monkeypatch.setattr(trainer, "ScalingConfig", often)
+    elastic = pipeline(tmp_path / "elastic", [1, NODES], size=NODES)
+    reporter, outcome = FirstCommit(), Future[RunResult]()
+
+    def work() -> None:
+        try:
+            outcome.set_result(run(elastic, reporter=reporter))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    assert reporter.reached.wait(120) or outcome.result(0)
+    # Only the main thread may add nodes.
+    for _ in range(NODES - 1):
+        cluster.add_node(wait=False, num_cpus=1, **SMALL)
+    result = outcome.result(200)
+    assert result.trained == 3
+    taken = notes(tmp_path / "elastic" / "notes")
+    assert {note["size"] for note in taken if note["experience"] == 0} == {1}
+    last = [note for note in taken if note["experience"] == 2]
+    assert {note["size"] for note in last} == {NODES} and len({note["node"] for note in last}) == NODES
+    chain = Lineage(open_store(elastic.storage), elastic.name).chain(result.lineage[-1])
+    assert [
+        [(count.experience, count.correct, count.total) for count in commit.row] for commit in chain
+    ] == [
+        [(count.experience, count.correct, count.total) for count in row]
+        for row in alone(pipeline(tmp_path / "alone", 1))
+    ]  # fmt: skip
+
+
+def test_the_trials_of_a_search_are_spread_over_the_nodes(cluster: Any, tmp_path: Path) -> None:
+    import ray
+
+    for _ in range(1 + 2 - sum(node["Alive"] for node in ray.nodes())):
+        cluster.add_node(num_cpus=1, **SMALL)
+    section = {"search": "grid", "space": {"strategy.ewc.lambda": {"grid": [1, 1000]}}}
+    result = tune(pipeline(tmp_path / "search", 1, section, nodes=2))
+    assert [trial.state for trial in result.trials] == ["done"] * 2
+    trials = [note for note in notes(tmp_path / "search" / "notes") if note["experience"] == 1]
+    assert len({note["node"] for note in trials}) >= 2

@@ -1,0 +1,149 @@
+"""The main job on a real Ray: any number of workers, resuming, extending, sharing, failing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from orchestrator.cluster.liveness import while_ray_lives
+from orchestrator.errors import RunFailed
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.result import RunResult
+from orchestrator.storage.store import open_store
+from orchestrator.training.driver import run
+from pipelines.config.load import load_text
+from pipelines.config.schema import Pipeline
+from strategies.memory.reservoir import Memory
+from tests.orchestrator.in_process import train
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+PIPELINE = """
+name: digits
+stream: {{dataset: digits, setting: class-incremental, order: {order}}}
+model: {{name: mlp, hidden: [32]}}
+strategy:
+  - {{name: ewc, lambda: 10, samples: 100}}
+  - {{name: replay, capacity: 60, policy: class-balanced, weighting: experiences}}
+train: {{epochs: 2, batch_size: 50, optimizer: {{name: adam, lr: 0.003}}}}
+storage: {folder}/store
+tracking: {{uri: "{tracking}"}}
+"""
+
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def pipeline(folder: Path, *overrides: str, experiences: int = 3, tracking: str = NOWHERE) -> Pipeline:
+    order = [[2 * k, 2 * k + 1] for k in range(experiences)]
+    return load_text(PIPELINE.format(folder=folder, order=order, tracking=tracking), "digits.yaml", overrides)
+
+
+def lineage(made: Pipeline) -> Lineage:
+    return Lineage(open_store(made.storage), made.name)
+
+
+def weights(made: Pipeline, commit: str) -> torch.Tensor:
+    kept = lineage(made)
+    return torch.cat([t.flatten() for t in kept.tensors(kept.read(commit).blobs["model"].sha256).values()])
+
+
+def memory_ids(made: Pipeline, commit: str) -> list[int]:
+    from strategies.memory.reservoir import Shard
+
+    kept = lineage(made)
+    memory = Memory(60, "class-balanced", made.seed)
+    memory.restore(
+        Shard(s.experience, kept.tensors(s.sha256), s.lengths) for s in kept.read(commit).memories["replay"].shards
+    )
+    return memory.tensors["ids"].tolist()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_cluster() -> Iterator[None]:
+    from orchestrator.cluster.connect import cluster
+    from orchestrator.cluster.log_levels import quiet
+
+    quiet()
+    with cluster(None, load_text("name: x\nstream: {dataset: digits, setting: class-incremental}\nmodel: mlp\n"
+                                 "scaling: {workers: 4}\n").scaling):  # fmt: skip
+        yield
+
+
+@pytest.fixture(scope="module")
+def alone(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[Path], str], ray_cluster: None
+) -> tuple[Pipeline, RunResult]:
+    """One worker, undisturbed: what everything else must equal."""
+    folder = tmp_path_factory.mktemp("alone")
+    made = pipeline(folder, tracking=new_database(folder / "mlflow.db"))
+    return made, run(made)
+
+
+def test_the_number_of_workers_changes_nothing(alone: tuple[Pipeline, RunResult], tmp_path: Path) -> None:
+    expected, reference = alone
+    made = pipeline(tmp_path)
+    result = run(made, workers=2)
+    assert result.lineage == reference.lineage
+    assert result.accuracy_matrix == reference.accuracy_matrix
+    for commit in result.lineage:
+        assert memory_ids(made, commit) == memory_ids(expected, commit)
+    torch.testing.assert_close(
+        weights(made, result.lineage[-1]), weights(expected, result.lineage[-1]), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_no_thread_is_left_that_could_touch_ray_after_its_end(alone: tuple[Pipeline, RunResult]) -> None:
+    """One that lets go of an actor while Ray is shut down ends the process."""
+    assert while_ray_lives(lambda: alone[1].trained) == 3
+    assert not {thread.name for thread in threading.enumerate()} & {"everlearn-work", "everlearn-heartbeat"}
+
+
+def test_a_second_run_trains_nothing(alone: tuple[Pipeline, RunResult]) -> None:
+    made, first = alone
+    again = run(made)
+    assert (again.trained, again.reused) == (0, 3)
+    assert again.accuracy_matrix == first.accuracy_matrix
+    assert again.metrics == first.metrics
+    assert again.tracking == first.tracking
+
+
+def test_a_longer_stream_trains_only_what_is_new_and_other_settings_share_the_beginning(
+    alone: tuple[Pipeline, RunResult], tmp_path: Path
+) -> None:
+    _, reference = alone
+    short = pipeline(tmp_path, experiences=2)
+    first = train(short)
+    assert first == reference.lineage[:2]
+    longer_stream = pipeline(tmp_path)
+    longer = run(longer_stream)
+    assert (longer.trained, longer.reused) == (1, 2)
+    assert longer.lineage == reference.lineage
+    torch.testing.assert_close(
+        weights(short, longer.lineage[-1]), weights(alone[0], longer.lineage[-1]), rtol=0, atol=0
+    )
+    # The columns of the new experience are completed, where a metric needs them.
+    assert longer.accuracy_matrix[1:] == reference.accuracy_matrix[1:]
+    for name in longer.metrics.keys() - {"training_seconds"}:
+        assert longer.metrics[name] == reference.metrics[name], name
+    kept = set(lineage(longer_stream).commits())
+    other = train(pipeline(tmp_path, "strategy.ewc.lambda=0.5", "strategy.replay.ratio=0.3", experiences=2))
+    assert other[0] == first[0]
+    assert set(lineage(longer_stream).commits()) - kept == {other[1]}
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_commits(tmp_path: Path) -> None:
+    made = pipeline(
+        tmp_path,
+        "train.per_experience={1: {optimizer: {name: sgd, lr: 1.0e+30}}}",
+    )
+    with pytest.raises(RunFailed, match=r"step .* of experience 1"):
+        run(made)
+    kept = lineage(made)
+    ref = kept.ref("latest")
+    assert ref is not None
+    assert kept.read(ref.commit).experience.index == 0

@@ -1,0 +1,35 @@
+"""Paths as people write them (S3 is in test_parquet.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.location import Location
+
+
+def test_local_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert Location.of("data/a.npz").path == str(tmp_path / "data/a.npz")
+    assert Location.of("~/a.npz").path == "/home/somebody/a.npz"
+    assert Location.of("s3://bucket/a/").path == "s3://bucket/a"
+    assert Location.of("s3://bucket/a/b.npz").name == "b.npz"
+
+
+def test_a_folder_lists_its_files_by_name(tmp_path: Path) -> None:
+    for name in ("b.npz", "a.npz", ".hidden.npz", "_SUCCESS.npz", "c.txt"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "d.npz").mkdir()
+    assert [file.name for file in Location(str(tmp_path)).files(".npz")] == ["a.npz", "b.npz"]
+    assert Location(str(tmp_path)).is_folder()
+    assert not (Location(str(tmp_path)) / "a.npz").is_folder()
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"), Location(str(tmp_path)).open():
+        pass
+    with pytest.raises(DataError, match="no such file or folder"), Location(str(tmp_path / "x")).open():
+        pass

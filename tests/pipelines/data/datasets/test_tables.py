@@ -1,0 +1,69 @@
+"""Files as experiences: laws over any files, and the memory they take."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.data.datasets.dataset import ExperienceDataset
+from pipelines.data.datasets.npz import load
+
+MEBIBYTE = 1 << 20
+
+
+def _folder(folder: Path, files: list[list[int]]) -> ExperienceDataset:
+    for number, labels in enumerate(files):
+        np.savez(folder / f"{number:03}.npz", x=np.arange(len(labels))[:, None], y=np.array(labels))
+    found = load(str(folder), test_fraction=0.3)
+    assert isinstance(found, ExperienceDataset)
+    return found
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=20), min_size=1, max_size=4))
+@settings(max_examples=20)
+def test_every_row_is_in_one_experience_once(files: list[list[int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = _folder(Path(folder), files)
+        assert len(found) == len(files)
+        assert found.classes == max(map(max, files)) + 1
+        ids: list[int] = []
+        for index, labels in enumerate(files):
+            assert found.classes_of(index) == tuple(sorted(set(labels)))
+            for samples in (found.test(index), found.train(index)):
+                ids += samples.ids.tolist()
+                rows = samples.take(torch.arange(len(samples)))[0].flatten()
+                assert samples.ids.tolist() == ((index << 40) + rows).tolist()
+                assert samples.targets.tolist() == [labels[row] for row in rows.tolist()]
+        assert sorted(ids) == [(index << 40) | row for index, labels in enumerate(files) for row in range(len(labels))]
+
+
+def test_memory_is_that_of_one_file(tmp_path: Path) -> None:
+    size = 4 * MEBIBYTE
+    for number in range(8):
+        inputs = np.full((100, size // 100 // 4), number, dtype=np.float32)
+        np.savez(tmp_path / f"{number}.npz", x=inputs, y=np.arange(100) % 2)
+    tracemalloc.start()
+    try:
+        found = load(str(tmp_path))
+        assert isinstance(found, ExperienceDataset)
+        for index in range(len(found)):
+            samples = found.train(index)
+            assert float(samples.take(torch.tensor([0]))[0][0, 0]) == index
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * size
+    finally:
+        tracemalloc.stop()
+    assert len(pickle.dumps(found)) < 5000
+
+
+def test_one_file_is_read_once_for_training_and_test(tmp_path: Path) -> None:
+    found = _folder(tmp_path, [[0, 0, 1, 1], [0, 0, 1, 1]])
+    train = found.train(1)
+    (tmp_path / "001.npz").unlink()
+    assert len(found.test(1)) + len(train) == 4

@@ -1,0 +1,69 @@
+"""Splits share out the classes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.splits import even_split, explicit_split, seeded, shuffled
+
+
+@given(st.integers(1, 60), st.data())
+def test_an_even_split_is_a_partition_of_nearly_equal_parts(classes: int, data: st.DataObject) -> None:
+    experiences = data.draw(st.integers(1, classes))
+    seed = data.draw(st.integers(0, 2**40))
+    order = shuffled(classes, seed)
+    groups = even_split(order, experiences)
+    assert len(groups) == experiences
+    assert [number for group in groups for number in group] == order
+    sizes = [len(group) for group in groups]
+    assert max(sizes) - min(sizes) <= 1
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@given(st.integers(0, 100), st.integers(0, 2**63))
+def test_shuffling_is_a_seeded_permutation(count: int, seed: int) -> None:
+    assert sorted(shuffled(count, seed)) == list(range(count))
+    assert shuffled(count, seed) == shuffled(count, seed)
+
+
+def test_seeded_numbers_are_the_same_for_good() -> None:
+    assert shuffled(10, 0) == [2, 9, 5, 3, 6, 1, 0, 7, 8, 4]
+    assert shuffled(10, 1) != shuffled(10, 0)
+    assert seeded(0, "a").randint(1000) != seeded(0, "b").randint(1000)
+
+
+def test_explicit_lists_are_taken_as_they_are() -> None:
+    assert explicit_split([[3, 1], [0]], 4, None) == [(3, 1), (0,)]
+    assert explicit_split([[3, 1], [0]], 4, 1) == [(3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("order", "experiences", "message"),
+    [
+        ([[0], []], None, "stream.order.1: the experience has no classes"),
+        ([[0], [4]], None, "stream.order.1: no class 4 exists: they are 0 to 3"),
+        ([[0], [-1]], None, "no class -1 exists"),
+        ([[0, 1], [1]], None, "stream.order.1: class 1 is also in experience 0"),
+        ([[2, 2]], None, "class 2 is twice"),
+        ([[0], [1]], 3, "stream.experiences: 3 experiences, but stream.order lists 2"),
+    ],
+)
+def test_impossible_lists_are_refused(order: list[list[int]], experiences: int | None, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        explicit_split(order, 4, experiences)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(DataError) as caught:
+        explicit_split([[9], [], [0, 0]], 4, 7)
+    assert len(caught.value.problems) == 4
+
+
+def test_more_experiences_than_classes_are_refused() -> None:
+    with pytest.raises(DataError, match="11 experiences, but the dataset has only 10 classes"):
+        even_split(range(10), 11)
+    with pytest.raises(DataError, match="at least 1"):
+        even_split(range(10), 0)
