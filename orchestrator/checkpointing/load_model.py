@@ -42,7 +42,7 @@ def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, comm
     """The model of a commit, and a few inputs as it takes them, (m, *shape)."""
     import torch
 
-    from strategies.loop.learner import prepared
+    from strategies.loop.input_scaling import prepared
 
     test = stream[0].test
     inputs, _ = test.take(torch.arange(min(2, len(test))))

@@ -12,8 +12,8 @@ from torch import Tensor
 from strategies.loop.process_group import Reduction
 
 if TYPE_CHECKING:
-    from strategies.loop.learner import StepReport
     from strategies.loop.process_group import Group
+    from strategies.loop.step_report import StepReport
 
 POINTS = 100
 EVERY_SECONDS = 0.25

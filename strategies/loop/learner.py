@@ -6,65 +6,34 @@ global, so that the number of ranks never changes what is learned (within float 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from strategies.api.compatibility import refusals
 from strategies.api.data import Batch, Experience, Samples
 from strategies.api.strategy import Strategy
 from strategies.api.strategy_errors import StrategyError
+from strategies.loop.active_classes import ActiveClasses
+from strategies.loop.batch_loss import batch_loss
 from strategies.loop.evaluation import Count, Evaluation, evaluate
 from strategies.loop.freed_memory import keep_freed_memory
 from strategies.loop.global_loss import GlobalLoss
+from strategies.loop.hooks import overriding
+from strategies.loop.input_scaling import prepared
+from strategies.loop.kept_optimizer import KeptOptimizer
 from strategies.loop.nan_guard import FiniteLoss
 from strategies.loop.process_group import Group
 from strategies.loop.sampling import SampleOrder
 from strategies.loop.seeded_random import integer
-from strategies.loop.train_settings import (
-    TrainSettings,
-    load_optimizer_state,
-    make_optimizer,
-    make_scheduler,
-    optimizer_state,
-)
+from strategies.loop.step_report import Listener, StepReport
+from strategies.loop.train_settings import TrainSettings, make_scheduler
 from strategies.memory.reservoir import Memory
 from strategies.networks.frozen_parts import join_model, split_model
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What a listener hears after an optimiser step.
-
-    Attributes:
-        step: steps done in the experience, from 1.
-        steps: steps of the experience.
-        samples: samples of the global batch, replayed ones included.
-        loss: of the global batch, as a 0-dim tensor on the device: this rank's part of it.
-    """
-
-    step: int
-    steps: int
-    samples: int
-    loss: Tensor
-
-
-Listener = Callable[[StepReport], None]
-
-
-def prepared(inputs: Tensor) -> Tensor:
-    """Stored inputs as a model takes them: uint8 scaled to [0, 1], other floats as float32, other integers as such."""
-    if inputs.dtype == torch.uint8:
-        return inputs.float().div_(255.0)
-    return inputs.float() if inputs.is_floating_point() else inputs
 
 
 class Learner:
@@ -127,10 +96,8 @@ class Learner:
         self.past: Sequence[Experience] = ()
         self.step = 0
         self.length = 0
-        self._optimizer: Optimizer | None = None
-        self._optimizer_name = ""
-        self._pending_optimizer: Mapping[str, Tensor] = {}
-        self._masks: Tensor | None = None
+        self._active = ActiveClasses(outputs, self.device)
+        self._optimizer = KeptOptimizer()
 
     # ---------------------------------------------------------------- learning
 
@@ -177,7 +144,7 @@ class Learner:
             raise StrategyError("an online stream shows each sample once: train.epochs must be 1, and steps left out")
         self.experience, self.past, self.samples = experience, past, experience.train
         self.settings = settings
-        self._remember_masks([*past, experience])
+        self._active.remember([*past, experience])
         self.model.train()
         if start == 0:
             for strategy in self._told():
@@ -188,15 +155,15 @@ class Learner:
             len(samples), settings.batch_size, settings.epochs, settings.steps, self.seed, experience.index
         )
         self.length = len(order)
-        optimizer = self._prepare_optimizer(settings, keep=start > 0 or not settings.reset)
+        optimizer = self._optimizer.prepare(self.model, settings, keep=start > 0 or not settings.reset)
         scheduler = make_scheduler(settings, optimizer, len(order), start)
-        loss_of = partial(self._loss, precision=settings.precision)
+        loss_of = partial(batch_loss, self, precision=settings.precision)
         gradients = GlobalLoss(self.model, loss_of, self.group, lambda: self.example(samples))
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        extend = self._overriding("extend_batch")
-        after_backward = self._overriding("after_backward")
-        after_step = self._overriding("after_step")
-        observers = self._overriding("observe")
+        extend = overriding(self.strategies, "extend_batch")
+        after_backward = overriding(self.strategies, "after_backward")
+        after_step = overriding(self.strategies, "after_step")
+        observers = overriding(self.strategies, "observe")
         sanction = FiniteLoss(experience.index, self.device)
         forward_seed = integer(self.seed, "forward", experience.index)
 
@@ -237,7 +204,7 @@ class Learner:
         return [s for s in self.strategies if not self.online or s.needs_boundaries]
 
     def _training_set(self, experience: Experience) -> Samples:
-        replaced = (training_set(self, experience) for training_set in self._overriding("training_set"))
+        replaced = (training_set(self, experience) for training_set in overriding(self.strategies, "training_set"))
         return next((samples for samples in replaced if samples is not None), self.samples)
 
     def _batch(self, samples: Samples, order: SampleOrder, step: int, inputs: Tensor, targets: Tensor) -> Batch:
@@ -258,30 +225,6 @@ class Learner:
             total_current=size,
         )
 
-    def _loss(self, batch: Batch, precision: str) -> Tensor:
-        """This rank's part of the loss."""
-        with self._autocast(precision):
-            output = self.model(batch.inputs)
-        output = output.float()
-        replaced = (training_loss(self, batch, output) for training_loss in self._overriding("training_loss"))
-        loss = next((loss for loss in replaced if loss is not None), None)
-        if loss is None:
-            loss = self._cross_entropy(batch, output)
-        for term in self._overriding("loss_term"):
-            added = term(self, batch, output)
-            if added is not None:
-                loss = loss + added
-        return loss
-
-    def _cross_entropy(self, batch: Batch, output: Tensor) -> Tensor:
-        logits = self.masked(output, batch.experiences)
-        if batch.weights is None:
-            return F.cross_entropy(logits, batch.targets, reduction="sum") / batch.total_weight
-        return batch.mean(F.cross_entropy(logits, batch.targets, reduction="none"))
-
-    def _overriding(self, hook: str) -> list[Any]:
-        return [getattr(s, hook) for s in self.strategies if getattr(type(s), hook) is not getattr(Strategy, hook)]
-
     def _moved(self, tensor: Tensor) -> Tensor:
         """On the device; to a GPU from pinned memory, so that the copy runs beside the computation."""
         if self.device.type == "cuda" and not tensor.is_cuda:
@@ -294,11 +237,6 @@ class Learner:
         if self.device.type == "cuda":
             index = torch.cuda.current_device() if self.device.index is None else self.device.index
             torch.cuda.default_generators[index].manual_seed(value)
-
-    def _autocast(self, precision: str) -> Any:
-        if precision == "bf16":
-            return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return nullcontext()
 
     # ---------------------------------------------------------------- what strategies use
 
@@ -315,35 +253,32 @@ class Learner:
         return self.prepare(samples.take(torch.arange(min(2, len(samples))))[0])
 
     def masked(self, output: Tensor, experiences: Tensor) -> Tensor:
-        """Outputs with the units that may not answer for a sample's task at -inf (task-incremental streams only).
+        """Outputs with the units that are not active for a sample's task at -inf (task-incremental streams only).
 
         Args:
             output: (n, outputs). experiences: (n,) int64.
         """
-        answering = self.answering(experiences)
-        return output if answering is None else output.masked_fill(~answering, -math.inf)
+        return self._active.masked(output, experiences)
 
-    def answering(self, experiences: Tensor) -> Tensor | None:
-        """(n, outputs) bool: the units that may answer for a sample's task; None where all may.
+    def active(self, experiences: Tensor) -> Tensor | None:
+        """(n, outputs) bool: the active classes for each sample's task; None where all are.
 
         Args:
             experiences: (n,) int64.
         """
-        return None if self._masks is None else self._masks[experiences]
+        return self._active.of(experiences)
+
+    def units(self, experience: Experience) -> Tensor:
+        """The output units that are active in an experience, ascending int64."""
+        return self._active.units(experience)
 
     def reset_optimizer(self) -> None:
         """Start the experience with a fresh optimiser state: for `Strategy.before_experience`."""
-        self._optimizer, self._pending_optimizer = None, {}
+        self._optimizer.reset()
 
     def memories(self) -> dict[str, Memory]:
         """The memories of all strategies by name."""
         return {name: memory for s in self.strategies for name, memory in s.memories(self).items()}
-
-    def units(self, experience: Experience) -> Tensor:
-        """The output units that may answer in an experience, ascending int64."""
-        if experience.outputs is None:
-            return torch.arange(self.outputs, device=self.device)
-        return torch.tensor(sorted(experience.outputs), device=self.device)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -354,15 +289,6 @@ class Learner:
             yield
         finally:
             self.model.train(training)
-
-    def _remember_masks(self, experiences: Sequence[Experience]) -> None:
-        if all(e.outputs is None for e in experiences):
-            self._masks = None
-            return
-        self._masks = torch.zeros(max(e.index for e in experiences) + 1, self.outputs, dtype=torch.bool)
-        for e in experiences:
-            self._masks[e.index, list(range(self.outputs) if e.outputs is None else e.outputs)] = True
-        self._masks = self._masks.to(self.device)
 
     # ---------------------------------------------------------------- evaluation
 
@@ -390,28 +316,13 @@ class Learner:
 
     # ---------------------------------------------------------------- state
 
-    def _prepare_optimizer(self, settings: TrainSettings, *, keep: bool) -> Optimizer:
-        parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        state = self._optimizer_state()
-        self._optimizer = make_optimizer(settings, parameters.values())
-        if keep and self._optimizer_name == settings.optimizer:
-            known = {k: v for k, v in state.items() if k.rpartition("/")[0] in parameters}
-            load_optimizer_state(self._optimizer, parameters, known)
-        self._optimizer_name, self._pending_optimizer = settings.optimizer, {}
-        return self._optimizer
-
-    def _optimizer_state(self) -> dict[str, Tensor]:
-        if self._optimizer is None:
-            return dict(self._pending_optimizer)
-        return optimizer_state(self._optimizer, {p: n for n, p in self.model.named_parameters()})
-
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """All state but the memories, as named groups of tensors.
 
         `model`, `model.<part>` for each of the strategies' `frozen_parts`, `optimizer`, `strategy.<name>`.
         """
         frozen = {part: prefix for s in self.strategies for part, prefix in s.frozen_parts(self.model).items()}
-        state = split_model(self.model.state_dict(), frozen) | {"optimizer": self._optimizer_state()}
+        state = split_model(self.model.state_dict(), frozen) | {"optimizer": self._optimizer.state(self.model)}
         for strategy in self.strategies:
             tensors = strategy.state_dict()
             if tensors:
@@ -428,8 +339,7 @@ class Learner:
             tensors = state.get(f"strategy.{strategy.name}", {})
             strategy.load_state_dict({name: tensor.to(self.device) for name, tensor in tensors.items()})
         model = join_model(state)
-        for restructure in self._overriding("restructure"):
+        for restructure in overriding(self.strategies, "restructure"):
             self.model = restructure(self.model, model).to(self.device)
         self.model.load_state_dict(model)
-        self._optimizer, self._optimizer_name = None, optimizer
-        self._pending_optimizer = dict(state.get("optimizer", {}))
+        self._optimizer.load(state.get("optimizer", {}), optimizer)

@@ -102,9 +102,9 @@ class DER(Rehearsal):
         if "der.logits" not in batch.extra:
             return None
         squares = (output - batch.extra["der.logits"]).square()
-        answering = learner.answering(batch.experiences)
-        counted = squares if answering is None else squares * answering
-        units = learner.outputs if answering is None else answering.sum(1)
+        active = learner.active(batch.experiences)
+        counted = squares if active is None else squares * active
+        units = learner.outputs if active is None else active.sum(1)
         distance = counted.sum(1) / units
         return (distance * batch.extra["der.matched"]).sum()
 

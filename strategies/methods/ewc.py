@@ -121,8 +121,8 @@ class EWC(Strategy):
         inputs, targets, experiences = self.window.take()
         parts = []
         for experience in experiences.unique():
-            answering = learner.answering(experience[None])
-            moment = self._moment(learner, None if answering is None else answering[0].nonzero().squeeze(1))
+            active = learner.active(experience[None])
+            moment = self._moment(learner, None if active is None else active[0].nonzero().squeeze(1))
             rows = (experiences == experience).nonzero().squeeze(1)
             share = rows[learner.group.share(len(rows))]
             parts += [(inputs[r], targets[r], moment) for r in share.split(CHUNK) if len(r)]

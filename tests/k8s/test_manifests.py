@@ -185,7 +185,7 @@ def test_ray_and_mlflow_agree_on_the_region_and_the_endpoint(folder: str) -> Non
 
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_the_jobs_are_what_submit_renders(kind: str) -> None:
-    text = (ROOT / "pipelines" / f"{EXAMPLES[kind]}.yaml").read_text()
+    text = (ROOT / "pipelines" / "examples" / f"{EXAMPLES[kind]}.yaml").read_text()
     assert (K8S / "jobs" / kind / "job.yaml").read_text() == to_yaml(render_job(text, kind))
 
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from strategies.api.data import Batch, Experience
 from strategies.api.strategy import Strategy
 from strategies.api.strategy_errors import NonFiniteLoss
-from strategies.loop.learner import Learner, StepReport
+from strategies.loop.learner import Learner
 from strategies.loop.process_group import Group
 from strategies.loop.sampling import SampleOrder
+from strategies.loop.step_report import StepReport
 from strategies.loop.train_settings import TrainSettings
 from strategies.methods.cumulative import Cumulative
 from strategies.methods.ewc import EWC

@@ -1,0 +1,49 @@
+"""The loss of one rank's part of a global batch: the strategies' own or the cross entropy, and what they add to it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from strategies.api.data import Batch
+from strategies.loop.hooks import overriding
+
+if TYPE_CHECKING:
+    from strategies.loop.learner import Learner
+
+
+def batch_loss(learner: Learner, batch: Batch, precision: str) -> Tensor:
+    """This rank's part of the loss, a 0-dim tensor; the parts of all ranks add up to the loss of the global batch.
+
+    Args:
+        precision: "fp32", or "bf16" for a forward pass under autocast.
+    """
+    with _autocast(learner.device, precision):
+        output = learner.model(batch.inputs)
+    output = output.float()
+    replaced = (
+        training_loss(learner, batch, output) for training_loss in overriding(learner.strategies, "training_loss")
+    )
+    loss: Tensor | None = next((loss for loss in replaced if loss is not None), None)
+    if loss is None:
+        loss = _cross_entropy(learner, batch, output)
+    for term in overriding(learner.strategies, "loss_term"):
+        added = term(learner, batch, output)
+        if added is not None:
+            loss = loss + added
+    return loss
+
+
+def _cross_entropy(learner: Learner, batch: Batch, output: Tensor) -> Tensor:
+    logits = learner.masked(output, batch.experiences)
+    if batch.weights is None:
+        return F.cross_entropy(logits, batch.targets, reduction="sum") / batch.total_weight
+    return batch.mean(F.cross_entropy(logits, batch.targets, reduction="none"))
+
+
+def _autocast(device: torch.device, precision: str) -> Any:
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
