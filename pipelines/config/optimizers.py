@@ -19,7 +19,13 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Optimizer(OptimizerSpec):
-    """What all take: torch's own defaults apply to options that are not given."""
+    """What all take: torch's own defaults apply to options that are not given.
+
+    Attributes:
+        weight_decay: the L2 penalty; for adamw the decoupled decay of the weights.
+        foreach: whether torch updates all parameters in a few large operations.
+        maximize: whether the loss is maximised instead.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,7 +35,14 @@ class _Optimizer(OptimizerSpec):
 
 
 class SGD(_Optimizer):
-    """Options of torch.optim.SGD."""
+    """Options of torch.optim.SGD.
+
+    Attributes:
+        momentum: the share of the last update that is added to the next one.
+        dampening: of the momentum: the gradient counts 1 - dampening.
+        nesterov: whether the momentum is Nesterov's.
+        fused: whether torch updates the parameters in one kernel; by default wherever it can (not with a momentum).
+    """
 
     momentum: NonNegative | None = None
     dampening: float | None = None
@@ -45,7 +58,14 @@ class SGD(_Optimizer):
 
 
 class Adam(_Optimizer):
-    """Options of torch.optim.Adam and AdamW."""
+    """Options of torch.optim.Adam and AdamW.
+
+    Attributes:
+        betas: decay of the running means of the gradient and of its square.
+        eps: added to the denominator.
+        amsgrad: whether the largest running mean so far is used (AMSGrad).
+        fused: whether torch updates the parameters in one kernel; by default wherever it can.
+    """
 
     betas: tuple[Decay, Decay] | None = None
     eps: NonNegative | None = None
@@ -54,7 +74,14 @@ class Adam(_Optimizer):
 
 
 class RMSprop(_Optimizer):
-    """Options of torch.optim.RMSprop."""
+    """Options of torch.optim.RMSprop.
+
+    Attributes:
+        alpha: decay of the running mean of the squared gradient.
+        eps: added to the denominator.
+        momentum: the share of the last update that is added to the next one.
+        centered: whether the gradient is divided by an estimate of its standard deviation.
+    """
 
     alpha: NonNegative | None = None
     eps: NonNegative | None = None
@@ -63,7 +90,14 @@ class RMSprop(_Optimizer):
 
 
 class Adagrad(_Optimizer):
-    """Options of torch.optim.Adagrad."""
+    """Options of torch.optim.Adagrad.
+
+    Attributes:
+        lr_decay: decay of the learning rate with the steps.
+        initial_accumulator_value: where the sum of squared gradients starts.
+        eps: added to the denominator.
+        fused: whether torch updates the parameters in one kernel; by default wherever it can.
+    """
 
     lr_decay: NonNegative | None = None
     initial_accumulator_value: NonNegative | None = None

@@ -20,11 +20,19 @@ from pipelines.config.sections.tune_section import Metric, TuneSpec
 
 
 class ModelSpec(OptionsSpec):
-    """A model by name or import path, and its options."""
+    """A model and its options.
+
+    Attributes:
+        name: a built-in or registered name, or an import path such as my_package.models:build.
+    """
 
 
 class StrategySpec(NamedSpec):
-    """A strategy by name or import path; the other keys are its options."""
+    """A strategy; the other keys are its options.
+
+    Attributes:
+        name: a built-in or registered name, or an import path such as my_package.methods:StayClose.
+    """
 
     @property
     def options(self) -> BaseModel:
@@ -55,9 +63,10 @@ class ScalingSpec(Spec):
     """How many workers train, and what each needs. Never changes what is learned.
 
     Attributes:
-        workers: a number, or (min, max): elastic.
+        workers: how many, or [min, max] for an elastic run.
         gpu: whether each worker trains on a GPU.
-        channels_last: whether images lie in memory with their channels next to each other.
+        channels_last: whether images lie in memory with their channels next to each other, which makes convolutions
+            faster.
         resources: Ray resources of each worker, such as {CPU: 2}.
     """
 
@@ -93,7 +102,7 @@ class TrackingSpec(Spec):
     """Where the numbers are shown.
 
     Attributes:
-        uri: MLflow's tracking URI.
+        uri: MLflow's tracking URI. Environment variables are read here: ${NAME} or ${NAME:-default}.
         experiment: name of the MLflow experiment; the pipeline's name by default.
     """
 
@@ -107,10 +116,16 @@ class Pipeline(Spec):
     Attributes:
         name: of the pipeline; the lineage is stored under it.
         seed: of everything random.
+        stream: the data, and how it is cut into experiences.
+        model: what is trained.
         strategy: methods against forgetting, in the order in which they are applied.
-        storage: a folder or s3://bucket/prefix.
-        cluster: where `everlearn submit` takes it.
-        published: a paper's numbers by metric, for comparison.
+        train: how each experience is trained.
+        scaling: how many workers train, and what each of them needs.
+        storage: a folder or s3://bucket/prefix. Environment variables are read here: ${NAME} or ${NAME:-default}.
+        tracking: where MLflow shows the numbers.
+        cluster: the Ray cluster that `everlearn submit` sends it to.
+        tune: what `everlearn tune` searches.
+        published: figures of a paper by metric, shown beside the measured ones.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)

@@ -18,11 +18,19 @@ Order = Literal["natural", "shuffled"] | list[list[int]]
 
 
 class DatasetSpec(OptionsSpec):
-    """A dataset by name or import path, and its options."""
+    """A dataset and its options.
+
+    Attributes:
+        name: a built-in or registered name, or an import path such as my_package.data:load.
+    """
 
 
 class TransformSpec(OptionsSpec):
-    """What changes from one experience to the next in a stream whose experiences all hold the same classes."""
+    """What changes from one experience to the next in a stream whose experiences all hold the same classes.
+
+    Attributes:
+        name: permute (pixels in another order) or rotate.
+    """
 
 
 class PermuteOptions(Spec):

@@ -33,7 +33,11 @@ class OptimizerSpec(NamedSpec):
 
 
 class SchedulerSpec(OptionsSpec):
-    """A learning-rate scheduler of torch.optim.lr_scheduler by its class name, stepped at each optimiser step."""
+    """A learning-rate scheduler of torch, stepped at each optimiser step; the other keys are its arguments.
+
+    Attributes:
+        name: of the class in torch.optim.lr_scheduler, such as CosineAnnealingLR.
+    """
 
 
 class TrainSpec(Spec):
@@ -43,9 +47,12 @@ class TrainSpec(Spec):
         steps: optimiser steps for each experience.
         epochs: passes over each experience; exactly one of `epochs` (1 by default) and `steps` is given.
         batch_size: samples in a global batch, over all workers.
+        optimizer: the optimiser and its options.
+        scheduler: the learning-rate scheduler and its options; None: the learning rate stays as it is.
         warmup: optimiser steps over which the learning rate grows to its value.
         clip: largest norm of the gradient.
         accumulate: passes that one batch is divided into to save memory.
+        precision: float32, or bf16 for autocast to bfloat16.
         checkpoint_every: how often the state is kept within an experience: a number of steps, or seconds such as 30s;
             0 is never.
         per_experience: overrides by experience index; see `at`.
