@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Who starts the tests in the background of a script has SIGINT ignored, and so has all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each reason why tests were skipped: how many, and of which files."""
+    counts: Counter[str] = Counter()
+    files: dict[str, set[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+        counts[reason] += 1
+        files.setdefault(reason, set()).add(report.nodeid.partition("::")[0])
+    for reason, count in counts.most_common():
+        terminalreporter.write_line(f"skipped {count}: {reason} ({', '.join(sorted(files[reason]))})")
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+
+from tests.required import missing
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
@@ -22,13 +23,15 @@ BUILDS = CLUSTERS + JOBS
 Manifest = dict[str, Any]
 
 
+def kubectl() -> str:
+    """Path of the program; a test without it is skipped, and fails in CI."""
+    return shutil.which("kubectl") or missing("kubectl is not installed")
+
+
 @cache
 def build(folder: str) -> tuple[Manifest, ...]:
     """What `kubectl kustomize` makes of a folder of k8s/."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed: it builds the manifests")
-    done = subprocess.run([kubectl, "kustomize", str(K8S / folder)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([kubectl(), "kustomize", str(K8S / folder)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, f"kustomize warns: {done.stderr}"
     return tuple(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))

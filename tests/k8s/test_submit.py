@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from orchestrator.errors import ClusterError
 from orchestrator.jobs.kubernetes import JobOptions, render_job, submit_kubernetes
 from pipelines.config.pipeline_errors import PipelineError
 from tests.k8s.api_server import ApiServer
+from tests.k8s.manifests import kubectl
 
 TEXT = "name: p\nstream: {dataset: digits, setting: class-incremental, experiences: 5}\nmodel: mlp\n"
 
@@ -26,6 +26,11 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "p.yaml"
     path.write_text(TEXT)
     return path
+
+
+@pytest.fixture
+def real_kubectl() -> str:
+    return kubectl()
 
 
 def stand_in(folder: Path, script: str) -> None:
@@ -117,7 +122,7 @@ def use(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECACHEDIR", str(folder / "cache"))
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.usefixtures("real_kubectl")
 def test_the_real_kubectl_applies_the_job_and_its_file(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +141,7 @@ def test_the_real_kubectl_applies_the_job_and_its_file(
     assert job["spec"] == render_job(TEXT, "run", JobOptions(suffix=told["job"].rpartition("-")[2]))[0]["spec"]
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.usefixtures("real_kubectl")
 @pytest.mark.parametrize(
     ("server", "hint"),
     [

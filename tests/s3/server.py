@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.required import missing
+
 HERE = Path(__file__).parent
 
 
@@ -46,14 +48,14 @@ class S3Server:
 
 
 def launch() -> S3Server:
-    """A new server of its own. Skips the test if the packages cannot be fetched.
+    """A new server of its own. Skips the test if the packages cannot be fetched; in CI, fails it.
 
     Raises:
         RuntimeError: it does not start.
     """
     fetched = subprocess.run([HERE / "fetch.sh"], capture_output=True, text=True, check=False)
     if fetched.returncode:
-        pytest.skip(f"no S3 server: {fetched.stderr.strip()[-500:]}")
+        missing(f"no S3 server: {fetched.stderr.strip()[-500:]}")
     folder = Path(tempfile.mkdtemp(prefix="everlearn-s3-"))
     port = _free_ports()
     running = S3Server(folder, port, {})
@@ -68,7 +70,7 @@ def launch() -> S3Server:
 
 @cache
 def server() -> S3Server:
-    """The session's server, started when it is first asked for. Skips and raises as `launch`."""
+    """The session's server, started when it is first asked for. Skips, fails and raises as `launch`."""
     return launch()
 
 

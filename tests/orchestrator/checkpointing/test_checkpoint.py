@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from orchestrator.errors import CorruptBlob
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.store import open_store
+from orchestrator.storage.tensors import decode, decode_metadata, encode
 from orchestrator.training.rank import Session
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream
@@ -38,6 +42,20 @@ ONLINE = [
 
 class Killed(Exception):
     """Stands for the end of the process."""
+
+
+class Awaited(ThreadPoolExecutor):
+    """Training waits for each checkpoint: otherwise the speed of the disk decides how many are taken."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        future = super().submit(function, *args, **named)
+        wait([future])
+        return future
+
+
+@pytest.fixture
+def every_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.checkpointing.checkpoint.ThreadPoolExecutor", Awaited)
 
 
 def session(folder: Path, strategy: str, tell: Any, online: bool = False, every: int = 5) -> Session:
@@ -67,6 +85,7 @@ def blobs(made: Session) -> list[Any]:
 
 
 @pytest.mark.parametrize(("strategy", "online"), [*((s, False) for s in COMBINATIONS), *((s, True) for s in ONLINE)])
+@pytest.mark.usefixtures("every_checkpoint")
 def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
     strategy: str, online: bool, tmp_path: Path
 ) -> None:
@@ -119,6 +138,7 @@ def test_the_seconds_before_an_interruption_count(tmp_path: Path) -> None:
     assert made.lineage.read(made.plan[1].id).timings["learn"] < 1000
 
 
+@pytest.mark.usefixtures("every_checkpoint")
 def test_a_node_that_is_taken_away_is_a_reason_for_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,15 +182,57 @@ def test_a_checkpoint_is_one_file_and_reads_back() -> None:
     assert dict(shard.lengths) == {"all": 5}
 
 
-@given(st.binary(max_size=200), st.integers(0, 400))
+@given(st.binary(min_size=1, max_size=200), st.integers(0, 400))
 def test_what_is_no_checkpoint_is_refused(junk: bytes, at: int) -> None:
     good = make_checkpoint().to_bytes()
-    for data in (junk, good[: -1 - len(junk)], good[:at] + junk + good[at + len(junk) :]):
-        if data != good:
-            try:
-                Checkpoint.from_bytes(data)
-            except CorruptBlob:
-                continue
+    # Foreign bytes, cut off, too long, with something in between.
+    for data in (junk, good[: -len(junk)], good + junk, good[:at] + junk + good[at:]):
+        with pytest.raises(CorruptBlob):
+            Checkpoint.from_bytes(data)
+
+
+def test_an_empty_file_is_no_checkpoint() -> None:
+    with pytest.raises(CorruptBlob):
+        Checkpoint.from_bytes(b"")
+
+
+@given(st.binary(min_size=1, max_size=200), st.integers(0, 400))
+def test_bytes_that_changed_in_place_are_refused_or_read_as_numbers_that_may_be(junk: bytes, at: int) -> None:
+    good = make_checkpoint().to_bytes()
+    try:
+        read = Checkpoint.from_bytes((good[:at] + junk + good[at + len(junk) :])[: len(good)])
+    except CorruptBlob:
+        return
+    # Whether they are the bytes that were written, the SHA-256 in the checkpoint's name says.
+    assert 0 <= read.step < 2**63 and 0 <= read.samples < 2**63 and read.seconds >= 0
+    assert all(0 <= step < 2**63 and 0 <= at < 2**63 for step, _, at in read.points)
+
+
+@pytest.mark.parametrize("change", [
+    {"step": -1}, {"step": True}, {"step": 2**63}, {"step": 1.5}, {"step": None},
+    {"samples": -1}, {"samples": "140"},
+    {"points": [[5, 0.25]]}, {"points": [[-5, 0.25, 0]]}, {"points": [[5, "low", 0]]}, {"points": None},
+    {"shards": [{"memory": "replay"}]},
+    {"shards": [{"memory": "replay", "experience": 0, "lengths": {"all": 5}, "at": "memory.7"}]},
+    {"shards": [{"memory": "replay", "experience": -1, "lengths": {"all": 5}, "at": "memory.0"}]},
+    {"shards": [{"memory": "replay", "experience": 0, "lengths": {"all": -5}, "at": "memory.0"}]},
+    {"shards": [{"memory": "replay", "experience": 0, "lengths": 5, "at": "memory.0"}]},
+    {"seconds": "long"},
+])  # fmt: skip
+def test_a_checkpoint_whose_numbers_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    good = make_checkpoint().to_bytes()
+    notes = json.loads(decode_metadata(good)["notes"])
+    with pytest.raises(CorruptBlob, match="not a checkpoint"):
+        Checkpoint.from_bytes(encode(decode(good), {"format": "1", "notes": json.dumps({**notes, **change})}))
+
+
+def test_a_checkpoint_without_notes_or_of_another_format_is_refused() -> None:
+    good = make_checkpoint().to_bytes()
+    notes = decode_metadata(good)["notes"]
+    assert Checkpoint.from_bytes(encode(decode(good), {"format": "1", "notes": notes})).step == 7
+    for metadata in ({}, {"format": "1"}, {"notes": notes}, {"format": "2", "notes": notes}):
+        with pytest.raises(CorruptBlob, match="not a checkpoint"):
+            Checkpoint.from_bytes(encode(decode(good), metadata))
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from moto.server import ThreadedMotoServer
 from pyarrow import fs, parquet
 
 from pipelines.config.pipeline_errors import DataError
@@ -124,7 +125,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, fs.S3FileSystem]]:
     """An S3 server with one bucket, found by the AWS environment."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
