@@ -14,17 +14,21 @@ from strategies.memory.reservoir import Memory
 
 
 class MemoryOptions(StrategyOptions):
-    """Options of a memory.
+    """Options of a memory."""
 
-    Attributes:
-        capacity: samples in the memory.
-        policy: `uniform` over all samples seen, or `class-balanced`.
-        per_class: with `class-balanced`, no class keeps more than so many.
-    """
-
-    capacity: int = Field(default=2000, ge=1)
-    policy: Literal["uniform", "class-balanced"] = "uniform"
-    per_class: int | None = Field(default=None, ge=1)
+    capacity: int = Field(default=2000, ge=1, description="Samples in the memory.")
+    policy: Literal["uniform", "class-balanced"] = Field(
+        default="uniform",
+        description=(
+            "uniform: every sample seen so far is in the memory with the same probability. class-balanced: classes "
+            "share the memory evenly."
+        ),
+    )
+    per_class: int | None = Field(
+        default=None,
+        ge=1,
+        description="With policy: class-balanced: most samples that one class may keep. null: no such limit.",
+    )
 
     @field_validator("per_class")
     @classmethod

@@ -17,13 +17,14 @@ from strategies.projection.reference_gradient import gradients, reference_gradie
 
 
 class AGEMOptions(MemoryOptions):
-    """Options of `agem`, beside those of its memory.
+    """Options of `agem`, beside those of its memory."""
 
-    Attributes:
-        samples: drawn from the memory at every step for the reference gradient.
-    """
-
-    samples: int = Field(default=256, ge=1, json_schema_extra={"since": 1})
+    samples: int = Field(
+        default=256,
+        ge=1,
+        json_schema_extra={"since": 1},
+        description="Samples that are drawn from the memory at every step for the reference gradient.",
+    )
 
 
 class AGEM(Rehearsal):

@@ -23,18 +23,24 @@ from strategies.networks.side_network import SideNetwork, perceptron
 
 
 class DANNOptions(ReplayOptions):
-    """Options of `dann`, beside those of `replay`, whose memory and batches it has.
+    """Options of `dann`, beside those of `replay`, whose memory and batches it has."""
 
-    Attributes:
-        lambda_: what the reversed gradient is multiplied by at the end of an experience, `lambda` in pipeline files;
-            with 0 this is `replay`.
-        hidden: units of the hidden layers of the discriminator.
-        lr: learning rate of its Adam.
-    """
-
-    lambda_: float = Field(default=1.0, ge=0, alias="lambda", json_schema_extra={"since": 1})
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(100,), json_schema_extra={"since": 1})
-    lr: float = Field(default=1e-3, gt=0, json_schema_extra={"since": 1})
+    lambda_: float = Field(
+        default=1.0,
+        ge=0,
+        alias="lambda",
+        json_schema_extra={"since": 1},
+        description=(
+            "Factor of the reversed gradient at the end of an experience, to which it grows from 0. "
+            "With 0 this is replay."
+        ),
+    )
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(100,), json_schema_extra={"since": 1}, description="Units of each hidden layer of the discriminator."
+    )
+    lr: float = Field(
+        default=1e-3, gt=0, json_schema_extra={"since": 1}, description="Learning rate of the discriminator's Adam."
+    )
 
 
 class DANN(Replay):

@@ -16,18 +16,27 @@ from strategies.memory.reservoir import Memory
 
 
 class DEROptions(MemoryOptions):
-    """Options of `der`, beside those of its memory.
+    """Options of `der`, beside those of its memory."""
 
-    Attributes:
-        alpha: weight of the distance from the stored logits.
-        beta: weight of the cross entropy on samples of the memory: above 0 this is DER++, 0 is DER.
-        ratio: share of the replayed samples in a batch, for each of the two draws: to `batch_size` current samples come
-            batch_size * ratio / (1 - ratio) for alpha, and as many others for beta.
-    """
-
-    alpha: float = Field(default=0.5, ge=0, json_schema_extra={"since": 1})
-    beta: float = Field(default=0.5, ge=0, json_schema_extra={"since": 1})
-    ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
+    alpha: float = Field(
+        default=0.5, ge=0, json_schema_extra={"since": 1}, description="Weight of the distance from the stored logits."
+    )
+    beta: float = Field(
+        default=0.5,
+        ge=0,
+        json_schema_extra={"since": 1},
+        description="Weight of the cross entropy on samples of the memory. Above 0 this is DER++, at 0 it is DER.",
+    )
+    ratio: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        json_schema_extra={"since": 1},
+        description=(
+            "Share of replayed samples in a batch, for each of two draws: batch_size * ratio / (1 - ratio) samples "
+            "for alpha, and as many others for beta, are added to batch_size current ones."
+        ),
+    )
 
 
 class DER(Rehearsal):

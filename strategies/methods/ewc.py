@@ -20,27 +20,50 @@ from strategies.loop.process_group import Reduction
 
 
 class EWCOptions(StrategyOptions):
-    """Options of `ewc`.
+    """Options of `ewc`."""
 
-    Attributes:
-        lambda_: strength of the penalty, `lambda` in pipeline files: the loss gains
-            lambda / 2 * sum_i F_i (theta_i - anchor_i)^2, with the 1/2 of Kirkpatrick et al. 2017, equation 3.
-        samples: how many samples of the experience estimate the Fisher information; None: all of them.
-        estimate: `true`: expectation over the model's own labels, exact; `empirical`: the labels of the data.
-        mode: `separate-sum`: one quadratic for each experience, added up; `online`: one running sum of Fisher
-            information around the latest parameters (Schwarz et al. 2018, equation 8).
-        gamma: decay of the running sum in `online` mode.
-        every: in `online` mode, consolidate every so many steps, on `samples` of the samples that passed since, instead
-            of at the end of each experience. The running sum then has a term for each time: with gamma 1 it grows with
-            their number.
-    """
-
-    lambda_: float = Field(default=1000.0, ge=0, alias="lambda", json_schema_extra={"since": 1})
-    samples: int | None = Field(default=None, ge=1)
-    estimate: Literal["true", "empirical"] = "true"
-    mode: Literal["separate-sum", "online"] = "separate-sum"
-    gamma: float = Field(default=1.0, ge=0, le=1, json_schema_extra={"since": 1})
-    every: int | None = Field(default=None, ge=1, json_schema_extra={"added": True})
+    lambda_: float = Field(
+        default=1000.0,
+        ge=0,
+        alias="lambda",
+        json_schema_extra={"since": 1},
+        description=(
+            "Strength of the penalty: lambda / 2 * sum_i F_i (theta_i - anchor_i)^2 is added to the loss, with the "
+            "factor 1/2 of Kirkpatrick et al. 2017, equation 3."
+        ),
+    )
+    samples: int | None = Field(
+        default=None,
+        ge=1,
+        description="Samples of the experience that estimate the Fisher information. null: all of them.",
+    )
+    estimate: Literal["true", "empirical"] = Field(
+        default="true",
+        description=(
+            "Labels of the Fisher information. true: the exact expectation over the model's own predictions. "
+            "empirical: the labels of the data."
+        ),
+    )
+    mode: Literal["separate-sum", "online"] = Field(
+        default="separate-sum",
+        description=(
+            "separate-sum: one quadratic penalty for each experience, added up. online: one running sum of Fisher "
+            "information around the latest parameters (Schwarz et al. 2018, equation 8)."
+        ),
+    )
+    gamma: float = Field(
+        default=1.0, ge=0, le=1, json_schema_extra={"since": 1}, description="With mode: online: decay of the sum."
+    )
+    every: int | None = Field(
+        default=None,
+        ge=1,
+        json_schema_extra={"added": True},
+        description=(
+            "With mode: online: consolidate every so many steps, on `samples` of the samples that passed since, "
+            "instead of at the end of each experience. The running sum then gains a term each time: with gamma 1 it "
+            "grows with their number. null: at the end of each experience."
+        ),
+    )
 
     @field_validator("every")
     @classmethod

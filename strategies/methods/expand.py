@@ -24,16 +24,21 @@ _TOGETHER = ("naive", "replay", "der", "gem", "agem", "cumulative")
 
 
 class ExpandOptions(StrategyOptions):
-    """Options of `expand`.
+    """Options of `expand`."""
 
-    Attributes:
-        threshold: the network grows for an experience when, before learning it, the model answers a smaller share of
-            its training samples right; 1 grows whenever one is wrong, 0 never.
-        auxiliary: weight of the auxiliary classifier's loss.
-    """
-
-    threshold: float = Field(default=0.9, ge=0, le=1, json_schema_extra={"since": 1})
-    auxiliary: float = Field(default=1.0, ge=0, json_schema_extra={"since": 1})
+    threshold: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        json_schema_extra={"since": 1},
+        description=(
+            "The network grows for an experience if the model, before learning it, classifies a smaller share of its "
+            "training samples correctly. 1: grow whenever one is wrong. 0: never grow."
+        ),
+    )
+    auxiliary: float = Field(
+        default=1.0, ge=0, json_schema_extra={"since": 1}, description="Weight of the auxiliary classifier's loss."
+    )
 
 
 class Expand(Strategy):

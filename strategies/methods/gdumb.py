@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from strategies.api.data import Experience, Samples
@@ -19,7 +20,9 @@ from strategies.memory.rehearsal import MemoryOptions, Rehearsal
 class GDumbOptions(MemoryOptions):
     """Options of `gdumb`: those of its memory, which is class-balanced by default."""
 
-    policy: Literal["uniform", "class-balanced"] = "class-balanced"
+    policy: Literal["uniform", "class-balanced"] = Field(
+        default="class-balanced", description=MemoryOptions.model_fields["policy"].description
+    )
 
 
 class GDumb(Rehearsal):

@@ -18,16 +18,26 @@ from strategies.projection.reference_gradient import gradients, reference_gradie
 
 
 class GEMOptions(MemoryOptions):
-    """Options of `gem`, beside those of its memory.
+    """Options of `gem`, beside those of its memory."""
 
-    Attributes:
-        margin: how much every past experience pulls at least, once one is violated (the authors' `memory_strength`).
-        samples: of each past experience, drawn at every step for its reference gradient; None: all that the memory
-            holds.
-    """
-
-    margin: float = Field(default=0.5, ge=0, json_schema_extra={"since": 1})
-    samples: int | None = Field(default=None, ge=1, json_schema_extra={"since": 1})
+    margin: float = Field(
+        default=0.5,
+        ge=0,
+        json_schema_extra={"since": 1},
+        description=(
+            "Smallest pull of every past experience on the gradient, once the constraint of one is violated "
+            "(memory_strength in the authors' code)."
+        ),
+    )
+    samples: int | None = Field(
+        default=None,
+        ge=1,
+        json_schema_extra={"since": 1},
+        description=(
+            "Samples of each past experience that are drawn at every step for its reference gradient. "
+            "null: all that the memory holds."
+        ),
+    )
 
 
 class GEM(Rehearsal):

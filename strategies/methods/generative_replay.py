@@ -26,25 +26,36 @@ LOOKED_AT = 1000
 
 
 class GenerativeReplayOptions(StrategyOptions):
-    """Options of `generative-replay`.
+    """Options of `generative-replay`."""
 
-    Attributes:
-        ratio: share of generated samples in each global batch: to `batch_size` current samples come
-            batch_size * ratio / (1 - ratio) generated ones.
-        weighting: `samples`: every sample of the batch counts the same. `experiences`: after k experiences (this one
-            included) the current samples count 1/k and the generated ones 1 - 1/k, for the model and for the generator.
-        hidden: units of the hidden layers of the generator's encoder; its decoder has them in reverse.
-        latent: its latent units.
-        lr: learning rate of its Adam.
-        likelihood: `bernoulli` for inputs in [0, 1], images for example; `gaussian`, of variance 1, for any numbers.
-    """
-
-    ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
-    weighting: Weighting = Field(default="experiences", json_schema_extra={"since": 1})
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (400, 400)
-    latent: int = Field(default=100, ge=1)
-    lr: float = Field(default=1e-3, gt=0)
-    likelihood: Likelihood = "bernoulli"
+    ratio: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        json_schema_extra={"since": 1},
+        description=(
+            "Share of generated samples in each global batch: batch_size * ratio / (1 - ratio) generated samples are "
+            "added to batch_size current ones."
+        ),
+    )
+    weighting: Weighting = Field(
+        default="experiences",
+        json_schema_extra={"since": 1},
+        description=(
+            "samples: every sample of the batch counts the same. experiences: after k experiences, the current one "
+            "included, the current samples count 1/k and the generated ones 1 - 1/k, for the model and the generator."
+        ),
+    )
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(400, 400),
+        description="Units of each hidden layer of the generator's encoder; its decoder has them in reverse order.",
+    )
+    latent: int = Field(default=100, ge=1, description="Latent units of the generator.")
+    lr: float = Field(default=1e-3, gt=0, description="Learning rate of the generator's Adam.")
+    likelihood: Likelihood = Field(
+        default="bernoulli",
+        description="bernoulli: inputs in [0, 1], such as images. gaussian, of variance 1: any numbers.",
+    )
 
 
 class GenerativeReplay(Strategy):

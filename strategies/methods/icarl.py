@@ -28,18 +28,23 @@ CHUNK = 1000
 
 
 class ICaRLOptions(StrategyOptions):
-    """Options of `icarl`.
+    """Options of `icarl`."""
 
-    Attributes:
-        capacity: exemplars, shared evenly by the classes seen so far.
-        per_class: no class keeps more than so many.
-        temperature: what the previous model says is sigmoid(logit / temperature). 1 is the paper's; van de Ven et al.
-            2022 use 2, which leaves the units of earlier classes room to move.
-    """
-
-    capacity: int = Field(default=2000, ge=1)
-    per_class: int | None = Field(default=None, ge=1)
-    temperature: float = Field(default=1.0, gt=0, json_schema_extra={"since": 1, "added": True})
+    capacity: int = Field(
+        default=2000, ge=1, description="Exemplars in the memory, shared evenly by the classes seen so far."
+    )
+    per_class: int | None = Field(
+        default=None, ge=1, description="Most exemplars that one class may keep. null: no such limit."
+    )
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        json_schema_extra={"since": 1, "added": True},
+        description=(
+            "The targets of the previous model are sigmoid(logit / temperature). 1 is the paper's; van de Ven et al. "
+            "2022 use 2, which leaves the units of earlier classes room to move."
+        ),
+    )
 
 
 class ICaRL(Strategy):

@@ -19,19 +19,26 @@ from strategies.loop.process_group import Reduction
 
 
 class LwFOptions(StrategyOptions):
-    """Options of `lwf`.
+    """Options of `lwf`."""
 
-    Attributes:
-        alpha: weight of the distillation loss.
-        temperature: T of the softened outputs; the loss has the factor T^2.
-        weighting: `experiences`: the distillation loss also counts as often as there are past experiences. With a head
-            for each task that is the sum over the old tasks of Li & Hoiem; on one head it is the ratio 1/k to 1 - 1/k
-            of van de Ven et al. 2022. `constant`: it counts alpha after any number of experiences.
-    """
-
-    alpha: float = Field(default=1.0, ge=0, json_schema_extra={"since": 1})
-    temperature: float = Field(default=2.0, gt=0, json_schema_extra={"since": 1})
-    weighting: Literal["experiences", "constant"] = Field(default="experiences", json_schema_extra={"since": 1})
+    alpha: float = Field(
+        default=1.0, ge=0, json_schema_extra={"since": 1}, description="Weight of the distillation loss."
+    )
+    temperature: float = Field(
+        default=2.0,
+        gt=0,
+        json_schema_extra={"since": 1},
+        description="Temperature T of the softened outputs; the distillation loss has the factor T^2.",
+    )
+    weighting: Literal["experiences", "constant"] = Field(
+        default="experiences",
+        json_schema_extra={"since": 1},
+        description=(
+            "experiences: the distillation loss is multiplied by the number of past experiences. With a head for each "
+            "task that is the sum over the old tasks of Li & Hoiem; on one head it is the ratio of 1/k to 1 - 1/k of "
+            "van de Ven et al. 2022. constant: its weight is alpha after any number of experiences."
+        ),
+    )
 
 
 class LwF(Strategy):

@@ -19,16 +19,23 @@ from strategies.loop.learner import Learner
 
 
 class MASOptions(StrategyOptions):
-    """Options of `mas`.
+    """Options of `mas`."""
 
-    Attributes:
-        lambda_: strength of the penalty, `lambda` in pipeline files: the loss gains
-            lambda * sum_i importance_i * (theta_i - anchor_i)^2, without a 1/2 (Aljundi et al. 2018, equation 4).
-        samples: how many samples of the experience estimate the importance; None: all of them.
-    """
-
-    lambda_: float = Field(default=1.0, ge=0, alias="lambda", json_schema_extra={"since": 1})
-    samples: int | None = Field(default=None, ge=1)
+    lambda_: float = Field(
+        default=1.0,
+        ge=0,
+        alias="lambda",
+        json_schema_extra={"since": 1},
+        description=(
+            "Strength of the penalty: lambda * sum_i importance_i * (theta_i - anchor_i)^2 is added to the loss, "
+            "without a factor 1/2 (Aljundi et al. 2018, equation 4)."
+        ),
+    )
+    samples: int | None = Field(
+        default=None,
+        ge=1,
+        description="Samples of the experience that estimate the importance. null: all of them.",
+    )
 
 
 class MAS(Strategy):

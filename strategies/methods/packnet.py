@@ -20,16 +20,23 @@ from strategies.networks.separate_tasks import SeparateTasks, TaskOptions
 
 
 class PackNetOptions(TaskOptions):
-    """Options of `packnet`, beside `infer_task`.
+    """Options of `packnet`, beside `infer_task`."""
 
-    Attributes:
-        prune: share of the weights, among those that no earlier experience owns, that an experience leaves to later
-            ones. After k experiences prune^k of the network is free.
-        retrain: share of an experience's steps, its last ones, that train the kept weights after pruning.
-    """
-
-    prune: float = Field(default=0.75, gt=0, lt=1)
-    retrain: float = Field(default=0.3, ge=0, lt=1)
+    prune: float = Field(
+        default=0.75,
+        gt=0,
+        lt=1,
+        description=(
+            "Share of the weights, among those that no earlier experience owns, that an experience leaves free for "
+            "later ones. After k experiences, prune^k of the network is free."
+        ),
+    )
+    retrain: float = Field(
+        default=0.3,
+        ge=0,
+        lt=1,
+        description="Share of an experience's steps, its last ones, that train the kept weights after pruning.",
+    )
 
 
 class PackNet(SeparateTasks):

@@ -15,17 +15,26 @@ from strategies.memory.replay_weights import Weighting, joined_weights
 
 
 class ReplayOptions(MemoryOptions):
-    """Options of `replay`, beside those of its memory.
+    """Options of `replay`, beside those of its memory."""
 
-    Attributes:
-        ratio: share of replayed samples in each global batch: to `batch_size` current samples come
-            batch_size * ratio / (1 - ratio) replayed ones.
-        weighting: `samples`: every sample of the batch counts the same. `experiences`: after k experiences (this one
-            included) the current samples count 1/k and the replayed ones 1 - 1/k (van de Ven et al. 2022).
-    """
-
-    ratio: float = Field(default=0.5, gt=0, lt=1, json_schema_extra={"since": 1})
-    weighting: Weighting = Field(default="samples", json_schema_extra={"since": 1})
+    ratio: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        json_schema_extra={"since": 1},
+        description=(
+            "Share of replayed samples in each global batch: batch_size * ratio / (1 - ratio) replayed samples are "
+            "added to batch_size current ones."
+        ),
+    )
+    weighting: Weighting = Field(
+        default="samples",
+        json_schema_extra={"since": 1},
+        description=(
+            "samples: every sample of the batch counts the same. experiences: after k experiences, the current one "
+            "included, the current samples count 1/k and the replayed ones 1 - 1/k (van de Ven et al. 2022)."
+        ),
+    )
 
 
 class Replay(Rehearsal):

@@ -18,16 +18,22 @@ from strategies.loop.process_group import Reduction
 
 
 class SIOptions(StrategyOptions):
-    """Options of `si`.
+    """Options of `si`."""
 
-    Attributes:
-        c: strength of the penalty: the loss gains c * sum_i importance_i * (theta_i - anchor_i)^2, without a 1/2, as in
-            Zenke et al. 2017, equation 4.
-        xi: damping of the importance where a parameter has hardly moved (equation 5).
-    """
-
-    c: float = Field(default=1.0, ge=0, json_schema_extra={"since": 1})
-    xi: float = Field(default=0.1, gt=0)
+    c: float = Field(
+        default=1.0,
+        ge=0,
+        json_schema_extra={"since": 1},
+        description=(
+            "Strength of the penalty: c * sum_i importance_i * (theta_i - anchor_i)^2 is added to the loss, without a "
+            "factor 1/2, as in Zenke et al. 2017, equation 4."
+        ),
+    )
+    xi: float = Field(
+        default=0.1,
+        gt=0,
+        description="Damping of the importance where a parameter has hardly moved (Zenke et al. 2017, equation 5).",
+    )
 
 
 class SI(Strategy):

@@ -18,16 +18,24 @@ from strategies.networks.task_network import TaskNetwork
 
 
 class TaskOptions(StrategyOptions):
-    """Options of a strategy with an answer for each task.
+    """Options of a strategy with an answer for each task."""
 
-    Attributes:
-        infer_task: at inference the task is not told but inferred, for each sample: the one whose answer has the lowest
-            entropy over its own units. In a task-incremental stream too, whose labels are then not used.
-        exposure: with `infer_task`, weight of replayed samples of earlier experiences, beside 1 for the experience's.
-    """
-
-    infer_task: bool = False
-    exposure: float = Field(default=0.2, ge=0, json_schema_extra={"since": 1})
+    infer_task: bool = Field(
+        default=False,
+        description=(
+            "Infer the task of each test sample instead of reading its task label: the task whose answer has the "
+            "lowest entropy over its own units. In a task-incremental stream too, whose labels are then not used."
+        ),
+    )
+    exposure: float = Field(
+        default=0.2,
+        ge=0,
+        json_schema_extra={"since": 1},
+        description=(
+            "With infer_task: weight of the replayed samples of earlier experiences; samples of the current "
+            "experience have weight 1."
+        ),
+    )
 
 
 class SeparateTasks(Strategy):
