@@ -1,4 +1,4 @@
-"""The model that a commit records, as a torch module again."""
+"""The model that a commit records, as a torch module again: a commit says how large it is, so no data is read."""
 
 from __future__ import annotations
 
@@ -14,19 +14,17 @@ if TYPE_CHECKING:
 
 
 def load_model(pipeline: Pipeline, commit: str = "latest") -> nn.Module:
-    """The trained model of a commit, in evaluation mode on the CPU.
+    """The trained model of a commit, in evaluation mode on the CPU. The training data is not needed.
 
     Args:
         commit: an id, the beginning of one, or a ref.
 
     Raises:
-        PipelineError: the pipeline's data, which say how large the model is, cannot be read.
         StorageError: no such commit, or it is damaged.
     """
     from orchestrator.errors import StorageError
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.store import open_store
-    from pipelines.data.streams import build_stream
 
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     ref = lineage.refs().get(commit)
@@ -34,8 +32,7 @@ def load_model(pipeline: Pipeline, commit: str = "latest") -> nn.Module:
     if len(found) != 1:
         problem = "no commit or ref" if not found else f"{len(found)} commits"
         raise StorageError(f"{lineage.store.uri}: {problem} of pipeline {pipeline.name} called {commit!r}")
-    stream = build_stream(pipeline.stream, pipeline.seed)
-    return _model(pipeline, stream, lineage, lineage.read(found[0]))
+    return _model(pipeline, lineage, lineage.read(found[0]))
 
 
 def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, commit: Commit) -> tuple[nn.Module, Tensor]:
@@ -46,20 +43,35 @@ def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, comm
 
     test = stream[0].test
     inputs, _ = test.take(torch.arange(min(2, len(test))))
-    return _model(pipeline, stream, lineage, commit), prepared(inputs)
+    return _model(pipeline, lineage, commit), prepared(inputs)
 
 
-def _model(pipeline: Pipeline, stream: Stream, lineage: Lineage, commit: Commit) -> nn.Module:
+def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:
     from orchestrator.checkpointing.restore import fitting
-    from pipelines.build import make_model, strategy_class
+    from pipelines.build import strategy_class
+    from pipelines.models.build_model import build_model
     from strategies.networks.frozen_parts import join_model, model_groups
 
     commit.require_state()
-    model = make_model(pipeline, stream)
     with fitting(f"commit {commit.id[:12]}"):
+        shape, outputs = _size(commit)
+        model = build_model(pipeline.model.name, pipeline.model.options, shape, outputs, seed=pipeline.seed)
         groups = ["model", *model_groups(commit.blobs)]
         state = join_model({g: lineage.tensors(commit.blobs[g].sha256, commit=commit.id) for g in groups})
         for spec in pipeline.strategy_at(commit.experience.index):
             model = strategy_class(spec.name)(spec.options).restructure(model, state)
         model.load_state_dict(state)
     return model.eval()
+
+
+def _size(commit: Commit) -> tuple[tuple[int, ...], int]:
+    """The shape of an input, and the number of outputs, as the commit's settings record them.
+
+    Raises:
+        ValueError: they do not.
+    """
+    shape, outputs = commit.spec.get("input_shape"), commit.spec.get("outputs")
+    whole = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
+    if not whole or not isinstance(shape, list) or type(outputs) is not int or outputs < 1:
+        raise ValueError("its settings do not say how large the model is")
+    return tuple(int(str(n)) for n in shape), outputs

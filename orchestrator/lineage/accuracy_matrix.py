@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator.lineage.commit import Commit, TestCount
 
+Row = list[float | None]
+
 
 def accuracy_matrix(
     chain: Sequence[Commit], test_fingerprints: Sequence[str] | None = None
@@ -21,13 +23,13 @@ def accuracy_matrix(
     """
     if test_fingerprints is None:
         test_fingerprints = columns(chain)
-    rows = [accuracies(commit.row) for commit in chain]
-    baseline: dict[str, float | None] = {}
+    rows = [accuracies(commit.row, test_fingerprints) for commit in chain]
+    baseline: Row = [None] * len(test_fingerprints)
     for index, commit in enumerate(chain):
         if index:
-            rows[index - 1] = accuracies(commit.previous) | rows[index - 1]
-        baseline = accuracies(commit.baseline) | baseline
-    return [[row.get(test) for test in test_fingerprints] for row in rows], [baseline.get(t) for t in test_fingerprints]
+            rows[index - 1] = filled(rows[index - 1], accuracies(commit.previous, test_fingerprints))
+        baseline = filled(baseline, accuracies(commit.baseline, test_fingerprints))
+    return rows, baseline
 
 
 def columns(chain: Sequence[Commit]) -> list[str]:
@@ -36,6 +38,19 @@ def columns(chain: Sequence[Commit]) -> list[str]:
     return [count.test for count in last]
 
 
-def accuracies(counts: Iterable[TestCount]) -> dict[str, float | None]:
-    """Accuracy by the test set's fingerprint; None for an empty one."""
-    return {count.test: count.accuracy for count in counts}
+def accuracies(counts: Iterable[TestCount], tests: Sequence[str]) -> Row:
+    """Accuracy on each of the test sets, by place; None for an empty one and for one that was not counted.
+
+    Experiences whose test sets are equal have one fingerprint: each takes its own count, or, without one, that of an
+    equal test set.
+    """
+    own: dict[tuple[int, str], float | None] = {}
+    equal: dict[str, float | None] = {}
+    for count in counts:
+        own[count.experience, count.test] = equal[count.test] = count.accuracy
+    return [own.get((place, test), equal.get(test)) for place, test in enumerate(tests)]
+
+
+def filled(row: Row, more: Row) -> Row:
+    """`row`, with `more` where it has nothing."""
+    return [new if old is None else old for old, new in zip(row, more, strict=True)]

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from orchestrator.lineage.accuracy_matrix import accuracies, columns
+from orchestrator.lineage.accuracy_matrix import Row, accuracies, columns, filled
 from strategies.metrics.running_metrics import RunningMetrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from orchestrator.lineage.commit import Commit
-
-Row = list[float | None]
 
 
 class Course:
@@ -37,7 +35,6 @@ class Course:
 
     def _forget(self, tests: list[str]) -> None:
         self._tests = tests
-        self._places = {test: place for place, test in enumerate(tests)}
         self._running = RunningMetrics()
         self._last: str | None = None
         self.rows: list[Row] = []
@@ -61,12 +58,10 @@ class Course:
         return self
 
     def _take(self, commit: Commit, index: int) -> None:
-        row = self._row(accuracies(commit.row))
-        first = self._row(accuracies(commit.baseline))
-        self.baseline = [new if old is None else old for old, new in zip(self.baseline, first, strict=True)]
+        row = accuracies(commit.row, self._tests)
+        self.baseline = filled(self.baseline, accuracies(commit.baseline, self._tests))
         if index and commit.previous:
-            later = self._row(accuracies(commit.previous))
-            self.rows[-1] = [new if old is None else old for old, new in zip(self.rows[-1], later, strict=True)]
+            self.rows[-1] = filled(self.rows[-1], accuracies(commit.previous, self._tests))
         inside = index < len(self._tests)
         ahead = self.rows[-1][index] if index and inside else None
         untrained = self.baseline[index] if inside else None
@@ -76,13 +71,6 @@ class Course:
         self.summaries.append(self._running.add(numbers, _number(ahead), _number(untrained)))
         self.rows.append(row)
         self._last = commit.id
-
-    def _row(self, found: dict[str, float | None]) -> Row:
-        row: Row = [None] * len(self._tests)
-        for test, value in found.items():
-            if test in self._places:
-                row[self._places[test]] = value
-        return row
 
 
 def _number(value: float | None) -> float:

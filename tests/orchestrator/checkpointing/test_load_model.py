@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -21,11 +22,14 @@ from orchestrator.storage.store import open_store
 from orchestrator.training.rank import Session
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.load import load_text
+from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import build_stream
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Group
 from strategies.networks.frozen_parts import join_model
+from tests.orchestrator.in_process import train
+from tests.orchestrator.lineage.chains import make_commit
 
 State = dict[str, dict[str, Tensor]]
 
@@ -83,6 +87,32 @@ def test_it_can_be_exported(strategy: str, tmp_path: Path) -> None:
     save(export(model, (inputs[:4],), dynamic_shapes=({0: Dim.AUTO},)), file)
     file.seek(0)
     torch.testing.assert_close(load(file).module()(inputs), model(inputs))
+
+
+def test_a_commit_alone_gives_the_model(tmp_path: Path) -> None:
+    """The data may be gone, or be large: how large the model is stands in the commit."""
+    text = (
+        "name: c\nstream: {dataset: {name: npz, path: DATA}, order: [[0, 1], [2, 3]]}\n"
+        f"model: {{name: mlp, hidden: [12]}}\nstorage: {tmp_path / 'store'}\ntrain: {{steps: 2, batch_size: 20}}\n"
+    )
+    data = tmp_path / "data.npz"
+    np.savez(data, x=np.random.default_rng(0).random((60, 3, 2), np.float32), y=np.arange(60) % 4)
+    pipeline = load_text(text.replace("DATA", str(data)), "c.yaml")
+    id_ = train(pipeline)[-1]
+    data.unlink()
+    with pytest.raises(PipelineError):
+        build_stream(pipeline.stream, pipeline.seed)
+    assert load_model(pipeline, id_)(torch.rand(5, 3, 2)).shape == (5, 4)
+
+
+def test_a_commit_that_does_not_say_how_large_its_model_is(tmp_path: Path) -> None:
+    pipeline, session = learned(tmp_path, "[{name: naive}]")
+    commit = session.lineage.read(session.plan[-1].id)
+    for change in ({"input_shape": None}, {"input_shape": ["8"]}, {"outputs": -1}):
+        other = make_commit(0, None, {}, spec={**commit.spec, **change})
+        session.lineage.write(other)
+        with pytest.raises(CorruptBlob, match="how large the model is"):
+            load_model(pipeline, other.id)
 
 
 @pytest.mark.parametrize(("strategy", "part"), [("[{name: progressive}]", "column"), ("[{name: expand}]", "extractor")])

@@ -73,3 +73,20 @@ def test_each_commit_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         course.follow(chain[:length])
         course.follow(chain[:length])
     assert taken == list(range(6))
+
+
+def test_experiences_with_equal_test_sets_have_a_column_each() -> None:
+    """Two files of a folder that are equal to the byte have one fingerprint."""
+
+    def row(*correct: int) -> list[dict[str, Any]]:
+        return [{"experience": j, "test": "same", "correct": c, "total": 10} for j, c in enumerate(correct)]
+
+    first = make_commit(0, None, {}, row=row(9, 2), baseline=row(1, 1)[:1])
+    second = make_commit(1, first, {}, row=row(6, 8))
+    course = Course()
+    check(course.follow([first, second]), [first, second])
+    assert course.rows == [[0.9, 0.2], [0.6, 0.8]]
+    assert course.baseline == [0.1, 0.1]
+    assert course.summaries[1]["average_accuracy"] == pytest.approx(0.7)
+    assert course.summaries[1]["forgetting"] == pytest.approx(0.3)
+    assert None not in [course.summaries[1][name] for name in ("backward_transfer", "forward_transfer")]
