@@ -25,7 +25,7 @@ from pathlib import Path
 from unittest import mock
 
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from tests.faults.followed import Followed
 from tests.faults.invariants import content, memory_violations, violations
 from tests.faults.victim import Victims, prepared

@@ -24,7 +24,7 @@ def load_model(pipeline: Pipeline, commit: str = "latest") -> nn.Module:
     """
     from orchestrator.errors import StorageError
     from orchestrator.lineage.lineage import Lineage
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
 
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     ref = lineage.refs().get(commit)

@@ -44,7 +44,7 @@ def _copy(source: str, target: str, pipelines: tuple[str, ...]) -> list[Copied]:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.maintenance.check_store import unknown_pipelines
     from orchestrator.maintenance.copy_store import copy as send
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
     from pipelines.config.pipeline_errors import PipelineError
 
     origin, destination = open_store(source), open_store(target)

@@ -57,7 +57,7 @@ def forget(file: str, overrides: tuple[str, ...], ids_file: str | None, text: bo
 def _forget(file: str, overrides: tuple[str, ...], ids_file: str | None, text: bool) -> Forgotten:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.maintenance.forget_samples import forget as remove
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
 
     pipeline = load(file, overrides)
     ids = read_ids(Path(ids_file), text=text) if ids_file is not None else []

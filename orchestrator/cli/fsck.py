@@ -52,7 +52,7 @@ def _check(file: str | None, overrides: tuple[str, ...], storage: str | None) ->
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.maintenance.check_store import fsck as check
     from orchestrator.maintenance.check_store import unknown_pipelines
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
     from pipelines.config.environment_variables import DEFAULT_STORAGE, expand
 
     pipeline = load(file, overrides) if file is not None else None

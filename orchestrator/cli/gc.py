@@ -45,7 +45,7 @@ def gc(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | None, n
 def _collect(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | None, now: bool) -> Garbage:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.maintenance.collect_garbage import MINIMUM_AGE_S, collect
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
 
     pipeline = load(file, overrides)
     return collect(

@@ -50,7 +50,7 @@ def log(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 def _read(file: str, overrides: tuple[str, ...]) -> tuple[str, History]:
     from orchestrator.cli.support.read_history import read_history
     from orchestrator.lineage.lineage import Lineage
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
 
     pipeline = load(file, overrides)
     return pipeline.name, read_history(Lineage(open_store(pipeline.storage), pipeline.name))

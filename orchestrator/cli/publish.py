@@ -44,7 +44,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.plan import make_plan
     from orchestrator.redact import redact
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.mlflow_client import resolve_uri
     from orchestrator.tracking.publish_lineage import publish as write
     from pipelines.config.pipeline_errors import PipelineError

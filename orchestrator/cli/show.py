@@ -49,7 +49,7 @@ def show(commit: str, file: str | None, overrides: tuple[str, ...], storage: str
 def _find(word: str, file: str | None, overrides: tuple[str, ...], storage: str | None) -> History:
     from orchestrator.cli.support.find_commit import find_commit
     from orchestrator.cli.support.read_history import read_history
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
     from pipelines.config.environment_variables import DEFAULT_STORAGE, expand
 
     pipeline = load(file, overrides) if file is not None else None

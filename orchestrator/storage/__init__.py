@@ -1,5 +1,6 @@
-"""Where bytes are kept: a folder or an S3 bucket, with the conditional writes that the lineage relies on."""
+"""Where bytes are kept: a folder, an S3 bucket, or a store that a plug-in registers.
 
-from orchestrator.storage.store import Store, open_store
-
-__all__ = ["Store", "open_store"]
+`store` is the contract: bytes by key, with the conditional writes on which the lineage relies. Other rooms import
+`open_by_uri`, which opens a store, `tensors` (tensors as bytes) and `ray_filesystem` (the same place for Ray). Nothing
+in here knows what the bytes mean.
+"""

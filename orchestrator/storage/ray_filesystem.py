@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orchestrator.errors import StorageError
+from orchestrator.storage.folder_store import FolderStore
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.s3_client import (
     CONNECT_TIMEOUT_S,
     PATIENT_ATTEMPTS,
@@ -16,7 +21,6 @@ from orchestrator.storage.s3_client import (
 )
 from orchestrator.storage.s3_errors import OPEN, explained
 from orchestrator.storage.s3_store import S3Store
-from orchestrator.storage.store import open_store
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -35,8 +39,12 @@ def ray_filesystem(uri: str) -> tuple[FileSystem | None, str]:
         StorageError: `uri` names no store, or the AWS configuration is broken.
     """
     store = open_store(uri)
-    if not isinstance(store, S3Store):
+    if isinstance(store, FolderStore):
         return None, store.uri
+    if not isinstance(store, S3Store):
+        # Ray keeps only its own notes there, and a plug-in's store is none that it can write.
+        place = hashlib.sha256(store.uri.encode()).hexdigest()[:16]
+        return None, str(Path(tempfile.gettempdir()) / f"everlearn-ray-{place}")
     with explained(OPEN, store.uri, "S3"):
         session = aws_session()
         meta = s3_client(session).meta

@@ -1,11 +1,7 @@
-"""The store's contract, and opening one by its URI."""
+"""What a store has to do: bytes by key, with conditional writes."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple, Protocol
-from urllib.parse import unquote, urlsplit
-
-from orchestrator.errors import StorageError
 
 
 class Entry(NamedTuple):
@@ -93,36 +89,3 @@ class Store(Protocol):
     def check(self) -> None:
         """Raise StorageError unless the store can be written, read, listed, and holds conditional writes. Quick."""
         ...
-
-
-def open_store(uri: str) -> Store:
-    """The store at `uri`: a folder (path or file:// URI), or s3://bucket/prefix. Touches neither disk nor network.
-
-    Raises StorageError when `uri` is not one of these. `Store.check` tells whether it can be used.
-    """
-    if not uri.strip():
-        raise StorageError("storage: no place is named. Use a folder or s3://bucket/prefix")
-    scheme, separator, _ = uri.partition("://")
-    if not separator:
-        from orchestrator.storage.folder_store import FolderStore
-
-        return FolderStore(Path(uri))
-    parts = urlsplit(uri)
-    if scheme == "file" and parts.netloc in ("", "localhost") and not parts.query and not parts.fragment:
-        from orchestrator.storage.folder_store import FolderStore
-
-        return FolderStore(Path(unquote(parts.path)))
-    if scheme != "s3":
-        raise StorageError(f"storage: {uri}: only folders and s3://bucket/prefix are supported")
-    if "@" in parts.netloc:
-        raise StorageError(
-            f"storage: {uri}: credentials do not belong in the URI.\n"
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, and write s3://bucket/prefix"
-        )
-    if parts.query or parts.fragment:
-        raise StorageError(
-            f"storage: {uri}: write s3://bucket/prefix; AWS_ENDPOINT_URL and AWS_REGION say where the bucket is"
-        )
-    from orchestrator.storage.s3_store import S3Store
-
-    return S3Store(parts.netloc, parts.path.strip("/"))

@@ -52,7 +52,7 @@ def run(
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.plan import make_plan
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.run_tracker import Tracker
     from pipelines.data.streams import build_stream
 

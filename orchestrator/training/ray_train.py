@@ -20,8 +20,8 @@ from orchestrator.cluster.liveness import while_ray_lives
 from orchestrator.cluster.worker_failures import DeathNotes, deaths
 from orchestrator.errors import RunFailed, StorageError
 from orchestrator.events import Event, EventPump, Handler, as_error, event_buffer
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.ray_filesystem import ray_filesystem
-from orchestrator.storage.store import open_store
 from orchestrator.training.worker import train_loop
 
 if TYPE_CHECKING:

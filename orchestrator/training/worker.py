@@ -14,7 +14,7 @@ from orchestrator.cluster.worker_failures import peer_lost
 from orchestrator.events import describe
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.preemption import preempted
 from orchestrator.training.rank import Session
 from pipelines.config.load import load_text

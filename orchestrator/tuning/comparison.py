@@ -54,7 +54,7 @@ def compare(
     quiet(verbose)
 
     from orchestrator.cluster.connect import cluster_when_needed
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.tuning.mlflow_summary import comparison_closing
     from orchestrator.tuning.ray_tune import Plan, run_trials

@@ -62,7 +62,7 @@ def tune(
     quiet(verbose)
 
     from orchestrator.cluster.connect import cluster_when_needed
-    from orchestrator.storage.store import open_store
+    from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.training.driver import with_workers
     from orchestrator.tuning.mlflow_summary import search_closing

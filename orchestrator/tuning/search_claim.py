@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 
 if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline

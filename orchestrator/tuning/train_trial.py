@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit, make_plan
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 
 if TYPE_CHECKING:
     from orchestrator.tuning.trial_resources import Needs

@@ -10,7 +10,7 @@ import ray
 
 from orchestrator.cluster.connect import worker_resources
 from orchestrator.errors import ClusterError
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.tracking.mlflow_client import resolve_uri
 
 if TYPE_CHECKING:

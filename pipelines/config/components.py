@@ -88,6 +88,11 @@ def names(kind: Kind) -> list[Component]:
     return found
 
 
+def registered_stores() -> list[str]:
+    """Schemes of storage URIs that installed packages register, in the entry point group `everlearn.stores`."""
+    return sorted({entry.name for entry in metadata.entry_points(group="everlearn.stores")})
+
+
 def _unknown(kind: Kind, name: str) -> str:
     known = sorted({*BUILT_IN[kind], *(entry.name for entry in _entry_points(kind))})
     close = did_you_mean(name, known)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
 from pipelines.config.component_options import strategy_options
+from pipelines.config.components import registered_stores
 from pipelines.config.document import KeyPath
 from pipelines.config.environment_variables import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
 from pipelines.config.masking import mask_value
@@ -211,8 +212,8 @@ class Pipeline(Spec):
         for index, name in enumerate(names):
             if name in names[:index]:
                 problems.append((("strategy", index, "name"), f"'{name}' is listed twice"))
-        if "://" in self.storage and not self.storage.startswith(("s3://", "file://")):
-            scheme = self.storage.partition("://")[0]
+        scheme, separator, _ = self.storage.partition("://")
+        if separator and scheme not in ("s3", "file", *registered_stores()):
             problems.append((("storage",), f"must be a folder or s3://bucket/prefix, not {scheme[:20]}://"))
         elif self.storage.startswith("s3://") and not self.storage[5:].split("/")[0]:
             problems.append((("storage",), "must name a bucket: s3://bucket/prefix"))

@@ -19,7 +19,8 @@ import torch
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
-from orchestrator.storage.store import Store, open_store
+from orchestrator.storage.open_by_uri import open_store
+from orchestrator.storage.store import Store
 from orchestrator.training.rank import Session
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream

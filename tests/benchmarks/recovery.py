@@ -21,7 +21,7 @@ import yaml
 from orchestrator.checkpointing.snapshot import copied_state
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.progress.run_reporter import Event, Reporter
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.config.load import load_pipeline
 from pipelines.config.schema import Pipeline

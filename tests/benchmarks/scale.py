@@ -23,7 +23,7 @@ from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.lineage.running_matrix import Course
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.tracking.metric_points import child_points, parent_points
 from orchestrator.tuning.search_space import random_settings
 from orchestrator.tuning.trial_record import Records, TrialRecord

@@ -20,7 +20,7 @@ from orchestrator import tune
 from orchestrator.cluster.connect import cluster
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.rank import Session
 from orchestrator.tuning.trial_record import TrialRecord
 from pipelines.config.load import load_text, with_settings

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from tests.faults.doomed import DEATHS
 from tests.faults.invariants import content, violations
 from tests.faults.victim import Victims, prepared

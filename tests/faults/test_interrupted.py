@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.checkpointing.checkpoint import latest_checkpoint
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from strategies.loop.process_group import Group
 from strategies.registry import BUILT_IN
 from tests.faults.invariants import content, violations

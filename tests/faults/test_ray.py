@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.progress.run_reporter import Event, Reporter
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training import ray_train
 from orchestrator.training.driver import run
 from orchestrator.training.rank import NOTICE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from tests.faults.invariants import violations
 from tests.faults.test_interrupted import finish, lineage, pipeline, result
 from tests.faults.victim import Victims

@@ -35,7 +35,7 @@ import torch.nn.parallel
 import orchestrator.training.rank
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit, make_plan
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.rank import Session
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.rank import Session
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import Stream, build_stream

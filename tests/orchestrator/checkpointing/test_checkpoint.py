@@ -19,7 +19,7 @@ from orchestrator.checkpointing.checkpoint import Checkpoint, latest_checkpoint,
 from orchestrator.errors import CorruptBlob
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.tensors import decode, decode_metadata, encode
 from orchestrator.training.rank import Session
 from pipelines.config.load import load_text

@@ -15,7 +15,7 @@ from orchestrator.lineage.chain_metrics import chain_metrics, class_accuracy, co
 from orchestrator.lineage.commit import Commit, TestCount
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.rank import Session
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream

@@ -18,7 +18,7 @@ from orchestrator.checkpointing.snapshot import load_commit
 from orchestrator.errors import CorruptBlob
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.rank import Session
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.load import load_text

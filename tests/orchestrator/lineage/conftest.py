@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage import open_store
+from orchestrator.storage.open_by_uri import open_store
 from tests.s3.server import s3_server, s3_uri
 
 __all__ = ["s3_server", "s3_uri"]

@@ -18,7 +18,7 @@ from orchestrator.errors import Claimed, StorageError
 from orchestrator.lineage import claim as module
 from orchestrator.lineage.claim import Holder, claimed, lease_seconds
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage import open_store
+from orchestrator.storage.open_by_uri import open_store
 
 KEY = "split-digits/claims/run.json"
 # Holds a claim until it is killed.
@@ -26,7 +26,7 @@ HOLD = """
 import sys, time
 from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage import open_store
+from orchestrator.storage.open_by_uri import open_store
 with claimed(Lineage(open_store(sys.argv[1]), "split-digits"), sys.argv[2], target="t"):
     print("held", flush=True)
     time.sleep(600)

@@ -15,7 +15,7 @@ from orchestrator.lineage.forgotten_ids import Tombstones, add_tombstones, parse
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.maintenance.forget_samples import forget
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.rank import Session
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream

@@ -16,8 +16,8 @@ import torch
 from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, RefConflict, StorageError
 from orchestrator.lineage import layout
 from orchestrator.lineage.lineage import Lineage, Ref
-from orchestrator.storage import open_store
 from orchestrator.storage.folder_store import FolderStore
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.tensors import encode
 from tests.orchestrator.lineage.chains import make_commit, write_chain
 

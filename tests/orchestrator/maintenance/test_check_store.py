@@ -217,7 +217,7 @@ def test_each_kind_of_damage_is_named_and_nothing_else(plant: Plant, tmp_path: P
 
 @pytest.mark.s3
 def test_all_kinds_at_once_in_s3(s3_uri: str) -> None:
-    from orchestrator.storage import open_store
+    from orchestrator.storage.open_by_uri import open_store
 
     lineage = Lineage(open_store(f"{s3_uri}/deep/down"), "digits")
     chain = everything_usable(lineage)

@@ -18,7 +18,7 @@ from orchestrator.maintenance.check_store import fsck
 from orchestrator.maintenance.collect_garbage import collect
 from orchestrator.maintenance.copy_store import copy
 from orchestrator.maintenance.forget_samples import forget
-from orchestrator.storage import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.store import Store
 from tests.orchestrator.maintenance.lineages import (
     everything,

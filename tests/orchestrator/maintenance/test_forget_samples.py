@@ -160,7 +160,7 @@ def test_what_crashed_writers_left_of_it_is_gone_too(tmp_path: Path) -> None:
 def test_older_versions_and_unfinished_uploads_in_s3_are_gone_too(s3_uri: str) -> None:
     import boto3
 
-    from orchestrator.storage import open_store
+    from orchestrator.storage.open_by_uri import open_store
 
     bucket = s3_uri.removeprefix("s3://")
     client = boto3.client("s3")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StorageError
-from orchestrator.storage import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.ray_filesystem import ray_filesystem
 from tests.s3.server import S3Server, use
 

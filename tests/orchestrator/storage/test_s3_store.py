@@ -15,7 +15,8 @@ import botocore.auth
 import pytest
 
 from orchestrator.errors import StorageError
-from orchestrator.storage import open_store, s3_client, s3_store
+from orchestrator.storage import s3_client, s3_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.parallel_requests import in_parallel
 from tests.s3.proxy import FaultyProxy, Rule, first
 from tests.s3.server import S3Server, use

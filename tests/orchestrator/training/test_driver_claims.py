@@ -20,7 +20,7 @@ from orchestrator.lineage.claim import Holder, claimed
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.maintenance.check_store import fsck
 from orchestrator.progress.run_reporter import Event, Reporter
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline

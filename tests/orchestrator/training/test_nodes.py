@@ -15,7 +15,7 @@ import yaml
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.progress.run_reporter import Event, Reporter
 from orchestrator.result import RunResult
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from orchestrator.tuning.search import tune
 from pipelines.config.load import load_text

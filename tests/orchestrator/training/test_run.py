@@ -13,7 +13,7 @@ from orchestrator.cluster.liveness import while_ray_lives
 from orchestrator.errors import RunFailed
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.result import RunResult
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline

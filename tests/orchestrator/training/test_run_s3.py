@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.cluster.connect import cluster
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline

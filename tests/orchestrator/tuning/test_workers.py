@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.ray_tune import Plan, run_trials
 from orchestrator.tuning.trial_record import TrialRecord
