@@ -147,7 +147,9 @@ def _check_override(document: Document, at: KeyPath, override: dict[str, Any]) -
         else:
             options = strategies[name] = _by_alias(options, name)
             strategy_model = partial(options_model, "strategies")
-            _check_merged(document, place, {**by_name[name], **options}, by_name[name], strategy_model)
+            merged = {**by_name[name], **options}
+            _check_merged(document, place, merged, by_name[name], strategy_model)
+            add(document, _changed_for_good(by_name[name], merged, strategy_model), place)
 
 
 def _check_merged(document: Document, at: KeyPath, merged: dict[str, Any], base: Any, model_of: ModelOf) -> None:
@@ -160,6 +162,22 @@ def _check_merged(document: Document, at: KeyPath, merged: dict[str, Any], base:
     add(document, [problem for problem in found if (problem.path, problem.message, problem.got) not in known], at)
     override = document.get(at)
     override.update({key: understood[key] for key in override if key in understood})
+
+
+def _changed_for_good(base: dict[str, Any], merged: dict[str, Any], model_of: ModelOf) -> list[Problem]:
+    """Options that hold for the whole stream, and that an experience would change."""
+    from strategies.api.strategy import StrategyOptions
+
+    before, now = (_checked(entry, model_of, [])[0] for entry in (base, merged))
+    if not isinstance(before, StrategyOptions) or not isinstance(now, StrategyOptions):
+        return []
+    fields = type(now).model_fields
+    text = (
+        "holds for the whole stream, for what is kept from one experience to the next was made by it: "
+        "set it under strategy, for all experiences"
+    )
+    was = before.fixed()
+    return [Problem((fields[n].alias or n,), text) for n, value in now.fixed().items() if value != was[n]]
 
 
 def _by_alias(options: dict[str, Any], name: str) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class StrategyOptions(BaseModel):
     `Field(json_schema_extra={"since": 1})` marks an option that has no effect on anything before experience 1, so that
     trials which differ only in it share experience 0. (In an online stream every option has an effect at once.)
     `{"added": True}` marks one that was added later: at its default it does not change the ids of commits.
+    `{"fixed": True}` marks one that holds for the whole stream, because what is kept from one experience to the next
+    was made by it: `train.per_experience` may not change it. All others are read anew in each experience.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -54,6 +56,14 @@ class StrategyOptions(BaseModel):
         """The first experience in which the option called `name` has an effect, given all the others."""
         extra = type(self).model_fields[name].json_schema_extra
         return int(extra.get("since", 0)) if isinstance(extra, dict) else 0  # type: ignore[arg-type]
+
+    def fixed(self) -> dict[str, Any]:
+        """The options, by name, that hold for the whole stream."""
+        return {
+            name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("fixed")
+        }
 
 
 class Strategy:

@@ -145,6 +145,7 @@ class Learner:
         self.experience, self.past, self.samples = experience, past, experience.train
         self.settings = settings
         self._active.remember([*past, experience])
+        self.memories()  # they take over the options that the experience has for them
         self.model.train()
         if start == 0:
             for strategy in self._told():

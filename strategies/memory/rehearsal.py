@@ -16,9 +16,14 @@ from strategies.memory.reservoir import Memory
 class MemoryOptions(StrategyOptions):
     """Options of a memory."""
 
-    capacity: int = Field(default=2000, ge=1, description="Samples in the memory.")
+    capacity: int = Field(
+        default=2000,
+        ge=1,
+        description="Samples in the memory. Lowered for an experience, it is trimmed before the first step.",
+    )
     policy: Literal["uniform", "class-balanced"] = Field(
         default="uniform",
+        json_schema_extra={"fixed": True},
         description=(
             "uniform: every sample seen so far is in the memory with the same probability. class-balanced: classes "
             "share the memory evenly."
@@ -27,6 +32,7 @@ class MemoryOptions(StrategyOptions):
     per_class: int | None = Field(
         default=None,
         ge=1,
+        json_schema_extra={"fixed": True},
         description="With policy: class-balanced: most samples that one class may keep. null: no such limit.",
     )
 
@@ -56,11 +62,11 @@ class Rehearsal(Strategy):
         self._memory: Memory | None = None
 
     def memory(self, learner: Learner) -> Memory:
-        """The memory, made on first use with the run's seed."""
+        """The memory, made on first use with the run's seed, of the capacity that it has now."""
         options = self.options
         if self._memory is None:
             self._memory = Memory(options.capacity, options.policy, learner.seed, per_class=options.per_class)
-        self._memory.capacity = options.capacity
+        self._memory.resize(options.capacity)
         return self._memory
 
     @property

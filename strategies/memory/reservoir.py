@@ -134,6 +134,13 @@ class Memory:
         """Size of what it holds."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
+    def resize(self, capacity: int) -> None:
+        """Hold at most `capacity` samples from now on; what is too much goes at once."""
+        self.capacity = capacity
+        if len(self) > capacity:
+            kept = torch.from_numpy(np.sort(self._choose(self.tensors)))
+            self.tensors = {name: t[kept] for name, t in self.tensors.items()}
+
     def promising(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Positions of the samples whose keys are small enough to get in, (m,) int64.
 

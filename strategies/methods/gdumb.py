@@ -21,7 +21,9 @@ class GDumbOptions(MemoryOptions):
     """Options of `gdumb`: those of its memory, which is class-balanced by default."""
 
     policy: Literal["uniform", "class-balanced"] = Field(
-        default="class-balanced", description=MemoryOptions.model_fields["policy"].description
+        default="class-balanced",
+        json_schema_extra={"fixed": True},
+        description=MemoryOptions.model_fields["policy"].description,
     )
 
 

@@ -48,12 +48,16 @@ class GenerativeReplayOptions(StrategyOptions):
     )
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(400, 400),
+        json_schema_extra={"fixed": True},
         description="Units of each hidden layer of the generator's encoder; its decoder has them in reverse order.",
     )
-    latent: int = Field(default=100, ge=1, description="Latent units of the generator.")
+    latent: int = Field(
+        default=100, ge=1, json_schema_extra={"fixed": True}, description="Latent units of the generator."
+    )
     lr: float = Field(default=1e-3, gt=0, description="Learning rate of the generator's Adam.")
     likelihood: Likelihood = Field(
         default="bernoulli",
+        json_schema_extra={"fixed": True},
         description="bernoulli: inputs in [0, 1], such as images. gaussian, of variance 1: any numbers.",
     )
 

@@ -34,7 +34,10 @@ class ICaRLOptions(StrategyOptions):
         default=2000, ge=1, description="Exemplars in the memory, shared evenly by the classes seen so far."
     )
     per_class: int | None = Field(
-        default=None, ge=1, description="Most exemplars that one class may keep. null: no such limit."
+        default=None,
+        ge=1,
+        json_schema_extra={"fixed": True},
+        description="Most exemplars that one class may keep. null: no such limit.",
     )
     temperature: float = Field(
         default=1.0,
@@ -107,7 +110,7 @@ class ICaRL(Strategy):
         options = self.options
         if self._memory is None:
             self._memory = ExemplarMemory(options.capacity, learner.seed, per_class=options.per_class)
-        self._memory.capacity = options.capacity
+        self._memory.resize(options.capacity)
         return self._memory
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:

@@ -58,6 +58,7 @@ class Case:
         train: what differs from `TRAIN`.
         model: name in `tests.strategies.models`.
         online: whether the stream is an online one.
+        changes: options of the first strategy that differ in an experience, by its index.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Case:
     train: Mapping[str, Any] = field(default_factory=dict)
     model: str = "mlp"
     online: bool = False
+    changes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.name}-{self.setting.removesuffix('-incremental')}"
@@ -81,6 +83,12 @@ class Case:
         """A new learner, before the first experience."""
         strategies = [make_strategy(name, options) for name, options in self.strategies]
         return Learner(build(self.model, outputs), strategies, outputs=outputs, seed=3, group=group, online=self.online)
+
+    def configure(self, learner: Learner, index: int) -> None:
+        """Give the first strategy its options of experience `index`."""
+        if self.changes:
+            name, options = self.strategies[0]
+            learner.strategies[0].options = make_strategy(name, {**options, **self.changes.get(index, {})}).options
 
 
 def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
@@ -215,6 +223,7 @@ def learn(case: Case, group: Group | None = None) -> Outcome:
     counts: list[list[int]] = []
     try:
         for experience in experiences:
+            case.configure(learner, experience.index)
             learner.learn(experience, case.settings, past=experiences[: experience.index])
             counts.append([count.correct for count in learner.evaluate(experiences)])
     except StrategyError as refusal:

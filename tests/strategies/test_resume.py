@@ -77,6 +77,7 @@ def stops(case: Case, group: Group | None = None) -> tuple[list[Stop], Outcome]:
     taken = []
     for e in experiences:
         taken.append(recorder.stop(learner, e.index, 0))
+        case.configure(learner, e.index)
         for step in learner.steps(e, case.settings, past=experiences[: e.index]):
             taken.append(recorder.stop(learner, e.index, step))
         learner.consolidate()
@@ -89,6 +90,7 @@ def resume(case: Case, stop: Stop, group: Group | None = None) -> Outcome:
     experiences, outputs = case.stream()
     learner = case.learner(outputs, group)
     state = {part: load(data) for part, data in stop.state.items()}
+    case.configure(learner, max(0, stop.experience - (stop.step == 0)))
     learner.load_state_dict(state, optimizer=case.settings.optimizer)
     for (strategy, name), memory in all_memories(learner).items():
         memory.restore(
@@ -98,6 +100,7 @@ def resume(case: Case, stop: Stop, group: Group | None = None) -> Outcome:
         )
     for e in experiences[stop.experience :]:
         start = stop.step if e.index == stop.experience else 0
+        case.configure(learner, e.index)
         for _ in learner.steps(e, case.settings, past=experiences[: e.index], start=start):
             pass
         learner.consolidate()
