@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from strategies.api.data import Batch
 from strategies.api.strategy import Strategy
+from strategies.loop.batch_loss import batch_loss
 from strategies.loop.learner import Learner
 from strategies.loop.seeded_random import generator
 from strategies.loop.train_settings import TrainSettings
@@ -45,7 +46,7 @@ def test_loss_is_that_of_the_paper(setting: str, beta: float) -> None:
     learner, experiences = learned(der, setting)
     own = current(learner, experiences[2])
     batch = der.extend_batch(learner, own)
-    found = learner._loss(batch, learner.model(batch.inputs))
+    found = batch_loss(learner, batch, "float32")
 
     memory = der.memory(learner)
     expected = F.cross_entropy(learner.masked(learner.model(own.inputs), own.experiences), own.targets)
