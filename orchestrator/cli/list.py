@@ -1,8 +1,8 @@
-"""`everlearn list`: the strategies, datasets and models that a pipeline file may name."""
+"""`everlearn list`: the strategies, datasets, models and objectives of a pipeline file, and the options of each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
@@ -23,44 +23,94 @@ _DETAILS = (
     ("use_when", "use it when"),
     ("paper", "paper"),
 )
+_KEYS = {"strategies": "strategy", "datasets": "stream.dataset", "models": "model"}
+_OBJECTIVES = {"classification": "Cross entropy over the active classes; the score is accuracy. Every pipeline has it."}
 
 
-@click.command("list", cls=Command, short_help="List strategies, datasets or models.")
-@click.argument("kind", type=click.Choice(["strategies", "datasets", "models"]))
+@click.command("list", cls=Command, short_help="List strategies, datasets, models or objectives.")
+@click.argument("kind", type=click.Choice(["strategies", "datasets", "models", "objectives"]))
 @click.argument("name", required=False)
-@click.option("--long", "long", is_flag=True, help="With needs, costs, when to use it, and the paper (strategies).")
+@click.option("--long", "long", is_flag=True, help="Add needs, costs, when to use it, and the paper (strategies).")
 @json_option
-def list_components(kind: Kind, name: str | None, long: bool, as_json: bool) -> None:
-    """List the strategies, datasets or models that a pipeline file may name, or one of them by its NAME.
+def list_components(
+    kind: Literal["strategies", "datasets", "models", "objectives"], name: str | None, long: bool, as_json: bool
+) -> None:
+    """List the strategies, datasets, models or objectives that a pipeline file may name.
 
-    Beside these, any of them may be given by import path: my_package.module:name.
+    With NAME: describe this one, and its options with their types, defaults and meanings. NAME may also be the import
+    path of a component of your own: my_package.module:Name.
     """
-    from pipelines.config.components import names
-
     if as_json:
         with reserved_stdout() as stdout:
-            print_json([_document(kind, row) for row in _chosen(kind, name, names(kind))], stdout)
+            print_json([_document(kind, row) for row in _rows(kind, name)], stdout)
         return
-    rows = _chosen(kind, name, names(kind))
-    if kind == "strategies":
-        _print_strategies(rows, long=long or name is not None)
+    rows = _rows(kind, name)
+    if name is not None:
+        _print_one(kind, rows[0])
+    elif kind == "strategies":
+        _print_strategies(rows, long=long)
     else:
         console().print(_table(rows))
+    if name is None and kind != "objectives":
+        from orchestrator.cli.support.command_options import program
+
+        more = "needs, costs, papers and options" if kind == "strategies" else "options"
+        console().print(f"\n{more}: {program()} list {kind} NAME", style="dim")
 
 
-def _chosen(kind: Kind, name: str | None, rows: Sequence[Component]) -> Sequence[Component]:
-    if name is None:
-        return rows
-    chosen = [row for row in rows if row.name == name]
-    if not chosen:
-        from pipelines.config.components import resolve
+def _rows(kind: str, name: str | None) -> Sequence[Component]:
+    from pipelines.config import components
 
-        resolve(kind, name)  # says which names there are
-    return chosen
+    if kind == "objectives":
+        from pipelines.config.pipeline_errors import PipelineError
+
+        if name is not None and name not in _OBJECTIVES:
+            raise PipelineError(f"unknown objective '{name}'. Known: {', '.join(_OBJECTIVES)}")
+        return [components.Component(each, text, "built-in") for each, text in _OBJECTIVES.items()]
+    known = cast("Kind", kind)
+    return components.names(known) if name is None else [components.component(known, name)]
 
 
-def _document(kind: Kind, row: Component) -> dict[str, Any]:
-    return {**row._asdict(), **(_details(row) if kind == "strategies" else {})}
+def _document(kind: str, row: Component) -> dict[str, Any]:
+    document = {**row._asdict(), **(_details(row) if kind == "strategies" else {})}
+    if kind == "objectives":
+        return document | {"options": []}
+    from pipelines.config.option_list import component_options
+    from pipelines.config.pipeline_errors import PipelineError
+
+    try:
+        found = component_options(cast("Kind", kind), row.name)
+    except PipelineError:
+        return document | {"options": None}
+    return document | {"options": [option._asdict() for option in found.options], "other_options": found.others}
+
+
+def _print_one(kind: str, row: Component) -> None:
+    from rich.padding import Padding
+
+    screen = console()
+    details = _details(row) if kind == "strategies" else {}
+    screen.print(row.name, style="bold", soft_wrap=True)
+    screen.print(row.summary)
+    if kind == "objectives":
+        return
+    facts = [("in a file", _KEYS[kind])]
+    facts += [("family", details["family"])] if details.get("family") else []
+    screen.print(Padding(_facts(row, facts + _guide(details)), (1, 0, 0, 2)))
+
+    from orchestrator.cli.support.option_table import option_table
+    from pipelines.config.option_list import component_options
+
+    found = component_options(cast("Kind", kind), row.name)
+    screen.print()
+    if not found.options and not found.others:
+        screen.print("It has no options.")
+        return
+    screen.print("options", style="bold")
+    for option in found.options:
+        screen.print(Padding(option_table(option), (0, 0, 0, 2)))
+    if found.others:
+        screen.print("  Any further key is passed on to it.")
 
 
 def _details(row: Component) -> dict[str, Any]:
@@ -101,25 +151,32 @@ def _print_strategies(rows: Sequence[Component], *, long: bool) -> None:
                 screen.print(Padding(_entry(row, details), (1 if place else 0, 0, 0, 2)))
         else:
             screen.print(Padding(_table([row for row, _ in members], width=18, header=False), (0, 0, 0, 2)))
-    if not long:
-        from orchestrator.cli.support.command_options import program
-
-        screen.print(f"\nneeds, costs and papers: {program()} list strategies NAME, or --long", style="dim")
 
 
 def _entry(row: Component, details: dict[str, Any]) -> RenderableType:
-    from rich.table import Table
     from rich.text import Text
+
+    return _facts(row, [(Text(row.name, style="bold not dim"), row.summary), *_guide(details)])
+
+
+def _guide(details: dict[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    for part, words in _DETAILS:
+        value = details.get(part)
+        if value is not None:
+            text = (", ".join(value) or "nothing but the experience's own data") if isinstance(value, list) else value
+            found.append((words, text))
+    return found
+
+
+def _facts(row: Component, facts: Sequence[tuple[RenderableType, str]]) -> RenderableType:
+    from rich.table import Table
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True, min_width=18)
     table.add_column(overflow="fold")
-    table.add_row(Text(row.name, style="bold not dim"), row.summary)
-    for key, words in _DETAILS:
-        value = details[key]
-        if value is not None:
-            text = (", ".join(value) or "nothing but the experience's own data") if isinstance(value, list) else value
-            table.add_row(words, text)
+    for words, text in facts:
+        table.add_row(words, text)
     if row.origin != "built-in":
         table.add_row("from", row.origin)
     return table

@@ -83,14 +83,32 @@ def names(kind: Kind) -> list[Component]:
     found = [Component(name, _summary(kind, name), "built-in") for name in sorted(BUILT_IN[kind])]
     for entry in sorted(_entry_points(kind), key=lambda entry: entry.name):
         if entry.name not in BUILT_IN[kind]:
-            origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
-            found.append(Component(entry.name, _summary(kind, entry.name), origin))
+            found.append(Component(entry.name, _summary(kind, entry.name), _origin(entry)))
     return found
 
 
 def registered_stores() -> list[str]:
     """Schemes of storage URIs that installed packages register, in the entry point group `everlearn.stores`."""
     return sorted({entry.name for entry in metadata.entry_points(group="everlearn.stores")})
+
+
+def component(kind: Kind, name: str) -> Component:
+    """One component by its name or import path, with a one-line summary and where it comes from.
+
+    Raises:
+        PipelineError: no such component, or it cannot be imported.
+    """
+    resolve(kind, name)
+    if name in BUILT_IN[kind]:
+        origin = "built-in"
+    else:
+        entry = next((entry for entry in _entry_points(kind) if entry.name == name), None)
+        origin = _origin(entry) if entry else "import path"
+    return Component(name, _summary(kind, name), origin)
+
+
+def _origin(entry: metadata.EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
 
 
 def _unknown(kind: Kind, name: str) -> str:

@@ -20,8 +20,8 @@ class CNN(nn.Module):
     Args:
         input_shape: (channels, height, width) or (height, width).
         outputs: units of the head.
-        channels: of each convolution.
-        hidden: units between the convolutions and the head.
+        channels: output channels of each convolution.
+        hidden: units of the layer between the convolutions and the head.
     """
 
     def __init__(

@@ -28,9 +28,9 @@ class MLP(nn.Module):
     Args:
         input_shape: shape of one input.
         outputs: units of the head.
-        hidden: units of each hidden layer; none makes a linear model.
-        activation: after each hidden layer.
-        dropout: share of the hidden units that are left out in training, after each hidden layer.
+        hidden: units of each hidden layer; an empty list makes a linear model.
+        activation: activation function after each hidden layer.
+        dropout: share of each hidden layer's outputs that is zeroed in training.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class ResNet18Slim(nn.Module):
     Args:
         input_shape: (channels, height, width) or (height, width).
         outputs: units of the head.
-        filters: of the first stage; doubled in each of the three others.
+        filters: filters of the first stage; doubled in each of the three others.
     """
 
     def __init__(

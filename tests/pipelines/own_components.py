@@ -79,6 +79,16 @@ def dataset(path: Path, rows: int = 10, *, copy: bool = False) -> None:
     """Rows from a file."""
 
 
+def documented_dataset(path: str, rows: int = 10) -> None:
+    """Rows from a file.
+
+    Args:
+        path: where the rows are.
+        rows: how many rows are read,
+            from the first one on.
+    """
+
+
 def any_dataset(**options: Any) -> None:
     """Takes everything."""
 

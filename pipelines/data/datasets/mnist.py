@@ -27,7 +27,8 @@ def load(folder: str | None = None, padding: Padding = 0) -> Dataset:
     """Handwritten digits: 60000 training and 10000 test images of 28x28, 10 classes; downloaded once (11 MB).
 
     Args:
-        folder: holds the four IDX files, gzipped or not; default: EVERLEARN_DATA, the cache, the official mirrors.
-        padding: rows and columns of zeros around each image: 2 makes it 32x32.
+        folder: the folder with the four IDX files, gzipped or not; by default the folder that the environment variable
+            EVERLEARN_DATA names, then the cache, then the official mirrors are tried.
+        padding: rows and columns of zeros on each side of an image: 2 makes it 32x32.
     """
     return MNIST.load(folder, padding)

@@ -97,16 +97,16 @@ def load(
     """numpy archives, local or s3://: a file that is split by class, or a folder with one file per experience.
 
     Args:
-        path: a .npz file; or a folder of them, one per experience, in the order of their names.
-        test: the test rows: a file, or a folder with files of the same names. Without it, arrays that end in _train and
-            _test are told apart, else a fixed part of each class is held out.
-        test_fraction: how much is held out.
+        path: a .npz file, or a folder of them, one for each experience, in the order of their names.
+        test: the test rows: a file, or a folder with files of the same names. Without it, arrays whose names end in
+            _train and _test are used if there are any, else a fixed part of each class is held out for testing.
+        test_fraction: share of each class that is held out for testing.
         inputs: name of the array of inputs (n, *shape); in a file of images (n, channels, height, width).
         label: name of the array of labels (n,).
-        id: name of the array of ids (n,), whole numbers or text; default: row numbers.
-        classes: how many, or the labels in the order of the classes; default: from all labels. Set it where more
-            classes are to come: it decides the size of the model's head.
-        shape: reshape each input to it.
+        id: name of the array of ids (n,), whole numbers or text; by default row numbers are the ids.
+        classes: number of classes, or the labels in the order of the classes; by default found from all labels. Set it
+            where more classes are to come: it decides the size of the model's head.
+        shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
     """
     reader = NpzReader(inputs, label, id)
     where = None if test is None else Location.of(test)

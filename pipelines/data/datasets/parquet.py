@@ -137,16 +137,16 @@ def load(
     """Parquet files, local or s3://: a file that is split by class, or a folder with one file per experience.
 
     Args:
-        path: a .parquet file; or a folder of them, one per experience, in the order of their names.
-        test: the test rows: a file, or a folder with files of the same names. Without it a fixed part of each class is
-            held out.
-        test_fraction: how much is held out.
-        inputs: the columns of the inputs: numbers, or one column of lists; default: all but the label and the id.
-        label: the column of labels.
-        id: the column of ids, whole numbers or text; default: row numbers.
-        classes: how many, or the labels in the order of the classes; default: from all labels. Set it where more
-            classes are to come: it decides the size of the model's head.
-        shape: reshape each input to it, such as [1, 28, 28].
+        path: a .parquet file, or a folder of them, one for each experience, in the order of their names.
+        test: the test rows: a file, or a folder with files of the same names. Without it, a fixed part of each class is
+            held out for testing.
+        test_fraction: share of each class that is held out for testing.
+        inputs: columns of the inputs: numbers, or one column of lists; by default all but the label and the id.
+        label: column of the labels.
+        id: column of the ids, whole numbers or text; by default row numbers are the ids.
+        classes: number of classes, or the labels in the order of the classes; by default found from all labels. Set it
+            where more classes are to come: it decides the size of the model's head.
+        shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
     """
     names = (inputs,) if isinstance(inputs, str) else None if inputs is None else tuple(inputs)
     reader = ParquetReader(names, label, id)

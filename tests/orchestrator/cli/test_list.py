@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,53 @@ def test_where_they_come_from_is_shown_when_not_all_are_built_in(
     monkeypatch.setattr("pipelines.config.components.names", lambda kind: rows)
     assert invoke(["list", "models"]) == 0
     assert capsys.readouterr().out.splitlines()[1].split() == ["mine", "My", "own.", "my-package", "1.2"]
+
+
+def test_one_component_shows_its_options_with_type_default_and_meaning(capfd: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["list", "datasets", "npz"]) == 0
+    words = " ".join(capfd.readouterr().out.split())
+    assert "in a file stream.dataset" in words
+    assert "path text; required A .npz file" in words and "test_fraction number > 0 and < 1; default 0.2" in words
+    assert invoke(["list", "models", "mlp", "--json"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    hidden = row["options"][0]
+    assert (hidden["name"], hidden["default"], hidden["required"]) == ("hidden", [400, 400], False)
+    assert row["other_options"] is False
+    assert invoke(["list", "datasets", "digits"]) == 0
+    assert "It has no options." in capfd.readouterr().out
+
+
+def test_one_component_by_import_path(capfd: pytest.CaptureFixture[str]) -> None:
+    own = "tests.pipelines.own_components"
+    assert invoke(["list", "datasets", f"{own}:documented_dataset"]) == 0
+    words = " ".join(capfd.readouterr().out.split())
+    assert "from import path" in words and "rows whole number; default 10 How many rows are read" in words
+    assert invoke(["list", "datasets", f"{own}:any_dataset"]) == 0
+    assert "Any further key is passed on to it." in capfd.readouterr().out
+    assert invoke(["list", "strategies", f"{own}:nothing"]) == 2
+    assert "has no 'nothing'" in capfd.readouterr().err
+
+
+def test_one_component_of_an_installed_plug_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distribution = tmp_path / "my_package-1.2.dist-info"
+    distribution.mkdir()
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.2\n")
+    (distribution / "entry_points.txt").write_text("[everlearn.models]\ntiny = my_package_models:Tiny\n")
+    code = 'class Tiny:\n    """A tiny model.\n\n    Args:\n        width: units of its layer.\n    """\n\n'
+    code += "    def __init__(self, input_shape, outputs, width: int = 8): ...\n"
+    (tmp_path / "my_package_models.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert invoke(["list", "models", "tiny"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "from my-package 1.2" in words and "width whole number; default 8 Units of its layer." in words
+
+
+def test_the_objective_is_listed_with_what_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["list", "objectives"]) == 0
+    assert "cross entropy over the active classes" in " ".join(capfd.readouterr().out.split()).lower()
+    assert invoke(["list", "objectives", "classification", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)[0]["name"] == "classification"
+    assert invoke(["list", "objectives", "regression"]) == 2
+    assert "unknown objective 'regression'. Known: classification" in capfd.readouterr().err

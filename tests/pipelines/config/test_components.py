@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config.components import BUILT_IN, Kind, names, resolve
+from pipelines.config.components import BUILT_IN, Component, Kind, component, names, resolve
 from pipelines.config.pipeline_errors import PipelineError
 from tests.pipelines import own_components
 
@@ -28,6 +28,13 @@ def test_import_paths() -> None:
     assert resolve("strategies", f"{OWN}:Hold") is own_components.Hold
     assert resolve("datasets", f"{OWN}:dataset") is own_components.dataset
     assert resolve("models", "os:path.join") is not None
+
+
+def test_one_component_says_where_it_comes_from() -> None:
+    assert component("strategies", f"{OWN}:Hold") == Component(f"{OWN}:Hold", "Holds", "import path")
+    assert component("models", "mlp").origin == "built-in"
+    with pytest.raises(PipelineError, match="did you mean 'mlp'"):
+        component("models", "mlpp")
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
