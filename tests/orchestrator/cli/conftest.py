@@ -1,6 +1,26 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.storage.folder_store import FolderStore
+
+DIGITS = """
+name: digits
+stream: {dataset: digits, setting: class-incremental, experiences: 5}
+model: {name: mlp, hidden: [8]}
+strategy: [{name: replay, capacity: 12}]
+"""
+
+
+@pytest.fixture
+def lineage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lineage:
+    """The empty lineage of `p.yaml`, in the working directory, with the default storage."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EVERLEARN_STORAGE", raising=False)
+    (tmp_path / "p.yaml").write_text(DIGITS)
+    return Lineage(FolderStore(tmp_path / ".everlearn/store"), "digits")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""GEM and A-GEM: reference gradients, and steps that do not raise the loss on the past."""
+"""GEM: steps that do not raise the loss on the past."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from torch import Tensor
 
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
-from strategies.methods.agem import AGEM, AGEMOptions
 from strategies.methods.gem import GEM, GEMOptions
-from strategies.projection.reference_gradient import reference_gradient
 from tests.strategies.models import build
 from tests.strategies.streams import SETTINGS, Step, stream
 
@@ -71,27 +69,6 @@ def test_reference_gradients_are_those_of_the_past(setting: str) -> None:
     for experience, found in zip(experiences, gem.references(learner), strict=True):
         expected = list(torch.autograd.grad(past_loss(learner, held, experience), list(learner.model.parameters())))
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
-
-
-def test_agem_never_steps_against_the_average_of_the_memory() -> None:
-    experiences, outputs = stream("class-incremental")
-    agem = AGEM(AGEMOptions(capacity=20, samples=500))
-    learner = Learner(build("mlp", outputs), [agem], outputs=outputs)
-    learner.learn(experiences[0], TRAIN)
-    memory = agem.memory(learner)
-    everything = torch.arange(len(memory))
-    parameters = list(learner.model.parameters())
-    steps = learner.steps(experiences[1], TRAIN, past=experiences[:1])
-    active = 0
-    while True:
-        reference = reference_gradient(learner, memory, everything)
-        before = [p.detach().clone() for p in parameters]
-        if next(steps, None) is None:
-            break
-        taken = [(b - p.detach()) / 0.05 for b, p in zip(before, parameters, strict=True)]
-        assert inner(taken, reference) >= -1e-6
-        active += abs(inner(taken, reference)) < 1e-6
-    assert active
 
 
 def test_gem_can_draw_from_each_experience() -> None:

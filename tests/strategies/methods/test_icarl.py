@@ -9,12 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from strategies.api.data import Batch
-from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
 from strategies.memory.herding import herd
 from strategies.methods.icarl import ICaRL, ICaRLOptions
-from strategies.networks.penultimate_features import features
 from tests.strategies.models import build
 from tests.strategies.streams import Step, stream
 
@@ -114,20 +112,3 @@ def test_means_follow_the_model() -> None:
     torch.testing.assert_close(icarl._means[0], icarl.class_means(learner)[0])
     assert not torch.equal(icarl._means[0], before)
     steps.close()
-
-
-@pytest.mark.parametrize("name", ["mlp", "conv", "unused", "shared", "batch-norm"])
-def test_features_are_what_enters_the_head(name: str) -> None:
-    model = build(name, 4).eval()
-    inputs = torch.rand(3, 1, 6, 6)
-    phi = features(model, inputs)
-    torch.testing.assert_close(phi.norm(dim=1), torch.ones(3, dtype=phi.dtype))
-    heads = [m for m in model.modules() if isinstance(m, nn.Linear) and m.in_features == phi.shape[1]]
-    directions = [nn.functional.normalize(model(inputs) - head.bias, dim=1) for head in heads if head.out_features == 4]
-    found = [nn.functional.normalize(phi @ head.weight.T, dim=1) for head in heads if head.out_features == 4]
-    assert any(torch.allclose(a, b) for a, b in zip(directions, found, strict=True))
-
-
-def test_a_model_without_a_linear_head_is_refused() -> None:
-    with pytest.raises(StrategyError, match=r"must end in a torch\.nn\.Linear"):
-        features(nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.Softmax(1)), torch.rand(2, 1, 6, 6))

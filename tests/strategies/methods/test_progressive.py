@@ -14,7 +14,7 @@ from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
 from strategies.methods.progressive import Progressive
-from strategies.networks.lateral_connections import Connected, Lateral
+from strategies.networks.lateral_connections import Connected
 from strategies.networks.progressive_columns import Columns
 from strategies.networks.separate_tasks import TaskOptions
 from tests.strategies.models import build, mlp
@@ -126,18 +126,6 @@ def test_pretrained_layers_stay_as_they_are_in_every_column() -> None:
     untrained = build("frozen", 6).state_dict()["model.1.weight"]
     for k in range(3):
         assert torch.equal(learner.model.state_dict()[f"columns.{k}.model.1.layer.weight"], untrained)
-
-
-@pytest.mark.parametrize("strided", [nn.Conv2d(3, 5, 3, stride=2, padding=1), nn.Conv2d(3, 5, (1, 3), padding="same")])
-def test_a_lateral_of_a_convolution_has_its_geometry(strided: nn.Conv2d) -> None:
-    inputs = torch.randn(2, 3, 7, 9)
-    lateral = Lateral(strided, 2)
-    assert lateral([inputs, inputs]).shape == strided(inputs).shape
-    assert lateral.project.get_parameter("weight").shape == (3, 6, 1, 1)
-
-
-def test_a_projection_is_no_wider_than_the_layer() -> None:
-    assert Lateral(nn.Linear(3136, 128), 3).project.get_parameter("weight").shape == (128, 3 * 3136)
 
 
 def test_models_that_cannot_be_connected_are_refused() -> None:
