@@ -36,7 +36,7 @@ def test_a_lateral_is_the_adapter_of_the_paper() -> None:
     lateral, earlier = Lateral(nn.Linear(4, 3), 2), [torch.randn(5, 4), torch.randn(5, 4)]
     weights = dict(lateral.named_parameters())
     assert set(weights) == {"scale", "project.weight", "adapt.weight"}
-    assert 0 <= float(weights["scale"].min()) <= float(weights["scale"].max()) <= 0.2
+    assert weights["scale"].min().item() >= 0 and weights["scale"].max().item() <= 0.2
     joined = torch.cat([weights["scale"][0] * earlier[0], weights["scale"][1] * earlier[1]], 1)
     expected = F.relu(joined @ weights["project.weight"].T) @ weights["adapt.weight"].T
     torch.testing.assert_close(lateral(earlier), expected)
