@@ -1,41 +1,51 @@
-"""Where and when a pipeline runs: command line, driver, Ray workers, storage, tracking.
+"""Where and when a pipeline runs: command line, driver, Ray workers, storage, lineage, tracking.
 
     from orchestrator import run, load_pipeline
 
     result = run(load_pipeline("pipelines/examples/split-digits.yaml"))
     print(result.metrics["average_accuracy"])
 
-Names are imported on first use: `import orchestrator` alone loads neither Ray nor MLflow nor PyTorch.
+This room alone knows Ray, MLflow and boto3, and imports `pipelines` and `strategies`. Names are imported on first use:
+`import orchestrator` alone loads neither Ray nor MLflow nor PyTorch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from strategies.api.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from orchestrator.checkpointing.load_model import load_model
+    from orchestrator.errors import OrchestratorError
     from orchestrator.result import RunResult
+    from orchestrator.storage.open_by_uri import open_store
+    from orchestrator.storage.store import Store
     from orchestrator.training.driver import run
     from orchestrator.tuning.comparison import compare
     from orchestrator.tuning.search import tune
     from pipelines.config.load import load_pipeline
 
-__all__ = ["RunResult", "compare", "load_model", "load_pipeline", "run", "tune"]
-
 _HOMES = {
+    "OrchestratorError": "orchestrator.errors",
     "RunResult": "orchestrator.result",
+    "Store": "orchestrator.storage.store",
     "compare": "orchestrator.tuning.comparison",
     "load_model": "orchestrator.checkpointing.load_model",
     "load_pipeline": "pipelines.config.load",
+    "open_store": "orchestrator.storage.open_by_uri",
     "run": "orchestrator.training.driver",
     "tune": "orchestrator.tuning.search",
 }
 
+__all__ = [
+    "OrchestratorError",
+    "RunResult",
+    "Store",
+    "compare",
+    "load_model",
+    "load_pipeline",
+    "open_store",
+    "run",
+    "tune",
+]
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

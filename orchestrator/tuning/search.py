@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import OrchestratorError, RunFailed
-from orchestrator.lineage.canonical_json import canonical_json, digest
+from orchestrator.lineage.canonical_json import canonical_json
 from orchestrator.lineage.joint_reference import Reference
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.tuning.early_stopping import early_stopping
+from orchestrator.tuning.search_id import search_id
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
 from orchestrator.tuning.search_result import Best, TuneResult
 from orchestrator.tuning.search_space import Settings, grid, random_settings
+from orchestrator.tuning.time_budget import covered_seconds
 from orchestrator.tuning.trial_record import Records, TrialRecord
 from orchestrator.tuning.trial_score import best as best_of
 from orchestrator.tuning.trial_score import pareto_front
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
     from pipelines.config.sections.tune_section import TuneSpec
 
 REF = "best"
-# Forgetting shows from the second experience on: no trial is judged before.
-_GRACE = 2
 
 
 def tune(
@@ -139,7 +140,7 @@ class _Search:
         streams = [self._streams.share(with_settings(base, {"seed": seed})) for seed in self._seeds]
         self._length = len(streams[0])
         # The last id stands for everything in the pipeline and its data that decides what a trial comes to.
-        self.id = _identity(make_plan(base, streams[0])[-1].id, spec)[:16]
+        self.id = search_id(make_plan(base, streams[0])[-1].id, spec)
         self._kept = Records(store, base.name, self.id)
         self.records = {record.number: record for record in self._kept.read()}
         self._fresh: set[int] = set()
@@ -195,7 +196,7 @@ class _Search:
 
     def _run(self, listed: Sequence[Settings] | None, count: int, tracker: SearchTracker) -> None:
         spec = self._spec
-        budget = spec.time_budget - _covered(self.ended) if spec.time_budget is not None else None
+        budget = spec.time_budget - covered_seconds(self.ended) if spec.time_budget is not None else None
         left = None if listed is None else [n for n in self._distinct(listed) if not self.records[n].over]
         count = len(left) if left is not None else count - sum(record.over for record in self.records.values())
         if count <= 0 or (budget is not None and budget <= 0):
@@ -209,7 +210,7 @@ class _Search:
             streams=self._streams,
             proposals=[Proposal(number, self.records[number].settings, self._seeds) for number in left or ()],
             searcher=self._searcher() if left is None else None,
-            scheduler=_scheduler(spec, self._length),
+            scheduler=early_stopping(spec, self._length),
             count=count,
             objectives=spec.metrics,
             resources=spec.resources,
@@ -324,35 +325,6 @@ class _Search:
         except PipelineError:
             # Settings that do not fit together, which is why the trial failed.
             return {path: str(value) for path, value in record.settings.items()}
-
-
-def _identity(base: str, spec: TuneSpec) -> str:
-    document = spec.model_dump(mode="json", include={"space", "search", "seeds", "scheduler"})
-    if spec.search == "optuna" or spec.scheduler != "none":
-        # Otherwise the objective only chooses among trials that would be the same.
-        document |= {"metrics": list(spec.metrics), "modes": list(spec.modes)}
-    return digest({"base": base, "tune": document})
-
-
-def _scheduler(spec: TuneSpec, length: int) -> Any:
-    if spec.scheduler == "none" or length <= _GRACE:
-        return None
-    from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
-
-    objective = {"metric": spec.metrics[0], "mode": spec.modes[0], "time_attr": "training_iteration"}
-    if spec.scheduler == "median":
-        return MedianStoppingRule(**objective, grace_period=_GRACE, min_samples_required=3)
-    return AsyncHyperBandScheduler(**objective, max_t=length, grace_period=_GRACE, reduction_factor=2)
-
-
-def _covered(records: Sequence[TrialRecord]) -> float:
-    """Seconds during which at least one trial ran."""
-    total, until = 0, 0
-    for record in sorted(records, key=lambda record: record.started or 0):
-        if record.started is not None and record.ended is not None:
-            total += max(0, record.ended - max(record.started, until))
-            until = max(until, record.ended)
-    return total / 1000
 
 
 def _why_none(records: Sequence[TrialRecord], spec: TuneSpec) -> str:

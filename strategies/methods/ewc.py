@@ -12,7 +12,7 @@ from strategies.api.data import Experience, Samples
 from strategies.api.guide import Guide
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.importance.fisher import diagonal_fisher
-from strategies.importance.mean_importance import CHUNK, Moment, mean_importance, mean_moment
+from strategies.importance.per_sample_mean import CHUNK, Moment, mean_importance, mean_moment
 from strategies.importance.quadratic_penalty import QuadraticPenalty
 from strategies.importance.recent_samples import Window
 from strategies.loop.learner import Learner

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from strategies.api.data import Experience
 from strategies.api.guide import Guide
 from strategies.api.strategy import Strategy, StrategyOptions
-from strategies.importance.mean_importance import mean_importance
 from strategies.importance.per_sample_gradients import per_sample_moment
+from strategies.importance.per_sample_mean import mean_importance
 from strategies.importance.quadratic_penalty import QuadraticPenalty
 from strategies.loop.learner import Learner
 

@@ -1,0 +1,4 @@
+"""The sections of a pipeline file, one file each: stream, train, tune, cluster.
+
+Each is a pydantic model whose fields are the keys of the file. `section` is their base.
+"""
