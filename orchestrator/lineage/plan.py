@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from orchestrator.lineage.commit import commit_id
-from pipelines.build import strategy_class
-from pipelines.config.components import resolve
+from pipelines.config.components import Kind, resolve
+from pipelines.config.sections.section import NamedSpec
+from strategies.api.influence import all_at_once, at_default, first_effect, influence_of
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-    from pydantic.fields import FieldInfo
-
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
 
@@ -43,8 +43,8 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
     """The commits of a pipeline on a stream, oldest first.
 
     An id depends on the data, the model, the strategies, the training and the seed as far as they matter up to that
-    experience; not on the number of workers, the storage, the tracking, nor on later experiences. Options that a
-    strategy declares to matter only `since` a later experience are left out before it, but for online streams.
+    experience; not on the number of workers, the storage, the tracking, nor on later experiences. What each setting
+    influences, and from which experience on, its annotation says (`influential`).
     """
     plan: list[PlannedCommit] = []
     parent: str | None = None
@@ -59,58 +59,67 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
 
 def influence(pipeline: Pipeline, stream: Stream, index: int) -> dict[str, Any]:
     """The parts of a pipeline that influence the commit after experience `index`, beside its parent and its data."""
-    train = pipeline.train.at(index).model_dump(
-        mode="json", exclude={"per_experience", "accumulate", "checkpoint_every"}
-    )
-    model: dict[str, Any] = {"name": pipeline.model.name, **pipeline.model.options}
-    online = pipeline.stream.online
-    # Left out where they are off: lineages are older than they.
-    kind = {"online": online, "blurry": pipeline.stream.blurry}
-    return {key: value for key, value in kind.items() if value} | {
-        "seed": pipeline.seed,
-        "setting": stream.setting,
-        "input_shape": list(stream.input_shape),
-        "outputs": stream.outputs,
-        "model": model | _code("models", pipeline.model.name),
-        "strategy": [
-            strategy_influence(spec.name, spec.options, index, online=online) for spec in pipeline.strategy_at(index)
-        ],
-        "train": train,
-    }
+    shape = {"input_shape": list(stream.input_shape), "outputs": stream.outputs}
+    return shape | influential(pipeline.at(index), index)
 
 
-def strategy_influence(name: str, options: BaseModel, index: int, *, online: bool = False) -> dict[str, Any]:
-    """What of a strategy influences the commit after experience `index`; in an online stream all of its options do."""
-    return {"name": name} | _since(options, index, online) | _code("strategies", name)
+def influential(part: BaseModel, index: int, *, at_once: bool = False) -> dict[str, Any]:
+    """The fields of a part of a pipeline that influence the commit after experience `index`, as plain data.
+
+    What each field influences, and from which experience on, is what its annotation says
+    (`strategies.api.influence`). One that was added later is left out while it is at its default, so that stored
+    lineages are found by the same ids.
+
+    Args:
+        at_once: every field has an effect from experience 0 on.
+    """
+    at_once = at_once or all_at_once(part)
+    fields = type(part).model_fields
+    kept = {name for name in fields if at_once or _effect(part, name) <= index}
+    kept -= {name for name in kept if influence_of(fields[name]).added is not None and at_default(part, name)}
+    values = {name for name in kept if influence_of(fields[name]).on == "model"}
+    sections = {name for name in kept if influence_of(fields[name]).on == "section"}
+    options = part.declared_options if isinstance(part, NamedSpec) else None
+    written = set(part.extras) if isinstance(part, NamedSpec) and options is not None else set()
+    found: dict[str, Any] = part.model_dump(mode="json", by_alias=True, exclude={*fields} - values | written)
+    for name in values:
+        key = fields[name].serialization_alias or name
+        found[key] = _nested(getattr(part, name), found[key], index, at_once)
+    for name in sections:
+        found |= influential(getattr(part, name), index, at_once=at_once)
+    if options is not None:
+        found |= influential(options, index, at_once=at_once)
+    if isinstance(part, NamedSpec) and part.component is not None:
+        found |= _code(part.component, part.name)
+    return found
 
 
-def _since(options: BaseModel, index: int, online: bool) -> dict[str, Any]:
-    """The options that have an effect by experience `index`, without those that were added later and are not used."""
-    fields = type(options).model_fields
-    late = {name for name in fields if not online and _first_effect(options, name) > index}
-    unused = {
-        name
-        for name, field in fields.items()
-        if _extra(field).get("added") and getattr(options, name) == field.get_default(call_default_factory=True)
-    }
-    return options.model_dump(mode="json", by_alias=True, exclude=late | unused)
-
-
-def _first_effect(options: BaseModel, name: str) -> int:
+def _effect(part: BaseModel, name: str) -> int:
     from strategies.api.strategy import StrategyOptions
 
-    if isinstance(options, StrategyOptions):
-        return options.first_effect(name)
-    return int(_extra(type(options).model_fields[name]).get("since", 0))
+    return part.first_effect(name) if isinstance(part, StrategyOptions) else first_effect(part, name)
 
 
-def _extra(field: FieldInfo) -> Mapping[str, Any]:
-    return field.json_schema_extra if isinstance(field.json_schema_extra, Mapping) else {}
+def _nested(value: Any, data: Any, index: int, at_once: bool) -> Any:
+    """The plain data of a field's value, without what has no influence in the parts that the value holds."""
+    if isinstance(value, BaseModel):
+        # A part with a form of its own in plain data keeps it.
+        return influential(value, index, at_once=at_once) if data == _plain(value) else data
+    if isinstance(value, (list, tuple)) and isinstance(data, list) and len(value) == len(data):
+        return [_nested(one, plain, index, at_once) for one, plain in zip(value, data, strict=True)]
+    if isinstance(value, dict) and isinstance(data, dict) and len(value) == len(data):
+        pairs = zip(value.values(), data.items(), strict=True)
+        return {key: _nested(one, plain, index, at_once) for one, (key, plain) in pairs}
+    return data
 
 
-def _code(kind: str, name: str) -> dict[str, str]:
+def _plain(part: BaseModel) -> Any:
+    return part.model_dump(mode="json", by_alias=True)
+
+
+def _code(kind: Kind, name: str) -> dict[str, str]:
     """The source of a user's own component, as a hash: editing it makes other commits. Empty for built-in ones."""
-    found: Any = strategy_class(name) if kind == "strategies" else resolve(kind, name)
+    found: Any = resolve(kind, name)
     module = getattr(found, "__module__", None) or ""
     if module.partition(".")[0] in ("strategies", "pipelines"):
         return {}

@@ -13,6 +13,7 @@ from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.sections.section import refuse
 from pipelines.config.sections.train_section import OptimizerSpec
 from pipelines.config.suggest import did_you_mean
+from strategies.api.influence import LEARNED
 
 NonNegative = Annotated[float, Field(ge=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -29,9 +30,9 @@ class _Optimizer(OptimizerSpec):
 
     model_config = ConfigDict(extra="forbid")
 
-    weight_decay: NonNegative | None = None
-    foreach: bool | None = None
-    maximize: bool | None = None
+    weight_decay: Annotated[NonNegative | None, LEARNED] = None
+    foreach: Annotated[bool | None, LEARNED] = None
+    maximize: Annotated[bool | None, LEARNED] = None
 
 
 class SGD(_Optimizer):
@@ -44,10 +45,10 @@ class SGD(_Optimizer):
         fused: whether torch updates the parameters in one kernel; by default wherever it can (not with a momentum).
     """
 
-    momentum: NonNegative | None = None
-    dampening: float | None = None
-    nesterov: bool | None = None
-    fused: bool | None = None
+    momentum: Annotated[NonNegative | None, LEARNED] = None
+    dampening: Annotated[float | None, LEARNED] = None
+    nesterov: Annotated[bool | None, LEARNED] = None
+    fused: Annotated[bool | None, LEARNED] = None
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
@@ -67,10 +68,10 @@ class Adam(_Optimizer):
         fused: whether torch updates the parameters in one kernel; by default wherever it can.
     """
 
-    betas: tuple[Decay, Decay] | None = None
-    eps: NonNegative | None = None
-    amsgrad: bool | None = None
-    fused: bool | None = None
+    betas: Annotated[tuple[Decay, Decay] | None, LEARNED] = None
+    eps: Annotated[NonNegative | None, LEARNED] = None
+    amsgrad: Annotated[bool | None, LEARNED] = None
+    fused: Annotated[bool | None, LEARNED] = None
 
 
 class RMSprop(_Optimizer):
@@ -83,10 +84,10 @@ class RMSprop(_Optimizer):
         centered: whether the gradient is divided by an estimate of its standard deviation.
     """
 
-    alpha: NonNegative | None = None
-    eps: NonNegative | None = None
-    momentum: NonNegative | None = None
-    centered: bool | None = None
+    alpha: Annotated[NonNegative | None, LEARNED] = None
+    eps: Annotated[NonNegative | None, LEARNED] = None
+    momentum: Annotated[NonNegative | None, LEARNED] = None
+    centered: Annotated[bool | None, LEARNED] = None
 
 
 class Adagrad(_Optimizer):
@@ -99,10 +100,10 @@ class Adagrad(_Optimizer):
         fused: whether torch updates the parameters in one kernel; by default wherever it can.
     """
 
-    lr_decay: NonNegative | None = None
-    initial_accumulator_value: NonNegative | None = None
-    eps: NonNegative | None = None
-    fused: bool | None = None
+    lr_decay: Annotated[NonNegative | None, LEARNED] = None
+    initial_accumulator_value: Annotated[NonNegative | None, LEARNED] = None
+    eps: Annotated[NonNegative | None, LEARNED] = None
+    fused: Annotated[bool | None, LEARNED] = None
 
 
 OPTIMIZERS: dict[str, type[OptimizerSpec]] = {

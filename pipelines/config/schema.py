@@ -18,6 +18,7 @@ from pipelines.config.sections.section import NamedSpec, OptionsSpec, Positive, 
 from pipelines.config.sections.stream_section import StreamSpec
 from pipelines.config.sections.train_section import TrainSpec
 from pipelines.config.sections.tune_section import Metric, TuneSpec
+from strategies.api.influence import LEARNED, NOT_LEARNED, SECTION
 
 
 class ModelSpec(OptionsSpec):
@@ -27,6 +28,8 @@ class ModelSpec(OptionsSpec):
         name: a built-in or registered name, or an import path such as my_package.models:build.
     """
 
+    component = "models"
+
 
 class StrategySpec(NamedSpec):
     """A strategy; the other keys are its options.
@@ -34,6 +37,8 @@ class StrategySpec(NamedSpec):
     Attributes:
         name: a built-in or registered name, or an import path such as my_package.methods:StayClose.
     """
+
+    component = "strategies"
 
     @property
     def options(self) -> BaseModel:
@@ -44,6 +49,10 @@ class StrategySpec(NamedSpec):
             pydantic.ValidationError: it does not take these options; never for a pipeline that was loaded.
         """
         return strategy_options(self.name, self.extras)
+
+    @property
+    def declared_options(self) -> BaseModel:
+        return self.options
 
 
 def _workers(value: Any) -> int | tuple[int, int]:
@@ -71,10 +80,10 @@ class ScalingSpec(Spec):
         resources: Ray resources of each worker, such as {CPU: 2}.
     """
 
-    workers: Annotated[int | tuple[int, int], PlainValidator(_workers), PlainSerializer(_as_written)] = 1
-    gpu: bool = False
-    channels_last: bool = False
-    resources: dict[str, Positive] = Field(default_factory=dict)
+    workers: Annotated[int | tuple[int, int], PlainValidator(_workers), PlainSerializer(_as_written), NOT_LEARNED] = 1
+    gpu: Annotated[bool, NOT_LEARNED] = False
+    channels_last: Annotated[bool, NOT_LEARNED] = False
+    resources: Annotated[dict[str, Positive], NOT_LEARNED] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_gpu_each(self) -> Self:
@@ -107,8 +116,8 @@ class TrackingSpec(Spec):
         experiment: name of the MLflow experiment; the pipeline's name by default.
     """
 
-    uri: str = Field(default_factory=lambda: expand(DEFAULT_TRACKING), min_length=1, repr=False)
-    experiment: str = Field(default="", max_length=250)
+    uri: Annotated[str, NOT_LEARNED] = Field(default_factory=lambda: expand(DEFAULT_TRACKING), min_length=1, repr=False)
+    experiment: Annotated[str, NOT_LEARNED] = Field(default="", max_length=250)
 
 
 class Pipeline(Spec):
@@ -129,25 +138,31 @@ class Pipeline(Spec):
         published: figures of a paper by metric, shown beside the measured ones.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)
-    seed: int = Field(default=0, ge=0)
-    stream: StreamSpec
-    model: ModelSpec
-    strategy: list[StrategySpec] = Field(default_factory=lambda: [StrategySpec(name="naive")], min_length=1)
-    train: TrainSpec = TrainSpec()
-    scaling: ScalingSpec = ScalingSpec()
-    storage: str = Field(default_factory=lambda: expand(DEFAULT_STORAGE), min_length=1, repr=False)
-    tracking: TrackingSpec = Field(default_factory=TrackingSpec)
-    cluster: ClusterSpec | None = None
-    tune: TuneSpec | None = None
-    published: dict[Metric, float] | None = None
+    name: Annotated[str, NOT_LEARNED] = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)
+    seed: Annotated[int, LEARNED] = Field(default=0, ge=0)
+    stream: Annotated[StreamSpec, SECTION]
+    model: Annotated[ModelSpec, LEARNED]
+    strategy: Annotated[list[StrategySpec], LEARNED] = Field(
+        default_factory=lambda: [StrategySpec(name="naive")], min_length=1
+    )
+    train: Annotated[TrainSpec, LEARNED] = TrainSpec()
+    scaling: Annotated[ScalingSpec, NOT_LEARNED] = ScalingSpec()
+    storage: Annotated[str, NOT_LEARNED] = Field(
+        default_factory=lambda: expand(DEFAULT_STORAGE), min_length=1, repr=False
+    )
+    tracking: Annotated[TrackingSpec, NOT_LEARNED] = Field(default_factory=TrackingSpec)
+    cluster: Annotated[ClusterSpec | None, NOT_LEARNED] = None
+    tune: Annotated[TuneSpec | None, NOT_LEARNED] = None
+    published: Annotated[dict[Metric, float] | None, NOT_LEARNED] = None
+
+    def at(self, index: int) -> Pipeline:
+        """The pipeline with the training and the strategies that it has in experience `index`."""
+        return self.model_copy(update={"train": self.train.at(index), "strategy": self.strategy_at(index)})
 
     def strategy_at(self, index: int) -> list[StrategySpec]:
         """The strategies with the options that `train.per_experience` gives them in experience `index`."""
         overrides = self.train.strategy_options(index)
-        return [
-            StrategySpec(name=spec.name, **{**spec.extras, **overrides.get(spec.name, {})}) for spec in self.strategy
-        ]
+        return [StrategySpec(**{**spec.to_document(), **overrides.get(spec.name, {})}) for spec in self.strategy]
 
     def warnings(self) -> list[str]:
         """What a strategy of this pipeline cannot do in its setting, each with the remedy."""

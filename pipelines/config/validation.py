@@ -14,15 +14,18 @@ from pipelines.config.document import Document, KeyPath, Problem, one_line
 from pipelines.config.messages import explain, unknown_key
 from pipelines.config.optimizers import optimizer_model, scheduler_model
 from pipelines.config.pipeline_errors import PipelineError
-from pipelines.config.schema import Pipeline
+from pipelines.config.schema import ModelSpec, Pipeline, StrategySpec
 from pipelines.config.sections.section import NamedSpec
-from pipelines.config.sections.stream_section import transform_options
-from pipelines.config.sections.train_section import OptimizerSpec, merge_train
+from pipelines.config.sections.stream_section import DatasetSpec, TransformSpec, transform_options
+from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, merge_train
 
 ModelOf = Callable[[str], type[BaseModel]]
 
 _OPTIMIZER = {"name": OptimizerSpec().name}
-_TORCH: dict[str, ModelOf] = {"optimizer": optimizer_model, "scheduler": scheduler_model}
+_TORCH: dict[str, tuple[type[NamedSpec], ModelOf]] = {
+    "optimizer": (OptimizerSpec, optimizer_model),
+    "scheduler": (SchedulerSpec, scheduler_model),
+}
 
 
 def pipeline_of(document: Document) -> Pipeline | None:
@@ -35,12 +38,12 @@ def pipeline_of(document: Document) -> Pipeline | None:
         what = "the file is empty" if empty else "must be a mapping of keys such as name: and stream:"
         add(document, [Problem((), what)])
         return None
-    _check_named(document, ("stream", "dataset"), partial(options_model, "datasets"))
-    _check_named(document, ("stream", "transform"), transform_options)
-    _check_named(document, ("model",), partial(options_model, "models"))
+    _check_named(document, ("stream", "dataset"), DatasetSpec, partial(options_model, "datasets"))
+    _check_named(document, ("stream", "transform"), TransformSpec, transform_options)
+    _check_named(document, ("model",), ModelSpec, partial(options_model, "models"))
     _check_strategies(document)
-    _check_named(document, ("train", "optimizer"), optimizer_model, _OPTIMIZER)
-    _check_named(document, ("train", "scheduler"), scheduler_model)
+    _check_named(document, ("train", "optimizer"), OptimizerSpec, optimizer_model, _OPTIMIZER)
+    _check_named(document, ("train", "scheduler"), SchedulerSpec, scheduler_model)
     overrides = document.get(("train", "per_experience"))
     for index, override in overrides.items() if isinstance(overrides, dict) else ():
         if isinstance(override, dict):
@@ -66,28 +69,37 @@ def _check_strategies(document: Document) -> None:
     strategies = document.get(("strategy",))
     for index, entry in enumerate(strategies) if isinstance(strategies, list) else ():
         at: KeyPath = ("strategy", index)
-        options = _check_named(document, at, partial(options_model, "strategies"))
+        options = _check_named(document, at, StrategySpec, partial(options_model, "strategies"))
         if options is not None:
-            strategies[index] = {"name": entry["name"], **_plain(document, at, options)}
+            own = {key: value for key, value in entry.items() if key in StrategySpec.model_fields}
+            strategies[index] = {**own, **_plain(document, at, options)}
 
 
 def _check_named(
-    document: Document, at: KeyPath, model_of: ModelOf, defaults: Mapping[str, Any] = MappingProxyType({})
+    document: Document,
+    at: KeyPath,
+    spec: type[NamedSpec],
+    model_of: ModelOf,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> BaseModel | None:
     entry = document.get(at)
     if not isinstance(entry, dict):
         return None
     problems: list[Problem] = []
-    options, understood = _checked({**defaults, **entry}, model_of, problems)
+    options, understood = _checked({**defaults, **entry}, spec, model_of, problems)
     add(document, problems, at)
     entry.update(understood)
     return options
 
 
 def _checked(
-    entry: Mapping[str, Any], model_of: ModelOf, problems: list[Problem]
+    entry: Mapping[str, Any], spec: type[NamedSpec], model_of: ModelOf, problems: list[Problem]
 ) -> tuple[BaseModel | None, dict[str, Any]]:
-    """The options of one named thing, as its own class and as plain data; what is wrong goes to `problems`."""
+    """The options of one named thing, as its own class and as plain data; what is wrong goes to `problems`.
+
+    Args:
+        spec: the part of the schema; the fields that it declares itself are no options: the schema checks them.
+    """
     name = entry.get("name")
     if not isinstance(name, str) or not name:
         # The schema says so.
@@ -100,7 +112,8 @@ def _checked(
     except Exception as error:
         problems.append(Problem(("name",), f"the options of {name} cannot be read: {_reason(error)}"))
         return None, {}
-    given = {key: value for key, value in entry.items() if key != "name" or issubclass(model, NamedSpec)}
+    own = () if issubclass(model, spec) else spec.model_fields
+    given = {key: value for key, value in entry.items() if key not in own}
     try:
         options, understood = validate(model, given)
     except ValidationError as error:
@@ -125,9 +138,9 @@ def _check_override(document: Document, at: KeyPath, override: dict[str, Any]) -
     train = document.get(("train",))
     base = {"optimizer": train.get("optimizer", _OPTIMIZER), "scheduler": train.get("scheduler")}
     merged = merge_train(base, override)
-    for key, model_of in _TORCH.items():
+    for key, (spec, model_of) in _TORCH.items():
         if isinstance(override.get(key), dict) and isinstance(merged[key], dict):
-            _check_merged(document, (*at, key), merged[key], base[key] or {}, model_of)
+            _check_merged(document, (*at, key), merged[key], base[key] or {}, spec, model_of)
     strategies = override.get("strategy")
     if strategies is None:
         return
@@ -148,16 +161,18 @@ def _check_override(document: Document, at: KeyPath, override: dict[str, Any]) -
             options = strategies[name] = _by_alias(options, name)
             strategy_model = partial(options_model, "strategies")
             merged = {**by_name[name], **options}
-            _check_merged(document, place, merged, by_name[name], strategy_model)
+            _check_merged(document, place, merged, by_name[name], StrategySpec, strategy_model)
             add(document, _changed_for_good(by_name[name], merged, strategy_model), place)
 
 
-def _check_merged(document: Document, at: KeyPath, merged: dict[str, Any], base: Any, model_of: ModelOf) -> None:
+def _check_merged(
+    document: Document, at: KeyPath, merged: dict[str, Any], base: Any, spec: type[NamedSpec], model_of: ModelOf
+) -> None:
     before: list[Problem] = []
     found: list[Problem] = []
     if isinstance(base, dict) and merged.get("name") == base.get("name"):
-        _checked(base, model_of, before)
-    _, understood = _checked(merged, model_of, found)
+        _checked(base, spec, model_of, before)
+    _, understood = _checked(merged, spec, model_of, found)
     known = [(problem.path, problem.message, problem.got) for problem in before]
     add(document, [problem for problem in found if (problem.path, problem.message, problem.got) not in known], at)
     override = document.get(at)
@@ -168,7 +183,7 @@ def _changed_for_good(base: dict[str, Any], merged: dict[str, Any], model_of: Mo
     """Options that hold for the whole stream, and that an experience would change."""
     from strategies.api.strategy import StrategyOptions
 
-    before, now = (_checked(entry, model_of, [])[0] for entry in (base, merged))
+    before, now = (_checked(entry, StrategySpec, model_of, [])[0] for entry in (base, merged))
     if not isinstance(before, StrategyOptions) or not isinstance(now, StrategyOptions):
         return []
     fields = type(now).model_fields

@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from strategies.api.guide import Guide
+from strategies.api.influence import first_effect
 from strategies.loop.process_group import Reduction
 
 if TYPE_CHECKING:
@@ -43,19 +44,20 @@ if TYPE_CHECKING:
 class StrategyOptions(BaseModel):
     """Options of a strategy in a pipeline file.
 
-    `Field(json_schema_extra={"since": 1})` marks an option that has no effect on anything before experience 1, so that
-    trials which differ only in it share experience 0. (In an online stream every option has an effect at once.)
-    `{"added": True}` marks one that was added later: at its default it does not change the ids of commits.
-    `{"fixed": True}` marks one that holds for the whole stream, because what is kept from one experience to the next
-    was made by it: `train.per_experience` may not change it. All others are read anew in each experience.
+    Each field says by annotation what it influences (`strategies.api.influence`): `Annotated[float, LEARNED]`, or
+    `Annotated[float, Influence(experience=1)]` for an option without any effect before experience 1, so that trials
+    which differ only in it share experience 0. (In an online stream every option has an effect at once.)
+    `Influence(added="0.2")` marks one that version 0.2 added: at its default it does not change the ids of commits.
+    `Field(json_schema_extra={"fixed": True})` marks one that holds for the whole stream, because what is kept from one
+    experience to the next was made by it: `train.per_experience` may not change it. All others are read anew in each
+    experience.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     def first_effect(self, name: str) -> int:
         """The first experience in which the option called `name` has an effect, given all the others."""
-        extra = type(self).model_fields[name].json_schema_extra
-        return int(extra.get("since", 0)) if isinstance(extra, dict) else 0  # type: ignore[arg-type]
+        return first_effect(self, name)
 
     def fixed(self) -> dict[str, Any]:
         """The options, by name, that hold for the whole stream."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from strategies.api.data import Experience, Samples
+from strategies.api.influence import LEARNED
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.loop.learner import Learner
 from strategies.memory.reservoir import Memory
@@ -16,12 +17,12 @@ from strategies.memory.reservoir import Memory
 class MemoryOptions(StrategyOptions):
     """Options of a memory."""
 
-    capacity: int = Field(
+    capacity: Annotated[int, LEARNED] = Field(
         default=2000,
         ge=1,
         description="Samples in the memory. Lowered for an experience, it is trimmed before the first step.",
     )
-    policy: Literal["uniform", "class-balanced"] = Field(
+    policy: Annotated[Literal["uniform", "class-balanced"], LEARNED] = Field(
         default="uniform",
         json_schema_extra={"fixed": True},
         description=(
@@ -29,7 +30,7 @@ class MemoryOptions(StrategyOptions):
             "share the memory evenly."
         ),
     )
-    per_class: int | None = Field(
+    per_class: Annotated[int | None, LEARNED] = Field(
         default=None,
         ge=1,
         json_schema_extra={"fixed": True},

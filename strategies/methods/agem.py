@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 
 from strategies.api.guide import Guide
+from strategies.api.influence import Influence
 from strategies.loop.learner import Learner
 from strategies.loop.seeded_random import generator
 from strategies.memory.rehearsal import MemoryOptions, Rehearsal
@@ -19,10 +20,9 @@ from strategies.projection.reference_gradient import gradients, reference_gradie
 class AGEMOptions(MemoryOptions):
     """Options of `agem`, beside those of its memory."""
 
-    samples: int = Field(
+    samples: Annotated[int, Influence(experience=1)] = Field(
         default=256,
         ge=1,
-        json_schema_extra={"since": 1},
         description="Samples that are drawn from the memory at every step for the reference gradient.",
     )
 

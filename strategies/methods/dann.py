@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from strategies.api.data import Batch, Experience
 from strategies.api.guide import Guide
+from strategies.api.influence import Influence
 from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
@@ -25,21 +26,20 @@ from strategies.networks.side_network import SideNetwork, perceptron
 class DANNOptions(ReplayOptions):
     """Options of `dann`, beside those of `replay`, whose memory and batches it has."""
 
-    lambda_: float = Field(
+    lambda_: Annotated[float, Influence(experience=1)] = Field(
         default=1.0,
         ge=0,
         alias="lambda",
-        json_schema_extra={"since": 1},
         description=(
             "Factor of the reversed gradient at the end of an experience, to which it grows from 0. "
             "With 0 this is replay."
         ),
     )
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(100,), json_schema_extra={"since": 1}, description="Units of each hidden layer of the discriminator."
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Influence(experience=1)] = Field(
+        default=(100,), description="Units of each hidden layer of the discriminator."
     )
-    lr: float = Field(
-        default=1e-3, gt=0, json_schema_extra={"since": 1}, description="Learning rate of the discriminator's Adam."
+    lr: Annotated[float, Influence(experience=1)] = Field(
+        default=1e-3, gt=0, description="Learning rate of the discriminator's Adam."
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from strategies.api.data import Batch
 from strategies.api.guide import Guide
+from strategies.api.influence import Influence
 from strategies.loop.learner import Learner
 from strategies.loop.seeded_random import generator
 from strategies.loop.shared_forward import shared_forward
@@ -18,20 +21,18 @@ from strategies.memory.reservoir import Memory
 class DEROptions(MemoryOptions):
     """Options of `der`, beside those of its memory."""
 
-    alpha: float = Field(
-        default=0.5, ge=0, json_schema_extra={"since": 1}, description="Weight of the distance from the stored logits."
+    alpha: Annotated[float, Influence(experience=1)] = Field(
+        default=0.5, ge=0, description="Weight of the distance from the stored logits."
     )
-    beta: float = Field(
+    beta: Annotated[float, Influence(experience=1)] = Field(
         default=0.5,
         ge=0,
-        json_schema_extra={"since": 1},
         description="Weight of the cross entropy on samples of the memory. Above 0 this is DER++, at 0 it is DER.",
     )
-    ratio: float = Field(
+    ratio: Annotated[float, Influence(experience=1)] = Field(
         default=0.5,
         gt=0,
         lt=1,
-        json_schema_extra={"since": 1},
         description=(
             "Share of replayed samples in a batch, for each of two draws: batch_size * ratio / (1 - ratio) samples "
             "for alpha, and as many others for beta, are added to batch_size current ones."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from strategies.api.data import Experience, Samples
 from strategies.api.guide import Guide
+from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.importance.fisher import diagonal_fisher
 from strategies.importance.per_sample_mean import CHUNK, Moment, mean_importance, mean_moment
@@ -22,42 +23,40 @@ from strategies.loop.process_group import Reduction
 class EWCOptions(StrategyOptions):
     """Options of `ewc`."""
 
-    lambda_: float = Field(
+    lambda_: Annotated[float, Influence(experience=1)] = Field(
         default=1000.0,
         ge=0,
         alias="lambda",
-        json_schema_extra={"since": 1},
         description=(
             "Strength of the penalty: lambda / 2 * sum_i F_i (theta_i - anchor_i)^2 is added to the loss, with the "
             "factor 1/2 of Kirkpatrick et al. 2017, equation 3."
         ),
     )
-    samples: int | None = Field(
+    samples: Annotated[int | None, LEARNED] = Field(
         default=None,
         ge=1,
         description="Samples of the experience that estimate the Fisher information. null: all of them.",
     )
-    estimate: Literal["true", "empirical"] = Field(
+    estimate: Annotated[Literal["true", "empirical"], LEARNED] = Field(
         default="true",
         description=(
             "Labels of the Fisher information. true: the exact expectation over the model's own predictions. "
             "empirical: the labels of the data."
         ),
     )
-    mode: Literal["separate-sum", "online"] = Field(
+    mode: Annotated[Literal["separate-sum", "online"], LEARNED] = Field(
         default="separate-sum",
         description=(
             "separate-sum: one quadratic penalty for each experience, added up. online: one running sum of Fisher "
             "information around the latest parameters (Schwarz et al. 2018, equation 8)."
         ),
     )
-    gamma: float = Field(
-        default=1.0, ge=0, le=1, json_schema_extra={"since": 1}, description="With mode: online: decay of the sum."
+    gamma: Annotated[float, Influence(experience=1)] = Field(
+        default=1.0, ge=0, le=1, description="With mode: online: decay of the sum."
     )
-    every: int | None = Field(
+    every: Annotated[int | None, Influence(added="0.1", at_once=True)] = Field(
         default=None,
         ge=1,
-        json_schema_extra={"added": True},
         description=(
             "With mode: online: consolidate every so many steps, on `samples` of the samples that passed since, "
             "instead of at the end of each experience. The running sum then gains a term each time: with gamma 1 it "
@@ -71,9 +70,6 @@ class EWCOptions(StrategyOptions):
         if every is not None and info.data.get("mode", "online") != "online":
             raise ValueError("is for mode: online, whose running sum it adds to: leave it out, or set mode: online")
         return every
-
-    def first_effect(self, name: str) -> int:
-        return 0 if self.every is not None else super().first_effect(name)
 
 
 class EWC(Strategy):

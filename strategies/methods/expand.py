@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from strategies.api.data import Batch, Experience
 from strategies.api.guide import Guide
+from strategies.api.influence import Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
@@ -26,18 +27,17 @@ _TOGETHER = ("naive", "replay", "der", "gem", "agem", "cumulative")
 class ExpandOptions(StrategyOptions):
     """Options of `expand`."""
 
-    threshold: float = Field(
+    threshold: Annotated[float, Influence(experience=1)] = Field(
         default=0.9,
         ge=0,
         le=1,
-        json_schema_extra={"since": 1},
         description=(
             "The network grows for an experience if the model, before learning it, classifies a smaller share of its "
             "training samples correctly. 1: grow whenever one is wrong. 0: never grow."
         ),
     )
-    auxiliary: float = Field(
-        default=1.0, ge=0, json_schema_extra={"since": 1}, description="Weight of the auxiliary classifier's loss."
+    auxiliary: Annotated[float, Influence(experience=1)] = Field(
+        default=1.0, ge=0, description="Weight of the auxiliary classifier's loss."
     )
 
 

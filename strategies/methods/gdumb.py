@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
 
 from strategies.api.data import Experience, Samples
 from strategies.api.guide import Guide
+from strategies.api.influence import LEARNED
 from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
@@ -20,7 +21,7 @@ from strategies.memory.rehearsal import MemoryOptions, Rehearsal
 class GDumbOptions(MemoryOptions):
     """Options of `gdumb`: those of its memory, which is class-balanced by default."""
 
-    policy: Literal["uniform", "class-balanced"] = Field(
+    policy: Annotated[Literal["uniform", "class-balanced"], LEARNED] = Field(
         default="class-balanced",
         json_schema_extra={"fixed": True},
         description=MemoryOptions.model_fields["policy"].description,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from strategies.api.guide import Guide
+from strategies.api.influence import Influence
 from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
 from strategies.loop.seeded_random import generator
@@ -20,19 +22,17 @@ from strategies.projection.reference_gradient import gradients, reference_gradie
 class GEMOptions(MemoryOptions):
     """Options of `gem`, beside those of its memory."""
 
-    margin: float = Field(
+    margin: Annotated[float, Influence(experience=1)] = Field(
         default=0.5,
         ge=0,
-        json_schema_extra={"since": 1},
         description=(
             "Smallest pull of every past experience on the gradient, once the constraint of one is violated "
             "(memory_strength in the authors' code)."
         ),
     )
-    samples: int | None = Field(
+    samples: Annotated[int | None, Influence(experience=1)] = Field(
         default=None,
         ge=1,
-        json_schema_extra={"since": 1},
         description=(
             "Samples of each past experience that are drawn at every step for its reference gradient. "
             "null: all that the memory holds."

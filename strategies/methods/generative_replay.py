@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from strategies.api.data import Batch, Experience
 from strategies.api.guide import Guide
+from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.api.strategy_errors import StrategyError
 from strategies.distillation.teacher import Teacher
@@ -28,34 +29,32 @@ LOOKED_AT = 1000
 class GenerativeReplayOptions(StrategyOptions):
     """Options of `generative-replay`."""
 
-    ratio: float = Field(
+    ratio: Annotated[float, Influence(experience=1)] = Field(
         default=0.5,
         gt=0,
         lt=1,
-        json_schema_extra={"since": 1},
         description=(
             "Share of generated samples in each global batch: batch_size * ratio / (1 - ratio) generated samples are "
             "added to batch_size current ones."
         ),
     )
-    weighting: Weighting = Field(
+    weighting: Annotated[Weighting, Influence(experience=1)] = Field(
         default="experiences",
-        json_schema_extra={"since": 1},
         description=(
             "samples: every sample of the batch counts the same. experiences: after k experiences, the current one "
             "included, the current samples count 1/k and the generated ones 1 - 1/k, for the model and the generator."
         ),
     )
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], LEARNED] = Field(
         default=(400, 400),
         json_schema_extra={"fixed": True},
         description="Units of each hidden layer of the generator's encoder; its decoder has them in reverse order.",
     )
-    latent: int = Field(
+    latent: Annotated[int, LEARNED] = Field(
         default=100, ge=1, json_schema_extra={"fixed": True}, description="Latent units of the generator."
     )
-    lr: float = Field(default=1e-3, gt=0, description="Learning rate of the generator's Adam.")
-    likelihood: Likelihood = Field(
+    lr: Annotated[float, LEARNED] = Field(default=1e-3, gt=0, description="Learning rate of the generator's Adam.")
+    likelihood: Annotated[Likelihood, LEARNED] = Field(
         default="bernoulli",
         json_schema_extra={"fixed": True},
         description="bernoulli: inputs in [0, 1], such as images. gaussian, of variance 1: any numbers.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from strategies.api.data import Batch, Experience, Samples
 from strategies.api.guide import Guide
+from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.distillation.soft_targets import sigmoid_cross_entropy
 from strategies.distillation.teacher import Teacher
@@ -30,19 +31,18 @@ CHUNK = 1000
 class ICaRLOptions(StrategyOptions):
     """Options of `icarl`."""
 
-    capacity: int = Field(
+    capacity: Annotated[int, LEARNED] = Field(
         default=2000, ge=1, description="Exemplars in the memory, shared evenly by the classes seen so far."
     )
-    per_class: int | None = Field(
+    per_class: Annotated[int | None, LEARNED] = Field(
         default=None,
         ge=1,
         json_schema_extra={"fixed": True},
         description="Most exemplars that one class may keep. null: no such limit.",
     )
-    temperature: float = Field(
+    temperature: Annotated[float, Influence(experience=1, added="0.1")] = Field(
         default=1.0,
         gt=0,
-        json_schema_extra={"since": 1, "added": True},
         description=(
             "The targets of the previous model are sigmoid(logit / temperature). 1 is the paper's; van de Ven et al. "
             "2022 use 2, which leaves the units of earlier classes room to move."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from strategies.api.data import Batch, Experience
 from strategies.api.guide import Guide
+from strategies.api.influence import Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.distillation.soft_targets import softened_cross_entropy
 from strategies.distillation.teacher import Teacher
@@ -21,18 +22,16 @@ from strategies.loop.process_group import Reduction
 class LwFOptions(StrategyOptions):
     """Options of `lwf`."""
 
-    alpha: float = Field(
-        default=1.0, ge=0, json_schema_extra={"since": 1}, description="Weight of the distillation loss."
+    alpha: Annotated[float, Influence(experience=1)] = Field(
+        default=1.0, ge=0, description="Weight of the distillation loss."
     )
-    temperature: float = Field(
+    temperature: Annotated[float, Influence(experience=1)] = Field(
         default=2.0,
         gt=0,
-        json_schema_extra={"since": 1},
         description="Temperature T of the softened outputs; the distillation loss has the factor T^2.",
     )
-    weighting: Literal["experiences", "constant"] = Field(
+    weighting: Annotated[Literal["experiences", "constant"], Influence(experience=1)] = Field(
         default="experiences",
-        json_schema_extra={"since": 1},
         description=(
             "experiences: the distillation loss is multiplied by the number of past experiences. With a head for each "
             "task that is the sum over the old tasks of Li & Hoiem; on one head it is the ratio of 1/k to 1 - 1/k of "

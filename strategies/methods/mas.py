@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from strategies.api.data import Experience
 from strategies.api.guide import Guide
+from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.importance.per_sample_gradients import per_sample_moment
 from strategies.importance.per_sample_mean import mean_importance
@@ -21,17 +22,16 @@ from strategies.loop.learner import Learner
 class MASOptions(StrategyOptions):
     """Options of `mas`."""
 
-    lambda_: float = Field(
+    lambda_: Annotated[float, Influence(experience=1)] = Field(
         default=1.0,
         ge=0,
         alias="lambda",
-        json_schema_extra={"since": 1},
         description=(
             "Strength of the penalty: lambda * sum_i importance_i * (theta_i - anchor_i)^2 is added to the loss, "
             "without a factor 1/2 (Aljundi et al. 2018, equation 4)."
         ),
     )
-    samples: int | None = Field(
+    samples: Annotated[int | None, LEARNED] = Field(
         default=None,
         ge=1,
         description="Samples of the experience that estimate the importance. null: all of them.",

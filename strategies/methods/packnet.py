@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from strategies.api.data import Experience
 from strategies.api.guide import Guide
+from strategies.api.influence import LEARNED
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
 from strategies.loop.seeded_random import integer
@@ -22,7 +23,7 @@ from strategies.networks.separate_tasks import SeparateTasks, TaskOptions
 class PackNetOptions(TaskOptions):
     """Options of `packnet`, beside `infer_task`."""
 
-    prune: float = Field(
+    prune: Annotated[float, LEARNED] = Field(
         default=0.75,
         gt=0,
         lt=1,
@@ -31,7 +32,7 @@ class PackNetOptions(TaskOptions):
             "later ones. After k experiences, prune^k of the network is free."
         ),
     )
-    retrain: float = Field(
+    retrain: Annotated[float, LEARNED] = Field(
         default=0.3,
         ge=0,
         lt=1,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from strategies.api.data import Batch
 from strategies.api.guide import Guide
+from strategies.api.influence import Influence
 from strategies.loop.learner import Learner
 from strategies.loop.seeded_random import generator
 from strategies.memory.rehearsal import MemoryOptions, Rehearsal
@@ -17,19 +18,17 @@ from strategies.memory.replay_weights import Weighting, joined_weights
 class ReplayOptions(MemoryOptions):
     """Options of `replay`, beside those of its memory."""
 
-    ratio: float = Field(
+    ratio: Annotated[float, Influence(experience=1)] = Field(
         default=0.5,
         gt=0,
         lt=1,
-        json_schema_extra={"since": 1},
         description=(
             "Share of replayed samples in each global batch: batch_size * ratio / (1 - ratio) replayed samples are "
             "added to batch_size current ones."
         ),
     )
-    weighting: Weighting = Field(
+    weighting: Annotated[Weighting, Influence(experience=1)] = Field(
         default="samples",
-        json_schema_extra={"since": 1},
         description=(
             "samples: every sample of the batch counts the same. experiences: after k experiences, the current one "
             "included, the current samples count 1/k and the replayed ones 1 - 1/k (van de Ven et al. 2022)."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from strategies.api.data import Experience
 from strategies.api.guide import Guide
+from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.importance.quadratic_penalty import QuadraticPenalty
 from strategies.loop.learner import Learner
@@ -20,16 +21,15 @@ from strategies.loop.process_group import Reduction
 class SIOptions(StrategyOptions):
     """Options of `si`."""
 
-    c: float = Field(
+    c: Annotated[float, Influence(experience=1)] = Field(
         default=1.0,
         ge=0,
-        json_schema_extra={"since": 1},
         description=(
             "Strength of the penalty: c * sum_i importance_i * (theta_i - anchor_i)^2 is added to the loss, without a "
             "factor 1/2, as in Zenke et al. 2017, equation 4."
         ),
     )
-    xi: float = Field(
+    xi: Annotated[float, LEARNED] = Field(
         default=0.1,
         gt=0,
         description="Damping of the importance where a parameter has hardly moved (Zenke et al. 2017, equation 5).",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.api.data import Batch, Experience
+from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
@@ -20,17 +21,16 @@ from strategies.networks.task_network import TaskNetwork
 class TaskOptions(StrategyOptions):
     """Options of a strategy with an answer for each task."""
 
-    infer_task: bool = Field(
+    infer_task: Annotated[bool, LEARNED] = Field(
         default=False,
         description=(
             "Infer the task of each test sample instead of reading its task label: the task whose answer has the "
             "lowest entropy over its own units. In a task-incremental stream too, whose labels are then not used."
         ),
     )
-    exposure: float = Field(
+    exposure: Annotated[float, Influence(experience=1)] = Field(
         default=0.2,
         ge=0,
-        json_schema_extra={"since": 1},
         description=(
             "With infer_task: weight of the replayed samples of earlier experiences; samples of the current "
             "experience have weight 1."

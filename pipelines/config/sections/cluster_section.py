@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from pipelines.config.sections.section import Spec
+from strategies.api.influence import NOT_LEARNED
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -51,8 +52,8 @@ class ClusterSpec(Spec):
     Paths are relative to the folder where the command is typed, as everywhere in a pipeline file.
     """
 
-    address: Annotated[str, AfterValidator(checked_address)] | None = None
-    ca: Annotated[str, Field(min_length=1)] | None = None
-    working_dir: Annotated[str, Field(min_length=1)] | None = None
-    dependencies: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
-    env: list[Annotated[str, AfterValidator(_variable)]] = Field(default_factory=list)
+    address: Annotated[Annotated[str, AfterValidator(checked_address)] | None, NOT_LEARNED] = None
+    ca: Annotated[Annotated[str, Field(min_length=1)] | None, NOT_LEARNED] = None
+    working_dir: Annotated[Annotated[str, Field(min_length=1)] | None, NOT_LEARNED] = None
+    dependencies: Annotated[list[Annotated[str, Field(min_length=1)]], NOT_LEARNED] = Field(default_factory=list)
+    env: Annotated[list[Annotated[str, AfterValidator(_variable)]], NOT_LEARNED] = Field(default_factory=list)

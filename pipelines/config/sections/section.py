@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from pipelines.config.components import Kind
 from pipelines.config.document import KeyPath
+from strategies.api.influence import LEARNED
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -27,11 +29,17 @@ class Spec(BaseModel):
 
 
 class NamedSpec(Spec):
-    """Something by name; the keys beside the name are its options, checked against what it takes."""
+    """Something by name; the keys beside the name are its options, checked against what it takes.
+
+    Class attributes:
+        component: which kind of component it names, where a user may write one; its source then influences commit ids.
+    """
 
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field(min_length=1, max_length=200)
+    component: ClassVar[Kind | None] = None
+
+    name: Annotated[str, LEARNED] = Field(min_length=1, max_length=200)
 
     def to_document(self) -> Any:
         """Plain data as in a pipeline file: the name and all options."""
@@ -41,6 +49,11 @@ class NamedSpec(Spec):
     def extras(self) -> dict[str, Any]:
         """The keys beside those that this class declares."""
         return dict(self.__pydantic_extra__ or {})
+
+    @property
+    def declared_options(self) -> BaseModel | None:
+        """Its options with their defaults filled in, where a class declares them; None: there are those written."""
+        return None
 
 
 class OptionsSpec(NamedSpec):

@@ -12,6 +12,7 @@ from pipelines.config.document import KeyPath
 from pipelines.config.masking import shorten
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.sections.section import Count, OptionsSpec, Spec, refuse
+from strategies.api.influence import LEARNED, THROUGH_DATA, Influence
 
 Setting = Literal["class-incremental", "task-incremental", "domain-incremental"]
 Order = Literal["natural", "shuffled"] | list[list[int]]
@@ -23,6 +24,8 @@ class DatasetSpec(OptionsSpec):
     Attributes:
         name: a built-in or registered name, or an import path such as my_package.data:load.
     """
+
+    component = "datasets"
 
 
 class TransformSpec(OptionsSpec):
@@ -51,7 +54,7 @@ class RotateOptions(Spec):
         degrees: the angle of each experience, or of the last one; None: drawn from the seed.
     """
 
-    degrees: Annotated[float | list[float] | None, PlainValidator(_degrees)] = None
+    degrees: Annotated[float | list[float] | None, PlainValidator(_degrees), THROUGH_DATA] = None
 
 
 TRANSFORMS: dict[str, type[Spec]] = {"permute": PermuteOptions, "rotate": RotateOptions}
@@ -95,13 +98,13 @@ class StreamSpec(Spec):
         blurry: share of each experience's training samples that comes from the others.
     """
 
-    dataset: DatasetSpec
-    setting: Setting = "class-incremental"
-    experiences: Count | None = Field(default=None, le=100_000)
-    order: Annotated[Order, PlainValidator(_order)] = "natural"
-    transform: TransformSpec | None = None
-    online: bool = False
-    blurry: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dataset: Annotated[DatasetSpec, THROUGH_DATA]
+    setting: Annotated[Setting, LEARNED] = "class-incremental"
+    experiences: Annotated[Count | None, THROUGH_DATA] = Field(default=None, le=100_000)
+    order: Annotated[Order, PlainValidator(_order), THROUGH_DATA] = "natural"
+    transform: Annotated[TransformSpec | None, THROUGH_DATA] = None
+    online: Annotated[bool, Influence(added="0.1", at_once=True)] = False
+    blurry: Annotated[float, Field(ge=0, lt=1), Influence(added="0.1")] = 0.0
 
     @property
     def length(self) -> int | None:

@@ -11,6 +11,7 @@ from pipelines.config.component_options import validate
 from pipelines.config.document import KeyPath
 from pipelines.config.messages import explain
 from pipelines.config.sections.section import Count, NamedSpec, OptionsSpec, Positive, Spec, refuse
+from strategies.api.influence import LEARNED, NOT_LEARNED
 
 
 class OptimizerSpec(NamedSpec):
@@ -22,9 +23,9 @@ class OptimizerSpec(NamedSpec):
         reset: whether every experience starts with a fresh optimiser state.
     """
 
-    name: str = "adam"
-    lr: Positive = 1e-3
-    reset: bool = False
+    name: Annotated[str, LEARNED] = "adam"
+    lr: Annotated[Positive, LEARNED] = 1e-3
+    reset: Annotated[bool, LEARNED] = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -58,17 +59,23 @@ class TrainSpec(Spec):
         per_experience: overrides by experience index; see `at`.
     """
 
-    steps: Count | None = None
-    epochs: Count | None = Field(default_factory=lambda data: 1 if data.get("steps") is None else None)
-    batch_size: Count = 128
-    optimizer: OptimizerSpec = OptimizerSpec()
-    scheduler: SchedulerSpec | None = None
-    warmup: Annotated[int, Field(ge=0)] = 0
-    clip: Positive | None = None
-    accumulate: Count = 1
-    precision: Literal["float32", "bf16"] = "float32"
-    checkpoint_every: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[1-9]\d{0,6}s$")] = "60s"
-    per_experience: dict[Annotated[int, Field(ge=0)], dict[str, Any]] = Field(default_factory=dict)
+    steps: Annotated[Count | None, LEARNED] = None
+    epochs: Annotated[Count | None, LEARNED] = Field(
+        default_factory=lambda data: 1 if data.get("steps") is None else None
+    )
+    batch_size: Annotated[Count, LEARNED] = 128
+    optimizer: Annotated[OptimizerSpec, LEARNED] = OptimizerSpec()
+    scheduler: Annotated[SchedulerSpec | None, LEARNED] = None
+    warmup: Annotated[int, Field(ge=0), LEARNED] = 0
+    clip: Annotated[Positive | None, LEARNED] = None
+    accumulate: Annotated[Count, NOT_LEARNED] = 1
+    precision: Annotated[Literal["float32", "bf16"], LEARNED] = "float32"
+    checkpoint_every: Annotated[
+        Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[1-9]\d{0,6}s$")], NOT_LEARNED
+    ] = "60s"
+    per_experience: Annotated[dict[Annotated[int, Field(ge=0)], dict[str, Any]], NOT_LEARNED] = Field(
+        default_factory=dict
+    )
 
     def at(self, index: int) -> TrainSpec:
         """The settings of experience `index`: its overrides merged in, `per_experience` left out."""

@@ -10,6 +10,7 @@ from pipelines.config.document import KeyPath
 from pipelines.config.exponent_notation import exponent
 from pipelines.config.messages import unknown_key
 from pipelines.config.sections.section import Count, Positive, Spec, refuse
+from strategies.api.influence import NOT_LEARNED
 
 Metric = Literal[
     "average_accuracy",
@@ -55,8 +56,8 @@ class Domain(Spec):
         values: the numbers or choices.
     """
 
-    kind: DomainKind
-    values: list[Any]
+    kind: Annotated[DomainKind, NOT_LEARNED]
+    values: Annotated[list[Any], NOT_LEARNED]
 
     def probes(self) -> list[tuple[KeyPath, Any]]:
         """Values that all have to be valid for the whole domain to be, each with the place where it is written."""
@@ -110,6 +111,13 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < float("inf")
 
 
+_Domain = Annotated[
+    Domain,
+    PlainValidator(domain),
+    PlainSerializer(lambda value: {value.kind: value.values}, return_type=dict[str, list[Any]]),
+]
+
+
 class TuneSpec(Spec):
     """A search for the best settings; each trial is the whole stream.
 
@@ -128,25 +136,18 @@ class TuneSpec(Spec):
         retries: how often a failed trial is tried again.
     """
 
-    metric: Metrics = "average_accuracy"
-    mode: Modes | None = None
-    trials: Count = 16
-    space: dict[
-        str,
-        Annotated[
-            Domain,
-            PlainValidator(domain),
-            PlainSerializer(lambda value: {value.kind: value.values}, return_type=dict[str, list[Any]]),
-        ],
-    ] = Field(min_length=1)
-    search: Literal["random", "grid", "optuna"] = "random"
-    scheduler: Literal["none", "asha", "median", "pbt"] = "none"
-    max_concurrent: Count | None = None
-    time_budget: Positive | None = None
-    seeds: Count = 1
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    resources: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
-    retries: Annotated[int, Field(ge=0)] = 0
+    metric: Annotated[Metrics, NOT_LEARNED] = "average_accuracy"
+    mode: Annotated[Modes | None, NOT_LEARNED] = None
+    trials: Annotated[Count, NOT_LEARNED] = 16
+    space: Annotated[dict[str, _Domain], NOT_LEARNED] = Field(min_length=1)
+    search: Annotated[Literal["random", "grid", "optuna"], NOT_LEARNED] = "random"
+    scheduler: Annotated[Literal["none", "asha", "median", "pbt"], NOT_LEARNED] = "none"
+    max_concurrent: Annotated[Count | None, NOT_LEARNED] = None
+    time_budget: Annotated[Positive | None, NOT_LEARNED] = None
+    seeds: Annotated[Count, NOT_LEARNED] = 1
+    validation: Annotated[float, Field(gt=0, lt=1), NOT_LEARNED] = 0.1
+    resources: Annotated[dict[str, Annotated[float, Field(ge=0)]], NOT_LEARNED] = Field(default_factory=dict)
+    retries: Annotated[int, Field(ge=0), NOT_LEARNED] = 0
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import subprocess
+import sys
+from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel, Field, PlainSerializer
 
-from orchestrator.lineage.plan import make_plan
+from orchestrator.lineage.plan import influential, make_plan
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream
+from strategies.api.influence import LEARNED, NOT_LEARNED, SECTION, Influence
+from tests.orchestrator.lineage.pinned_ids import PINNED, ends
+from tests.orchestrator.lineage.wider_schema import spec_classes
 
 PIPELINE = """
 name: x
@@ -53,3 +60,84 @@ def test_ewc_by_steps_has_an_effect_at_once(option: str) -> None:
 def test_the_number_of_workers_and_the_storage_do_not_matter() -> None:
     same: dict[str, Any] = {"scaling.workers": 2, "storage": "elsewhere", "train.checkpoint_every": 3}
     assert ids(*(f"{key}={value}" for key, value in same.items())) == ids()
+
+
+@pytest.mark.parametrize("overrides", PINNED, ids=" ".join)
+def test_the_ids_of_stored_lineages_do_not_change(overrides: tuple[str, ...]) -> None:
+    assert ends(*overrides) == PINNED[overrides]
+
+
+def test_every_field_says_what_it_influences() -> None:
+    silent = [
+        f"{kind.__module__}.{kind.__name__}.{name}"
+        for kind in spec_classes()
+        for name, field in kind.model_fields.items()
+        if not any(isinstance(entry, Influence) for entry in field.metadata)
+    ]
+    assert silent == [], "annotate with LEARNED, THROUGH_DATA, NOT_LEARNED or Influence of strategies.api.influence"
+
+
+def test_what_was_added_later_has_a_default() -> None:
+    added = [
+        field
+        for kind in spec_classes()
+        for field in kind.model_fields.values()
+        if any(isinstance(entry, Influence) and entry.added is not None for entry in field.metadata)
+    ]
+    assert len(added) >= 4 and not any(field.is_required() for field in added)
+
+
+def wider_schema(form: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.orchestrator.lineage.wider_schema", form]
+    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def test_a_field_that_any_class_gains_changes_no_id_until_it_is_used() -> None:
+    found = wider_schema("later")
+    assert {f"{kind.__module__}.{kind.__name__}" for kind in spec_classes()} <= set(found["classes"])
+    assert [tuple(pair) for pair in found["pinned"]] == list(PINNED.values())
+    usual = list(PINNED[("strategy=[{name: ewc}]",)])
+    assert all(first != usual[0] and last != usual[1] for first, last in found["learning"])
+    assert len({tuple(pair) for pair in found["learning"]}) == len(found["learning"])
+    assert found["elsewhere"] == [usual] * len(found["elsewhere"])
+
+
+def test_a_field_that_does_not_say_when_it_was_added_changes_every_id() -> None:
+    found = wider_schema("always")
+    assert not {id_ for pair in found["pinned"] for id_ in pair} & {id_ for pair in PINNED.values() for id_ in pair}
+
+
+class Inner(BaseModel):
+    kept: Annotated[int, LEARNED] = 1
+    new: Annotated[int, Influence(added="9.0")] = 2
+    late: Annotated[int, Influence(experience=2)] = 3
+    never: Annotated[int, NOT_LEARNED] = 4
+
+
+class Beside(BaseModel):
+    beside: Annotated[int, LEARNED] = 5
+    switch: Annotated[bool, Influence(added="9.0", at_once=True)] = False
+
+
+class Outer(BaseModel):
+    inner: Annotated[Inner, LEARNED] = Inner()
+    several: Annotated[list[Inner], LEARNED] = Field(default_factory=lambda: [Inner(new=7)], alias="many")
+    named: Annotated[dict[str, Inner], LEARNED] = Field(default_factory=lambda: {"a": Inner(kept=8)})
+    section: Annotated[Beside, SECTION] = Beside()
+    own: Annotated[Inner, PlainSerializer(lambda inner: {"sum": inner.kept + inner.new})] = Inner()
+
+
+def test_parts_within_parts_are_followed() -> None:
+    assert influential(Outer(), 0) == {
+        "inner": {"kept": 1},
+        "many": [{"kept": 1, "new": 7}],
+        "named": {"a": {"kept": 8}},
+        "beside": 5,
+        "own": {"sum": 3},
+    }
+    assert influential(Outer(), 2)["inner"] == {"kept": 1, "late": 3}
+
+
+def test_a_switch_gives_every_part_an_effect_at_once() -> None:
+    found = influential(Outer(section=Beside(switch=True)), 0)
+    assert found["inner"] == {"kept": 1, "late": 3} and found["switch"] is True

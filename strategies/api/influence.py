@@ -1,0 +1,84 @@
+"""What a setting influences: the annotation that every field of a pipeline file carries, and that commit ids follow.
+
+    ratio: Annotated[float, Influence(experience=1)] = 0.5      # no effect before experience 1
+    every: Annotated[int | None, Influence(added="0.2")] = None  # new in 0.2: not in an id while it is None
+    capacity: Annotated[int, LEARNED] = 2000
+    workers: Annotated[int, NOT_LEARNED] = 1
+
+The id of a commit names the settings that influence it. A field that a later version adds is left out of ids while it
+is at its default, so that a lineage stays valid when Everlearn is updated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What a field influences. For use as metadata in `typing.Annotated`.
+
+    Attributes:
+        on: `model`: what is learned, so that its value is part of the id. `data`: only which data is learned: the
+            fingerprint of the data is part of the id instead. `nothing`: it never changes what is learned. `section`:
+            as its own fields say, which stand in the id beside those of the part that it is in.
+        experience: the first experience in which it has an effect. Before it, its value is not part of the id, so that
+            runs that differ in it alone share their first commits.
+        added: the version of Everlearn (or of a plug-in) that added the field, "0.2" for example: at its default it is
+            not part of the id. None: the field is as old as the part that it is in.
+        at_once: while it is not at its default, all fields of the part that it is in have an effect from experience 0
+            on.
+    """
+
+    on: Literal["model", "data", "nothing", "section"] = "model"
+    experience: int = 0
+    added: str | None = None
+    at_once: bool = False
+
+
+LEARNED = Influence()
+THROUGH_DATA = Influence(on="data")
+NOT_LEARNED = Influence(on="nothing")
+SECTION = Influence(on="section")
+
+
+def influence_of(field: FieldInfo) -> Influence:
+    """What a field's annotation says; `LEARNED` where it has none.
+
+    The older form `Field(json_schema_extra={"since": 1, "added": True})` is understood too.
+    """
+    for entry in field.metadata:
+        if isinstance(entry, Influence):
+            return entry
+    extra = field.json_schema_extra
+    if not isinstance(extra, Mapping):
+        return LEARNED
+    return Influence(experience=int(extra.get("since", 0)), added="" if extra.get("added") else None)  # type: ignore[arg-type]
+
+
+def at_default(part: BaseModel, name: str) -> bool:
+    """Whether the field called `name` has its default value."""
+    default = type(part).model_fields[name].get_default(call_default_factory=True, validated_data=part.__dict__)
+    return bool(getattr(part, name) == default)
+
+
+def all_at_once(part: BaseModel) -> bool:
+    """Whether a field with `at_once` is in use, in this part or in a section of it."""
+    for name, field in type(part).model_fields.items():
+        influence = influence_of(field)
+        if influence.at_once and not at_default(part, name):
+            return True
+        section: Any = getattr(part, name) if influence.on == "section" else None
+        if isinstance(section, BaseModel) and all_at_once(section):
+            return True
+    return False
+
+
+def first_effect(part: BaseModel, name: str) -> int:
+    """The first experience in which the field called `name` has an effect, given all the others of its part."""
+    return 0 if all_at_once(part) else influence_of(type(part).model_fields[name]).experience
