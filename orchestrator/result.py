@@ -16,7 +16,7 @@ class RunResult:
         lineage: commit ids, oldest first, one for each experience.
         accuracy_matrix: R[i][j], accuracy in [0, 1] on experience j's test set after training on experience i;
             None where it was not evaluated.
-        metrics: the stream's metrics by name (`strategies.metrics.definitions`); None where one is not defined, such as
+        metrics: the stream's metrics by name (`strategies.metrics`); None where one is not defined, such as
             forgetting after a single experience.
         trained: experiences trained by this run.
         reused: experiences whose commits were there already.
@@ -43,22 +43,25 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints: plain data, with null for what is not a finite number."""
-        from strategies.metrics.definitions import ADDED, ALL, NAMES
+        from strategies.metrics import metric_names
+
+        first = metric_names("matrix")
+        others = [name for name in metric_names() if name not in first]
 
         return {
             "pipeline": self.pipeline,
             "lineage": list(self.lineage),
             "accuracy_matrix": [[_finite(value) for value in row] for row in self.accuracy_matrix],
-            **{name: _finite(self.metrics.get(name)) for name in NAMES},
+            **{name: _finite(self.metrics.get(name)) for name in first},
             "trained": self.trained,
             "reused": self.reused,
             "seconds": self.seconds,
             "tracking": {"uri": self.tracking.get("uri"), "run_id": self.tracking.get("run_id")},
-            **{name: _finite(self.metrics.get(name)) for name in ADDED},
+            **{name: _finite(self.metrics.get(name)) for name in others},
             "class_accuracy": {str(unit): value for unit, value in self.class_accuracy.items()},
             "confusion_matrix": self.confusion_matrix,
             "task_labels": self.task_labels,
-            "history": {name: [_finite(metrics.get(name)) for metrics in self.history] for name in ALL},
+            "history": {name: [_finite(metrics.get(name)) for metrics in self.history] for name in metric_names()},
         }
 
 

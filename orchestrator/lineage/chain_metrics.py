@@ -1,18 +1,18 @@
-"""The metrics of a chain of commits, by name (see `strategies.metrics.definitions`)."""
+"""The metrics of a chain of commits, by name (see `strategies.metrics`)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from orchestrator.lineage.running_matrix import Course
-from strategies.metrics.definitions import as_matrix, expected_calibration_error, negative_flips
+from strategies.metrics import all_metrics, as_matrix
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
+    from strategies.metrics import Evidence
 
 Metrics = dict[str, float | None]
 
@@ -36,23 +36,14 @@ def course_metrics(
 ) -> list[Metrics]:
     """As `chain_metrics`, from commit `first` on, of a chain that `course` has followed."""
     missing = [None] * (len(chain) - len(reference))
-    lacking = as_matrix([[*reference, *missing]])[0][: len(chain)] - course.learned[: len(chain)]
-    # The sum of what is not learned any more, up to each experience: see `intransigence` in strategies.metrics.
-    sums = np.cumsum(lacking)
-    return [
-        {
-            **course.summaries[k],
-            "intransigence": _known(float(sums[k]) / (k + 1)),
-            "negative_flips": _flips(chain[k]),
-            "expected_calibration_error": _calibration(chain[k]),
-            "model_parameters": size.parameters if size else None,
-            "model_bytes": size.bytes if size else None,
-            "memory_bytes": size.memory if size else None,
-            "training_seconds": _seconds(chain[k]),
-        }
-        for k in range(first, len(chain))
-        for size in (chain[k].size,)
-    ]
+    joint = as_matrix([[*reference, *missing]])[0]
+    found = []
+    for k in range(first, len(chain)):
+        evidence = replace(_counted(course.evidence(k), chain[k]), reference=joint[: k + 1])
+        # What follows from the matrix alone is there already: later commits do not change it.
+        known = course.summaries[k]
+        found.append({m.name: known[m.name] if m.name in known else m.value(evidence) for m in all_metrics()})
+    return found
 
 
 def class_accuracy(commit: Commit) -> dict[int, float]:
@@ -76,23 +67,24 @@ def confusion_matrix(commit: Commit) -> list[list[int]] | None:
     return matrix
 
 
-def _flips(commit: Commit) -> float | None:
-    if commit.quality is None or commit.quality.flips is None:
-        return None
-    totals = {count.experience: count.total for count in commit.row}
-    flips = commit.quality.flips
-    return _known(negative_flips(flips, [totals.get(j, 0) for j in range(len(flips))]))
+def _counted(evidence: Evidence, commit: Commit) -> Evidence:
+    """With what a commit counted and measured beside the matrix."""
+    quality, size, totals = commit.quality, commit.size, {count.experience: count.total for count in commit.row}
+    flips = (quality.flips if quality else None) or ()
+    return replace(
+        evidence,
+        flips=flips,
+        totals=[totals.get(j, 0) for j in range(len(flips))],
+        bins=(quality.calibration if quality else None) or (),
+        parameters=size.parameters if size else math.nan,
+        model_bytes=size.bytes if size else math.nan,
+        memory_bytes=size.memory if size else math.nan,
+        seconds=_seconds(commit),
+    )
 
 
-def _calibration(commit: Commit) -> float | None:
-    bins = commit.quality.calibration if commit.quality else None
-    return _known(expected_calibration_error(bins)) if bins else None
-
-
-def _seconds(commit: Commit) -> float | None:
-    """Of learning an experience and of what the strategies do at its end; its last sitting, if there were several."""
-    return commit.timings["learn"] + commit.timings.get("consolidate", 0.0) if "learn" in commit.timings else None
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _seconds(commit: Commit) -> float:
+    """Of learning an experience and of what the strategies do at its end; of the last invocation, if several."""
+    if "learn" not in commit.timings:
+        return math.nan
+    return commit.timings["learn"] + commit.timings.get("consolidate", 0.0)

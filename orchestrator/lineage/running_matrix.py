@@ -6,15 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from orchestrator.lineage.accuracy_matrix import Row, accuracies, columns, filled
-from strategies.metrics.running_metrics import RunningMetrics
+from strategies.metrics import RunningMetrics
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from orchestrator.lineage.commit import Commit
+    from strategies.metrics import Evidence
 
 
 class Course:
@@ -22,7 +19,7 @@ class Course:
 
     Attributes:
         rows, baseline: as `accuracy_matrix` gives them.
-        summaries: after each commit, the metrics that follow from the matrix (`strategies.metrics.definitions.NAMES`).
+        summaries: after each commit, the metrics that follow from the matrix alone.
     """
 
     def __init__(self, tests: Sequence[str] | None = None) -> None:
@@ -41,10 +38,9 @@ class Course:
         self.baseline: Row = [None] * len(tests)
         self.summaries: list[dict[str, float | None]] = []
 
-    @property
-    def learned(self) -> NDArray[np.float64]:
-        """R[j, j] of the experiences so far, NaN where it is not known."""
-        return self._running.learned
+    def evidence(self, k: int) -> Evidence:
+        """What the matrix says after commit k; NaN where it says nothing."""
+        return self._running.evidence(k)
 
     def follow(self, chain: Sequence[Commit]) -> Self:
         """Take what is new in a chain, oldest first; a chain of another stream is taken from its beginning."""

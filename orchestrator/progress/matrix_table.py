@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.progress.number_format import metric_text, percent, signed_percent
+from orchestrator.progress.number_format import metric_text, percent
+from strategies.metrics import all_metrics
 
 # So many experiences fit into 80 columns; of a longer stream the first and the last are shown.
 MOST = 10
@@ -16,25 +17,6 @@ _HEAD, _TAIL = 4, 5
 _FADED, _LOST = 0.10, 0.30
 
 Matrix = Sequence[Sequence[float | None]]
-
-_METRICS = (
-    ("average_accuracy", percent, "over all experiences, at the end"),
-    ("average_incremental_accuracy", percent, "mean of the average accuracy so far"),
-    ("learning_accuracy", percent, "right after training on each"),
-    ("forgetting", percent, "lost since the best on each"),
-    ("backward_transfer", signed_percent, "change of the old by newer training"),
-    ("forward_transfer", signed_percent, "gained before training on each"),
-)
-# Shown where they are known.
-_ADDED = (
-    ("intransigence", "not learned, against joint training"),
-    ("negative_flips", "right before the last training, wrong now"),
-    ("expected_calibration_error", "between confidence and accuracy"),
-    ("model_parameters", "of the model"),
-    ("model_bytes", "of the model"),
-    ("memory_bytes", "of rehearsal memories"),
-    ("training_seconds", "of the last experience"),
-)
 
 
 def matrix_view(matrix: Matrix) -> RenderableType:
@@ -69,14 +51,13 @@ def metrics_view(metrics: Mapping[str, float | None]) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim")
-    for name, write, meaning in _METRICS:
-        style = "bold" if name == "average_accuracy" else ""
-        value = write(metrics.get(name))
-        value = value if value == "-" else f"{value} %"
-        table.add_row(Text(name.replace("_", " "), style=style), Text(value, style=style), meaning)
-    for name, meaning in _ADDED:
-        if metrics.get(name) is not None:
-            table.add_row(name.replace("_", " "), metric_text(name, metrics[name]), meaning)
+    for place, metric in enumerate(all_metrics()):
+        value = metrics.get(metric.name)
+        # Those of the matrix have their lines always, the others where they are known.
+        if value is not None or metric.scope == "matrix":
+            style = "" if place else "bold"
+            text = Text(metric_text(metric.name, value), style=style)
+            table.add_row(Text(metric.title, style=style), text, metric.meaning)
     return table
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from strategies.metrics import Unit, find_metric
 
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -21,14 +23,12 @@ def signed_percent(value: float | None) -> str:
 
 
 def metric_text(name: str, value: float | None) -> str:
-    """A metric with its unit: "98.8 %", "1.2 MB", "3.2 s", "478,410"; None -> "-"."""
+    """A metric with its unit: "98.8 %", "-3.1 %", "1.2 MB", "3.2 s", "478,410"; None -> "-"."""
     if value is None:
         return "-"
-    if name.endswith("_bytes"):
-        return size(round(value))
-    if name.endswith("_seconds"):
-        return duration(value)
-    return f"{value:,.0f}" if name.endswith("_parameters") else f"{percent(value)} %"
+    metric = find_metric(name)
+    # Another version may have recorded a metric that this one does not know.
+    return f"{value:.4g}" if metric is None else _WRITERS[metric.unit](value)
 
 
 def duration(seconds: float) -> str:
@@ -76,3 +76,12 @@ def classes(labels: Sequence[int], room: int = 20) -> str:
 def short(commit: str) -> str:
     """The first 12 characters of a commit id, enough to name it."""
     return commit[:12]
+
+
+_WRITERS: Mapping[Unit, Callable[[float], str]] = {
+    "fraction": lambda value: f"{percent(value)} %",
+    "signed fraction": lambda value: f"{signed_percent(value)} %",
+    "count": lambda value: f"{value:,.0f}",
+    "bytes": lambda value: size(round(value)),
+    "seconds": duration,
+}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.tracking.experience_colours import FEW, PALEST, experience_colours
-from strategies.metrics.definitions import as_matrix
+from strategies.metrics import as_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -67,7 +67,8 @@ def _table(rows: Sequence[Sequence[float | None]]) -> str:
 
 def _metrics(metrics: Mapping[str, float | None]) -> str:
     known = {name: metric_text(name, value) for name, value in metrics.items() if value is not None}
-    lines = [f"{name.replace('_', ' '):<29}{text:>8}" for name, text in known.items()]
+    width = max([28, *map(len, known)])
+    lines = [f"{name.replace('_', ' '):<{width}} {text:>8}" for name, text in known.items()]
     return "```text\n" + "\n".join(lines) + "\n```"
 
 

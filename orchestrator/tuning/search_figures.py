@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.tuning.search_space import position
-from strategies.metrics.definitions import COSTS
+from strategies.metrics import find_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,8 +125,13 @@ def _png(figure: Figure) -> bytes:
 
 
 def _scaled(metric: str, value: float) -> float:
-    return value if metric in COSTS else 100 * value
+    return 100 * value if _in_percent(metric) else value
 
 
 def _axis(metric: str) -> str:
-    return _words(metric) if metric in COSTS else f"{_words(metric)} in percent"
+    return f"{_words(metric)} in percent" if _in_percent(metric) else _words(metric)
+
+
+def _in_percent(metric: str) -> bool:
+    found = find_metric(metric)
+    return found is not None and found.is_fraction

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.progress.number_format import duration, metric_text, percent
-from strategies.metrics.definitions import COSTS, NAMES, SHARES
+from strategies.metrics import all_metrics, find_metric
 
 if TYPE_CHECKING:
     from orchestrator.tuning.search_result import Compared
@@ -54,12 +54,12 @@ def short_path(path: str) -> str:
 
 def compare_lines(pipelines: Sequence[Compared]) -> list[str]:
     """The table of a comparison: mean and standard deviation of each metric in percent, and the published figure."""
-    return _lines(pipelines, [*NAMES, *SHARES])
+    return _lines(pipelines, [one.name for one in all_metrics() if one.is_fraction])
 
 
 def cost_lines(pipelines: Sequence[Compared]) -> list[str]:
     """The table of what the compared pipelines cost: means over the seeds."""
-    return _lines(pipelines, COSTS)
+    return _lines(pipelines, [one.name for one in all_metrics() if not one.is_fraction])
 
 
 def _lines(pipelines: Sequence[Compared], names: Sequence[str]) -> list[str]:
@@ -73,7 +73,8 @@ def _lines(pipelines: Sequence[Compared], names: Sequence[str]) -> list[str]:
 
 
 def _cell(one: Compared, name: str) -> str:
-    if name in COSTS:
+    metric = find_metric(name)
+    if metric is not None and not metric.is_fraction:
         return metric_text(name, one.metrics[name])
     text = percent(one.metrics[name], digits=2)
     spread = one.deviation[name]

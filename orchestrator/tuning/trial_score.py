@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.lineage.chain_metrics import Metrics
 from orchestrator.lineage.chain_metrics import chain_metrics as metrics_along
-from strategies.metrics.definitions import ALL
+from strategies.metrics import metric_names
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -30,12 +30,12 @@ def chain_metrics(
 
 def mean(values: Sequence[Mapping[str, float | None]]) -> Metrics:
     """Mean of each metric over seeds; None where it is not defined."""
-    return {name: statistics.fmean(v) if (v := _known(values, name)) else None for name in ALL}
+    return {name: statistics.fmean(v) if (v := _known(values, name)) else None for name in metric_names()}
 
 
 def deviation(values: Sequence[Mapping[str, float | None]]) -> Metrics:
     """Sample standard deviation of each metric over seeds; None for fewer than two."""
-    return {name: statistics.stdev(v) if len(v := _known(values, name)) > 1 else None for name in ALL}
+    return {name: statistics.stdev(v) if len(v := _known(values, name)) > 1 else None for name in metric_names()}
 
 
 def _known(values: Sequence[Mapping[str, float | None]], name: str) -> list[float]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from strategies.metrics.definitions import NAMES
+from strategies.metrics.evidence import Evidence, Values
+from strategies.metrics.metric_registry import all_metrics
 
 
 class RunningMetrics:
@@ -17,40 +18,46 @@ class RunningMetrics:
     """
 
     def __init__(self) -> None:
-        self._length = 0
-        # R[j, j], and max over j <= l of R[l, j], for the experiences so far.
-        self._learned: NDArray[np.float64] = np.zeros(0)
-        self._best: NDArray[np.float64] = np.zeros(0)
-        self._forward = 0.0
-        self._averages = 0.0
+        nothing: Values = np.zeros(0)
+        self._rows: tuple[Values, ...] = ()
+        # For each experience k, max over j <= l < k of R[l, j].
+        self._best: tuple[Values, ...] = ()
+        self._learned = self._averages = self._ahead = self._untrained = nothing
 
     @property
-    def learned(self) -> NDArray[np.float64]:
+    def learned(self) -> Values:
         """(k + 1,) R[j, j] of the experiences so far."""
         return self._learned
 
     def add(self, row: ArrayLike, ahead: float = math.nan, baseline: float = math.nan) -> dict[str, float | None]:
-        """The metrics after one more experience, k; None where one is not defined.
+        """The metrics of the matrix after one more experience, k; None where one is not defined.
 
         Args:
             row: (k + 1 or more,) R[k, 0..k], NaN where nothing was evaluated.
             ahead: R[k - 1, k], the accuracy on it before it was learned; baseline: b_k, that of the untrained model.
         """
-        k = self._length
-        seen = np.asarray(row, dtype=np.float64)[: k + 1]
-        average = float(np.mean(seen))
-        self._averages += average
-        values = dict.fromkeys(NAMES, math.nan)
-        if k:
-            self._forward += ahead - baseline
-            values["backward_transfer"] = float(np.mean(seen[:k] - self._learned))
-            values["forward_transfer"] = self._forward / k
-            values["forgetting"] = float(np.mean(self._best - seen[:k]))
-        self._learned = np.append(self._learned, seen[k])
+        k = len(self._rows)
+        seen = np.asarray(row, dtype=np.float64)[: k + 1].copy()
         # Of NaN and a number, NaN is the maximum: as in the definition.
-        self._best = np.append(np.maximum(self._best, seen[:k]), seen[k])
-        self._length += 1
-        values["average_accuracy"] = average
-        values["learning_accuracy"] = float(np.mean(self._learned))
-        values["average_incremental_accuracy"] = self._averages / self._length
-        return {name: None if math.isnan(value) else value for name, value in values.items()}
+        best = np.append(np.maximum(self._best[-1], self._rows[-1][:-1]), self._rows[-1][-1]) if k else np.zeros(0)
+        self._best = (*self._best, best)
+        self._rows = (*self._rows, seen)
+        self._learned = np.append(self._learned, seen[k])
+        self._averages = np.append(self._averages, seen.mean())
+        if k:
+            self._ahead = np.append(self._ahead, ahead)
+            self._untrained = np.append(self._untrained, baseline)
+        evidence = self.evidence(k)
+        return {metric.name: metric.value(evidence) for metric in all_metrics("matrix")}
+
+    def evidence(self, k: int) -> Evidence:
+        """What the matrix says after experience k, which has been added."""
+        return Evidence(
+            rows=self._rows[: k + 1],
+            learned=self._learned[: k + 1],
+            best=self._best[k],
+            averages=self._averages[: k + 1],
+            ahead=self._ahead[:k],
+            untrained=self._untrained[:k],
+            reference=np.full(k + 1, math.nan),
+        )

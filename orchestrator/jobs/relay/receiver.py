@@ -13,7 +13,7 @@ from orchestrator.progress.run_reporter import Reporter
 from orchestrator.result import RunResult
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
 from orchestrator.tuning.trial_record import TrialRecord
-from strategies.metrics.definitions import NAMES
+from strategies.metrics import metric_names
 
 if TYPE_CHECKING:
     from orchestrator.progress.run_reporter import Event
@@ -110,7 +110,9 @@ class Receiver:
 
 def _result(content: dict[str, Any]) -> RunResult:
     fields = ("pipeline", "lineage", "accuracy_matrix", "trained", "reused", "seconds", "tracking")
-    return RunResult(**{name: content[name] for name in fields}, metrics={name: content[name] for name in NAMES})
+    # A version there may know other metrics than the one here.
+    metrics = {name: content[name] for name in metric_names() if name in content}
+    return RunResult(**{name: content[name] for name in fields}, metrics=metrics)
 
 
 def _summary(content: dict[str, Any]) -> SearchSummary:

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Discriminator, Field, PlainSerializer, PlainValidator, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, PlainSerializer, PlainValidator, Tag, model_validator
+from pydantic_core import PydanticKnownError
 
 from pipelines.config.document import KeyPath
 from pipelines.config.exponent_notation import exponent
 from pipelines.config.messages import unknown_key
 from pipelines.config.sections.section import Count, Positive, Spec, refuse
 from strategies.api.influence import NOT_LEARNED
+from strategies.metrics import all_metrics, metric_names
 
-Metric = Literal[
-    "average_accuracy",
-    "backward_transfer",
-    "forward_transfer",
-    "forgetting",
-    "learning_accuracy",
-    "average_incremental_accuracy",
-    "intransigence",
-    "negative_flips",
-    "expected_calibration_error",
-    "model_parameters",
-    "model_bytes",
-    "memory_bytes",
-    "training_seconds",
-]
-METRICS: tuple[str, ...] = get_args(Metric)
 DomainKind = Literal["uniform", "loguniform", "quniform", "randint", "choice", "grid"]
 KINDS: tuple[DomainKind, ...] = get_args(DomainKind)
 Mode = Literal["max", "min"]
-# Where less is better: forgetting, and all that is not of the accuracy matrix alone.
-_LOSSES = ("forgetting", *METRICS[METRICS.index("intransigence") :])
+
+
+def _known_metric(value: Any) -> Any:
+    names = metric_names()
+    if value not in names:
+        *first, last = (repr(name) for name in names)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(first)} or {last}"})
+    return value
+
+
+# Not a Literal: the names are those of the records in `strategies.metrics`.
+Metric = Annotated[str, BeforeValidator(_known_metric)]
 
 
 def _how_many(value: Any) -> str:
@@ -123,7 +119,7 @@ class TuneSpec(Spec):
 
     Attributes:
         metric: the objective, after the last experience; a list of several gives a Pareto front.
-        mode: max or min, for each metric; by default less forgetting, error and cost, and more of everything else.
+        mode: max or min, for each metric; by default the direction in which the metric is better.
         trials: how many settings are tried; `search: grid` tries all there are.
         space: domain of each setting by its dotted path (`strategy.ewc.lambda`).
         search: how settings are proposed.
@@ -158,7 +154,8 @@ class TuneSpec(Spec):
     def modes(self) -> tuple[Mode, ...]:
         """What is wanted of each of `metrics`."""
         if self.mode is None:
-            return tuple("min" if name in _LOSSES else "max" for name in self.metrics)
+            modes = {metric.name: metric.mode for metric in all_metrics()}
+            return tuple(modes[name] for name in self.metrics)
         return (self.mode,) * len(self.metrics) if isinstance(self.mode, str) else tuple(self.mode)
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.lineage.accuracy_matrix import accuracy_matrix
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.running_matrix import Course
-from strategies.metrics.definitions import as_matrix, summary
+from strategies.metrics import as_matrix, summary
 from tests.orchestrator.lineage.chains import make_commit
 
 

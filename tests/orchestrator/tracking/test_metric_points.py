@@ -17,7 +17,7 @@ from orchestrator.tracking.metric_points import (
     parent_points,
     start_milliseconds,
 )
-from strategies.metrics.definitions import NAMES, as_matrix, summary
+from strategies.metrics import as_matrix, metric_names, summary
 from tests.orchestrator.tracking.chains import BEGIN, TESTED, correct, make_chain
 
 
@@ -35,7 +35,7 @@ def test_metrics_after_each_experience_and_bars_at_the_end() -> None:
     for k in range(5):
         for name, value in summary(as_matrix(R), [x or 0.0 for x in b], k).items():
             assert found.get((name, k)) == (None if value is None else pytest.approx(value, abs=1e-12))
-    for name in (*NAMES, "negative_flips", "model_bytes"):
+    for name in (*metric_names("matrix"), "negative_flips", "model_bytes"):
         assert found[f"final/{name}", 0] == found[name, 4]
 
 

@@ -11,18 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from strategies.metrics.definitions import (
-    NAMES,
+from strategies.metrics import (
     as_matrix,
     average_accuracy,
     average_incremental_accuracy,
     backward_transfer,
-    expected_calibration_error,
     forgetting,
     forward_transfer,
     intransigence,
     learning_accuracy,
-    negative_flips,
+    metric_names,
     summary,
 )
 
@@ -94,7 +92,7 @@ def test_what_was_not_evaluated_makes_no_number() -> None:
     values = summary(gaps, [math.nan, 0.1])
     assert values["forward_transfer"] is None
     assert values["backward_transfer"] == pytest.approx(-0.3)
-    assert tuple(values) == NAMES
+    assert tuple(values) == metric_names("matrix")
 
 
 def matrices(size: int) -> st.SearchStrategy[NDArray[np.float64]]:
@@ -154,17 +152,3 @@ def test_what_is_not_learned_any_more_by_hand() -> None:
     assert intransigence(R, [0.95, 0.9, 0.9], 0) == pytest.approx(0.05)
     assert math.isnan(intransigence(R, [0.95, math.nan, 0.9], 2))
     assert intransigence(R, [0.9, 0.8, 1.0], 2) == 0.0
-
-
-def test_negative_flips_by_hand() -> None:
-    assert negative_flips([3, 0], [10, 40]) == pytest.approx((0.3 + 0.0) / 2)
-    assert math.isnan(negative_flips([], []))
-    assert negative_flips([1, 0], [4, 0]) == 0.25
-
-
-def test_calibration_by_hand() -> None:
-    # Six samples at 0.9 of which three are right, four at 0.5 of which three are right.
-    bins = [(0, 0, 0.0)] * 7 + [(4, 3, 2.0)] + [(0, 0, 0.0)] * 5 + [(6, 3, 5.4)] + [(0, 0, 0.0)]
-    assert expected_calibration_error(bins) == pytest.approx(0.6 * abs(0.5 - 0.9) + 0.4 * abs(0.75 - 0.5))
-    assert expected_calibration_error([(5, 5, 5.0)]) == 0.0
-    assert math.isnan(expected_calibration_error([(0, 0, 0.0)] * 15))

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies.metrics.definitions import summary
-from strategies.metrics.running_metrics import RunningMetrics
+from strategies.metrics import Evidence, RunningMetrics, summary
 
 shares = st.floats(0, 1) | st.just(math.nan)
 
@@ -32,3 +31,16 @@ def test_after_every_experience_they_are_those_of_the_definitions(stream: tuple[
         for name, value in expected.items():
             assert found[name] == (None if value is None else pytest.approx(value, abs=1e-12)), name
     np.testing.assert_array_equal(running.learned, np.diagonal(R))
+
+
+@given(streams())
+def test_what_is_kept_is_what_the_whole_matrix_says(stream: tuple[np.ndarray, np.ndarray]) -> None:
+    R, b = stream
+    running = RunningMetrics()
+    for k in range(len(R)):
+        running.add(R[k], R[k - 1, k] if k else math.nan, b[k])
+    for k in range(len(R)):
+        found, expected = running.evidence(k), Evidence.of(R, b, k)
+        assert len(found.rows) == len(expected.rows) == k + 1
+        for name in ("row", "learned", "best", "averages", "ahead", "untrained", "reference"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12, err_msg=name)

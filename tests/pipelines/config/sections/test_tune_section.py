@@ -3,12 +3,28 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipelines.config.sections.tune_section import METRICS, TuneSpec, domain
-from strategies.metrics.definitions import ALL
+from pipelines.config.sections.tune_section import TuneSpec, domain
+from strategies.metrics import all_metrics
+
+SPACE = {"space": {"seed": {"grid": [1]}}}
 
 
-def test_the_metrics_are_those_that_are_computed() -> None:
-    assert METRICS == ALL
+def test_every_metric_may_be_searched_and_its_direction_is_that_of_its_record() -> None:
+    for metric in all_metrics():
+        spec = TuneSpec.model_validate({"metric": metric.name, **SPACE})
+        assert (spec.metrics, spec.modes) == ((metric.name,), ("max" if metric.better == "higher" else "min",))
+    every = [metric.name for metric in all_metrics()]
+    assert TuneSpec.model_validate({"metric": every, **SPACE}).modes == tuple(metric.mode for metric in all_metrics())
+    assert TuneSpec.model_validate({"metric": "forgetting", "mode": "max", **SPACE}).modes == ("max",)
+
+
+def test_directions_that_have_to_stay() -> None:
+    more = ["average_accuracy", "backward_transfer", "forward_transfer", "learning_accuracy"]
+    more += ["average_incremental_accuracy"]
+    less = ["forgetting", "intransigence", "negative_flips", "expected_calibration_error"]
+    less += ["model_parameters", "model_bytes", "memory_bytes", "training_seconds"]
+    spec = TuneSpec.model_validate({"metric": [*more, *less], **SPACE})
+    assert spec.modes == (*["max"] * len(more), *["min"] * len(less))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""What the metrics are computed from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Values = NDArray[np.float64]
+
+
+def as_matrix(rows: Sequence[Sequence[float | None]]) -> Values:
+    """Rows with None where nothing was evaluated, as (T, T) with NaN."""
+    return np.array([[math.nan if v is None else v for v in row] for row in rows], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known after experience k. NaN: not evaluated, or not known.
+
+    Attributes:
+        rows: R[i, 0..i] for each i <= k, the last is `row`. A metric that looks at all of them takes time that grows
+            with the stream; the fields below are kept so that most need not.
+        learned: (k + 1,) R[j, j], each when it was new.
+        best: (k,) max over j <= l < k of R[l, j].
+        averages: (k + 1,) mean of R[i, 0..i].
+        ahead: (k,) R[j - 1, j] for 1 <= j <= k, each before it was learned.
+        untrained: (k,) b[j] for 1 <= j <= k.
+        reference: (k + 1,) a*[j], accuracy on experience j of a model trained jointly on experiences 0..j.
+        flips, totals: for each experience before k, samples of its test set that the model before answered right and
+            this one wrong, and all samples; empty where that was not counted.
+        bins: for each bin of the confidence its samples, those answered right, and the sum of their confidences.
+        parameters, model_bytes: of the model.
+        memory_bytes: of all rehearsal memories.
+        seconds: of training on experience k.
+    """
+
+    rows: tuple[Values, ...]
+    learned: Values
+    best: Values
+    averages: Values
+    ahead: Values
+    untrained: Values
+    reference: Values
+    flips: Sequence[int] = ()
+    totals: Sequence[int] = ()
+    bins: Sequence[tuple[int, int, float]] = ()
+    parameters: float = math.nan
+    model_bytes: float = math.nan
+    memory_bytes: float = math.nan
+    seconds: float = math.nan
+
+    @property
+    def row(self) -> Values:
+        """(k + 1,) R[k, 0..k]."""
+        return self.rows[-1]
+
+    @classmethod
+    def of(cls, R: ArrayLike, b: ArrayLike | None = None, k: int | None = None) -> Self:
+        """From the whole matrix.
+
+        Args:
+            R: (T, T) R[i, j], accuracy on experience j's test set after training on experience i.
+            b: (T,) accuracy of the untrained model; None: not known.
+            k: the last experience trained; None: the last row.
+        """
+        R = np.asarray(R, dtype=np.float64)
+        k = len(R) - 1 if k is None else k
+        untrained = np.full(k + 1, math.nan) if b is None else np.asarray(b, dtype=np.float64)
+        return cls(
+            rows=tuple(R[i, : i + 1] for i in range(k + 1)),
+            learned=np.diagonal(R)[: k + 1],
+            best=np.array([R[j:k, j].max() for j in range(k)], dtype=np.float64),
+            averages=np.array([R[i, : i + 1].mean() for i in range(k + 1)]),
+            ahead=np.diagonal(R, 1)[:k],
+            untrained=untrained[1 : k + 1],
+            reference=np.full(k + 1, math.nan),
+        )

@@ -1,0 +1,19 @@
+"""All metrics as a Markdown table, for README and docs: `python -m strategies.metrics`."""
+
+from __future__ import annotations
+
+from strategies.metrics.metric_registry import all_metrics
+
+_HEAD = ("metric", "unit", "better", "definition", "source")
+
+
+def metrics_table() -> str:
+    """The table, one row for each metric, without a line break at its end."""
+    rows = [(f"`{one.name}`", one.unit, one.better, one.definition, one.source) for one in all_metrics()]
+    return "\n".join(_line(cells) for cells in (_HEAD, ("---",) * len(_HEAD), *rows))
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    # A bar would end the cell, a star would set what follows in italics.
+    escaped = (cell.replace("|", "\\|").replace("*", "\\*") for cell in cells)
+    return f"| {' | '.join(escaped)} |"

@@ -1,0 +1,65 @@
+"""What a metric is: one record, from which everything that names, shows or searches it is derived."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from strategies.metrics.evidence import Evidence
+
+Unit = Literal["fraction", "signed fraction", "count", "bytes", "seconds"]
+Better = Literal["higher", "lower"]
+Scope = Literal["matrix", "reference", "answers", "cost"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of a stream, after each of its experiences.
+
+    Attributes:
+        name: in `--json`, in MLflow and for `tune.metric`; shown to a person with spaces.
+        unit: fractions are shown in percent, signed ones with their sign.
+        better: which direction is the better one.
+        scope: what it is computed from: the accuracy `matrix`; a `reference`, which is joint training; the `answers`
+            to each test sample; the `cost` of model, memory and training.
+        function: computes it from what is known after experience k; NaN where it is not defined or not known. It should
+            take time that grows with R[k, 0..k] alone, because it is called after every experience.
+        meaning: for a person at a terminal, at most 36 characters.
+        definition: the formula (R[i, j]: accuracy on j after training on i; b: untrained; k: the last).
+        source: the paper, or how it is found.
+    """
+
+    name: str
+    unit: Unit
+    better: Better
+    scope: Scope
+    function: Callable[[Evidence], float]
+    meaning: str
+    definition: str
+    source: str
+
+    @property
+    def title(self) -> str:
+        """The name as words."""
+        return self.name.replace("_", " ")
+
+    @property
+    def mode(self) -> Literal["max", "min"]:
+        """What a search wants of it."""
+        return "max" if self.better == "higher" else "min"
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether it is shown in percent."""
+        return self.unit in ("fraction", "signed fraction")
+
+    def value(self, evidence: Evidence) -> float | None:
+        """The metric after an experience; None where it is not defined or not known."""
+        value = self.function(evidence)
+        if math.isnan(value):
+            return None
+        # Numbers of NumPy are no JSON; counts stay whole.
+        return value if isinstance(value, int) else float(value)
