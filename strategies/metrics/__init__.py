@@ -7,8 +7,9 @@ which `python -m strategies.metrics` prints. `RunningMetrics` follows a stream r
 the other functions of `definitions` take a whole accuracy matrix. Import from this package; names load on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from strategies.api.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from strategies.metrics.answer_counts import expected_calibration_error, negative_flips
@@ -29,22 +30,27 @@ if TYPE_CHECKING:
     from strategies.metrics.running_metrics import RunningMetrics
 
 _HOMES = {
-    "answer_counts": ("expected_calibration_error", "negative_flips"),
-    "definitions": (
-        "average_accuracy",
-        "average_incremental_accuracy",
-        "backward_transfer",
-        "forgetting",
-        "forward_transfer",
-        "intransigence",
-        "learning_accuracy",
-        "summary",
-    ),
-    "evidence": ("Evidence", "as_matrix"),
-    "markdown_table": ("metrics_table",),
-    "metric": ("Better", "Metric", "Scope", "Unit"),
-    "metric_registry": ("all_metrics", "find_metric", "metric_names"),
-    "running_metrics": ("RunningMetrics",),
+    "Better": ".metric",
+    "Evidence": ".evidence",
+    "Metric": ".metric",
+    "RunningMetrics": ".running_metrics",
+    "Scope": ".metric",
+    "Unit": ".metric",
+    "all_metrics": ".metric_registry",
+    "as_matrix": ".evidence",
+    "average_accuracy": ".definitions",
+    "average_incremental_accuracy": ".definitions",
+    "backward_transfer": ".definitions",
+    "expected_calibration_error": ".answer_counts",
+    "find_metric": ".metric_registry",
+    "forgetting": ".definitions",
+    "forward_transfer": ".definitions",
+    "intransigence": ".definitions",
+    "learning_accuracy": ".definitions",
+    "metric_names": ".metric_registry",
+    "metrics_table": ".markdown_table",
+    "negative_flips": ".answer_counts",
+    "summary": ".definitions",
 }
 
 __all__ = [
@@ -71,13 +77,4 @@ __all__ = [
     "summary",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = next((module for module, held in _HOMES.items() if name in held), None)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
