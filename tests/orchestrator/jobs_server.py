@@ -20,11 +20,15 @@ from typing import Any
 class JobsServer:
     """Attributes:
     submitted: bodies of the jobs that were handed in, the oldest first.
+    written: what each job has written, by its id.
+    ended: the status of those that have ended, by id; the others are pending.
     headers: of the last request.
     """
 
     address: str = ""
     submitted: list[dict[str, Any]] = field(default_factory=list)
+    written: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -46,7 +50,12 @@ class JobsServer:
                 self.reply(200, {})
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                *_, job, last = self.path.split("/")
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or "{}")
+                if last == "stop":
+                    here.ended.setdefault(job, "STOPPED")
+                    self.reply(200, {"stopped": True})
+                    return
                 here.submitted.append(body)
                 self.reply(200, {"job_id": body["submission_id"], "submission_id": body["submission_id"]})
 
@@ -78,11 +87,13 @@ class JobsServer:
             return {"version": "4", "ray_version": "2.60.0", "ray_commit": "none"}
         if path.startswith("/api/v0/"):
             return {"data": {"result": {"result": []}}}
+        if path.endswith("/logs"):
+            return {"logs": self.written.get(path.split("/")[-2], "")}
         jobs = [
             {
                 "type": "SUBMISSION",
                 "submission_id": body["submission_id"],
-                "status": "PENDING",
+                "status": self.ended.get(body["submission_id"], "PENDING"),
                 "entrypoint": body["entrypoint"],
                 "metadata": body["metadata"],
                 "start_time": 1_700_000_000_000,

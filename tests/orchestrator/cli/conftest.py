@@ -5,6 +5,7 @@ import pytest
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.folder_store import FolderStore
+from tests.orchestrator.jobs_server import JobsServer
 
 DIGITS = """
 name: digits
@@ -12,6 +13,18 @@ stream: {dataset: digits, setting: class-incremental, experiences: 5}
 model: {name: mlp, hidden: [8]}
 strategy: [{name: replay, capacity: 12}]
 """
+
+
+@pytest.fixture
+def jobs_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobsServer]:
+    """A cluster's dashboard with one job, `job-1`; RAY_API_SERVER_ADDRESS leads there."""
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE", "RAY_JOB_HEADERS"):
+        monkeypatch.delenv(name, raising=False)
+    metadata = {"everlearn.kind": "run", "everlearn.pipeline": "small"}
+    body = {"submission_id": "job-1", "entrypoint": "python -m orchestrator.cli.main run", "metadata": metadata}
+    with JobsServer(submitted=[body]).running() as server:
+        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", server.address)
+        yield server
 
 
 @pytest.fixture

@@ -67,8 +67,3 @@ def test_without_an_address_nothing_is_done(
     assert invoke([*arguments, *(["--json"] if as_json else [])]) == 3
     out, err = capsys.readouterr()
     assert out == "" and "--address" in err and len(err.splitlines()) == 2
-
-
-def test_a_job_is_followed_or_read_not_both(capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke(["logs", "job", "--follow", "--json"]) == 2
-    assert "--follow" in capsys.readouterr().err

@@ -1,0 +1,50 @@
+"""The lines that every visible reporter shares."""
+
+import io
+
+from rich.console import Console
+
+from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
+from tests.orchestrator.progress.streams import commit, result, summary
+
+
+def shown(reused: int = 0, arguments: str = "p.yaml", run_id: str | None = "r1") -> list[str]:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, highlight=False)
+    report(result(3, reused, run_id), summary(3, reused), console, "everlearn", arguments)
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_the_headline_says_what_is_about_to_run() -> None:
+    name, what = headline(summary()).plain.splitlines()
+    assert name == "split-digits"
+    assert what == "class-incremental, 3 experiences of digits, mlp, ewc + replay, 2 workers"
+    assert (
+        headline({"pipeline": "p", "experiences": 1, "reused": 0, "workers": "1-4"}).plain
+        == "p\n1 experience, 1-4 workers"
+    )
+
+
+def test_an_experience_is_one_line() -> None:
+    line = experience_line(commit(1)).plain
+    assert line.split() == ["experience", "1", "classes", "2", "3", "accuracy", "87.5", "%", "loss", "0.25", "1.8", "s"]
+    assert experience_line(commit(1), reused=True).plain.endswith("  reused")
+    without = {**commit(1), "losses": [], "timings": None}
+    assert "loss" not in experience_line(without).plain
+
+
+def test_where_a_run_resumes() -> None:
+    line = resumed_line({"index": 3, "step": 1200}).plain
+    assert "experience 3" in line and "step 1,200" in line
+
+
+def test_the_report_ends_with_what_to_do_next() -> None:
+    lines = shown()
+    assert any(line.split()[:2] == ["average", "accuracy"] for line in lines)
+    assert "done     trained 3 experiences in 12.3 s" in lines
+    assert any(line.startswith("model    000000000000") and line.endswith("in .everlearn/store") for line in lines)
+    assert lines[-2:] == ["lineage  everlearn log p.yaml", "MLflow   everlearn ui p.yaml"]
+    assert shown(run_id=None)[-1].endswith("everlearn publish p.yaml")
+    assert "done     trained 2 experiences, reused 1 in 12.3 s" in shown(1)
+    assert "done     nothing to train: 3 experiences reused" in shown(3)
+    assert not any("everlearn" in line.split() for line in shown(arguments=""))
