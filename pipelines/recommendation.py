@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.build import strategy_class
 from pipelines.config.load import with_settings
 from pipelines.config.pipeline_errors import PipelineError
-from strategies.api.selection_rules import RULES, TASK
+from strategies.api.guide import NEEDS, TASK, needs
+from strategies.api.selection_rules import RULES
 from strategies.registry import BUILT_IN
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _capacity(pipeline: Pipeline) -> int | None:
 def _applies(rule: Rule, situation: Situation) -> bool:
     if situation.setting not in rule.settings or rule.online not in (None, situation.online):
         return False
-    if rule.kept and situation.memory == 0:
+    if situation.memory == 0 and any(strategy_class(name).keeps_samples for name in rule.names):
         return False
     return rule.most is None or (situation.memory is not None and situation.memory <= rule.most)
 
@@ -173,12 +174,14 @@ def _bare(pipeline: Pipeline) -> Pipeline:
 
 
 def _suggestion(rule: Rule, entries: list[dict[str, Any]]) -> Suggestion:
-    guides = [guide for name in rule.names if (guide := strategy_class(name).guide) is not None]
+    kinds = [strategy_class(name) for name in rule.names]
+    guides = [kind.guide for kind in kinds if kind.guide is not None]
+    needed = {need for kind in kinds for need in needs(kind)}
     return Suggestion(
         strategies=entries,
         why=rule.why,
         source=rule.source,
-        needs=list(dict.fromkeys(need for guide in guides for need in guide.needs)),
+        needs=[need for need in NEEDS if need in needed],
         time=[guide.time for guide in guides],
         memory=[guide.memory for guide in guides],
     )
@@ -187,12 +190,11 @@ def _suggestion(rule: Rule, entries: list[dict[str, Any]]) -> Suggestion:
 def _unfit(pipeline: Pipeline, name: str, situation: Situation) -> list[str]:
     """Why a strategy is not suggested: what it says itself, then what the situation lacks."""
     reasons = _refusal(pipeline, [{"name": name}])
-    guide = strategy_class(name).guide
-    needs = guide.needs if guide is not None else ()
-    if "memory" in needs and situation.memory == 0:
+    kind = strategy_class(name)
+    if kind.keeps_samples and situation.memory == 0:
         reasons.append(f"{name} keeps samples, and none may be kept")
-    if "task labels" in needs and not situation.task_labels and not reasons:
+    if kind.needs_task_labels and not situation.task_labels and not reasons:
         reasons.append(f"{name} needs to know the task of a test sample: {situation.setting} does not give it")
-    if strategy_class(name).family == "bound":
-        reasons.append(f"{name} is a bound to compare with")
+    if kind.bound:
+        reasons.append(f"{name} is the {kind.bound} bound, to compare with")
     return reasons or [f"the table knows no reason to prefer {name} here; it can be used"]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _DETAILS = (
     ("needs", "needs"),
+    ("objectives", "for"),
     ("time", "costs time"),
     ("memory", "keeps"),
     ("use_when", "use it when"),
@@ -117,18 +118,22 @@ def _details(row: Component) -> dict[str, Any]:
     """What a strategy says of itself beside its summary; null for what it does not say."""
     from pipelines.build import strategy_class
     from pipelines.config.pipeline_errors import PipelineError
+    from strategies.api.compatibility import limits
+    from strategies.api.guide import needs
 
     try:
         cls = strategy_class(row.name)
     except PipelineError:
-        return {"family": None, "needs": None, "time": None, "memory": None, "use_when": None, "paper": None}
-    guide = cls.guide
+        return dict.fromkeys(("family", "needs", "objectives", "time", "memory", "use_when", "limits", "paper"))
+    guide, needed = cls.guide, needs(cls)
     return {
         "family": cls.family,
-        "needs": list(guide.needs) if guide else None,
+        "needs": list(needed) if needed or guide else None,
+        "objectives": None if cls.objectives is None else list(cls.objectives),
         "time": guide.time if guide else None,
         "memory": guide.memory if guide else None,
         "use_when": guide.use_when if guide else None,
+        "limits": limits(cls),
         "paper": cls.paper or None,
     }
 
@@ -166,7 +171,7 @@ def _guide(details: dict[str, Any]) -> list[tuple[str, str]]:
         if value is not None:
             text = (", ".join(value) or "nothing but the experience's own data") if isinstance(value, list) else value
             found.append((words, text))
-    return found
+    return found + list((details.get("limits") or {}).items())
 
 
 def _facts(row: Component, facts: Sequence[tuple[RenderableType, str]]) -> RenderableType:

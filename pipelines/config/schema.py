@@ -167,15 +167,13 @@ class Pipeline(Spec):
     def warnings(self) -> list[str]:
         """What a strategy of this pipeline cannot do in its setting, each with the remedy."""
         from pipelines.config.components import resolve
+        from strategies.api import compatibility
 
-        names = [spec.name for spec in self.strategy]
-        return [
-            f"strategy.{spec.name}: {text}"
-            for spec in self.strategy
-            for text in resolve("strategies", spec.name).problems(
-                spec.options, setting=self.stream.setting, others=[name for name in names if name != spec.name]
-            )
+        listed = [
+            compatibility.Listed(resolve("strategies", spec.name), spec.options, spec.name) for spec in self.strategy
         ]
+        found = zip(listed, compatibility.warnings(listed, self.stream.setting), strict=True)
+        return [f"strategy.{one.name}: {text}" for one, texts in found for text in texts]
 
     def to_document(self, *, masked: bool = False) -> dict[str, Any]:
         """Plain data that, as YAML, reads back to an equal pipeline.
@@ -238,16 +236,14 @@ class Pipeline(Spec):
         return problems
 
     def _composition_problems(self) -> list[tuple[KeyPath, str]]:
-        if len(self.strategy) < 2:
-            return []
         from pipelines.config.components import resolve
-        from strategies.api.compatibility import refusals
+        from strategies.api.compatibility import Listed, refusals
 
         try:
-            kinds = [resolve("strategies", spec.name) for spec in self.strategy]
+            listed = [Listed(resolve("strategies", spec.name), written=spec.name) for spec in self.strategy]
         except PipelineError:
             return []  # said with its line where the options are checked
-        return [(("strategy",), reason) for reason in refusals(kinds)]
+        return [(("strategy",), reason) for reason in refusals(listed)]
 
     def _online_problems(self) -> list[tuple[KeyPath, str]]:
         if not self.stream.online:
@@ -274,9 +270,10 @@ class Pipeline(Spec):
 
     def _online_refusal(self, spec: StrategySpec, at: KeyPath) -> list[tuple[KeyPath, str]]:
         from pipelines.config.components import resolve
+        from strategies.api.compatibility import Listed, online_refusal
 
         try:
-            reason = resolve("strategies", spec.name).online_problem(spec.options)
+            reason = online_refusal(Listed(resolve("strategies", spec.name), spec.options, spec.name))
         except (PipelineError, ValidationError):
             return []  # said with its line where the options are checked
         return [] if reason is None else [(at, reason)]

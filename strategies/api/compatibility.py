@@ -1,10 +1,18 @@
-"""Which strategies can work together."""
+"""What strategies cannot do, alone, together, in a setting or in an online stream: decided here and nowhere else.
+
+Everything follows from what the classes declare (`strategies.api.strategy.Strategy` says what each attribute means) and
+from the hooks that they override. No strategy is known here by its name, so that one from a package of a user's is
+treated as the built-in ones are. Texts call a strategy what the pipeline file calls it.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from strategies.api.guide import CLASS, ONLINE, SETTINGS, TASK, Limit, Setting
 from strategies.api.strategy import Strategy
 
 _ONLY_ONE = {
@@ -16,19 +24,213 @@ _ONLY_ONE = {
 """Hooks whose answer replaces something, so that one strategy of a pipeline may have them."""
 
 
-def refusals(kinds: Sequence[type[Strategy]]) -> list[str]:
-    """Why the strategies cannot be combined, a sentence for each pair; nothing when they can.
+@dataclass(frozen=True)
+class Listed:
+    """A strategy as a pipeline lists it.
 
-    Two strategies cannot both answer a question that has one answer, nor be together when one of them says so
-    (`Strategy.conflict`).
+    Attributes:
+        kind: its class.
+        given: its options; None: its defaults.
+        written: its name in the pipeline file; empty: the class's own name.
+    """
+
+    kind: type[Strategy]
+    given: Any = None
+    written: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.written or self.kind.name
+
+    @property
+    def options(self) -> Any:
+        return self.kind.Options() if self.given is None else self.given
+
+
+def refusals(listed: Sequence[Listed], objective: str = "classification") -> list[str]:
+    """Why the strategies cannot be used together, or not with the objective; nothing when they can.
+
+    A sentence for each strategy that the objective does not suit, and for each pair of which one hinders the other.
+
+    Args:
+        objective: what is learned.
+    """
+    unsuited = (_objective_refusal(one, objective) for one in listed)
+    pairs = (_pair_refusal(one, other) for one, other in itertools.combinations(listed, 2))
+    return [reason for reason in (*unsuited, *pairs) if reason is not None]
+
+
+def online_refusal(one: Listed) -> str | None:
+    """Why a strategy cannot learn an online stream with its options, with the remedy, or None."""
+    if _overrides(one.kind, "online_problem"):
+        return one.kind.online_problem(one.options)
+    limit = _online_limit(one.kind)
+    if limit is None or not _holds(limit, one, ()):
+        return None
+    return f"{one.name} {limit.why}: {limit.remedy}"
+
+
+def warnings(listed: Sequence[Listed], setting: Setting) -> list[list[str]]:
+    """What each strategy cannot do in a setting beside the others, each with its remedy.
+
+    Returns:
+        A list for each strategy, in their order; empty where there is nothing to say.
     """
     found = []
-    for one, other in itertools.combinations(kinds, 2):
-        both = [
-            f"{one.name} and {other.name} both {what}: keep one of them"
-            for hook, what in _ONLY_ONE.items()
-            if all(getattr(kind, hook) is not getattr(Strategy, hook) for kind in (one, other))
-        ]
-        declared = [reason for reason in (one.conflict(other), other.conflict(one)) if reason is not None]
-        found += (declared or both)[:1]
+    for place, one in enumerate(listed):
+        others = [*listed[:place], *listed[place + 1 :]]
+        limit = _limit(one.kind, setting)
+        said = []
+        if limit is not None and _holds(limit, one, others):
+            said.append(f"{one.name} {limit.why} ({setting}): {limit.remedy}")
+        said += one.kind.problems(one.options, setting=setting, others=[other.name for other in others])
+        found.append(said)
     return found
+
+
+def limits(kind: type[Strategy]) -> dict[str, str]:
+    """What a strategy cannot do alone, and the remedy, by setting and `online`, where there is anything to say.
+
+    This is for showing: with some options, or beside some strategies, a limit may not hold. The texts go on after the
+    strategy's name.
+    """
+    found: dict[str, Limit | None] = {setting: _limit(kind, setting) for setting in SETTINGS}
+    found[ONLINE] = _online_limit(kind)
+    return {where: f"{limit.why}: {limit.remedy}" for where, limit in found.items() if limit is not None}
+
+
+def _online_limit(kind: type[Strategy]) -> Limit | None:
+    if ONLINE in kind.limits:
+        return kind.limits[ONLINE]
+    if not _overrides(kind, "training_set"):
+        return None
+    return Limit(
+        "chooses what to train on, and an online stream shows each sample once as it comes",
+        "leave stream.online out, or use {name: replay}",
+    )
+
+
+def _limit(kind: type[Strategy], setting: Setting) -> Limit | None:
+    """The limit that a strategy declares for a setting, or that follows from its other declarations."""
+    if setting in kind.limits:
+        return kind.limits[setting]
+    if setting == CLASS and kind.needs_rehearsal_on_shared_head:
+        remedy = "use {name: replay} with the same memory" if kind.keeps_samples else "add {name: replay}"
+        return Limit(
+            "alone forgets on one head that all classes share",
+            f"{remedy}, or use setting: task-incremental",
+            lifted_by="rehearses",
+        )
+    if setting != TASK and kind.needs_task_labels:
+        return Limit("needs the task of each test sample, which is not given", "use setting: task-incremental")
+    return None
+
+
+def _holds(limit: Limit, one: Listed, others: Sequence[Listed]) -> bool:
+    if limit.lifted_by and any(getattr(other.kind, limit.lifted_by) for other in others):
+        return False
+    # Who replaces the options of the class that declares the limit may have left this one out.
+    return all(getattr(one.options, option, None) == value for option, value in limit.only_with.items())
+
+
+def _objective_refusal(one: Listed, objective: str) -> str | None:
+    suited = one.kind.objectives
+    if suited is None or objective in suited:
+        return None
+    return f"{one.name} is for {' and '.join(suited)}, not for {objective}: use {{name: replay}}, which suits any"
+
+
+def _pair_refusal(one: Listed, other: Listed) -> str | None:
+    for first, second in ((one, other), (other, one)):
+        reason = first.kind.conflict(second.kind)
+        if reason is not None:
+            return reason
+    for rule in _RULES:
+        for first, second in ((one, other), (other, one)):
+            reason = rule(first, second)
+            if reason is not None:
+                return reason
+    for hook, what in _ONLY_ONE.items():
+        if all(_overrides(kind, hook) for kind in (one.kind, other.kind)):
+            return f"{one.name} and {other.name} both {what}: keep one of them"
+    return None
+
+
+def _overrides(kind: type[Strategy], hook: str) -> bool:
+    own, default = getattr(kind, hook), getattr(Strategy, hook)
+    return getattr(own, "__func__", own) is not getattr(default, "__func__", default)
+
+
+# ---------------------------------------------------------------- rules for pairs
+# Each says why `one` cannot be beside `other`, or None; it is asked both ways round.
+
+
+def _starts_afresh(one: Listed, other: Listed) -> str | None:
+    kind = other.kind
+    if not one.kind.starts_afresh or not (kind.rehearses or kind.needs_fixed_structure or kind.freezes_features):
+        return None
+    return f"{one.name} learns everything anew from its memory, {other.name} has nothing to keep: use one of them"
+
+
+def _freezes_answers(one: Listed, other: Listed) -> str | None:
+    kind = other.kind
+    acts = kind.works_on_past_answers or kind.needs_fixed_structure or kind.freezes_features
+    if not one.kind.freezes_answers or not acts:
+        return None
+    return (
+        f"{one.name} never changes what an experience has learned, {other.name} has nothing to add: "
+        "use one of them, or {name: replay}"
+    )
+
+
+def _freezes_features(one: Listed, other: Listed) -> str | None:
+    if not one.kind.freezes_features or not other.kind.needs_fixed_structure:
+        return None
+    return (
+        f"{one.name} changes the model's structure and freezes what it has learned, {other.name} counts on the model "
+        f"as it was: use one of them, or {{name: replay}} with {one.name}"
+    )
+
+
+def _projects_twice(one: Listed, other: Listed) -> str | None:
+    if not (one.kind.projects_gradients and other.kind.projects_gradients):
+        return None
+    return (
+        f"{one.name} and {other.name} project the same gradient, the second may undo what the first ensures: "
+        "use one of them"
+    )
+
+
+def _other_loss(one: Listed, other: Listed) -> str | None:
+    if not one.kind.trains_other_loss or not other.kind.projects_gradients:
+        return None
+    return (
+        f"{other.name} keeps the cross entropy on the past from rising, and {one.name} trains another loss: "
+        "use one of them"
+    )
+
+
+def _includes(one: Listed, other: Listed) -> str | None:
+    if not issubclass(other.kind, one.kind.includes):
+        return None
+    return f"{one.name} does what {other.name} does already, which would only be done twice: use one of them"
+
+
+def _no_origin(one: Listed, other: Listed) -> str | None:
+    if not one.kind.needs_sample_origin or not other.kind.generates_samples:
+        return None
+    return (
+        f"{one.name} must know which experience a sample comes from, those that {other.name} generates come from none: "
+        "use one of them"
+    )
+
+
+_RULES: tuple[Callable[[Listed, Listed], str | None], ...] = (
+    _starts_afresh,
+    _freezes_answers,
+    _freezes_features,
+    _projects_twice,
+    _other_loss,
+    _includes,
+    _no_origin,
+)

@@ -1,6 +1,7 @@
 """Which methods fit which situation, and why: the decision table of `everlearn recommend`, as data.
 
-Rules are in the order of preference. Every reason names its source; a figure is the source's own, in its own protocol,
+Rules are in the order of preference. They name what they recommend; what it needs (that samples may be kept, say) is
+what its classes declare. Every reason names its source; a figure is the source's own, in its own protocol,
 and says which method stands above which, not what another model or data set will reach.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-CLASS, TASK, DOMAIN = "class-incremental", "task-incremental", "domain-incremental"
+from strategies.api.guide import CLASS, DOMAIN, TASK
 
 VAN_DE_VEN = "van de Ven, Tuytelaars & Tolias 2022, Three types of incremental learning, table 2 (Split MNIST)"
 VAN_DE_VEN_CIFAR = (
@@ -38,7 +39,6 @@ class Rule:
         strategies: names and options, as in a pipeline file; `capacity` is filled in where a method keeps samples.
         settings: the stream's settings in which it fits.
         online: whether it is for online streams, for others, or for both (None).
-        kept: whether it needs that old samples may be kept.
         why: the reason.
         source: of the reason.
         most: it fits memories of at most so many samples; None: of any size.
@@ -48,7 +48,6 @@ class Rule:
     settings: Sequence[str]
     why: str
     source: str
-    kept: bool = False
     online: bool | None = None
     most: int | None = None
 
@@ -67,7 +66,6 @@ RULES: tuple[Rule, ...] = (
         [CLASS],
         "with a memory of 200 samples DER++ reaches 64.88 % where replay reaches 44.79 %",
         BUZZEGA,
-        kept=True,
         most=SMALL_MEMORY,
     ),
     Rule(
@@ -75,7 +73,6 @@ RULES: tuple[Rule, ...] = (
         [CLASS],
         "88.79 %, where fine-tuning reaches 19.89 % and EWC 20.64 %: old samples tell new classes from old ones",
         VAN_DE_VEN,
-        kept=True,
         online=False,
     ),
     Rule(
@@ -83,7 +80,6 @@ RULES: tuple[Rule, ...] = (
         [CLASS, TASK, DOMAIN],
         "a small memory that is replayed from the first batch on holds what single-pass training forgets",
         f"{CHAUDHRY}; {MAI}",
-        kept=True,
         online=True,
     ),
     Rule(
@@ -91,7 +87,6 @@ RULES: tuple[Rule, ...] = (
         [CLASS],
         "the memory tells old classes from new ones, and important weights change less between its samples",
         NO_FIGURE,
-        kept=True,
         online=False,
     ),
     Rule(
@@ -99,14 +94,12 @@ RULES: tuple[Rule, ...] = (
         [CLASS],
         "stored logits also help a large memory: 85.24 % against 82.47 % of replay, with 5120 samples",
         BUZZEGA,
-        kept=True,
     ),
     Rule(
         [{"name": "icarl"}],
         [CLASS],
         "37.83 % against 37.57 % of replay with 100 samples a class; means of exemplars do not favour new classes",
         VAN_DE_VEN_CIFAR,
-        kept=True,
         online=False,
     ),
     Rule(
@@ -114,7 +107,6 @@ RULES: tuple[Rule, ...] = (
         [CLASS],
         "frozen features keep what was learned and new ones are added, at the price of a model that grows",
         YAN,
-        kept=True,
         online=False,
     ),
     Rule(
@@ -122,7 +114,6 @@ RULES: tuple[Rule, ...] = (
         [CLASS],
         "trained from its memory alone it is the baseline that other uses of the same memory have to beat",
         PRABHU,
-        kept=True,
         online=False,
     ),
     # No samples may be kept, one head for all classes.
@@ -167,14 +158,12 @@ RULES: tuple[Rule, ...] = (
         [TASK],
         "with a memory of 200 samples DER++ reaches 91.92 %, replay 91.19 % and online EWC 68.29 %",
         BUZZEGA,
-        kept=True,
     ),
     Rule(
         [{"name": "replay"}],
         [TASK],
         "with a memory of 200 samples it reaches 91.19 %, where fine-tuning reaches 61.02 %",
         BUZZEGA,
-        kept=True,
         online=False,
     ),
     Rule(
@@ -190,7 +179,6 @@ RULES: tuple[Rule, ...] = (
         [DOMAIN],
         "39.00 %, where fine-tuning reaches 18.42 %, LwF 29.45 % and EWC 21.65 %",
         VAN_DE_VEN_CIFAR,
-        kept=True,
         online=False,
     ),
     Rule(
@@ -198,7 +186,6 @@ RULES: tuple[Rule, ...] = (
         [DOMAIN],
         "features that do not tell one domain from another carry over from each to the next",
         GANIN,
-        kept=True,
         online=False,
     ),
     Rule(
@@ -228,7 +215,6 @@ RULES: tuple[Rule, ...] = (
         [DOMAIN],
         "logits that were stored on the way need no boundaries between experiences",
         BUZZEGA,
-        kept=True,
         online=True,
     ),
     Rule(
@@ -236,7 +222,6 @@ RULES: tuple[Rule, ...] = (
         [TASK, DOMAIN],
         "one projection a step against a memory costs little, which is what counts when data do not wait",
         AGEM,
-        kept=True,
         online=True,
     ),
     Rule(

@@ -21,6 +21,43 @@ A strategy overrides what it needs; a hook that no strategy overrides costs noth
 In an online stream (`Learner.online`) each sample is shown once, and nothing says where one experience ends and the
 next begins: `before_experience` and `after_experience` are called for the strategies alone that ask for them
 (`Strategy.needs_boundaries`). What a strategy keeps of the data it takes as it passes, by `observe`.
+
+Beside its hooks a strategy declares, as plain class attributes, what it is and what it needs: its *capabilities*. From
+these alone `strategies.api.compatibility` decides which strategies can be listed together, and what is warned about in
+a setting; `everlearn list`, `everlearn recommend` and the documentation show them. A class that declares nothing can be
+listed beside any other, as long as the two do not override the same of `training_set`, `training_loss`, `predict` and
+`restructure`. What it is:
+
+    rehearses               the past takes part in its training steps: as kept, generated or all samples
+    keeps_samples           it keeps samples of the past (`memories`), which may be forbidden
+    generates_samples       it adds samples to the batches that are of no experience
+    projects_gradients      it changes gradients so that the loss on the past does not rise
+    trains_other_loss       its `training_loss` is not the objective's, of which a projection takes its gradients
+    freezes_features        it changes the model's structure, and parts that were learned do not change again
+    freezes_answers         no answer to an earlier experience ever changes: there is nothing left to protect
+    works_on_past_answers   it acts on the answers to earlier experiences, which must be free to change
+    starts_afresh           the model is untrained when an experience begins
+    includes                the strategies whose work it does itself
+    bound                   "lower" or "upper": a bound to compare with, not a method to use
+
+What it needs:
+
+    needs_rehearsal_on_shared_head   alone it forgets where all classes share one head (class-incremental)
+    needs_task_labels                it needs the task of a test sample, given or inferred
+    needs_old_data                   it needs all data of the past
+    needs_fixed_structure            it counts on the model as it was: parameters, features, head, or a copy
+    needs_sample_origin              it must know which experience each sample of a batch comes from
+    objectives                       the objectives that it is defined for
+
+`limits` says in words what else it cannot do, by setting or `"online"`. A limit declared for a setting stands in place
+of what would follow from `needs_rehearsal_on_shared_head` and `needs_task_labels` there. A rehearsal method of a
+package of its own, for example, which replays what it keeps:
+
+    class Mine(Strategy):
+        rehearses = True
+        keeps_samples = True
+
+With it in the list nobody is warned that another strategy alone forgets. Subclasses inherit declarations.
 """
 
 from __future__ import annotations
@@ -31,7 +68,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from strategies.api.guide import Guide
+from strategies.api.guide import Guide, Limit
 from strategies.api.influence import first_effect
 from strategies.loop.process_group import Reduction
 
@@ -76,11 +113,13 @@ class Strategy:
         family: bound, regularisation, rehearsal, architecture, ...
         summary: one line for `everlearn list`; by default the first line of the class's docstring.
         paper: where it comes from.
-        guide: its needs, its cost, and when to use it; None: not said.
+        guide: its cost, and when to use it; None: not said.
         Options: its options.
         reductions: for each statistic it keeps, by the first part of its name in `state_dict`, how the ranks' values
             were combined into it.
         predicts_logits: whether the scores of its `predict` are logits, so that a softmax over them is a confidence.
+
+    The capabilities, from `rehearses` to `limits`, are explained above. They can be read without an instance.
     """
 
     name: ClassVar[str] = "strategy"
@@ -91,6 +130,26 @@ class Strategy:
     Options: ClassVar[type[StrategyOptions]] = StrategyOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {}
     predicts_logits: ClassVar[bool] = False
+
+    rehearses: ClassVar[bool] = False
+    keeps_samples: ClassVar[bool] = False
+    generates_samples: ClassVar[bool] = False
+    projects_gradients: ClassVar[bool] = False
+    trains_other_loss: ClassVar[bool] = False
+    freezes_features: ClassVar[bool] = False
+    freezes_answers: ClassVar[bool] = False
+    works_on_past_answers: ClassVar[bool] = False
+    starts_afresh: ClassVar[bool] = False
+    includes: ClassVar[tuple[type[Strategy], ...]] = ()
+    bound: ClassVar[Literal["", "lower", "upper"]] = ""
+
+    needs_rehearsal_on_shared_head: ClassVar[bool] = False
+    needs_task_labels: ClassVar[bool] = False
+    needs_old_data: ClassVar[bool] = False
+    needs_fixed_structure: ClassVar[bool] = False
+    needs_sample_origin: ClassVar[bool] = False
+    objectives: ClassVar[tuple[str, ...] | None] = None
+    limits: ClassVar[Mapping[str, Limit]] = {}
 
     def __init__(self, options: Any = None) -> None:
         """
@@ -108,22 +167,23 @@ class Strategy:
 
     @classmethod
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        """What this strategy cannot do in such a pipeline, each with its remedy.
+        """What this strategy cannot do in such a pipeline, each with its remedy, beside what its declarations say.
+
+        For what depends on several options together, say. Where declarations can say it, declare it.
 
         Args:
             setting: class-incremental, task-incremental or domain-incremental.
-            others: names of the other strategies of the pipeline.
+            others: names of the other strategies of the pipeline, as they are written there.
         """
         return []
 
     @classmethod
     def online_problem(cls, options: Any) -> str | None:
-        """Why it cannot learn an online stream with these options, with the remedy, or None."""
-        if cls.training_set is not Strategy.training_set:
-            return (
-                f"{cls.name} chooses what to train on, and an online stream shows each sample once as it comes: "
-                "leave stream.online out, or use {name: replay}"
-            )
+        """Why it cannot learn an online stream with these options, with the remedy, or None.
+
+        A class that overrides it decides by this alone; otherwise `limits` decides, and whether it overrides
+        `training_set`, which an online stream does not allow.
+        """
         return None
 
     @property
@@ -133,7 +193,7 @@ class Strategy:
 
     @classmethod
     def conflict(cls, other: type[Strategy]) -> str | None:
-        """Why it cannot work with another strategy, with the remedy, or None (see `strategies.api.compatibility`)."""
+        """Why it cannot work with another strategy, with the remedy, or None, beside what their declarations say."""
         return None
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from strategies.api.compatibility import refusals
+from strategies.api.compatibility import Listed, online_refusal, refusals
 from strategies.api.data import Batch, Experience, Samples
 from strategies.api.strategy import Strategy
 from strategies.api.strategy_errors import StrategyError
@@ -78,9 +78,10 @@ class Learner:
         Raises:
             StrategyError: strategies that cannot work together, or not in an online stream.
         """
-        refused = refusals([type(s) for s in strategies])
+        listed = [Listed(type(s), s.options) for s in strategies]
+        refused = refusals(listed)
         if online:
-            problems = (s.online_problem(s.options) for s in strategies)
+            problems = (online_refusal(one) for one in listed)
             refused += [problem for problem in problems if problem is not None]
         if refused:
             raise StrategyError("\n".join(refused))

@@ -54,6 +54,8 @@ class Rehearsal(Strategy):
     """
 
     family = "rehearsal"
+    rehearses = True
+    keeps_samples = True
     Options = MemoryOptions
 
     options: MemoryOptions

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -39,23 +38,16 @@ class AGEM(Rehearsal):
     summary = "Keep each step from raising the average loss on the memory (one projection a step)"
     paper = "Chaudhry et al. 2019, Efficient lifelong learning with A-GEM"
     guide = Guide(
-        needs=("memory",),
         time="one more backward pass each step",
         memory="`capacity` samples",
         use_when="as gem, with many experiences or online; in class-incremental streams replay is better",
     )
+    projects_gradients = True
+    works_on_past_answers = True
+    needs_rehearsal_on_shared_head = True
     Options = AGEMOptions
 
     options: AGEMOptions
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
-            return [
-                "agem alone forgets much on one head that all classes share (class-incremental): "
-                "use {name: replay} with the same memory, or {name: der}"
-            ]
-        return []
 
     @torch.no_grad()
     def after_backward(self, learner: Learner) -> None:

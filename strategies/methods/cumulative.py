@@ -20,11 +20,14 @@ class Cumulative(Strategy):
     summary = "Joint training on all data so far: the upper bound"
     paper = "Caruana 1997, Multitask learning"
     guide = Guide(
-        needs=("old data",),
         time="with train.epochs it grows with all data so far",
         memory="all data of the past",
         use_when="as the upper bound, or where all data may be kept and training anew is affordable",
     )
+    rehearses = True
+    works_on_past_answers = True
+    bound = "upper"
+    needs_old_data = True
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
         """The past experiences' training sets, then this one's."""

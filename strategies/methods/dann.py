@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from strategies.api.data import Batch, Experience
-from strategies.api.guide import Guide
+from strategies.api.guide import CLASS, TASK, Guide, Limit
 from strategies.api.influence import Influence
-from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
 from strategies.methods.replay import Replay, ReplayOptions
@@ -62,10 +61,19 @@ class DANN(Replay):
     summary = "Replay with features that do not tell one domain from another (adversarial)"
     paper = "Ganin et al. 2016, Domain-adversarial training of neural networks"
     guide = Guide(
-        needs=("memory",),
         time="a domain classifier beside the model, and larger batches",
         memory="`capacity` samples",
         use_when="the same classes come from domains that look different",
+    )
+    includes = (Replay,)
+    needs_fixed_structure = True
+    needs_sample_origin = True
+    limits: ClassVar[Mapping[str, Limit]] = dict.fromkeys(
+        (CLASS, TASK),
+        Limit(
+            "makes features alike in all experiences, which have different classes here",
+            "use {name: replay}, or set setting: domain-incremental",
+        ),
     )
     Options = DANNOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
@@ -82,31 +90,9 @@ class DANN(Replay):
         self._entering: Tensor | None = None
         self._watch: RemovableHandle | None = None
 
-    @classmethod
-    def online_problem(cls, options: Any) -> str | None:
-        return None
-
     @property
     def needs_boundaries(self) -> bool:
         return True
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if setting == "domain-incremental":
-            return []
-        return [
-            f"dann makes features alike in all experiences, which have different classes here ({setting}): "
-            "use {name: replay}, or set setting: domain-incremental"
-        ]
-
-    @classmethod
-    def conflict(cls, other: type[Strategy]) -> str | None:
-        reasons = {
-            "replay": "dann replays a memory already, replay would add a second one",
-            "generative-replay": "dann must know which domain a sample comes from, generative-replay's come from none",
-            "gdumb": "gdumb trains on its memory alone, dann on another one beside the experience",
-        }
-        return f"{reasons[other.name]}: use one of them" if other.name in reasons else None
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         self.discriminator.drop()

@@ -56,11 +56,11 @@ class DER(Rehearsal):
     summary = "Rehearse a memory together with the logits the model gave then (DER, DER++)"
     paper = "Buzzega et al. 2020, Dark experience for general continual learning: a strong, simple baseline"
     guide = Guide(
-        needs=("memory",),
         time="larger batches, by what is replayed",
         memory="`capacity` samples and their logits",
         use_when="old samples may be kept, but only few",
     )
+    works_on_past_answers = True
     Options = DEROptions
 
     options: DEROptions

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
@@ -91,11 +91,12 @@ class EWC(Strategy):
     summary = "Hold parameters by their Fisher information (separate-sum or online)"
     paper = "Kirkpatrick et al. 2017, Overcoming catastrophic forgetting in neural networks; Schwarz et al. 2018"
     guide = Guide(
-        needs=(),
         time="one pass over samples of the experience for the Fisher information",
         memory="a fixed number of tensors per parameter, however many experiences",
         use_when="no data may be kept and test samples come with their task; on shared heads only with replay",
     )
+    needs_rehearsal_on_shared_head = True
+    needs_fixed_structure = True
     Options = EWCOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {**QuadraticPenalty.reductions, "window": Reduction.GLOBAL}
 
@@ -105,15 +106,6 @@ class EWC(Strategy):
         super().__init__(options)
         self.penalty = QuadraticPenalty()
         self.window = Window()
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
-            return [
-                "ewc alone forgets on one head that all classes share (class-incremental): add {name: replay}, "
-                "or use setting: task-incremental"
-            ]
-        return []
 
     def after_backward(self, learner: Learner) -> None:
         self.penalty.add_gradient_(learner.model, self.options.lambda_)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from strategies.api.data import Batch, Experience
-from strategies.api.guide import Guide
+from strategies.api.guide import CLASS, DOMAIN, Guide, Limit
 from strategies.api.influence import Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.loop.learner import Learner
@@ -21,7 +21,6 @@ from strategies.networks.feature_extractors import Extractors
 from strategies.networks.output_layer import head_name, stored_head
 
 CHUNK = 1000
-_TOGETHER = ("naive", "replay", "der", "gem", "agem", "cumulative")
 
 
 class ExpandOptions(StrategyOptions):
@@ -63,10 +62,16 @@ class Expand(Strategy):
     summary = "New features beside frozen ones when an experience needs them (DER, made for replay)"
     paper = "Yan, Xie & He 2021, DER: dynamically expandable representation for class incremental learning"
     guide = Guide(
-        needs=(),
         time="forward passes through all feature extractors so far",
         memory="a feature extractor for each experience that needed one",
         use_when="the model may grow with what it learns; on shared heads with replay",
+    )
+    freezes_features = True
+    needs_rehearsal_on_shared_head = True
+    objectives = ("classification",)
+    limits: ClassVar[Mapping[str, Limit]] = dict.fromkeys(
+        (CLASS, DOMAIN),
+        Limit("keeps its features and not the head that all share", "add {name: replay}", lifted_by="rehearses"),
     )
     Options = ExpandOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {}
@@ -76,21 +81,6 @@ class Expand(Strategy):
     def __init__(self, options: ExpandOptions | None = None) -> None:
         super().__init__(options)
         self._places: Tensor | None = None  # (outputs,) int64: where units are in the auxiliary classifier
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if setting == "task-incremental" or {"replay", "der", "gem", "agem", "cumulative"} & set(others):
-            return []
-        return [f"expand keeps its features and not the head that all share ({setting}): add {{name: replay}}"]
-
-    @classmethod
-    def conflict(cls, other: type[Strategy]) -> str | None:
-        if other.name in _TOGETHER or other.family == "custom":
-            return None
-        return (
-            f"expand changes the model's structure and freezes what it has learned, {other.name} counts on the model "
-            "as it was: use one of them, or {name: replay} with expand"
-        )
 
     @property
     def needs_boundaries(self) -> bool:

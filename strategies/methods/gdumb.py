@@ -11,7 +11,6 @@ from torch import Tensor
 from strategies.api.data import Experience, Samples
 from strategies.api.guide import Guide
 from strategies.api.influence import LEARNED
-from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
 from strategies.memory.memory_samples import MemorySamples
@@ -41,11 +40,13 @@ class GDumb(Rehearsal):
     summary = "Keep a class-balanced memory and train on it alone, from scratch, each time"
     paper = "Prabhu, Torr & Dokania 2020, GDumb: a simple approach that questions our progress in continual learning"
     guide = Guide(
-        needs=("memory",),
         time="training from scratch on the memory: bounded by its size, not by the data",
         memory="`capacity` samples",
         use_when="as a baseline that every other use of a memory has to beat",
     )
+    starts_afresh = True
+    needs_fixed_structure = True
+    objectives = ("classification",)
     Options = GDumbOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {"initial": Reduction.GLOBAL}
 
@@ -54,12 +55,6 @@ class GDumb(Rehearsal):
     def __init__(self, options: GDumbOptions | None = None) -> None:
         super().__init__(options)
         self.initial: dict[str, Tensor] = {}
-
-    @classmethod
-    def conflict(cls, other: type[Strategy]) -> str | None:
-        if other.family not in ("regularisation", "rehearsal", "architecture"):
-            return None
-        return f"gdumb learns everything anew from its memory, {other.name} has nothing to keep: use one of them"
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         """Go back to the untrained model."""

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from strategies.api.guide import Guide
 from strategies.api.influence import Influence
-from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
 from strategies.loop.seeded_random import generator
 from strategies.memory.rehearsal import MemoryOptions, Rehearsal
@@ -54,11 +53,12 @@ class GEM(Rehearsal):
     summary = "Keep each step from raising the loss on any past experience (a quadratic programme a step)"
     paper = "Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning"
     guide = Guide(
-        needs=("memory",),
         time="a backward pass for each past experience and a quadratic programme each step",
         memory="`capacity` samples",
         use_when="the loss on the past must not rise, and experiences are few",
     )
+    projects_gradients = True
+    works_on_past_answers = True
     Options = GEMOptions
 
     options: GEMOptions
@@ -70,12 +70,6 @@ class GEM(Rehearsal):
     @property
     def needs_boundaries(self) -> bool:
         return True
-
-    @classmethod
-    def conflict(cls, other: type[Strategy]) -> str | None:
-        if other.name != "agem":
-            return None
-        return "gem and agem project the same gradient, the second may undo what the first ensures: use one of them"
 
     @torch.no_grad()
     def after_backward(self, learner: Learner) -> None:

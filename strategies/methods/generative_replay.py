@@ -82,11 +82,14 @@ class GenerativeReplay(Strategy):
     summary = "Rehearse what a generator (a VAE) remembers, labelled by the previous model (no data kept)"
     paper = "Shin et al. 2017, Continual learning with deep generative replay; van de Ven et al. 2022"
     guide = Guide(
-        needs=(),
         time="a generator is trained beside the model, and its samples are replayed",
         memory="the generator and the previous model, no samples",
         use_when="no data may be kept, on one head that all share, and inputs are simple enough to be generated",
     )
+    rehearses = True
+    generates_samples = True
+    needs_fixed_structure = True
+    objectives = ("classification",)
     Options = GenerativeReplayOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "vae": Reduction.GLOBAL,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.api.data import Batch, Experience, Samples
-from strategies.api.guide import Guide
+from strategies.api.guide import DOMAIN, Guide, Limit
 from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.distillation.soft_targets import sigmoid_cross_entropy
@@ -69,11 +69,21 @@ class ICaRL(Strategy):
     summary = "Exemplars by herding, distillation, and the nearest mean of exemplars"
     paper = "Rebuffi et al. 2017, iCaRL: incremental classifier and representation learning"
     guide = Guide(
-        needs=("memory",),
         time="a forward pass of the previous model each step, and herding at the end",
         memory="`capacity` samples and the previous model",
         use_when="new classes come, and the memory is small for each of them",
     )
+    rehearses = True
+    keeps_samples = True
+    trains_other_loss = True
+    needs_fixed_structure = True
+    objectives = ("classification",)
+    limits: ClassVar[Mapping[str, Limit]] = {
+        DOMAIN: Limit(
+            "is made for new classes, and rehearses old domains by their exemplars only",
+            "use {name: replay} or {name: der}",
+        )
+    }
     Options = ICaRLOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {"teacher": Reduction.GLOBAL, "seen": Reduction.GLOBAL}
 
@@ -86,24 +96,6 @@ class ICaRL(Strategy):
         self._memory: ExemplarMemory | None = None
         self._labelled: Tensor | None = None  # (outputs,) bool: units of the experience
         self._means: tuple[Tensor, Tensor] | None = None
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if setting == "domain-incremental":
-            return [
-                "icarl is made for new classes; in a domain-incremental stream old domains are rehearsed by their "
-                "exemplars only: use {name: replay} or {name: der}"
-            ]
-        return []
-
-    @classmethod
-    def conflict(cls, other: type[Strategy]) -> str | None:
-        if other.name in ("gem", "agem"):
-            return (
-                f"{other.name} keeps the cross entropy on the past from rising, and icarl trains another loss: "
-                "use one of them"
-            )
-        return None
 
     def memory(self, learner: Learner) -> ExemplarMemory:
         """The exemplars, made on first use."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -55,11 +55,12 @@ class LwF(Strategy):
     summary = "Distil the previous model's answers on the new data (no data kept)"
     paper = "Li & Hoiem 2016, Learning without forgetting"
     guide = Guide(
-        needs=(),
         time="a forward pass of the previous model each step",
         memory="the previous model",
         use_when="no data may be kept, and new data resemble the old ones or test samples come with their task",
     )
+    needs_rehearsal_on_shared_head = True
+    needs_fixed_structure = True
     Options = LwFOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "teacher": Reduction.GLOBAL,
@@ -74,15 +75,6 @@ class LwF(Strategy):
         self.teacher = Teacher()
         self.units: Tensor | None = None  # (heads, outputs) bool: units that share a softmax
         self.learned = 0
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
-            return [
-                "lwf alone forgets on one head that all classes share (class-incremental): add {name: replay}, "
-                "or use {name: icarl}"
-            ]
-        return []
 
     def loss_term(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
         if not self.teacher or self.units is None or self.options.alpha == 0:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -51,11 +51,12 @@ class MAS(Strategy):
     summary = "Hold parameters by how much the output depends on them (no labels needed)"
     paper = "Aljundi et al. 2018, Memory aware synapses: learning what (not) to forget"
     guide = Guide(
-        needs=(),
         time="one pass over samples of the experience, without labels",
         memory="a fixed number of tensors per parameter, however many experiences",
         use_when="as ewc, and labels are few or not to be trusted",
     )
+    needs_rehearsal_on_shared_head = True
+    needs_fixed_structure = True
     Options = MASOptions
     reductions = QuadraticPenalty.reductions
 
@@ -64,15 +65,6 @@ class MAS(Strategy):
     def __init__(self, options: MASOptions | None = None) -> None:
         super().__init__(options)
         self.penalty = QuadraticPenalty()
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
-            return [
-                "mas alone forgets on one head that all classes share (class-incremental): add {name: replay}, "
-                "or use setting: task-incremental"
-            ]
-        return []
 
     def after_backward(self, learner: Learner) -> None:
         self.penalty.add_gradient_(learner.model, 2 * self.options.lambda_)

@@ -14,8 +14,8 @@ class Naive(Strategy):
     summary = "Fine-tuning, nothing against forgetting: the lower bound"
     paper = "McCloskey & Cohen 1989, Catastrophic interference in connectionist networks"
     guide = Guide(
-        needs=(),
         time="none",
         memory="nothing",
         use_when="as the lower bound: what forgetting is without protection",
     )
+    bound = "lower"

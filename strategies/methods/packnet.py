@@ -58,7 +58,6 @@ class PackNet(SeparateTasks):
     summary = "Prune, freeze and reuse: each experience keeps its own share of the weights"
     paper = "Mallya & Lazebnik 2018, PackNet: adding multiple tasks to a single network by iterative pruning"
     guide = Guide(
-        needs=("task labels",),
         time="pruning, and training again what is left",
         memory="which experience owns each weight",
         use_when="nothing at all may be forgotten, and the model must not grow",

@@ -36,7 +36,6 @@ class Progressive(SeparateTasks):
     summary = "A new column for each experience, fed by the frozen ones before it"
     paper = "Rusu et al. 2016, Progressive neural networks"
     guide = Guide(
-        needs=("task labels",),
         time="forward passes through all columns so far",
         memory="a column for each experience, with connections to those before it",
         use_when="nothing at all may be forgotten, and experiences are few",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from strategies.api.data import Batch
-from strategies.api.guide import Guide
+from strategies.api.guide import ONLINE, Guide, Limit
 from strategies.api.influence import Influence
 from strategies.loop.learner import Learner
 from strategies.loop.seeded_random import generator
@@ -47,23 +48,20 @@ class Replay(Rehearsal):
     summary = "Rehearse a bounded memory of past samples (uniform or class-balanced)"
     paper = "Chaudhry et al. 2019, On tiny episodic memories in continual learning"
     guide = Guide(
-        needs=("memory",),
         time="larger batches, by the share that is replayed",
         memory="`capacity` samples",
         use_when="old samples may be kept: the first thing to try in every setting",
     )
+    limits: ClassVar[Mapping[str, Limit]] = {
+        ONLINE: Limit(
+            "with weighting: experiences counts them, and an online stream does not tell where they end",
+            "use weighting: samples",
+            only_with={"weighting": "experiences"},
+        )
+    }
     Options = ReplayOptions
 
     options: ReplayOptions
-
-    @classmethod
-    def online_problem(cls, options: Any) -> str | None:
-        if options.weighting == "experiences":
-            return (
-                f"{cls.name} with weighting: experiences counts them, and an online stream does not tell where they "
-                "end: use weighting: samples"
-            )
-        return None
 
     def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
         """Add this rank's share of the samples drawn for the global batch."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -53,11 +53,12 @@ class SI(Strategy):
     summary = "Hold parameters by what they did for the loss along the way (no data kept)"
     paper = "Zenke, Poole & Ganguli 2017, Continual learning through synaptic intelligence"
     guide = Guide(
-        needs=(),
         time="two element-wise operations per parameter a step",
         memory="a fixed number of tensors per parameter, however many experiences",
         use_when="as ewc, and no extra pass over the data is wanted",
     )
+    needs_rehearsal_on_shared_head = True
+    needs_fixed_structure = True
     Options = SIOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "importance": Reduction.GLOBAL,
@@ -77,15 +78,6 @@ class SI(Strategy):
         self._drift: list[Tensor] = []  # from the anchor
         self._spare: list[Tensor] = []
         self._total: list[Tensor] = []  # gradients with the penalty's
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if setting == "class-incremental" and not {"replay", "cumulative"} & set(others):
-            return [
-                "si alone forgets on one head that all classes share (class-incremental): add {name: replay}, "
-                "or use setting: task-incremental"
-            ]
-        return []
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         held = {name: p.detach() for name, p in learner.model.named_parameters() if p.requires_grad}

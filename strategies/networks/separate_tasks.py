@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.api.data import Batch, Experience
+from strategies.api.guide import CLASS, DOMAIN, Limit
 from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.api.strategy_errors import StrategyError
@@ -38,6 +39,10 @@ class TaskOptions(StrategyOptions):
     )
 
 
+_REMEDY = "set infer_task: true, or use setting: task-incremental"
+_TOLD = {"infer_task": False}
+
+
 class SeparateTasks(Strategy):
     """Every experience is a task: a softmax over units of its own, learned apart and never changed again.
 
@@ -53,27 +58,16 @@ class SeparateTasks(Strategy):
     family = "architecture"
     Options = TaskOptions
     predicts_logits: ClassVar[bool] = True
+    freezes_features = True
+    freezes_answers = True
+    needs_task_labels = True
+    objectives = ("classification",)
+    limits: ClassVar[Mapping[str, Limit]] = {
+        CLASS: Limit("has an answer for each task and does not know the task", _REMEDY, _TOLD),
+        DOMAIN: Limit("answers samples of all domains as it answers those of the newest one", _REMEDY, _TOLD),
+    }
 
     options: TaskOptions
-
-    @classmethod
-    def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        if options.infer_task or setting == "task-incremental":
-            return []
-        why = {
-            "class-incremental": "has an answer for each task and does not know the task",
-            "domain-incremental": "answers samples of all domains as it answers those of the newest one",
-        }
-        return [f"{cls.name} {why[setting]} ({setting}): set infer_task: true, or use setting: task-incremental"]
-
-    @classmethod
-    def conflict(cls, other: type[Strategy]) -> str | None:
-        if other.name in ("naive", "replay") or other.family == "custom":
-            return None
-        return (
-            f"{cls.name} never changes what an experience has learned, {other.name} has nothing to add: "
-            "use one of them, or {name: replay}"
-        )
 
     @property
     def needs_boundaries(self) -> bool:
