@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from strategies.api.strategy import Strategy, StrategyOptions
+from strategies.methods.ewc import EWC
 
 
 class HoldOptions(StrategyOptions):
@@ -28,6 +29,17 @@ class Hold(Strategy):
     @classmethod
     def problems(cls, options: Any, *, setting: str, others: Any) -> list[str]:
         return [f"holds nothing in {setting}: add another strategy"] if not others else []
+
+
+class Firm(EWC):
+    """A method of its own, derived from a built-in one."""
+
+
+class Remember(Strategy):
+    """A rehearsal method that shares nothing with the built-in ones."""
+
+    rehearses = True
+    keeps_samples = True
 
 
 class CheckedOptions(StrategyOptions):

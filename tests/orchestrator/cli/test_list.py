@@ -49,6 +49,18 @@ def test_one_strategy_and_all_of_them_at_length(capfd: pytest.CaptureFixture[str
     assert "did you mean 'icarl'" in capfd.readouterr().err
 
 
+def test_a_strategy_s_limits_are_those_that_a_pipeline_is_warned_about(capfd: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["list", "strategies", "icarl", "--json"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert row["limits"].keys() == {"domain-incremental", "online"} and row["objectives"] == ["classification"]
+    assert invoke(["list", "strategies", "ewc"]) == 0
+    words = " ".join(capfd.readouterr().out.split())
+    assert "class-incremental alone forgets on one head that all classes share: add {name: replay}" in words
+    assert invoke(["list", "strategies", "packnet", "--json"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert row["needs"] == ["task labels"] and "set infer_task: true" in row["limits"]["class-incremental"]
+
+
 def test_where_they_come_from_is_shown_when_not_all_are_built_in(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

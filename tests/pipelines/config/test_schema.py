@@ -1,5 +1,6 @@
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from pydantic import ValidationError
 from pipelines.config.document import Document
 from pipelines.config.load import load_text, with_settings
 from pipelines.config.overrides import address
+from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import ModelSpec, Pipeline, ScalingSpec, StrategySpec, TrackingSpec
 from pipelines.config.sections.stream_section import DatasetSpec, StreamSpec
 from tests.pipelines import own_components
 from tests.pipelines.documents import OWN, pipelines
 
-MINIMAL = {"name": "x", "stream": {"dataset": "digits", "experiences": 2}, "model": "mlp"}
+MINIMAL: dict[str, Any] = {"name": "x", "stream": {"dataset": "digits", "experiences": 2}, "model": "mlp"}
 
 
 def load(document: dict[str, Any]) -> Pipeline:
@@ -98,6 +100,35 @@ def test_warnings_are_those_of_the_strategies() -> None:
     alone = load({**MINIMAL, "strategy": f"{OWN}:Hold"})
     assert alone.warnings() == [f"strategy.{OWN}:Hold: holds nothing in class-incremental: add another strategy"]
     assert load({**MINIMAL, "strategy": [f"{OWN}:Hold", "naive"]}).warnings() == []
+
+
+def strategies(*names: str, online: bool = False) -> Pipeline:
+    return load({**MINIMAL, "stream": {**MINIMAL["stream"], "online": online}, "strategy": list(names)})
+
+
+def test_strategies_of_other_packages_are_warned_about_as_the_built_in_ones_are() -> None:
+    alone = "alone forgets on one head that all classes share (class-incremental): add {name: replay}, or use setting: "
+    (text,) = strategies(f"{OWN}:Firm").warnings()
+    assert text == f"strategy.{OWN}:Firm: {OWN}:Firm {alone}task-incremental"
+    assert strategies("ewc", "der").warnings() == strategies(f"{OWN}:Firm", "der").warnings() == []
+    assert strategies("ewc", f"{OWN}:Remember").warnings() == strategies(f"{OWN}:Remember", "lwf").warnings() == []
+    assert strategies("agem", f"{OWN}:Remember").warnings() == []
+
+
+def test_strategies_are_told_about_by_the_names_that_the_file_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "everlearn_firm-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: everlearn-firm\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[everlearn.strategies]\newc-plus = {OWN}:Firm\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (text,) = strategies("ewc-plus").warnings()
+    assert text.startswith("strategy.ewc-plus: ewc-plus alone forgets ")
+    with pytest.raises(PipelineError, match=r"strategy: gdumb learns .*, ewc-plus has nothing to keep: use one of"):
+        strategies("ewc-plus", "gdumb")
+    with pytest.raises(PipelineError, match="icarl chooses what to train on, and an online stream shows"):
+        strategies("ewc-plus", "icarl", online=True)
 
 
 def test_flat_parameters() -> None:

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from strategies.api.compatibility import Listed, warnings
 from strategies.api.data import Batch
+from strategies.api.guide import CLASS, DOMAIN, TASK
 from strategies.api.strategy import Strategy
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
@@ -122,9 +124,9 @@ def test_nothing_is_left_on_the_model_nor_of_the_discriminator() -> None:
 
 
 def test_other_settings_are_warned_about_and_headless_models_refused() -> None:
-    assert not DANN.problems(DANNOptions(), setting="domain-incremental", others=[])
-    for setting in ("class-incremental", "task-incremental"):
-        (problem,) = DANN.problems(DANNOptions(), setting=setting, others=[])
+    assert warnings([Listed(DANN)], DOMAIN) == [[]]
+    for setting in (CLASS, TASK):
+        ((problem,),) = warnings([Listed(DANN)], setting)
         assert "{name: replay}" in problem
 
     class Doubled(nn.Module):

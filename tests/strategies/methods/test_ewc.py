@@ -8,10 +8,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from strategies.api.compatibility import Listed, warnings
 from strategies.loop.learner import Learner
 from strategies.loop.seeded_random import generator
 from strategies.loop.train_settings import TrainSettings
 from strategies.methods.ewc import EWC, EWCOptions
+from strategies.methods.naive import Naive
+from strategies.methods.replay import Replay
 from tests.strategies import definitions
 from tests.strategies.definitions import Named, penalty_gradient
 from tests.strategies.models import build
@@ -118,8 +121,8 @@ def test_options() -> None:
 
 
 def test_it_warns_of_a_shared_head_with_a_remedy() -> None:
-    (problem,) = EWC.problems(EWCOptions(), setting="class-incremental", others=["naive"])
+    ((problem,), _) = warnings([Listed(EWC), Listed(Naive)], "class-incremental")
     assert "replay" in problem
     assert "task-incremental" in problem
-    assert not EWC.problems(EWCOptions(), setting="class-incremental", others=["replay"])
-    assert not EWC.problems(EWCOptions(), setting="domain-incremental", others=[])
+    assert warnings([Listed(EWC), Listed(Replay)], "class-incremental") == [[], []]
+    assert warnings([Listed(EWC)], "domain-incremental") == [[]]

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from strategies.api.compatibility import Listed, warnings
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
@@ -149,5 +150,6 @@ def test_models_without_a_linear_head_are_refused() -> None:
 
 
 def test_it_asks_for_replay() -> None:
-    assert "add {name: replay}" in Expand.problems(ExpandOptions(), setting="class-incremental", others=[])[0]
-    assert Expand.problems(ExpandOptions(), setting="class-incremental", others=["replay"]) == []
+    ((problem,),) = warnings([Listed(Expand)], "class-incremental")
+    assert "add {name: replay}" in problem
+    assert warnings([Listed(Expand), Listed(Replay)], "class-incremental") == [[], []]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from strategies.api.compatibility import Listed, refusals, warnings
 from strategies.api.strategy import Strategy
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
@@ -178,8 +179,8 @@ def test_models_without_a_linear_head_are_refused() -> None:
 
 
 def test_problems_and_partners() -> None:
-    options = PackNetOptions()
-    assert PackNet.problems(options, setting="task-incremental", others=[]) == []
-    assert "infer_task: true" in PackNet.problems(options, setting="class-incremental", others=[])[0]
-    assert PackNet.problems(PackNetOptions(infer_task=True), setting="class-incremental", others=[]) == []
-    assert PackNet.conflict(Replay) is None
+    assert warnings([Listed(PackNet)], "task-incremental") == [[]]
+    ((problem,),) = warnings([Listed(PackNet)], "class-incremental")
+    assert "infer_task: true" in problem
+    assert warnings([Listed(PackNet, PackNetOptions(infer_task=True))], "class-incremental") == [[]]
+    assert refusals([Listed(PackNet), Listed(Replay)]) == []
