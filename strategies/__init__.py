@@ -13,9 +13,9 @@ from strategies.api import old_imports
 from strategies.api.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from strategies.api.compatibility import refusals
+    from strategies.api.compatibility import Listed, refusals
     from strategies.api.data import Batch, Experience, Samples
-    from strategies.api.guide import Guide
+    from strategies.api.guide import Guide, Limit
     from strategies.api.strategy import Strategy, StrategyOptions
     from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
     from strategies.loop.evaluation import Count, Evaluation
@@ -33,6 +33,8 @@ _HOMES = {
     "Group": "strategies.loop.process_group",
     "Guide": "strategies.api.guide",
     "Learner": "strategies.loop.learner",
+    "Limit": "strategies.api.guide",
+    "Listed": "strategies.api.compatibility",
     "Memory": "strategies.memory.reservoir",
     "MemoryOptions": "strategies.memory.rehearsal",
     "NonFiniteLoss": "strategies.api.strategy_errors",
@@ -55,6 +57,8 @@ __all__ = [
     "Group",
     "Guide",
     "Learner",
+    "Limit",
+    "Listed",
     "Memory",
     "MemoryOptions",
     "NonFiniteLoss",

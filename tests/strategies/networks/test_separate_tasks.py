@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from strategies.api.compatibility import Listed, refusals, warnings
 from strategies.api.data import Batch
+from strategies.api.guide import Setting
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
@@ -84,13 +86,13 @@ def test_what_it_says_of_task_labels() -> None:
 
 
 @pytest.mark.parametrize("setting", ["class-incremental", "domain-incremental"])
-def test_without_labels_the_task_has_to_be_inferred(setting: str) -> None:
-    (problem,) = Progressive.problems(TaskOptions(), setting=setting, others=[])
+def test_without_labels_the_task_has_to_be_inferred(setting: Setting) -> None:
+    ((problem,),) = warnings([Listed(Progressive)], setting)
     assert "set infer_task: true" in problem
-    assert Progressive.problems(TaskOptions(infer_task=True), setting=setting, others=[]) == []
-    assert Progressive.problems(TaskOptions(), setting="task-incremental", others=[]) == []
+    assert warnings([Listed(Progressive, TaskOptions(infer_task=True))], setting) == [[]]
+    assert warnings([Listed(Progressive)], "task-incremental") == [[]]
 
 
 def test_only_what_adds_something_goes_beside_it() -> None:
-    assert Progressive.conflict(Naive) is None and Progressive.conflict(Replay) is None
-    assert "ewc has nothing to add" in (Progressive.conflict(EWC) or "")
+    assert refusals([Listed(Progressive), Listed(Naive), Listed(Replay)]) == []
+    assert "ewc has nothing to add" in refusals([Listed(Progressive), Listed(EWC)])[0]
