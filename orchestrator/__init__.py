@@ -9,9 +9,25 @@ This room alone knows Ray, MLflow and boto3, and imports `pipelines` and `strate
 `import orchestrator` alone loads neither Ray nor MLflow nor PyTorch.
 """
 
+import importlib
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strategies.api.lazy_names import lazy_names
+# Everlearn's package beside this one, even where the folder of the script has one of the same name.
+_HOME = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(_HOME))
+try:
+    _beside = importlib.import_module("pipelines")
+finally:
+    sys.path.remove(str(_HOME))
+if Path(str(_beside.__file__)).resolve().parents[1] != _HOME:
+    raise ImportError(
+        f"the package 'pipelines' in {_beside.__file__} hides Everlearn's in {_HOME / 'pipelines'}.\n"
+        "Import Everlearn's `orchestrator` before yours, or rename yours"
+    )
+
+from strategies.api.lazy_names import lazy_names  # noqa: E402
 
 if TYPE_CHECKING:
     from orchestrator.checkpointing.load_model import load_model

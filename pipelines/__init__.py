@@ -7,9 +7,25 @@ Plain Python and PyTorch: nothing here knows of Ray or MLflow. `config` reads pi
 learn. This room uses the public names of `strategies`. Names are imported on first use.
 """
 
+import importlib
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strategies.api.lazy_names import lazy_names
+# Everlearn's package beside this one, even where the folder of the script has one of the same name.
+_HOME = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(_HOME))
+try:
+    _beside = importlib.import_module("strategies")
+finally:
+    sys.path.remove(str(_HOME))
+if Path(str(_beside.__file__)).resolve().parents[1] != _HOME:
+    raise ImportError(
+        f"the package 'strategies' in {_beside.__file__} hides Everlearn's in {_HOME / 'strategies'}.\n"
+        "Import Everlearn's `pipelines` before yours, or rename yours"
+    )
+
+from strategies.api.lazy_names import lazy_names  # noqa: E402
 
 if TYPE_CHECKING:
     from pipelines.build import make_learner, make_model, make_strategies

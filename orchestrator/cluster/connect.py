@@ -84,7 +84,10 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
 def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> Iterator[None]:
     import ray
 
+    from orchestrator.cluster.package_names import shadowed, worker_setup
+
     level = logging.INFO if verbose else logging.ERROR
+    setup = {"runtime_env": {"worker_process_setup_hook": worker_setup()}} if shadowed() else {}
     if address is not None:
         _reach(address)
     try:
@@ -95,9 +98,10 @@ def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> I
                 include_dashboard=False,
                 log_to_driver=verbose,
                 logging_level=level,
+                **setup,
             )
         else:
-            ray.init(address=address, log_to_driver=verbose, logging_level=level)
+            ray.init(address=address, log_to_driver=verbose, logging_level=level, **setup)
     except Exception as error:  # a start that takes too long is a bare Exception
         where = f"the Ray cluster at {address}" if address else "a local Ray"
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -14,6 +14,7 @@ from pipelines.config.document import one_line
 from pipelines.config.masking import mask, shorten
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.suggest import did_you_mean
+from strategies.api.shared_packages import share, twin
 from strategies.registry import BUILT_IN as STRATEGIES
 
 Kind = Literal["strategies", "datasets", "models"]
@@ -134,6 +135,7 @@ def _import(path: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
+    share(module_name)
     try:
         component: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
@@ -144,6 +146,9 @@ def _import(path: str) -> Any:
         except Exception as error:
             close = did_you_mean(part, (name for name in dir(component) if not name.startswith("_")))
             hint = f", did you mean '{close}'?" if close else ""
+            hidden = twin(module_name)
+            if hidden is not None:
+                hint = f": it is Everlearn's, {component.__file__}, and hides yours, {hidden}. Rename yours"
             raise PipelineError(f"{module_name} has no '{part}'{hint}") from error
     return component
 

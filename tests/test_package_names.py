@@ -1,0 +1,101 @@
+"""A user's project that has packages named like Everlearn's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PIPELINE = """\
+name: own
+stream: {dataset: "pipelines.table:load", setting: class-incremental, experiences: 2}
+model: {name: mlp, hidden: [8]}
+strategy: {name: "strategies.deep.mine:Mine"}
+train: {steps: 3, batch_size: 8}
+"""
+TABLE = """\
+import torch
+
+from pipelines.sizes import ROWS
+
+
+def load():
+    x, y = torch.randn(ROWS, 4, generator=torch.Generator().manual_seed(0)), torch.arange(ROWS) % 4
+    return (x, y), (x, y)
+"""
+MINE = '''\
+from strategies import Strategy
+
+
+class Mine(Strategy):
+    """Mine."""
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    files = {
+        "pipelines/__init__.py": "raise RuntimeError('never imported')\n",
+        "pipelines/table.py": TABLE,
+        "pipelines/sizes.py": "ROWS = 40\n",
+        "strategies/deep/mine.py": MINE,
+        "orchestrator/__init__.py": "raise RuntimeError('never imported')\n",
+        "p.yaml": PIPELINE,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def python(project: Path, text: str) -> subprocess.CompletedProcess[str]:
+    script = project / "main.py"
+    script.write_text(text)
+    return subprocess.run([sys.executable, str(script)], cwd=project, capture_output=True, text=True, timeout=120)
+
+
+def command(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = str(Path(sys.executable).with_name("everlearn"))
+    return subprocess.run([program, *arguments], cwd=project, capture_output=True, text=True, timeout=280)
+
+
+def test_the_command_line_finds_both(project: Path) -> None:
+    done = command(project, "validate", "p.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "strategies.deep.mine:Mine" in done.stdout
+
+
+def test_a_script_finds_both(project: Path) -> None:
+    (project / "orchestrator" / "__init__.py").unlink()
+    (project / "orchestrator").rmdir()
+    text = (
+        "from orchestrator import load_pipeline\nfrom pipelines import build_stream\n"
+        "pipeline = load_pipeline('p.yaml')\nprint(len(build_stream(pipeline.stream, 0)))\n"
+    )
+    done = python(project, text)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+
+
+def test_ones_own_that_came_first_is_named_with_everlearns(project: Path) -> None:
+    (project / "orchestrator" / "__init__.py").unlink()
+    (project / "orchestrator").rmdir()
+    (project / "pipelines" / "__init__.py").write_text("")
+    done = python(project, "import pipelines.sizes\nimport orchestrator\n")
+    last = done.stderr.strip().splitlines()[-2:]
+    assert done.returncode == 1 and str(project / "pipelines" / "__init__.py") in last[0]
+    assert "hides Everlearn's in" in last[0] and "rename yours" in last[1]
+
+
+def test_a_module_that_everlearn_has_too_is_named_with_both_files(project: Path) -> None:
+    (project / "pipelines" / "build.py").write_text(TABLE)
+    done = command(project, "validate", "p.yaml", "--set", "stream.dataset=pipelines.build:load")
+    assert done.returncode == 2 and str(project / "pipelines" / "build.py") in done.stderr
+    assert "it is Everlearn's" in done.stderr and "Rename yours" in done.stderr
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_rays_workers_find_both(project: Path) -> None:
+    done = command(project, "run", "p.yaml", "--workers", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert '"trained": 2' in done.stdout
