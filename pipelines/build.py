@@ -87,4 +87,5 @@ def train_settings(pipeline: Pipeline, index: int) -> TrainSettings:
         clip=train.clip,
         accumulate=train.accumulate,
         precision=train.precision,
+        last_batch=train.last_batch,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from orchestrator.lineage.clarified_settings import clarified
 from orchestrator.lineage.commit import commit_id
 from pipelines.config.components import Kind, resolve
 from pipelines.config.sections.section import NamedSpec
@@ -60,7 +61,7 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
 def influence(pipeline: Pipeline, stream: Stream, index: int) -> dict[str, Any]:
     """The parts of a pipeline that influence the commit after experience `index`, beside its parent and its data."""
     shape = {"input_shape": list(stream.input_shape), "outputs": stream.outputs}
-    return shape | influential(pipeline.at(index), index)
+    return clarified(shape | influential(pipeline.at(index), index), pipeline, stream, index)
 
 
 def influential(part: BaseModel, index: int, *, at_once: bool = False) -> dict[str, Any]:

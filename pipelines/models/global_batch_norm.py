@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from strategies.loop.placeholder import counts
+
 
 class GlobalBatchNorm(_BatchNorm):
     """Batch normalisation (Ioffe & Szegedy 2015) with the statistics of all ranks' samples together.
@@ -30,7 +32,7 @@ class GlobalBatchNorm(_BatchNorm):
         self._check_input_dim(inputs)
         count, mean, variance = _global_moments(inputs)
         # A share of two values or more settles it without waiting for the device.
-        if inputs.numel() < 2 * inputs.shape[1] and count.item() < 2:
+        if (not counts() or inputs.numel() < 2 * inputs.shape[1]) and count.item() < 2:
             raise ValueError("batch normalisation needs more than one value per channel in the global batch")
         if self.track_running_stats:
             self._track(count, mean.detach(), variance.detach())
@@ -97,16 +99,18 @@ def _global_moments(inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     values = inputs if inputs.dtype == torch.float64 else inputs.float()
     channels = inputs.shape[1]
     dims = [d for d in range(inputs.dim()) if d != 1]
-    count = inputs.numel() // channels if channels else 0
+    if not counts():
+        values = values[:0]
+    count = values.numel() // channels if channels else 0
     mean = values.sum(dims) / max(count, 1)
     shape = (1, -1, *([1] * (inputs.dim() - 2)))
     deviation = (values - mean.view(shape)).square().sum(dims)
     mine = torch.cat([values.new_full((1,), count), mean, deviation])
     ranks = _gather(mine)
-    counts, means, deviations = ranks[:, :1], ranks[:, 1 : channels + 1], ranks[:, channels + 1 :]
-    total = counts.detach().sum()
-    merged = (counts * means).sum(0) / total
-    spread = (deviations + counts * (means - merged).square()).sum(0) / total
+    sizes, means, deviations = ranks[:, :1], ranks[:, 1 : channels + 1], ranks[:, channels + 1 :]
+    total = sizes.detach().sum()
+    merged = (sizes * means).sum(0) / total
+    spread = (deviations + sizes * (means - merged).square()).sum(0) / total
     return total, merged, spread
 
 

@@ -69,6 +69,30 @@ class Experience(Protocol):
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where in the global batch the samples of one rank are, those added by strategies behind the others.
+
+    Attributes:
+        index: (n,) int64, ascending.
+        rank, ranks: whose share it is, and of how many.
+    """
+
+    index: Tensor
+    rank: int
+    ranks: int
+
+    @classmethod
+    def first(cls, size: int, rank: int, ranks: int) -> Places:
+        """Of a rank's share of `size` samples (`Group.share`)."""
+        return cls(torch.arange(size * rank // ranks, size * (rank + 1) // ranks), rank, ranks)
+
+    def joined(self, before: int, added: int) -> Places:
+        """With the rank's share of `added` samples behind `before` others of all ranks."""
+        more = Places.first(added, self.rank, self.ranks).index + before
+        return replace(self, index=torch.cat([self.index, more]))
+
+
+@dataclass(frozen=True)
 class Batch:
     """This rank's share of one global batch.
 
@@ -85,6 +109,7 @@ class Batch:
         total_samples: samples of the global batch, over all ranks.
         extra: further per-sample tensors by name, (n, ...), put there by strategies (stored logits, say).
         total_current: `current` summed over all ranks, each of which has its share of them (`Group.share`).
+        places: where in the global batch its samples are, where that matters, else None.
     """
 
     inputs: Tensor
@@ -96,6 +121,7 @@ class Batch:
     total_samples: int
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     total_current: int = 0
+    places: Places | None = None
 
     def __len__(self) -> int:
         return int(self.targets.shape[0])
@@ -140,22 +166,36 @@ class Batch:
             total_weight=total_weight,
             total_samples=self.total_samples + added,
             extra={**carried, **(extra or {})},
+            places=None if self.places is None else self.places.joined(self.total_samples, added),
         )
 
     def split(self, parts: int) -> list[Batch]:
-        """The batch in `parts` parts of about equal size; their losses add up to that of the whole."""
+        """The batch in `parts` parts of about equal size; their losses add up to that of the whole.
+
+        With `places` a part has the samples of every rank whose places leave the same rest when divided by `parts`, so
+        that it is the same part at any number of ranks. Without, each rank divides its own share, and leaves out parts
+        without samples.
+        """
+        if self.places is not None and parts > 1:
+            rest = self.places.index % parts
+            return [self._rows((rest == k).nonzero().squeeze(1)) for k in range(parts)]
+        parts = min(parts, max(1, len(self)))
         if parts <= 1:
             return [self]
         bounds = [len(self) * k // parts for k in range(parts + 1)]
-        return [
-            replace(
-                self,
-                inputs=self.inputs[a:b],
-                targets=self.targets[a:b],
-                experiences=self.experiences[a:b],
-                weights=None if self.weights is None else self.weights[a:b],
-                current=min(max(self.current - a, 0), b - a),
-                extra={name: value[a:b] for name, value in self.extra.items()},
-            )
-            for a, b in itertools.pairwise(bounds)
-        ]
+        return [self._rows(slice(a, b)) for a, b in itertools.pairwise(bounds)]
+
+    def _rows(self, rows: slice | Tensor) -> Batch:
+        """The batch of some of its samples, ascending."""
+        where = torch.arange(len(self))[rows]
+        on_device = rows if isinstance(rows, slice) else rows.to(self.inputs.device)
+        return replace(
+            self,
+            inputs=self.inputs[on_device],
+            targets=self.targets[on_device],
+            experiences=self.experiences[on_device],
+            weights=None if self.weights is None else self.weights[on_device],
+            current=int((where < self.current).sum()),
+            extra={name: value[on_device] for name, value in self.extra.items()},
+            places=None,
+        )

@@ -222,7 +222,8 @@ class Strategy:
         """A scalar to add to the loss: this rank's part of a global sum (see `Batch.mean`), or None.
 
         Args:
-            output: (n, outputs) of the model on `batch.inputs`, before any task mask, with its graph.
+            output: (n, outputs) of the model on `batch.inputs`, before any task mask, with its graph. A rank without
+                samples has run one that does not count: what a hook has kept of the pass has to be cut to len(batch).
         """
         return None
 

@@ -36,6 +36,8 @@ class Teacher:
             self._model = copy.deepcopy(learner.model).eval().requires_grad_(False)
             self._model.load_state_dict(self._state)
             self._state = {}
+        if not len(inputs):  # a share without samples: not every model can run on nothing
+            return torch.zeros(0, learner.outputs, device=inputs.device)
         output: Tensor = self._model(inputs)
         return output
 

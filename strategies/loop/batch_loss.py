@@ -11,6 +11,7 @@ from torch import Tensor
 
 from strategies.api.data import Batch
 from strategies.loop.hooks import overriding
+from strategies.loop.placeholder import placeholder
 
 if TYPE_CHECKING:
     from strategies.loop.learner import Learner
@@ -23,7 +24,11 @@ def batch_loss(learner: Learner, batch: Batch, precision: str) -> Tensor:
         precision: "fp32", or "bf16" for a forward pass under autocast.
     """
     with _autocast(learner.device, precision):
-        output = learner.model(batch.inputs)
+        if len(batch):
+            output = learner.output(batch.inputs)
+        else:
+            with placeholder():
+                output = learner.output(learner.example()[:1])[:0]
     output = output.float()
     replaced = (
         training_loss(learner, batch, output) for training_loss in overriding(learner.strategies, "training_loss")

@@ -10,39 +10,50 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from strategies.api.data import Batch
+from strategies.loop.batch_statistics import layers_with_statistics
 from strategies.loop.process_group import Group
 
 
 class GlobalLoss:
-    """Backward passes through a model whose gradients are those of the sum of all ranks' losses."""
+    """Backward passes through a model whose gradients are those of the sum of all ranks' losses.
+
+    Attributes:
+        whole_parts: the parts of a batch are those of the global batch, not of each rank's share, because layers take
+            statistics of them.
+    """
 
     def __init__(
-        self, model: nn.Module, loss: Callable[[Batch], Tensor], group: Group, example: Callable[[], Tensor]
+        self,
+        model: nn.Module,
+        loss: Callable[[Batch], Tensor],
+        group: Group,
+        example: Callable[[], Tensor],
+        parts: int = 1,
     ) -> None:
         """
         Args:
             model: the parameters; the same on every rank.
             loss: this rank's part of the loss of a batch, with its graph.
             example: gives some prepared inputs, (n, *shape), the same on every rank.
+            parts: each batch passes in so many parts.
         """
         self._loss = loss
+        self._parts = parts
+        self.whole_parts = parts > 1 and bool(layers_with_statistics(model))
         self._ranks = group.size
         self._distributed: DistributedDataParallel | None = None
         if group.size > 1:
             self._distributed = DistributedDataParallel(
                 _Whole(model, loss),
                 forward_sync_buffers=False,
-                find_unused_parameters=_leaves_parameters_unused(model, example()),
+                find_unused_parameters=not _is_static(model) or _leaves_parameters_unused(model, example()),
             )
 
-    def backward(self, batch: Batch, parts: int) -> Tensor:
-        """Add the gradients of the global loss to the parameters', and return this rank's part of the loss, 0-dim.
-
-        Args:
-            parts: the batch passes in so many parts.
-        """
+    def backward(self, batch: Batch) -> Tensor:
+        """Add the gradients of the global loss to the parameters', and return this rank's part of the loss, 0-dim."""
         total: Tensor | None = None
-        pieces = batch.split(parts)
+        # Statistics take two samples, and all ranks have to take them equally often.
+        pieces = batch.split(min(self._parts, max(1, batch.total_samples // 2)) if self.whole_parts else self._parts)
         for number, piece in enumerate(pieces):
             if self._distributed is None:
                 loss = self._loss(piece)
@@ -67,6 +78,14 @@ class _Whole(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         return self.loss(batch)
+
+
+def _is_static(model: nn.Module) -> bool:
+    """Whether every forward pass is known to use the same parameters: of all but torch's and our own layers, none is.
+
+    A user's own may draw which of its layers it uses (stochastic depth), or use some in evaluation only.
+    """
+    return all(type(m).__module__.partition(".")[0] in ("torch", "strategies", "pipelines") for m in model.modules())
 
 
 def _leaves_parameters_unused(model: nn.Module, example: Tensor) -> bool:

@@ -15,20 +15,22 @@ import torch
 from torch import Tensor, nn
 
 from strategies.api.compatibility import Listed, online_refusal, refusals
-from strategies.api.data import Batch, Experience, Samples
+from strategies.api.data import Experience, Samples
 from strategies.api.strategy import Strategy
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.active_classes import ActiveClasses
 from strategies.loop.batch_loss import batch_loss
+from strategies.loop.batch_statistics import is_too_few, single_sample, takes_one_value
 from strategies.loop.evaluation import Count, Evaluation, evaluate
 from strategies.loop.freed_memory import keep_freed_memory
+from strategies.loop.global_batch import share_of_batch
 from strategies.loop.global_loss import GlobalLoss
 from strategies.loop.hooks import overriding
 from strategies.loop.input_scaling import prepared
 from strategies.loop.kept_optimizer import KeptOptimizer
 from strategies.loop.nan_guard import FiniteLoss
 from strategies.loop.process_group import Group
-from strategies.loop.sampling import SampleOrder
+from strategies.loop.sampling import sample_order
 from strategies.loop.seeded_random import integer
 from strategies.loop.step_report import Listener, StepReport
 from strategies.loop.train_settings import TrainSettings, make_scheduler
@@ -153,30 +155,37 @@ class Learner:
                 strategy.before_experience(self, experience)
             self.model.train()  # it may be another one now
         samples = self._training_set(experience)
-        order = SampleOrder(
-            len(samples), settings.batch_size, settings.epochs, settings.steps, self.seed, experience.index
-        )
+        order = sample_order(len(samples), settings, self.seed, experience.index)
         self.length = len(order)
         optimizer = self._optimizer.prepare(self.model, settings, keep=start > 0 or not settings.reset)
         scheduler = make_scheduler(settings, optimizer, len(order), start)
         loss_of = partial(batch_loss, self, precision=settings.precision)
-        gradients = GlobalLoss(self.model, loss_of, self.group, lambda: self.example(samples))
+        gradients = GlobalLoss(self.model, loss_of, self.group, lambda: self.example(samples), settings.accumulate)
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         extend = overriding(self.strategies, "extend_batch")
+        if not extend and order.smallest == 1:
+            layer = takes_one_value(self.model, self.example(samples)[:1])
+            if layer is not None:
+                raise single_sample(experience.index, len(samples), layer)
         after_backward = overriding(self.strategies, "after_backward")
         after_step = overriding(self.strategies, "after_step")
         observers = overriding(self.strategies, "observe")
         sanction = FiniteLoss(experience.index, self.device)
         forward_seed = integer(self.seed, "forward", experience.index)
 
-        for step, (inputs, targets) in enumerate(samples.batches(order.shares(self.group, start)), start):
+        for step, taken in enumerate(samples.batches(order.shares(self.group, start)), start):
             self.step = step
             self._seed((forward_seed + step * self.group.size + self.group.rank) % 2**63)
-            batch = self._batch(samples, order, step, inputs, targets)
+            batch = share_of_batch(self, samples, order, step, taken, placed=gradients.whole_parts)
             for extend_batch in extend:
                 batch = extend_batch(self, batch)
             optimizer.zero_grad(set_to_none=True)
-            loss = gradients.backward(batch, settings.accumulate)
+            try:
+                loss = gradients.backward(batch)
+            except ValueError as error:
+                if is_too_few(error):
+                    raise single_sample(experience.index, len(samples)) from error
+                raise
             sanction.check(loss, step, parameters if self.group.size > 1 else ())
             for hook in after_backward:
                 hook(self)
@@ -209,25 +218,7 @@ class Learner:
         replaced = (training_set(self, experience) for training_set in overriding(self.strategies, "training_set"))
         return next((samples for samples in replaced if samples is not None), self.samples)
 
-    def _batch(self, samples: Samples, order: SampleOrder, step: int, inputs: Tensor, targets: Tensor) -> Batch:
-        size = order.size(step)
-        origin: Tensor | None = getattr(samples, "experiences", None)
-        if origin is None:
-            experiences = torch.full((len(targets),), self.experience.index, device=self.device)
-        else:
-            experiences = origin[order.batch(step)[self.group.share(size)]].to(self.device)
-        return Batch(
-            inputs=self.prepare(inputs),
-            targets=self._moved(targets),
-            experiences=experiences,
-            weights=None,
-            total_weight=float(size),
-            current=len(targets),
-            total_samples=size,
-            total_current=size,
-        )
-
-    def _moved(self, tensor: Tensor) -> Tensor:
+    def moved(self, tensor: Tensor) -> Tensor:
         """On the device; to a GPU from pinned memory, so that the copy runs beside the computation."""
         if self.device.type == "cuda" and not tensor.is_cuda:
             tensor = tensor.pin_memory()
@@ -244,7 +235,7 @@ class Learner:
 
     def prepare(self, inputs: Tensor) -> Tensor:
         """Stored inputs as the model takes them, on the device (see `prepared`)."""
-        ready = prepared(self._moved(inputs))
+        ready = prepared(self.moved(inputs))
         if self.channels_last and ready.dim() == 4:
             return ready.contiguous(memory_format=torch.channels_last)
         return ready
@@ -313,8 +304,12 @@ class Learner:
             scores = strategy.predict(self, inputs, experience)
             if scores is not None:
                 return scores
+        return self.output(inputs)
+
+    def output(self, inputs: Tensor) -> Tensor:
+        """The model's output, (n, outputs), on prepared inputs; a model may have squeezed a batch of one."""
         output: Tensor = self.model(inputs)
-        return output
+        return output if output.dim() > 1 else output.view(len(inputs), -1)
 
     # ---------------------------------------------------------------- state
 

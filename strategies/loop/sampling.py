@@ -11,6 +11,7 @@ from torch import Tensor
 
 from strategies.loop.process_group import Group
 from strategies.loop.seeded_random import generator
+from strategies.loop.train_settings import TrainSettings
 
 
 @lru_cache(maxsize=2)
@@ -22,7 +23,8 @@ def _permutation(n: int, seed: int, experience: int, epoch: int) -> Tensor:
 class SampleOrder:
     """The order of the samples of one experience: one seeded permutation for each epoch.
 
-    By `epochs`, every epoch ends with a smaller batch when `batch_size` does not divide n. By `steps`, the permutations
+    By `epochs`, what `batch_size` leaves at the end of an epoch is a smaller batch (`keep`), left out (`drop`), or part
+    of the batch before it (`merge`); an experience of less than a batch is one batch. By `steps`, the permutations
     follow each other without a seam, so that every batch is full.
 
     Attributes:
@@ -30,6 +32,7 @@ class SampleOrder:
         batch_size: samples in a global batch.
         epochs, steps: how long; exactly one is given.
         seed, experience: address of the permutations.
+        last_batch: keep, drop or merge.
     """
 
     n: int
@@ -38,6 +41,7 @@ class SampleOrder:
     steps: int | None
     seed: int
     experience: int
+    last_batch: str = "keep"
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
@@ -54,14 +58,16 @@ class SampleOrder:
 
     @property
     def _steps_per_epoch(self) -> int:
-        return -(-self.n // self.batch_size)
+        if self.last_batch == "keep":
+            return -(-self.n // self.batch_size)
+        return max(1, self.n // self.batch_size)
 
     def batch(self, step: int) -> Tensor:
         """Positions of the samples of the global batch at `step`, (b,) int64."""
         if self.steps is None:
             epoch, within = divmod(step, self._steps_per_epoch)
             start = within * self.batch_size
-            return self._permutation(epoch)[start : start + self.batch_size]
+            return self._permutation(epoch)[start : start + self.size(step)]
         parts, need, start = [], self.batch_size, step * self.batch_size
         while need:
             epoch, offset = divmod(start, self.n)
@@ -78,10 +84,22 @@ class SampleOrder:
         """Samples in the global batch at `step`."""
         if self.steps is not None:
             return self.batch_size
-        return min(self.batch_size, self.n - step % self._steps_per_epoch * self.batch_size)
+        within, left = step % self._steps_per_epoch, self.n - step % self._steps_per_epoch * self.batch_size
+        merges = self.last_batch == "merge" and within == self._steps_per_epoch - 1
+        return left if merges else min(self.batch_size, left)
+
+    @property
+    def smallest(self) -> int:
+        """Samples in the smallest batch."""
+        return min(self.size(0), self.size(len(self) - 1))
 
     def shares(self, group: Group, start: int = 0) -> Iterator[Tensor]:
         """This rank's positions in each global batch, from step `start` on."""
         for step in range(start, len(self)):
             batch = self.batch(step)
             yield batch[group.share(len(batch))]
+
+
+def sample_order(n: int, settings: TrainSettings, seed: int, experience: int) -> SampleOrder:
+    """The order of n samples as the settings of an experience ask for it."""
+    return SampleOrder(n, settings.batch_size, settings.epochs, settings.steps, seed, experience, settings.last_batch)

@@ -23,7 +23,7 @@ def shared_forward(learner: Learner, inputs: Tensor, function: Callable[[Tensor]
     """
     share = learner.group.share(len(inputs))
     with learner.evaluating():
-        parts = [function(learner.prepare(part)) for part in inputs[share].split(CHUNK)]
+        parts = [function(learner.prepare(part)) for part in inputs[share].split(CHUNK) if len(part)]
         if learner.group.size == 1:
             return torch.cat(parts)
         shape = function(learner.prepare(inputs[:1]))

@@ -40,8 +40,10 @@ class TrainSettings:
         scheduler_options: its keyword arguments; its length defaults to the steps of the experience.
         warmup: the learning rate grows linearly over so many steps.
         clip: bound of the gradient's norm.
-        accumulate: each batch passes in so many parts, to save memory; the result stays the same.
+        accumulate: each batch passes in so many parts, to save memory. The result stays the same, but for layers that
+            take statistics of a batch: they take them of each part, which every number of ranks divides alike.
         precision: float32, or bf16 for mixed precision.
+        last_batch: keep, drop or merge what `batch_size` leaves at the end of an epoch (see `SampleOrder`).
     """
 
     epochs: int | None = 1
@@ -56,6 +58,7 @@ class TrainSettings:
     clip: float | None = None
     accumulate: int = 1
     precision: str = "float32"
+    last_batch: str = "keep"
 
 
 def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) -> Optimizer:

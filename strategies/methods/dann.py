@@ -119,7 +119,7 @@ class DANN(Replay):
         """- lambda_p times the discriminator's loss, for the features; the discriminator itself learns to lower it."""
         if self._entering is None:
             return None
-        entering, self._entering = self._entering.flatten(1), None
+        entering, self._entering = self._entering.flatten(1)[: len(batch)], None
         discriminator = self._discriminator(learner, entering.shape[1])
         seen = entering.detach().to(next(discriminator.parameters())).requires_grad_()
         loss = batch.mean(F.cross_entropy(discriminator(seen), batch.experiences, reduction="none"))

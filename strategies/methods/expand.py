@@ -124,7 +124,7 @@ class Expand(Strategy):
             units = learner.samples.targets.unique().to(learner.device)
             self._places = torch.full((learner.outputs,), -1, device=learner.device)
             self._places[units] = torch.arange(len(units), device=learner.device)
-        logits = network.auxiliary(features.to(network.auxiliary.weight.dtype)).float()
+        logits = network.auxiliary(features[: len(batch)].to(network.auxiliary.weight.dtype)).float()
         older = logits.shape[1] - 1
         mine = batch.experiences == learner.experience.index
         targets = torch.where(mine, self._places[batch.targets], older)

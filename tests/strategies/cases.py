@@ -42,6 +42,8 @@ TRAIN: dict[str, Any] = {"epochs": 1, "batch_size": 12, "optimizer_options": {"l
 
 BY_THREE: dict[str, Any] = {"epochs": None, "steps": 5, "batch_size": 3}
 
+BY_SEVEN: dict[str, Any] = {"epochs": None, "steps": 5, "batch_size": 7}
+
 DECAY: dict[str, Any] = {"optimizer": "sgd", "optimizer_options": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}}
 
 SGD: dict[str, Any] = {"optimizer": "sgd", "optimizer_options": {"lr": 0.2, "momentum": 0.9}}
@@ -151,6 +153,17 @@ COMBINED = [
     Case("float32", _quick("ewc", "replay"), model="mlp-float32"),
     Case(
         "batch-norm", _quick("ewc", "replay"), train={"epochs": None, "steps": 4, "batch_size": 3}, model="batch-norm"
+    ),
+    Case("demanding", _quick("lwf", "replay"), "domain-incremental", {**BY_THREE, "optimizer": "sgd"}, "demanding"),
+    *(
+        Case(name, _quick(name), setting, {**BY_THREE, "optimizer": "sgd"}, "demanding-plain")
+        for name, setting in (("dann", "domain-incremental"), ("icarl", "class-incremental"))
+    ),
+    Case("drop", _quick("replay"), train={"batch_size": 8, "last_batch": "drop"}),
+    Case("merge", _quick("naive"), train={"batch_size": 8, "last_batch": "merge"}, model="batch-norm"),
+    *(
+        Case(f"parts-of-{parts}", _quick("der"), "domain-incremental", {**BY_SEVEN, "accumulate": parts}, "batch-norm")
+        for parts in (2, 5)
     ),
     Case("small-epochs", _quick("cumulative"), "domain-incremental", train={"epochs": 1, "batch_size": 19}),
     Case("ewc-every", [("ewc", EVERY), ("cumulative", {})], "task-incremental"),

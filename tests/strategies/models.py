@@ -91,6 +91,43 @@ class Shared(nn.Module):
         return output
 
 
+class Demanding(nn.Module):
+    """It cannot run on nothing, squeezes a batch of one, and has a branch for evaluation alone."""
+
+    def __init__(self, outputs: int, *, plain: bool = False) -> None:
+        super().__init__()
+        self.plain = plain
+        self.body = nn.Linear(PIXELS, 16)
+        self.norm = nn.BatchNorm1d(16)
+        self.head = nn.Linear(16, outputs)
+        self.calibration = nn.Linear(outputs, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        features = self.norm(self.body(inputs.view(inputs.size(0), -1))).relu()
+        output: Tensor = self.head(features)
+        if self.plain:
+            return output
+        return output.squeeze() if self.training else self.calibration(output.squeeze())
+
+
+class StochasticDepth(nn.Module):
+    """Each block is left out of about half of all passes."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(PIXELS, 8)
+        self.blocks = nn.ModuleList(nn.Linear(8, 8) for _ in range(4))
+        self.head = nn.Linear(8, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.enter(inputs.flatten(1))
+        for block in self.blocks:
+            if not (self.training and torch.rand(()).item() < 0.5):
+                hidden = hidden + block(hidden).relu()
+        output: Tensor = self.head(hidden)
+        return output
+
+
 MODELS: dict[str, Callable[[int], nn.Module]] = {
     "mlp": lambda outputs: Double(mlp(outputs)),
     "mlp-float32": mlp,
@@ -99,6 +136,9 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
     "frozen": lambda outputs: Double(frozen(outputs)),
     "unused": lambda outputs: Double(Unused(outputs)),
     "shared": lambda outputs: Double(Shared(outputs)),
+    "demanding": lambda outputs: convert(Double(Demanding(outputs))),
+    "demanding-plain": lambda outputs: convert(Double(Demanding(outputs, plain=True))),
+    "stochastic-depth": lambda outputs: Double(StochasticDepth(outputs)),
     "dropout": lambda outputs: Double(dropout(outputs)),
 }
 

@@ -11,7 +11,7 @@ from pipelines.config.component_options import validate
 from pipelines.config.document import KeyPath
 from pipelines.config.messages import explain
 from pipelines.config.sections.section import Count, NamedSpec, OptionsSpec, Positive, Spec, refuse
-from strategies.api.influence import LEARNED, NOT_LEARNED
+from strategies.api.influence import LEARNED, NOT_LEARNED, Influence
 
 
 class OptimizerSpec(NamedSpec):
@@ -52,8 +52,13 @@ class TrainSpec(Spec):
         scheduler: the learning-rate scheduler and its options; None: the learning rate stays as it is.
         warmup: optimiser steps over which the learning rate grows to its value.
         clip: largest norm of the gradient.
-        accumulate: passes that one batch is divided into to save memory.
-        precision: float32, or bf16 for autocast to bfloat16.
+        accumulate: passes that one batch is divided into to save memory. It changes nothing else, but for layers that
+            take statistics of a batch (batch normalisation): they take them of each part.
+        precision: float32, or bf16 for autocast to bfloat16. With bf16 the number of workers changes what is learned by
+            its rounding, to about three digits: one or two of 40 answers may differ.
+        last_batch: what becomes of the samples that batch_size leaves at the end of an epoch. keep: they are a smaller
+            batch. drop: they are left out of this epoch; which ones differs from epoch to epoch. merge: they join the
+            batch before. An experience of less than a batch is one batch; with steps every batch is full.
         checkpoint_every: how often the state is kept within an experience: a number of steps, or seconds such as 30s;
             0 is never.
         per_experience: overrides by experience index; see `at`.
@@ -70,6 +75,7 @@ class TrainSpec(Spec):
     clip: Annotated[Positive | None, LEARNED] = None
     accumulate: Annotated[Count, NOT_LEARNED] = 1
     precision: Annotated[Literal["float32", "bf16"], LEARNED] = "float32"
+    last_batch: Annotated[Literal["keep", "drop", "merge"], Influence(added="0.2")] = "keep"
     checkpoint_every: Annotated[
         Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[1-9]\d{0,6}s$")], NOT_LEARNED
     ] = "60s"

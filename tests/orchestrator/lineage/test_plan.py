@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field, PlainSerializer
 
 from orchestrator.lineage.plan import influential, make_plan
 from pipelines.config.load import load_text
-from pipelines.data.streams import build_stream
+from pipelines.config.schema import Pipeline
+from pipelines.data.streams import Stream, build_stream
 from strategies.api.influence import LEARNED, NOT_LEARNED, SECTION, Influence
 from tests.orchestrator.lineage.pinned_ids import PINNED, ends
 from tests.orchestrator.lineage.wider_schema import spec_classes
@@ -25,9 +26,13 @@ strategy: [{name: ewc}, {name: replay}]
 """
 
 
-def ids(*overrides: str) -> list[str]:
+def _pipeline(*overrides: str) -> tuple[Pipeline, Stream]:
     pipeline = load_text(PIPELINE, overrides=overrides)
-    return [planned.id for planned in make_plan(pipeline, build_stream(pipeline.stream, pipeline.seed))]
+    return pipeline, build_stream(pipeline.stream, pipeline.seed)
+
+
+def ids(*overrides: str) -> list[str]:
+    return [planned.id for planned in make_plan(*_pipeline(*overrides))]
 
 
 def test_ids_stay_the_same_over_releases() -> None:
@@ -141,3 +146,25 @@ def test_parts_within_parts_are_followed() -> None:
 def test_a_switch_gives_every_part_an_effect_at_once() -> None:
     found = influential(Outer(section=Beside(switch=True)), 0)
     assert found["inner"] == {"kept": 1, "late": 3} and found["switch"] is True
+
+
+def test_the_rule_for_the_last_batch_matters_where_it_is_not_the_usual_one() -> None:
+    assert ids("train.last_batch=keep") == ids()
+    for rule in ("drop", "merge"):
+        assert not set(ids(f"train.last_batch={rule}")) & set(ids())
+
+
+def test_parts_of_batches_matter_to_layers_that_take_statistics_of_them() -> None:
+    assert ids("train.accumulate=4") == ids()
+    normalised = ids("model=resnet18-slim")
+    assert ids("model=resnet18-slim", "train.accumulate=1") == normalised
+    assert not set(ids("model=resnet18-slim", "train.accumulate=4")) & set(normalised)
+    later = ids("model=resnet18-slim", "train.per_experience={1: {accumulate: 4}}")
+    assert later[0] == normalised[0] and later[1] != normalised[1] and later[2] != normalised[2]
+
+
+def test_a_lower_capacity_matters_from_the_experience_that_has_it() -> None:
+    less = ids("train.per_experience={1: {strategy: {replay: {capacity: 5}}}}")
+    spec = make_plan(*_pipeline("train.per_experience={1: {strategy: {replay: {capacity: 5}}}}"))[1].spec
+    assert less[0] == ids()[0] and spec["strategy"][1]["memory"] == "trimmed"
+    assert "memory" not in make_plan(*_pipeline())[1].spec["strategy"][1]

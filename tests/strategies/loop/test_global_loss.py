@@ -48,10 +48,10 @@ def gradients(model_name: str, extra: bool, parts: int, steps: int = 3) -> tuple
             value = value + part.mean(model.extra(output).square()[:, 0])
         return value
 
-    whole = GlobalLoss(model, loss, group, lambda: batch(Group()).inputs[:2])
+    whole = GlobalLoss(model, loss, group, lambda: batch(Group()).inputs[:2], parts)
     value = 0.0
     for step in range(steps):  # noqa: B007 (the loss reads it)
-        value += float(whole.backward(batch(group), parts))
+        value += float(whole.backward(batch(group)))
     assert model.training
     return {name: p.grad for name, p in model.named_parameters()}, value
 

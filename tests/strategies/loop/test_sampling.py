@@ -85,3 +85,18 @@ def test_impossible_orders_are_refused() -> None:
         SampleOrder(5, 2, None, None, 0, 0)
     with pytest.raises(ValueError, match="at least one training sample"):
         by_epochs(0, 2)
+
+
+@given(sizes, batches, st.integers(1, 3), st.sampled_from(["keep", "drop", "merge"]))
+def test_the_last_batch_of_an_epoch_is_kept_dropped_or_merged(n: int, size: int, epochs: int, rule: str) -> None:
+    order = SampleOrder(n, size, epochs, None, 0, 0, rule)
+    steps = len(order) // epochs
+    assert order.smallest == min(order.size(step) for step in range(len(order)))
+    for epoch in range(epochs):
+        taken = [order.batch(step) for step in range(epoch * steps, (epoch + 1) * steps)]
+        assert [len(batch) for batch in taken] == [order.size(step) for step in range(steps)]
+        everything = torch.cat(taken).tolist()
+        assert len(set(everything)) == len(everything) == (n - n % size if rule == "drop" and n >= size else n)
+        assert all(len(batch) == size for batch in taken[:-1])
+        if rule != "keep" and n >= size:
+            assert len(taken[-1]) == (size if rule == "drop" else size + n % size)

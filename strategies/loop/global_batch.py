@@ -1,0 +1,44 @@
+"""This rank's share of the samples of a step, before strategies add to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from strategies.api.data import Batch, Places, Samples
+from strategies.loop.sampling import SampleOrder
+
+if TYPE_CHECKING:
+    from strategies.loop.learner import Learner
+
+
+def share_of_batch(
+    learner: Learner, samples: Samples, order: SampleOrder, step: int, taken: tuple[Tensor, Tensor], *, placed: bool
+) -> Batch:
+    """The batch of a step as the experience gives it.
+
+    Args:
+        samples: what is trained on.
+        taken: inputs in stored dtype and targets of this rank's share.
+        placed: note where in the global batch each sample is.
+    """
+    inputs, targets = taken
+    size, group = order.size(step), learner.group
+    origin: Tensor | None = getattr(samples, "experiences", None)
+    if origin is None:
+        experiences = torch.full((len(targets),), learner.experience.index, device=learner.device)
+    else:
+        experiences = origin[order.batch(step)[group.share(size)]].to(learner.device)
+    return Batch(
+        inputs=learner.prepare(inputs),
+        targets=learner.moved(targets),
+        experiences=experiences,
+        weights=None,
+        total_weight=float(size),
+        current=len(targets),
+        total_samples=size,
+        total_current=size,
+        places=Places.first(size, group.rank, group.size) if placed else None,
+    )
