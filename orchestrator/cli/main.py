@@ -12,9 +12,11 @@ import click
 
 from orchestrator.cli.compare import compare
 from orchestrator.cli.copy import copy
+from orchestrator.cli.example import example
 from orchestrator.cli.forget import forget
 from orchestrator.cli.fsck import fsck
 from orchestrator.cli.gc import gc
+from orchestrator.cli.init import init
 from orchestrator.cli.list import list_components
 from orchestrator.cli.log import log
 from orchestrator.cli.logs import logs
@@ -64,10 +66,11 @@ def everlearn() -> None:
     """
 
 
+_starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, publish, ui)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)
-for command in (*_learning, *_on_a_cluster, *_care):
+for command in (*_starting, *_learning, *_on_a_cluster, *_care):
     everlearn.add_command(command)
 
 

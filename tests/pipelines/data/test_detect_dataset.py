@@ -1,0 +1,73 @@
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.detect_dataset import detect_dataset
+
+
+def save(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".npz":
+        np.savez(file, x=np.zeros((8, 2)), y=np.arange(8) % 2)
+    else:
+        parquet.write_table(pa.table({"a": [0.5] * 8, "label": [0, 1] * 4}), file)
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "options"),
+    [
+        (["a.npz"], "a.npz", {"path": "a.npz"}),
+        (["a.parquet"], "a.parquet", {"path": "a.parquet"}),
+        (["d/1.parquet", "d/2.parquet"], "d", {"path": "d"}),
+        (["d/1.npz", "d/2.npz"], "d/", {"path": "d"}),
+        (["d/only.npz"], "d", {"path": "d/only.npz"}),
+        (["d/train.npz", "d/test.npz"], "d", {"path": "d/train.npz", "test": "d/test.npz"}),
+        (["d/train/1.npz", "d/train/2.npz", "d/test/1.npz"], "d", {"path": "d/train", "test": "d/test"}),
+        (["d/train/1.npz", "d/train/2.npz"], "d", {"path": "d/train"}),
+    ],
+)
+def test_files_and_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], path: str, options: dict[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in files:
+        save(tmp_path / name)
+    found = detect_dataset(path)
+    assert found.name == ("npz" if files[0].endswith("npz") else "parquet") and found.options == options
+
+
+def test_the_folder_of_mnist(mnist_folder: Path) -> None:
+    found = detect_dataset(str(mnist_folder))
+    assert (found.name, found.options) == ("mnist", {"folder": str(mnist_folder)})
+
+
+def test_other_idx_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(struct.pack(">BBBBIII", 0, 0, 8, 3, 1, 2, 2) + b"\1\2\3\4")
+    with pytest.raises(DataError, match=r"not all four of the original MNIST or Fashion-MNIST.*numpy.savez"):
+        detect_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("t.csv", r"no built-in dataset reads \.csv files.*pandas\.read_csv\(FILE\)\.to_parquet"),
+        ("t.jsonl", r"pandas\.read_json\(FILE\)"),
+        ("t.bin", r"reads \.bin files\. Supported: \.npz or \.parquet files"),
+        ("folder/t.csv", r"no data that a built-in dataset reads \(it has \.csv files\).*pandas\.read_csv"),
+        ("folder/", r"it has no files"),
+    ],
+)
+def test_data_of_other_kinds_is_refused_with_what_is_supported(tmp_path: Path, name: str, words: str) -> None:
+    file = tmp_path / name
+    (file if name.endswith("/") else file.parent).mkdir(exist_ok=True)
+    if not name.endswith("/"):
+        file.write_text("a,b\n")
+    with pytest.raises(DataError, match=words):
+        detect_dataset(str(tmp_path / name.split("/")[0]))
+    with pytest.raises(DataError, match="there is no such file or folder"):
+        detect_dataset(str(tmp_path / "nowhere"))
