@@ -242,6 +242,9 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
     prefix = f"p/runs/{planned}/"
     lineage.store.put(f"{prefix}{3:012}-{hashlib.sha256(early).hexdigest()}.safetensors", early)
     lineage.store.put(f"{prefix}{9:012}-{hashlib.sha256(late).hexdigest()}.safetensors", late[:-1])
+    # Whole, but not what was written under this name.
+    other = make_checkpoint(12).to_bytes()
+    lineage.store.put(f"{prefix}{12:012}-{hashlib.sha256(late).hexdigest()}.safetensors", other)
     found = latest_checkpoint(lineage, planned, Group())
     assert found is not None
     assert found.step == 3

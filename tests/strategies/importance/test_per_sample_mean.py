@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from strategies.importance import mean_importance as module
-from strategies.importance.mean_importance import mean_importance
+from strategies.importance import per_sample_mean as module
+from strategies.importance.per_sample_mean import mean_importance
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Group
 from strategies.loop.train_settings import TrainSettings

@@ -1,0 +1,116 @@
+"""One rank's part in a stream, without Ray: what is trained, what is told, and what is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from orchestrator.lineage.forgotten_ids import add_tombstones
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.plan import make_plan
+from orchestrator.storage.open_by_uri import open_store
+from orchestrator.training.rank import Session
+from pipelines.config.load import load_text
+from pipelines.data.streams import build_stream
+from strategies.loop.process_group import Group
+from tests.orchestrator.maintenance.lineages import put_checkpoint
+from tests.processes import Processes
+
+TEXT = """
+name: digits
+stream: {dataset: digits, setting: class-incremental, order: [[0, 1], [2, 3], [4, 5]]}
+model: {name: mlp, hidden: [8]}
+strategy: [{name: replay, capacity: 30}]
+train: {epochs: 1, batch_size: 32}
+"""
+
+
+def session(folder: Path, events: list[dict[str, Any]], until: int = 3, **fields: Any) -> Session:
+    pipeline = load_text(f"{TEXT}storage: {folder}\n")
+    stream = build_stream(pipeline.stream, pipeline.seed)
+    lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+    plan = make_plan(pipeline, stream)[:until]
+    return Session(pipeline, stream, plan, lineage, Group.current(), torch.device("cpu"), events.append, **fields)
+
+
+def kinds(events: list[dict[str, Any]]) -> list[str]:
+    return [event["kind"] for event in events]
+
+
+def test_what_is_left_is_trained_and_told(tmp_path: Path) -> None:
+    first, second, third = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
+    made = session(tmp_path, first, until=1)
+    made.run()
+    assert kinds(first).count("commit") == 1
+    stages = [event["stage"] for event in first if event["kind"] == "stage"]
+    assert stages == ["consolidating", "evaluating", "committing"]
+    whole = session(tmp_path, second)
+    whole.run()
+    assert [event["commit"]["experience"]["index"] for event in second if event["kind"] == "commit"] == [1, 2]
+    session(tmp_path, third).run()
+    assert third == []
+    chain = whole.lineage.chain(whole.plan[-1].id)
+    assert [len(commit.row) for commit in chain] == [3, 3, 3]
+    # What an untrained model reaches is measured once.
+    assert [len(commit.baseline) for commit in chain] == [3, 0, 0]
+    assert chain[0].quality is not None and chain[0].quality.flips is None
+    assert all({"learn", "consolidate", "evaluate"} <= commit.timings.keys() for commit in chain)
+
+
+def test_two_sittings_come_to_the_same_as_one(tmp_path: Path) -> None:
+    for until in (1, 3):
+        session(tmp_path / "two", [], until=until).run()
+    one = session(tmp_path / "one", [])
+    one.run()
+    two = session(tmp_path / "two", [])
+    for planned in one.plan:
+        mine, theirs = one.lineage.read(planned.id), two.lineage.read(planned.id)
+        assert (mine.blobs, mine.memories, mine.row) == (theirs.blobs, theirs.memories, theirs.row)
+
+
+def test_trials_move_no_ref(tmp_path: Path) -> None:
+    made = session(tmp_path, [], until=1, ref=None)
+    made.run()
+    assert made.lineage.refs() == {}
+    session(tmp_path, [], until=2).run()
+    assert made.lineage.refs().keys() == {"latest"}
+
+
+def test_samples_that_were_forgotten_are_kept_out_of_memories(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    made = session(tmp_path, events)
+    ids = made.stream[0].train.ids.tolist()
+    add_tombstones(made.lineage, ids[::2])
+    made.run()
+    for planned in made.plan:
+        for shard in made.lineage.read(planned.id).memories["replay"].shards:
+            assert not set(made.lineage.tensors(shard.sha256)["ids"].tolist()) & set(ids[::2])
+
+
+def test_checkpoints_that_a_dead_run_left_behind_its_commit_are_removed(tmp_path: Path) -> None:
+    made = session(tmp_path, [], until=1)
+    made.run()
+    put_checkpoint(made.lineage, made.plan[0].id, [1])
+    session(tmp_path, [], until=1).run()
+    assert list(made.lineage.store.list("digits/runs/")) == []
+
+
+def _as_rank(folder: Path) -> list[str]:
+    events: list[dict[str, Any]] = []
+    session(folder, events).run()
+    return kinds(events)
+
+
+def test_rank_0_alone_tells_and_writes(tmp_path: Path) -> None:
+    with Processes(2) as processes:
+        told, silent = processes.run(_as_rank, tmp_path / "two")
+    assert told.count("commit") == 3 and "step" in told and set(silent) <= {"experience"}
+    _as_rank(tmp_path / "one")
+    one, two = (session(tmp_path / name, []) for name in ("one", "two"))
+    for planned in one.plan:
+        mine, theirs = one.lineage.read(planned.id), two.lineage.read(planned.id)
+        assert mine.row == theirs.row
+        assert [loss for _, loss, _ in mine.losses] == pytest.approx([loss for _, loss, _ in theirs.losses])
