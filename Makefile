@@ -2,7 +2,8 @@
 # make test       set up .venv and run the tests (make test ARGS="-m 'not slow'")
 # make lint       ruff                       make typecheck  mypy --strict
 # make format     let ruff rewrite           make bench      the benchmark
-# make lock       pin the newest versions    make clean      remove what was made
+# make docs       the documentation          make lock       pin the newest versions
+# make clean      remove what was made
 # Another interpreter: make PYTHON=python3.12 demo
 
 VENV := .venv
@@ -26,7 +27,7 @@ INSTALL := $(BIN)/python -m pip install -qq --no-compile --constraint requiremen
 export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint typecheck format bench lock clean
+.PHONY: help demo test lint typecheck format bench docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -51,6 +52,10 @@ format: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# Broken links, missing pages and keys without a meaning are errors. The site is build/docs/index.html.
+docs: $(VENV)/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --config-file docs/mkdocs.yml
 
 $(BIN)/python:
 	@$(FIND_PYTHON); echo "Making $(VENV) with $$python ($$("$$python" -V))"; "$$python" -m venv $(VENV)

@@ -1,0 +1,20 @@
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def standing_ray() -> Iterator[str]:
+    """The address of a Ray of two CPUs that all pages share: to start one for each command would take minutes."""
+    import ray
+
+    from orchestrator.cluster.connect import cluster
+    from orchestrator.cluster.log_levels import quiet
+    from pipelines.config.load import load_text
+
+    quiet()
+    two = "name: x\nstream: {dataset: digits, setting: class-incremental}\nmodel: mlp\nscaling: {workers: 2}\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        with cluster(None, load_text(two).scaling):
+            yield ray.get_runtime_context().gcs_address

@@ -1,0 +1,164 @@
+"""What the pages show works as it is written.
+
+The language of a code block says what happens to it; the blocks of a page share a folder and come in their order.
+
+    bash      run by the shell, and must succeed
+    sh        needs what a test has not (a cluster, a server); its commands and options must exist
+    python    run; with a file as title written to it; with another program as title only compiled
+    yaml      with a file as title written to it and loaded; else checked as a part of a pipeline file
+    toml      parsed
+    text      output or a message, for the eye
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from orchestrator.cli.main import everlearn
+from pipelines.config.load import load_text
+from tests.docs.pages import ROOT, Block, Page, pages
+from tests.s3.server import server, use
+
+TRAINS = re.compile(r"everlearn (run|tune|compare)\b|\b(run|tune|compare)\(")
+OTHER_PROGRAMS = ("Avalanche", "Renate")
+BASE = {"name": "page", "stream": {"dataset": "digits", "experiences": 5}, "model": {"name": "mlp", "hidden": [16]}}
+
+
+def trains(block: Block) -> bool:
+    """Whether running a block trains something."""
+    return block.language in ("bash", "python") and not block.title and TRAINS.search(block.text) is not None
+
+
+def runs(page: Page) -> bool:
+    return any(block.language in ("bash", "python", "yaml") for block in page.blocks)
+
+
+def cases() -> Iterator[object]:
+    for page in pages():
+        if runs(page):
+            slow = [pytest.mark.slow, pytest.mark.ray] if any(map(trains, page.blocks)) else []
+            s3 = [pytest.mark.s3] if page.settings.get("s3") else []
+            yield pytest.param(page, id=page.name, marks=[*slow, *s3])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_database: Callable[[Path], str]) -> Iterator[Path]:
+    """An empty folder to work in, which programs take for the whole world: no storage or tracking of elsewhere."""
+    for name in ("EVERLEARN_STORAGE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", cases())
+def test_every_block_of_a_page_works(
+    page: Page, folder: Path, request: pytest.FixtureRequest, new_database: Callable[[Path], str]
+) -> None:
+    environment = dict(os.environ)
+    if page.settings.get("s3"):
+        running = server()
+        monkeypatch = request.getfixturevalue("monkeypatch")
+        use(running.environment, monkeypatch)
+        _make_bucket(running.environment["AWS_ENDPOINT_URL"])
+        environment = dict(os.environ)
+    if any(map(trains, page.blocks)):
+        new_database(folder / ".everlearn" / "mlflow.db")
+        environment["RAY_ADDRESS"] = request.getfixturevalue("standing_ray")
+    for block in page.blocks:
+        where = f"{page.name}:{block.line}"
+        if block.language == "bash":
+            _run(["bash", "-euo", "pipefail", "-c", block.text], environment, where)
+        elif block.language == "python" and not block.title:
+            _run([sys.executable, "-c", block.text], environment, where)
+        elif block.language == "python":
+            ast.parse(block.text, where)
+            if block.title not in OTHER_PROGRAMS:
+                (folder / block.title).write_text(block.text)
+        elif block.language == "yaml":
+            _check_yaml(block, folder, where)
+
+
+def _make_bucket(endpoint: str) -> None:
+    import boto3
+
+    boto3.resource("s3", endpoint_url=endpoint).Bucket("my-bucket").create()
+
+
+def _run(command: list[str], environment: dict[str, str], where: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, f"{where} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+def _check_yaml(block: Block, folder: Path, where: str) -> None:
+    if block.title:
+        (folder / block.title).write_text(block.text)
+    document = yaml.safe_load(block.text)
+    if isinstance(document, dict) and "apiVersion" in document:
+        return
+    assert isinstance(document, dict), where
+    load_text(block.text if "name" in document else yaml.safe_dump({**BASE, **document}))
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in pages()])
+def test_every_block_has_a_language_that_is_checked(page: Page) -> None:
+    for block in page.blocks:
+        where = f"{page.name}:{block.line}"
+        assert block.language in ("bash", "sh", "python", "yaml", "toml", "text"), where
+        if block.language in ("bash", "sh"):
+            for line in _commands(block.text):
+                _parse(line, where)
+        if block.language == "toml":
+            tomllib.loads(block.text)
+        if block.language == "python" and block.title:
+            assert block.title.endswith(".py") or block.title in OTHER_PROGRAMS, where
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in pages()])
+def test_every_command_in_the_prose_exists(page: Page) -> None:
+    for text in re.findall(r"`everlearn ([a-z][^`]*)`", page.prose):
+        _parse(f"everlearn {text}", f"{page.name}: {text}")
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in re.findall(r"`make ([a-z]+)", page.prose):
+        assert target in targets, f"{page.name}: make {target}"
+
+
+def _commands(text: str) -> list[str]:
+    lines = text.replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if re.match(r"\s*everlearn ", line)]
+
+
+def _parse(line: str, where: str) -> None:
+    """Let click read a command's options, without running it."""
+    words = shlex.split(re.split(r" [|>&]+ | {3,}|;", line, maxsplit=1)[0], comments=True)
+    name, arguments = words[1], words[2:]
+    if name.startswith("-"):
+        return
+    assert name in everlearn.commands, f"{where}: there is no command {name!r}"
+    command = everlearn.commands[name]
+    known = {option for parameter in command.params for option in parameter.opts} | {"-h", "--help"}
+    for word in arguments:
+        if word.startswith("-"):
+            assert word.partition("=")[0] in known, f"{where}: {name} has no option {word}"
+    if "--" in " ".join(arguments) or "FILE" in arguments or "|" in line:
+        return
+    with click.Context(command, info_name=name) as context:
+        command.parse_args(context, arguments) if arguments else None
