@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from strategies.api.compatibility import Listed, refusals
     from strategies.api.data import Batch, Experience, Samples
     from strategies.api.guide import Guide, Limit
+    from strategies.api.influence import Influence
     from strategies.api.strategy import Strategy, StrategyOptions
     from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
     from strategies.loop.evaluation import Count, Evaluation
@@ -32,6 +33,7 @@ _HOMES = {
     "Experience": "strategies.api.data",
     "Group": "strategies.loop.process_group",
     "Guide": "strategies.api.guide",
+    "Influence": "strategies.api.influence",
     "Learner": "strategies.loop.learner",
     "Limit": "strategies.api.guide",
     "Listed": "strategies.api.compatibility",
@@ -56,6 +58,7 @@ __all__ = [
     "Experience",
     "Group",
     "Guide",
+    "Influence",
     "Learner",
     "Limit",
     "Listed",

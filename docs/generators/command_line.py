@@ -58,4 +58,5 @@ def _record(parameter: click.Parameter, context: click.Context) -> tuple[str, st
     if record is None:
         return None
     names, meaning = record
-    return f"`{names}`", meaning
+    # What an argument is, the text of the command says.
+    return (f"`{names}`", meaning) if meaning else None

@@ -71,7 +71,8 @@ def page() -> str:
 def _section(section: Section) -> str:
     title = f"## `{section.path}`" if section.path else "## Top level"
     note = f"{section.note}\n\n" if section.note else ""
-    return f"{title}\n\n{docstring(section.model).text}\n\n{note}{option_table(section.model)}\n"
+    text = f"{docstring(section.model).text}\n\n" if section.path else ""
+    return f"{title}\n\n{text}{note}{option_table(section.model)}\n"
 
 
 def _transforms() -> str:

@@ -124,8 +124,8 @@ class Pipeline(Spec):
     """A pipeline file with all defaults filled in. Made by `pipelines.config.load`.
 
     Attributes:
-        name: of the pipeline; the lineage is stored under it.
-        seed: of everything random.
+        name: the name of the pipeline; its lineage is stored under it.
+        seed: the seed of everything random.
         stream: the data, and how it is cut into experiences.
         model: what is trained.
         strategy: methods against forgetting, in the order in which they are applied.

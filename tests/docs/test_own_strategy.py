@@ -11,7 +11,7 @@ import torch
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
-from orchestrator.storage.store import open_store
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.rank import Session
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import PipelineError

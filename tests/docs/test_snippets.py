@@ -69,7 +69,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_database: Callab
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", cases())
+@pytest.mark.parametrize("page", list(cases()))
 def test_every_block_of_a_page_works(
     page: Page, folder: Path, request: pytest.FixtureRequest, new_database: Callable[[Path], str]
 ) -> None:

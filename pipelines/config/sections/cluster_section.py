@@ -43,9 +43,9 @@ class ClusterSpec(Spec):
     """Where `everlearn submit` takes the pipeline. Never changes what is learned; secrets have no place in it.
 
     Attributes:
-        address: of the dashboard of the cluster's head, http://HEAD:8265; None: RAY_API_SERVER_ADDRESS says it.
-        ca: file of the authority that signed the certificate of an https address; None: the system's authorities.
-        working_dir: folder with modules of one's own, sent along.
+        address: the address of the head's dashboard, http://HEAD:8265; None: RAY_API_SERVER_ADDRESS says it.
+        ca: a file of the authority that signed the certificate of an https address; None: the system's authorities.
+        working_dir: a folder with modules of one's own, sent along.
         dependencies: requirements that pip installs for the job.
         env: names of environment variables whose values, where it is submitted, the job gets.
 

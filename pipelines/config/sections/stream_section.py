@@ -32,7 +32,7 @@ class TransformSpec(OptionsSpec):
     """What changes from one experience to the next in a stream whose experiences all hold the same classes.
 
     Attributes:
-        name: permute (pixels in another order) or rotate.
+        name: `permute` (pixels in another order) or `rotate`.
     """
 
 
@@ -90,7 +90,7 @@ class StreamSpec(Spec):
     Attributes:
         dataset: where the samples come from.
         setting: what changes from one experience to the next.
-        experiences: how many; None: given by `order` or by the dataset itself.
+        experiences: how many experiences there are; None: given by `order` or by the dataset itself.
         order: classes in their natural order, shuffled by the seed, or listed for each experience.
         transform: what changes from one experience to the next, all of which then hold the same classes. In a class- or
             task-incremental stream each experience has output units of its own for them.

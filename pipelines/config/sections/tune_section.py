@@ -119,7 +119,7 @@ class TuneSpec(Spec):
 
     Attributes:
         metric: the objective, after the last experience; a list of several gives a Pareto front.
-        mode: max or min, for each metric; by default the direction in which the metric is better.
+        mode: `max` or `min`, for each metric; by default the direction in which the metric is better.
         trials: how many settings are tried; `search: grid` tries all there are.
         space: domain of each setting by its dotted path (`strategy.ewc.lambda`).
         search: how settings are proposed.
@@ -128,7 +128,7 @@ class TuneSpec(Spec):
         time_budget: seconds for the whole search.
         seeds: runs for each setting; the objective is their mean.
         validation: share of the training data that gives the objective; test sets stay unseen.
-        resources: for each trial, such as {gpu: 0.25}.
+        resources: what each trial takes, such as {gpu: 0.25}.
         retries: how often a failed trial is tried again.
     """
 
