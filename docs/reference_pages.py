@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,9 @@ def pages() -> dict[str, str]:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Called by MkDocs with the pages that it found."""
+    # Defaults are shown as they are without them.
+    for variable in ("EVERLEARN_STORAGE", "MLFLOW_TRACKING_URI"):
+        os.environ.pop(variable, None)
     for place, text in pages().items():
         files.append(File.generated(config, place, content=text))
     files.append(File.generated(config, "images/mlflow.png", abs_src_path=str(ROOT / ".github" / "mlflow.png")))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from generators.docstrings import docstring, entries
+from generators.docstrings import docstring
 from generators.option_table import option_table
-from pipelines.config.component_options import options_model
 from pipelines.config.components import BUILT_IN, Kind, resolve
+from pipelines.config.option_list import component_options
+from strategies.api.guide import needs
 
 _HEADS: dict[Kind, str] = {
     "strategies": """# Strategies
@@ -44,12 +45,8 @@ def _order(kind: Kind) -> list[str]:
 
 def _entry(kind: Kind, name: str) -> str:
     component = resolve(kind, name)
-    model = options_model(kind, name)
-    told = entries(docstring(component).sections.get("Args", ""))
-    if isinstance(component, type):
-        told |= entries(docstring(component.__init__).sections.get("Args", ""))
-    # Fields that were made from a signature have the option's name as their alias.
-    options = option_table(model, told=told) if model.model_fields else "No options.\n"
+    found = component_options(kind, name)
+    options = option_table(found, name) if found.options else "No options.\n"
     facts = _strategy_facts(component) if kind == "strategies" else ""
     text = docstring(component).text.replace("*", "\\*")
     return f"## `{name}`\n\n{facts}{text}\n\n{options}\n"
@@ -60,7 +57,10 @@ def _strategy_facts(strategy: Any) -> str:
     guide = strategy.guide
     lines = [f"**{strategy.summary}.**", "", f"- Family: {strategy.family}"]
     if guide is not None:
-        lines.append(f"- Needs: {', '.join(guide.needs) or 'the data of the experience only'}")
+        lines.append(f"- Needs: {', '.join(needs(strategy)) or 'the data of the experience only'}")
         lines += [f"- {title}: {getattr(guide, key)}" for key, title in _GUIDE]
+    for place, limit in strategy.limits.items():
+        only = ", ".join(f"`{key}: {value}`" for key, value in limit.only_with.items())
+        lines.append(f"- Limit, {place}{f' with {only}' if only else ''}: {limit.why}. Remedy: {limit.remedy}")
     lines.append(f"- Import path: `{strategy.__module__}:{strategy.__qualname__}`")
     return "\n".join(lines) + (f"\n- Paper: {strategy.paper}\n\n" if strategy.paper else "\n\n")

@@ -51,11 +51,3 @@ def entries(section: str) -> dict[str, str]:
             for name in names:
                 found[name] += f" {line.strip()}"
     return found
-
-
-def attributes(kind: type) -> dict[str, str]:
-    """What a class and its bases say of their attributes, by name."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        found |= entries(docstring(base).sections.get("Attributes", ""))
-    return found

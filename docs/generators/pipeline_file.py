@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from generators.docstrings import docstring
-from generators.option_table import option_table, table
+from generators.option_table import section_table, table
 from pipelines.config.optimizers import OPTIMIZERS
 from pipelines.config.schema import ModelSpec, Pipeline, ScalingSpec, StrategySpec, TrackingSpec
 from pipelines.config.sections.cluster_section import ClusterSpec
@@ -50,7 +50,7 @@ SECTIONS = (
     Section("scaling", ScalingSpec),
     Section("tracking", TrackingSpec),
     Section("cluster", ClusterSpec),
-    Section("tune", TuneSpec),
+    Section("tune", TuneSpec, "`metric` takes the names of the [metrics](metrics.md), and so does `published`."),
 )
 
 _DOMAINS = (
@@ -72,20 +72,20 @@ def _section(section: Section) -> str:
     title = f"## `{section.path}`" if section.path else "## Top level"
     note = f"{section.note}\n\n" if section.note else ""
     text = f"{docstring(section.model).text}\n\n" if section.path else ""
-    return f"{title}\n\n{text}{note}{option_table(section.model)}\n"
+    return f"{title}\n\n{text}{note}{section_table(section.model)}\n"
 
 
 def _transforms() -> str:
     text = "## Options of transforms\n\n"
     for name, model in TRANSFORMS.items():
-        text += f"### `{name}`\n\n{option_table(model) if model.model_fields else 'No options.'}\n\n"
+        text += f"### `{name}`\n\n{section_table(model) if model.model_fields else 'No options.'}\n\n"
     return text
 
 
 def _optimizers() -> str:
     text = "## Options of optimisers\n\nAn option that is not given has torch's own default.\n\n"
     for names in _alike():
-        text += f"### {', '.join(f'`{name}`' for name in names)}\n\n{option_table(OPTIMIZERS[names[0]])}\n"
+        text += f"### {', '.join(f'`{name}`' for name in names)}\n\n{section_table(OPTIMIZERS[names[0]])}\n"
     return text
 
 

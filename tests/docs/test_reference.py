@@ -79,7 +79,7 @@ def test_every_exported_name_is_described(reference: dict[str, str]) -> None:
 
 
 def test_a_key_without_a_meaning_is_an_error(reference: dict[str, str], tmp_path: Path) -> None:
-    from generators.option_table import option_table
+    from generators.option_table import section_table
 
     class Undescribed(Spec):
         """A section that says nothing of its key."""
@@ -87,4 +87,4 @@ def test_a_key_without_a_meaning_is_an_error(reference: dict[str, str], tmp_path
         key: int = 0
 
     with pytest.raises(ValueError, match=r"Undescribed\.key does not say what it means"):
-        option_table(Undescribed)
+        section_table(Undescribed)
