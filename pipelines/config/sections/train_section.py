@@ -54,11 +54,12 @@ class TrainSpec(Spec):
         clip: the largest norm of the gradient; None: no limit.
         accumulate: passes that one batch is divided into to save memory. It changes nothing else, but for layers that
             take statistics of a batch (batch normalisation): they take them of each part.
-        precision: `float32`, or `bf16` for autocast to bfloat16. With bf16 the number of workers changes what is learned by
-            its rounding, to about three digits: one or two of 40 answers may differ.
-        last_batch: what becomes of the samples that batch_size leaves at the end of an epoch. `keep`: they are a smaller
-            batch. `drop`: they are left out of this epoch; which ones differs from epoch to epoch. `merge`: they join the
-            batch before. An experience of less than a batch is one batch; with steps every batch is full.
+        precision: `float32`, or `bf16` for autocast to bfloat16. With `bf16` the number of workers changes what is
+            learned by its rounding, to about three digits: one or two of 40 answers may differ.
+        last_batch: what becomes of the samples that batch_size leaves at the end of an epoch. `keep`: they are a
+            smaller batch. `drop`: they are left out of this epoch; which ones differs from epoch to epoch. `merge`:
+            they join the batch before. An experience of less than a batch is one batch; with steps every batch is
+            full.
         checkpoint_every: how often the state is kept within an experience: a number of steps, or seconds such as 30s;
             0 is never.
         per_experience: other values of these keys by experience index, such as {3: {epochs: 2}}; under `strategy` those
