@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 @click.command("compare", cls=Command, short_help="Run several FILEs over several seeds, side by side.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @set_option
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Runs of each.")
-@click.option("--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Runs at the same time.")
-@click.option("--address", metavar="RAY", help="The Ray cluster to use; without it, one is started on this machine.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Runs of each file, one per seed.",
+)
+@click.option("--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Most runs at the same time.")
+@click.option("--address", metavar="RAY", help="Address of a Ray cluster; by default Ray is started on this machine.")
 @json_option
 @click.pass_obj
 def compare(
@@ -31,11 +38,11 @@ def compare(
     address: str | None,
     as_json: bool,
 ) -> None:
-    """Run every FILE with several seeds, in parallel, and show mean and standard deviation of each metric.
+    """Run every FILE with several seeds in parallel, and show the mean and standard deviation of each metric.
 
-    A file's `published` numbers stand beside its own. What is trained already is reused.
+    The `published` numbers of a file are shown beside its own. Experiences that are already trained are reused.
     """
-    settings.interrupted = "Interrupted. The same command goes on: what is trained is kept."
+    settings.interrupted = "Interrupted. Run the same command to resume: finished experiences are kept."
     if as_json:
         with reserved_stdout() as stdout:
             print_json(_compare(settings, files, overrides, seeds, max_concurrent, address, as_json).to_json(), stdout)

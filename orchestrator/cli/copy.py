@@ -1,4 +1,4 @@
-"""`everlearn copy`: from one store to another."""
+"""`everlearn copy`: copy pipelines from one store to another."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ INCOMPLETE = 1
 @click.command("copy", cls=Command, short_help="Copy pipelines from one store to another.")
 @click.argument("source", metavar="SRC")
 @click.argument("target", metavar="DST")
-@click.option("--pipeline", "pipelines", metavar="NAME", multiple=True, help="Only this one. Repeatable.")
+@click.option("--pipeline", "pipelines", metavar="NAME", multiple=True, help="Copy only this pipeline. Repeatable.")
 @json_option
 def copy(source: str, target: str, pipelines: tuple[str, ...], as_json: bool) -> int:
-    """Copy the commits, blobs and refs of all pipelines in the store SRC to the store DST: folders or s3://bucket/prefix,
-    in any direction.
+    """Copy the commits, blobs and refs of all pipelines in the store SRC to the store DST. Each is a folder or
+    s3://bucket/prefix.
 
-    Every byte is verified against its SHA-256, before it is sent and after. Interrupted, the same command goes on. Exit
-    status: 0 all is there, 1 something at SRC is damaged and stayed behind.
+    Every byte is verified against its SHA-256 before and after it is sent. After an interruption, run the same command
+    to resume. Exit status: 0 everything was copied, 1 damaged objects at SRC were not copied.
     """
     with reserved_stdout() as stdout:
         copied = _copy(source, target, pipelines)
@@ -53,10 +53,10 @@ def _copy(source: str, target: str, pipelines: tuple[str, ...]) -> list[Copied]:
     names, _ = unknown_pipelines(origin)
     for name in pipelines:
         if name not in names:
-            known = f"there are {', '.join(names[:10])}" if names else "the store is empty, or another was meant"
+            known = f"there are {', '.join(names[:10])}" if names else "the store is empty; check SRC"
             raise PipelineError([f"{origin.uri}: no pipeline is called '{name}': {known}"])
     if not names:
-        raise PipelineError([f"{origin.uri}: no pipelines are stored here: check SRC"])
+        raise PipelineError([f"{origin.uri}: no pipelines are stored here; check SRC"])
     destination.check()
     copied = []
     with progress_line() as tell:
@@ -77,9 +77,9 @@ def _lines(copied: Copied) -> list[str]:
 
     parts = [count(copied.commits, "commit"), count(copied.blobs, "blob"), count(copied.refs, "ref")]
     line = f"{copied.pipeline}: {', '.join(parts)} copied, {size(copied.bytes)}"
-    line += f"; {count(copied.same, 'object')} were there" if copied.same else ""
-    line += f"; {copied.kept} of the destination's own kept" if copied.kept else ""
+    line += f"; {count(copied.same, 'object')} were there already" if copied.same else ""
+    line += f"; {copied.kept} that only the destination has were kept" if copied.kept else ""
     lines = [line]
     if copied.replaced:
-        lines.append(f"  {count(copied.replaced, 'commit')} replaced: everlearn gc removes there what they needed")
+        lines.append(f"  {count(copied.replaced, 'commit')} replaced; everlearn gc removes there what they needed")
     return lines + [f"  {problem}" for problem in copied.problems]

@@ -1,4 +1,4 @@
-"""`everlearn forget`: remove samples from every memory, for good."""
+"""`everlearn forget`: remove samples from every memory permanently."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 UNFINISHED = 1
 
 
-@click.command("forget", cls=Command, short_help="Remove samples from every memory, for good.")
+@click.command("forget", cls=Command, short_help="Remove samples from every memory permanently.")
 @file_argument()
 @set_option
 @click.option(
@@ -33,15 +33,16 @@ UNFINISHED = 1
     "ids_file",
     type=click.Path(),
     metavar="FILE",
-    help="The samples' ids, one a line. Without it, an interrupted forget is finished.",
+    help="File with the ids of the samples, one per line. Without it, an interrupted forget is completed.",
 )
-@click.option("--text", is_flag=True, help="The ids are text, even those that look like numbers.")
+@click.option("--text", is_flag=True, help="Read all ids as text, even those that look like numbers.")
 @json_option
 def forget(file: str, overrides: tuple[str, ...], ids_file: str | None, text: bool, as_json: bool) -> int:
-    """Remove samples by id from the memories of all commits of FILE's pipeline, and keep them out for ever.
+    """Remove samples by id from the memories of all commits of FILE's pipeline, and never store them again.
 
-    Their bytes are gone from the store afterwards. Commits note when and how many, and a salted hash of each id stays.
-    The models keep what they have learned from them. Refuses while a run is at work on the pipeline.
+    Their bytes are deleted from the store. Each commit records when and how many samples were removed, and a salted
+    hash of each id is kept. The models are not changed: they keep what they have learned from these samples. Fails
+    while another command is working on the pipeline.
     """
     with reserved_stdout() as stdout:
         forgotten = _forget(file, overrides, ids_file, text)
@@ -66,7 +67,7 @@ def _forget(file: str, overrides: tuple[str, ...], ids_file: str | None, text: b
 
 
 def read_ids(path: Path, *, text: bool = False) -> list[int]:
-    """The ids in a file, one a line: whole numbers as they are, text as a data set with ids of text numbers them.
+    """The ids in a file, one per line: whole numbers as they are, text as a dataset with text ids numbers them.
 
     Raises:
         PipelineError: the file cannot be read, or a number does not fit into 64 bits.
@@ -83,13 +84,13 @@ def read_ids(path: Path, *, text: bool = False) -> list[int]:
         raise PipelineError([f"{path}: cannot be read: {reason}"]) from None
     words = list(dict.fromkeys(word for word in words if word))
     if not words:
-        raise PipelineError([f"{path}: no ids in it: write one a line"])
+        raise PipelineError([f"{path}: has no ids; write one per line"])
     if text or not all(re.fullmatch(r"[+-]?\d{1,19}", word) for word in words):
         return [int(number) for number in id_numbers(np.array(words, dtype=object), str(path))]
     numbers = [int(word) for word in words]
     for number in numbers:
         if not -(2**63) <= number < 2**63:
-            raise PipelineError([f"{path}: {number} is no id: it does not fit into 64 bits"])
+            raise PipelineError([f"{path}: {number} is not an id: it does not fit into 64 bits"])
     return numbers
 
 
@@ -103,13 +104,13 @@ def _lines(forgotten: Forgotten, arguments: str) -> list[str]:
         more = f" and {len(forgotten.commits) - 6} more" if len(forgotten.commits) > 6 else ""
         lines += [f"{removed}: commits {commits}{more}"]
         lines += [
-            "The models keep what they learned from them. To be rid of that too, take the samples out of the data:",
-            f"`{program()} run {arguments}` then trains anew from the first experience that held them.",
+            "The models keep what they learned from them. To remove that too, delete the samples from the data:",
+            f"`{program()} run {arguments}` then trains again from the first experience that had them.",
         ]
     else:
-        lines += [f"{forgotten.pipeline}: no memory held any of them; none will take them in again"]
+        lines += [f"{forgotten.pipeline}: no memory holds any of these samples, and none will store them again"]
     for key in forgotten.unreadable:
-        lines.append(f"damaged, it may still hold some: {key}")
+        lines.append(f"damaged, and may still hold some of the samples: {key}")
     if forgotten.unreadable:
-        lines.append("Restore or delete what is damaged (everlearn fsck), then run this again.")
+        lines.append("Restore or delete the damaged objects (see everlearn fsck), then run this command again.")
     return lines

@@ -20,17 +20,17 @@ DAMAGED = 1
 @click.command("fsck", cls=Command, short_help="Verify everything that is stored.")
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path())
 @set_option
-@click.option("--storage", metavar="URI", help="What to verify: a folder or s3://bucket/prefix.")
+@click.option("--storage", metavar="URI", help="Store to verify: a folder or s3://bucket/prefix.")
 @json_option
 def fsck(file: str | None, overrides: tuple[str, ...], storage: str | None, as_json: bool) -> int:
     """Verify every commit, blob, ref, memory and checkpoint against its hash and against each other.
 
-    Of the pipeline of FILE, or of all pipelines in the store: --storage, EVERLEARN_STORAGE, or .everlearn/store. Reads
-    everything, changes nothing, and may run beside a training run. Exit status: 0 nothing is damaged, 1 something is, 3
-    the storage cannot be read.
+    Checks the pipeline of FILE, or all pipelines in the store: --storage, else EVERLEARN_STORAGE, else
+    .everlearn/store. Reads everything, changes nothing, and may run during training. Exit status: 0 nothing is damaged,
+    1 something is damaged, 3 the storage cannot be read.
     """
     if overrides and file is None:
-        raise click.UsageError("--set needs a FILE to set values of.", click.get_current_context())
+        raise click.UsageError("--set needs a FILE whose values it sets.", click.get_current_context())
     with reserved_stdout() as stdout:
         uri, reports, unknown = _check(file, overrides, storage)
         damaged = any(report.damage for report in reports)
@@ -42,7 +42,7 @@ def fsck(file: str | None, overrides: tuple[str, ...], storage: str | None, as_j
             for report in reports:
                 _show(screen, uri, report)
             for key in unknown:
-                screen.print(f"not Everlearn's: {uri}/{key}", soft_wrap=True)
+                screen.print(f"not written by Everlearn: {uri}/{key}", soft_wrap=True)
     return DAMAGED if damaged else 0
 
 
@@ -64,7 +64,9 @@ def _check(file: str | None, overrides: tuple[str, ...], storage: str | None) ->
         names, unknown = unknown_pipelines(store)
     if not any(True for name in names for _ in store.list(f"{name}/")):
         what = f"pipeline {pipeline.name}" if pipeline is not None else "a pipeline"
-        raise StorageError(f"{store.uri}: nothing of {what} is stored here.\nCheck the place, or train it first")
+        raise StorageError(
+            f"{store.uri}: nothing of {what} is stored here.\nCheck the storage, or train the pipeline first"
+        )
     reports = []
     with progress_line() as tell:
         for name in names:
@@ -86,17 +88,17 @@ def _show(screen: Console, uri: str, report: Report) -> None:
         hits += f", and {len(damage.commits) - 4} more" if len(damage.commits) > 4 else ""
         say(f"  {uri}/{damage.key}: {damage.problem}{hits}{')' if damage.commits else ''}", style="red")
     for key in report.unknown:
-        say(f"  not Everlearn's: {uri}/{key}")
+        say(f"  not written by Everlearn: {uri}/{key}")
     if report.unreferenced:
-        say(f"  {count(len(report.unreferenced), 'blob')} that no commit needs: everlearn gc removes them")
+        say(f"  {count(len(report.unreferenced), 'blob')} that no commit needs; `everlearn gc` removes them")
     if report.damage:
         say(f"  usable: {len(report.usable)} of {count(report.commits, 'commit')}")
         for name, (commit, newest) in report.refs.items():
             if newest is None:
-                say(f"  {name}: commit {short(commit)}, and no commit of its history is usable")
+                say(f"  {name}: commit {short(commit)} is not usable, nor is any of its ancestors")
             elif newest == commit:
                 say(f"  {name}: commit {short(commit)} is usable")
             else:
-                say(f"  {name}: commit {short(commit)} is not usable; the newest before it that is: {short(newest)}")
-        say("  Restore what is damaged from a copy (everlearn copy), or delete the damaged commits: the next run")
-        say("  trains them again. A commit stays unusable as long as one of its ancestors is missing.")
+                say(f"  {name}: commit {short(commit)} is not usable; its newest usable ancestor is {short(newest)}")
+        say("  Restore the damaged objects from a copy (everlearn copy), or delete the damaged commits: the next run")
+        say("  trains them again. A commit is not usable while one of its ancestors is missing.")

@@ -1,4 +1,4 @@
-"""`everlearn gc`: remove what no ref reaches."""
+"""`everlearn gc`: remove what is not reachable from a ref."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from orchestrator.maintenance.collect_garbage import Garbage
 
 
-@click.command("gc", cls=Command, short_help="Remove from the store what nothing needs any more.")
+@click.command("gc", cls=Command, short_help="Remove unreachable commits and blobs from the store.")
 @file_argument()
 @set_option
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @click.option(
     "--keep",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Of each ref's history keep N commits whole, the newest; of older ones the record alone, without model.",
+    help="Keep the newest N commits of each ref complete; of older commits keep the record, without model and states.",
 )
-@click.option("--now", is_flag=True, help="Remove also what is less than an hour old.")
+@click.option("--now", is_flag=True, help="Also remove what is less than an hour old.")
 @json_option
 def gc(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | None, now: bool, as_json: bool) -> None:
-    """Remove the commits of FILE's pipeline that no ref reaches, such as those of trials, the blobs that no commit
-    needs, and what runs that died have left.
+    """Remove the commits of FILE's pipeline that are not reachable from a ref, such as those of trials, the blobs that
+    no commit needs, and the files of runs that failed.
 
-    Refuses while a run or a search is at work on the pipeline. What is less than an hour old stays (--now), and so do
-    checkpoints of unfinished experiences for a week.
+    Fails while a run or a search is working on the pipeline. What is less than an hour old is kept (see --now);
+    checkpoints of unfinished experiences are kept for a week.
     """
     with reserved_stdout() as stdout:
         garbage = _collect(file, overrides, dry_run, keep, now)

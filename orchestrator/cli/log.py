@@ -1,4 +1,4 @@
-"""`everlearn log`: a pipeline's lineage, newest first."""
+"""`everlearn log`: the lineage of a pipeline, newest commit first."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
 
 
-@click.command("log", cls=Command, short_help="Show the lineage of FILE, newest first.")
+@click.command("log", cls=Command, short_help="Show the lineage of FILE, newest commit first.")
 @file_argument()
 @set_option
 @json_option
 def log(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show the lineage of FILE's pipeline, newest first: the commits that the ref `latest` leads to."""
+    """Show the lineage of FILE's pipeline: the commit that the ref `latest` names and its ancestors, newest first."""
     if as_json:
         with reserved_stdout() as stdout:
             name, history = _read(file, overrides)
@@ -75,7 +75,7 @@ def _document(history: History, index: int) -> dict[str, Any]:
 
 
 def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
-    """Two lines for a commit: what it is, and how good it is."""
+    """Two lines for a commit: its identity, and its metrics."""
     from rich.text import Text
 
     from orchestrator.cli.support.local_time import local_time

@@ -1,4 +1,4 @@
-"""`everlearn logs`: what a job of a Ray cluster writes."""
+"""`everlearn logs`: the output of a job on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from orchestrator.cli.support.follow_job import receiver
 from orchestrator.cli.support.output import print_json, reserved_stdout
 
 
-@click.command("logs", cls=Command, short_help="Show what a job wrote, or follow it.")
+@click.command("logs", cls=Command, short_help="Show the output of a job, or follow it.")
 @click.argument("job", metavar="JOB")
-@click.option("--follow", is_flag=True, help="Go on until the job ends, and end with its exit status.")
-@click.option("--tail", type=click.IntRange(min=1), metavar="N", help="Only the last N lines.")
+@click.option("--follow", is_flag=True, help="Follow the output until the job ends; exit with the status of the job.")
+@click.option("--tail", type=click.IntRange(min=1), metavar="N", help="Show only the last N lines.")
 @address_option
 @ca_option
 @file_option
@@ -31,12 +31,12 @@ def logs(
     file: str | None,
     as_json: bool,
 ) -> int:
-    """Show the output of JOB. Secrets that can be recognised are left out."""
+    """Show the output of JOB. Secrets that can be recognised are removed."""
     from orchestrator.jobs.client import exit_status
 
     if follow and (as_json or tail):
-        raise click.UsageError("--follow: not with --json or --tail.")
-    settings.interrupted = "The job goes on."
+        raise click.UsageError("--follow cannot be combined with --json or --tail.")
+    settings.interrupted = "Interrupted. The job keeps running."
     if follow:
         jobs = jobs_of(address, ca, cluster_of(file))
         with receiver(sys.stdout) as received:

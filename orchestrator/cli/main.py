@@ -1,4 +1,4 @@
-"""The `everlearn` command: its parts, and how every failure becomes an exit status and a short message."""
+"""The `everlearn` command: its subcommands, and how failures become an exit status and a short message."""
 
 from __future__ import annotations
 
@@ -50,19 +50,21 @@ def _print_version(context: click.Context, parameter: click.Parameter, value: bo
 
 
 class _InOrder(click.Group):
-    """Lists the commands in the order in which a person meets them."""
+    """Lists the commands in the order in which a person needs them, not by the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show it.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+)
 def everlearn() -> None:
-    """Continual learning on a Ray cluster: train a model on data that keeps arriving, without losing what it knew.
+    """Continual learning on Ray: train a model on data that keeps arriving, without losing what it learned before.
 
-    A pipeline file says what is learned, in which order, and how not to forget; `everlearn run FILE` trains it and goes
-    on where it stopped.
+    A pipeline file describes the data, its order, the model and the strategies against forgetting. `everlearn run FILE`
+    trains it, and resumes after an interruption.
     """
 
 
@@ -76,10 +78,10 @@ for command in (*_starting, *_learning, *_on_a_cluster, *_care):
 
 def invoke(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 the run failed, 2 the file or the arguments are wrong,
-    3 storage, tracking or the cluster cannot be used, 130 interrupted, 143 terminated."""
+    3 storage, tracking or cluster unavailable, 130 interrupted, 143 terminated."""
     settings = Settings()
     for stream in (sys.stdout, sys.stderr):
-        # A terminal or a pipe that cannot show a character gets a replacement, not a crash.
+        # A terminal or a pipe that cannot encode a character gets a replacement character instead of a crash.
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
@@ -88,7 +90,7 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
         click.echo(settings.interrupted, err=True)
         return TERMINATED if isinstance(stop.__cause__, Terminated) else INTERRUPTED
     except SystemExit:
-        # So click and rich leave when whoever read the output went away.
+        # click and rich raise SystemExit when the reader of the output has closed the pipe.
         _discard_output()
         return BROKEN_PIPE
     except Exception as error:
@@ -97,12 +99,12 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
 
             from orchestrator.redact import redact
 
-            # The errors of libraries quote URIs as they were given, passwords included.
+            # The errors of libraries quote URIs as they were given, including passwords.
             click.echo(redact(traceback.format_exc()), err=True)
         for line in failure_lines(error):
             click.echo(line, err=True)
         if isinstance(error, RayDied):
-            # What Ray does at the end of a process would wait for its dead head, and end with a status of its own.
+            # At exit, Ray would wait for its dead head, and end the process with an exit status of its own.
             _leave(failure_status(error))
         return failure_status(error)
     return ended if isinstance(ended, int) else 0
@@ -112,13 +114,13 @@ def main() -> None:
     """The console script."""
     status = invoke()
     if status in (INTERRUPTED, TERMINATED):
-        # A thread that waited for Ray is cut off in its middle; the interpreter would end under it, and crash.
+        # A thread may still be waiting for Ray: a normal exit of the interpreter would crash in it.
         _leave(status)
     sys.exit(status)
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process as it is."""
+    """End the process at once, without the interpreter's clean-up."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -126,7 +128,7 @@ def _leave(status: int) -> NoReturn:
 
 
 def _discard_output() -> None:
-    """Keep the interpreter from complaining, at its end, about a reader that went away."""
+    """Keep the interpreter from reporting, at exit, that the reader of the output has closed the pipe."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,4 +1,4 @@
-"""`everlearn publish`: write to MLflow what is missing there."""
+"""`everlearn publish`: write to MLflow what is missing in it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from orchestrator.cli.support.output import print_json, reserved_stdout
 @set_option
 @json_option
 def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Write to MLflow what is missing there of FILE's lineage, as after a tracking server that was away.
+    """Write to MLflow the parts of FILE's lineage that it lacks, for example after the server was unavailable.
 
-    Doing so twice does no harm.
+    Running it twice changes nothing.
     """
     with reserved_stdout() as stdout:
         document = _publish(file, overrides)
@@ -58,7 +58,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     if not chain:
         raise PipelineError(
             [
-                f"{file}: nothing to publish: as the file stands, nothing of it was trained",
+                f"{file}: nothing to publish: no experience of this file has been trained with its present settings",
                 f"Train it: {program()} run {as_arguments(file, overrides)}",
             ]
         )

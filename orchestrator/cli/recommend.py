@@ -1,4 +1,4 @@
-"""`everlearn recommend`: which methods fit a pipeline file, and why."""
+"""`everlearn recommend`: which strategies fit a pipeline file, and why."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from pipelines.recommendation import Recommendation, Situation, Suggestion
 
 
-@click.command("recommend", cls=Command, short_help="Say which strategies fit FILE, and why.")
+@click.command("recommend", cls=Command, short_help="Show which strategies fit FILE, and why.")
 @file_argument()
 @set_option
 @click.option(
     "--memory",
     type=click.IntRange(min=0),
     metavar="SAMPLES",
-    help="Old samples that may be kept, 0 for none; without it, as many as FILE's own strategies keep.",
+    help="Past samples that may be stored, 0 for none; by default as many as the strategies of FILE store.",
 )
 @json_option
 def recommend(file: str, overrides: tuple[str, ...], memory: int | None, as_json: bool) -> None:
-    """Say which strategies fit FILE, best first, why, and what speaks against the others.
+    """Show which strategies fit FILE, best first, with the reasons for them and against the others.
 
-    What counts is the stream's setting, whether it is online, how many old samples may be kept, and whether test
-    samples come with their task. Figures are those of the papers, in their own protocols.
+    The recommendation depends on the setting of the stream, on whether it is online, on how many past samples may be
+    stored, and on whether test samples have task labels. Figures are those of the papers, in their own protocols.
     """
     if as_json:
         with reserved_stdout() as stdout:
@@ -51,11 +51,11 @@ def recommend(file: str, overrides: tuple[str, ...], memory: int | None, as_json
         screen.print(_entry(rank, suggestion))
         screen.print()
     if not found.suggestions:
-        screen.print("Nothing in the table fits: change the setting, or let samples be kept (--memory).\n")
-    screen.print("not among them", style="bold")
+        screen.print("No strategy fits: change the setting, or allow past samples to be stored (--memory).\n")
+    screen.print("not recommended", style="bold")
     screen.print(_others(found))
     if found.snippet:
-        screen.print("\nthe first one, to be pasted into the file:\n", style="dim")
+        screen.print("\nthe first one, to paste into the file:\n", style="dim")
         screen.print(found.snippet, soft_wrap=True, markup=False, highlight=False)
         screen.print(f"then: {program()} validate {as_arguments(file, overrides)}", style="dim", soft_wrap=True)
 
@@ -71,11 +71,14 @@ def _recommend(file: str, overrides: tuple[str, ...], memory: int | None) -> Rec
 def _situation(situation: Situation) -> str:
     from orchestrator.progress.number_format import count
 
-    kept = {None: "the file does not say how many old samples may be kept (--memory)", 0: "no old samples may be kept"}
+    kept = {
+        None: "the file does not say how many past samples may be stored (--memory)",
+        0: "no past samples may be stored",
+    }
     parts = [
         situation.setting + (", online" if situation.online else ""),
-        "test samples come with their task" if situation.task_labels else "test samples come without their task",
-        kept.get(situation.memory) or f"{count(situation.memory or 0, 'old sample')} may be kept",
+        "test samples have task labels" if situation.task_labels else "test samples have no task labels",
+        kept.get(situation.memory) or f"{count(situation.memory or 0, 'past sample')} may be stored",
     ]
     return "; ".join(parts)
 

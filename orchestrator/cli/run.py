@@ -1,4 +1,4 @@
-"""`everlearn run`: train the stream, and go on where it stopped."""
+"""`everlearn run`: train the stream, and resume after an interruption."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from orchestrator.result import RunResult
 
 
-@click.command("run", cls=Command, short_help="Train the stream of FILE; go on where it stopped.")
+@click.command("run", cls=Command, short_help="Train the stream of FILE, or resume it.")
 @file_argument()
 @set_option
 @click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Ray workers; the result does not depend on it."
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers; it does not change the result."
 )
-@click.option("--address", metavar="RAY", help="The Ray cluster to use; without it, one is started on this machine.")
+@click.option("--address", metavar="RAY", help="Address of a Ray cluster; by default Ray is started on this machine.")
 @json_option
 @click.pass_obj
 def run(
@@ -38,10 +38,10 @@ def run(
 ) -> None:
     """Train the stream of FILE, experience by experience.
 
-    Experiences that were trained before, with the same data and settings, are reused: run it again after an
-    interruption, or with a longer stream, and only what is missing is trained.
+    Experiences that were trained before with the same data and settings are reused. After an interruption, or when the
+    stream has become longer, run the same command again: only what is missing is trained.
     """
-    settings.interrupted = "Interrupted. The same command goes on after the last finished experience."
+    settings.interrupted = "Interrupted. Run the same command to resume after the last finished experience."
     if not as_json:
         _train(settings, file, overrides, workers, address, as_json)
         return
@@ -61,7 +61,7 @@ def _train(
 
 
 def _reporter(arguments: str, as_json: bool) -> Reporter:
-    """What shows a run: live on a terminal, lines elsewhere, relayed in a job. On stderr when stdout is for a document.
+    """The reporter of a run: live on a terminal, lines elsewhere, relayed in a job. Writes to stderr with --json.
 
     Args:
         arguments: how a further command names the pipeline file.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
 
 
-# Classes that are shown of a larger head.
+# Most classes that are shown.
 _WORST = 12
 
 
@@ -25,16 +25,16 @@ _WORST = 12
 @click.argument("commit")
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path())
 @set_option
-@click.option("--storage", metavar="URI", help="Where to look: a folder or s3://bucket/prefix.")
+@click.option("--storage", metavar="URI", help="Store to search: a folder or s3://bucket/prefix.")
 @json_option
 def show(commit: str, file: str | None, overrides: tuple[str, ...], storage: str | None, as_json: bool) -> None:
-    """Show COMMIT: what made it, how good it is, and what is stored of it.
+    """Show COMMIT: its origin, its metrics, and what is stored of it.
 
-    COMMIT is the beginning of an id, or a ref such as latest. It is looked for in the pipeline of FILE, if one is
-    given, else in all pipelines of the store: --storage, EVERLEARN_STORAGE, or .everlearn/store.
+    COMMIT is the first characters of an id, or a ref such as latest. It is searched in the pipeline of FILE if one is
+    given, else in all pipelines of the store: --storage, else EVERLEARN_STORAGE, else .everlearn/store.
     """
     if overrides and file is None:
-        raise click.UsageError("--set needs a FILE to set values of.", click.get_current_context())
+        raise click.UsageError("--set needs a FILE whose values it sets.", click.get_current_context())
     if as_json:
         with reserved_stdout() as stdout:
             history = _find(commit, file, overrides, storage)
@@ -80,7 +80,7 @@ def _parts(history: History) -> list[RenderableType]:
         *_classes(commit),
         _stored(commit),
         "",
-        "\n".join(f"  {line}" for line in ("what influenced it:", *spec.splitlines())),
+        "\n".join(f"  {line}" for line in ("specification (what influenced the commit):", *spec.splitlines())),
     ]
 
 
@@ -95,7 +95,7 @@ def _identity(commit: Commit, refs: list[str]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("commit", commit.id, style="bold")
-    table.add_row("parent", commit.parent or "none: the first of its lineage")
+    table.add_row("parent", commit.parent or "none: the first commit of its lineage")
     if refs:
         table.add_row("refs", ", ".join(refs))
     table.add_row("pipeline", commit.pipeline)
@@ -103,12 +103,12 @@ def _identity(commit: Commit, refs: list[str]) -> Table:
     work = f"{count(experience.samples, 'sample')}, {count(commit.steps, 'step')}"
     table.add_row("training", f"{work}, {duration(sum(commit.timings.values()))}")
     if commit.task_labels:
-        table.add_row("task labels", f"{commit.task_labels} when test samples were answered")
+        table.add_row("task labels", f"{commit.task_labels} during evaluation")
     table.add_row("created", local_time(commit.created))
     for record in commit.forgotten:
         table.add_row("forgotten", f"{count(record.samples, 'sample')} of its memories, {local_time(record.at)}")
     if commit.thinned:
-        table.add_row("record only", f"model and states were removed by gc, {local_time(commit.thinned)}")
+        table.add_row("record only", f"model and states were removed by everlearn gc, {local_time(commit.thinned)}")
     table.add_row("versions", ", ".join(f"{name} {version}" for name, version in commit.versions.items()))
     return table
 
@@ -134,7 +134,7 @@ def _accuracies(history: History) -> Table:
 
 
 def _classes(commit: Commit) -> list[RenderableType]:
-    """The worst classes, each with what it is taken for most often; nothing of an older commit."""
+    """The classes of lowest accuracy, each with its most frequent wrong predictions; nothing for an older commit."""
     from rich.table import Table
 
     from orchestrator.lineage.chain_metrics import class_accuracy
@@ -151,7 +151,7 @@ def _classes(commit: Commit) -> list[RenderableType]:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for name in (heading, "accuracy"):
         table.add_column(name, justify="right")
-    table.add_column("taken for")
+    table.add_column("confused with")
     for unit in shown:
         taken = sorted(((samples, answer) for right, answer, samples in wrong if right == unit), reverse=True)[:3]
         words = ", ".join(f"{answer} ({percent(samples / totals[unit])} %)" for samples, answer in taken)

@@ -1,4 +1,4 @@
-"""`everlearn status`: the jobs of a Ray cluster."""
+"""`everlearn status`: the jobs on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from orchestrator.jobs.client import Job
 
 
-@click.command("status", cls=Command, short_help="Show the jobs of a Ray cluster.")
+@click.command("status", cls=Command, short_help="Show the jobs on a Ray cluster.")
 @click.argument("job", metavar="[JOB]", required=False)
 @address_option
 @ca_option
 @file_option
 @json_option
 def status(job: str | None, address: str | None, ca: str | None, file: str | None, as_json: bool) -> None:
-    """Show JOB, or every job that was submitted by Everlearn; why it failed, and what it lost on its way."""
+    """Show JOB, or all jobs that Everlearn submitted: their status, why they failed, and lost nodes and workers."""
     if as_json:
         with reserved_stdout() as stdout:
             jobs = jobs_of(address, ca, cluster_of(file))

@@ -20,42 +20,53 @@ _ON_KUBERNETES = ("apply", "image", "namespace", "queue", "context", "tls")
 @click.command("submit", cls=Command, short_help="Run FILE as a job on a Ray cluster.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @set_option
-@click.option("--kind", type=click.Choice(["run", "tune", "compare"]), default="run", show_default=True)
-@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="With --kind compare: runs of each file.")
+@click.option(
+    "--kind", type=click.Choice(["run", "tune", "compare"]), default="run", show_default=True, help="Command to run."
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), metavar="N", help="With --kind compare: runs of each file, one per seed."
+)
 @address_option
 @ca_option
-@click.option("--working-dir", metavar="DIR", type=click.Path(), help="Folder with modules of your own, sent along.")
-@click.option("--dependency", "dependencies", metavar="REQ", multiple=True, help="For pip, in the job. Repeatable.")
+@click.option(
+    "--working-dir", metavar="DIR", type=click.Path(), help="Folder with your own modules, uploaded with the job."
+)
+@click.option(
+    "--dependency",
+    "dependencies",
+    metavar="REQ",
+    multiple=True,
+    help="Requirement that pip installs in the job. Repeatable.",
+)
 @click.option(
     "--env",
     "variables",
     metavar="NAME",
     multiple=True,
-    help="Variable whose value here the job gets (users of the cluster can read it); for Kubernetes NAME=SECRET/KEY.",
+    help="Environment variable to pass on (users of the cluster can read it); for Kubernetes NAME=SECRET/KEY.",
 )
-@click.option("--follow", is_flag=True, help="Show the job's output, and end with its exit status.")
-@click.option("--kubernetes", is_flag=True, help="Print the job for the KubeRay operator instead.")
-@click.option("--apply", is_flag=True, help="With --kubernetes: start it by kubectl.")
-@click.option("--image", metavar="IMAGE", help="With --kubernetes: what the pods run.")
-@click.option("--namespace", metavar="NAME", help="With --kubernetes: where it runs.")
-@click.option("--queue", metavar="NAME", help="With --kubernetes: a queue of Kueue.")
-@click.option("--tls", is_flag=True, help="With --kubernetes: encrypt the traffic inside the job's cluster.")
-@click.option("--context", metavar="NAME", help="With --kubernetes: of kubectl's configuration.")
+@click.option("--follow", is_flag=True, help="Show the output of the job; exit with the status of the job.")
+@click.option("--kubernetes", is_flag=True, help="Print a manifest for the KubeRay operator instead.")
+@click.option("--apply", is_flag=True, help="With --kubernetes: apply the manifest with kubectl.")
+@click.option("--image", metavar="IMAGE", help="With --kubernetes: image of the pods.")
+@click.option("--namespace", metavar="NAME", help="With --kubernetes: namespace of the job.")
+@click.option("--queue", metavar="NAME", help="With --kubernetes: Kueue queue of the job.")
+@click.option("--tls", is_flag=True, help="With --kubernetes: encrypt the traffic inside the cluster of the job.")
+@click.option("--context", metavar="NAME", help="With --kubernetes: context of kubectl.")
 @json_option
 @click.pass_obj
 def submit(settings: Settings, /, as_json: bool, kubernetes: bool, **options: Any) -> int:
-    """Run FILE as a job on a Ray cluster, where it goes on when this machine is switched off.
+    """Run FILE as a job on a Ray cluster. The job keeps running when this machine is switched off.
 
-    A job that was stopped or lost is submitted again, and goes on after its last commit. What is always the same for a
-    file may stand in its `cluster` section: address, ca, working_dir, dependencies, env. Only --kind compare takes
-    several files.
+    To resume a job that was stopped or lost, submit it again: it resumes after its last commit. The `cluster` section
+    of the file may hold address, ca, working_dir, dependencies and env. Only --kind compare takes several files.
     """
     if options["seeds"] is not None and options["kind"] != "compare":
-        raise click.UsageError("--seeds: only with --kind compare.")
+        raise click.UsageError("--seeds can only be used with --kind compare.")
     wrong = [name for name in (_ON_RAY if kubernetes else _ON_KUBERNETES) if options[name]]
     if wrong:
         flag = {"dependencies": "dependency"}.get(wrong[0], wrong[0]).replace("_", "-")
-        raise click.UsageError(f"--{flag}: {'not with' if kubernetes else 'only with'} --kubernetes.")
+        raise click.UsageError(f"--{flag} can{'not' if kubernetes else ' only'} be used with --kubernetes.")
     work = _on_kubernetes if kubernetes else _on_ray
     if as_json:
         with reserved_stdout() as stdout:
@@ -101,7 +112,7 @@ def _on_ray(
         click.echo(f"warning: {text}", err=True)
     job = jobs.submit(shipment)
     click.echo(f"job      {job} at {jobs.address}", file=out)
-    settings.interrupted = f"The job goes on. See: {program()} logs {job} --follow"
+    settings.interrupted = f"Interrupted. The job keeps running: {program()} logs {job} --follow"
     runs = prospects(shipment)
     for line in dict.fromkeys(line for run in runs for line in run.lines()):
         click.echo(line, file=out)
@@ -139,7 +150,7 @@ def _on_kubernetes(
     from orchestrator.jobs.kubernetes import IMAGE, NAMESPACE, JobOptions, submit_kubernetes
 
     if len(files) != 1:
-        raise click.UsageError("--kubernetes: takes one file.")
+        raise click.UsageError("--kubernetes takes one file.")
     options = JobOptions(
         image=image or IMAGE,
         namespace=namespace or NAMESPACE,

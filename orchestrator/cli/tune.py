@@ -1,4 +1,4 @@
-"""`everlearn tune`: search settings, then name the best."""
+"""`everlearn tune`: search settings, and train the best."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from orchestrator.tuning.search_result import TuneResult
 
 
-@click.command("tune", cls=Command, short_help="Search the settings in FILE's tune section.")
+@click.command("tune", cls=Command, short_help="Search the settings in the tune section of FILE.")
 @file_argument()
 @set_option
-@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="How many settings to try.")
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Ray workers of each trial.")
-@click.option("--address", metavar="RAY", help="The Ray cluster to use; without it, one is started on this machine.")
-@click.option("--write", "target", type=click.Path(dir_okay=False), metavar="OUT", help="Write the tuned file.")
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Number of trials.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers of each trial.")
+@click.option("--address", metavar="RAY", help="Address of a Ray cluster; by default Ray is started on this machine.")
+@click.option(
+    "--write",
+    "target",
+    type=click.Path(dir_okay=False),
+    metavar="OUT",
+    help="Write the file with the best settings to OUT.",
+)
 @json_option
 @click.pass_obj
 def tune(
@@ -35,12 +41,12 @@ def tune(
     target: str | None,
     as_json: bool,
 ) -> None:
-    """Search the settings that the tune section of FILE names, and train the best on all of the data.
+    """Search the settings in the tune section of FILE, and train the best on all training data.
 
-    Trials are judged by a validation split of the training data; the test sets stay unseen until the end. After an
-    interruption the same command goes on: trials that are done, and experiences that are trained, are not run again.
+    Trials are compared on a validation split of the training data; the test sets are not used before the end. After an
+    interruption, run the same command to resume: finished trials and experiences are not run again.
     """
-    settings.interrupted = "Interrupted. The same command goes on: what is done is kept."
+    settings.interrupted = "Interrupted. Run the same command to resume: finished trials are kept."
     if as_json:
         with reserved_stdout() as stdout:
             result, _ = _search(settings, file, overrides, trials, workers, address, target, as_json)
@@ -48,7 +54,7 @@ def tune(
         return
     _, snippet = _search(settings, file, overrides, trials, workers, address, target, as_json)
     screen = console()
-    screen.print("\nthe best settings, to be pasted into the file:\n", style="dim")
+    screen.print("\nthe best settings, to paste into the file:\n", style="dim")
     screen.print(snippet, soft_wrap=True)
     if target is not None:
         screen.print(f"written to {target}", soft_wrap=True)
@@ -83,8 +89,8 @@ def _search(
 
 
 def search_reporter(as_json: bool) -> SearchReporter:
-    """What shows a search: a live table on a terminal, lines elsewhere, messages in a job. On stderr when stdout is for
-    a document."""
+    """The reporter of a search: a live table on a terminal, lines elsewhere, messages in a job. Writes to stderr with
+    --json."""
     from orchestrator.jobs.relay import relayed
     from orchestrator.tuning.search_table import LiveSearchReporter, PlainSearchReporter
 

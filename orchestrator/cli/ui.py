@@ -1,4 +1,4 @@
-"""`everlearn ui`: the MLflow UI on a pipeline's runs."""
+"""`everlearn ui`: the MLflow UI with the runs of a pipeline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from orchestrator.cli.support.command_options import Command, Settings, file_arg
 
 DEFAULT_PORT = 5000
 _PORTS_TRIED = 20
-# A first start migrates the database and imports much; on a loaded machine that takes most of a minute.
+# The first start migrates the database and imports many packages: up to a minute on a loaded machine.
 _SECONDS_TO_START = 120.0
 
 
@@ -32,14 +32,17 @@ _SECONDS_TO_START = 120.0
 @file_argument(required=False)
 @set_option
 @click.option(
-    "--port", type=click.IntRange(1, 65535), metavar="N", help=f"Port of the UI (the first free from {DEFAULT_PORT})."
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    help=f"Port of the UI; by default the first free one from {DEFAULT_PORT}.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.pass_obj
 def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: int | None, host: str) -> None:
-    """Open the MLflow UI on the runs of FILE, until Ctrl-C. Without FILE: on the default tracking database.
+    """Open the MLflow UI with the runs of FILE, until Ctrl-C. Without FILE: with the default tracking database.
 
-    If the pipeline tracks to a server, its address is printed instead.
+    If the pipeline uses a tracking server, the address of the server is printed instead.
     """
     from orchestrator.errors import TrackingError
     from orchestrator.redact import redact
@@ -53,14 +56,16 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
     uri = resolve_uri(uri)
     database = Path(uri.removeprefix(SQLITE).partition("?")[0])
     if uri.startswith(SQLITE) and not database.exists():
-        raise TrackingError(f"no runs yet: {database} does not exist\nTrain first: {program()} run {file or 'FILE'}")
+        raise TrackingError(
+            f"no runs yet: {database} does not exist\nTrain the pipeline first: {program()} run {file or 'FILE'}"
+        )
     port = _free_port(host, port)
     address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     click.echo("Starting the MLflow UI ...", err=True)
     with _server(uri, host, port, settings.verbose) as (process, log):
         _wait_until_healthy(address, process, log)
         click.echo(f"MLflow UI: {page(address, _experiment_id(address, experiment))}")
-        click.echo("Ctrl-C stops it.", err=True)
+        click.echo("Press Ctrl-C to stop it.", err=True)
         try:
             process.wait()
         except KeyboardInterrupt:
@@ -75,7 +80,7 @@ def _tracking(file: str | None, overrides: tuple[str, ...]) -> tuple[str, str | 
         pipeline = load(file, overrides)
         return pipeline.tracking.uri, pipeline.tracking.experiment or pipeline.name
     if overrides:
-        raise click.UsageError("--set needs a FILE to set values of.", click.get_current_context())
+        raise click.UsageError("--set needs a FILE whose values it sets.", click.get_current_context())
 
     from pipelines.config.environment_variables import DEFAULT_TRACKING, expand
 
@@ -89,13 +94,13 @@ def _free_port(host: str, wanted: int | None) -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             return port
-    message = f"port {candidates[0]} of {host} cannot be used; name another one with --port"
+    message = f"port {candidates[0]} of {host} cannot be used; choose another one with --port"
     raise click.UsageError(message, click.get_current_context())
 
 
 @contextlib.contextmanager
 def _server(uri: str, host: str, port: int, verbose: bool) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """MLflow's server as a child in its own process group, so that its workers end with it."""
+    """The MLflow server as a child in its own process group, so that its workers end with it."""
     from orchestrator.tracking.mlflow_ui import ui_command, ui_environment
 
     with tempfile.TemporaryFile() as log:
@@ -150,7 +155,7 @@ def _last_line(log: IO[bytes]) -> str:
 
 
 def _experiment_id(address: str, experiment: str | None) -> str | None:
-    """The experiment's id as the server knows it; None if it does not, or does not say."""
+    """The id of the experiment on the server; None if there is none, or the server does not answer."""
     if experiment is None:
         return None
     query = urllib.parse.urlencode({"experiment_name": experiment})

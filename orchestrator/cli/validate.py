@@ -1,4 +1,4 @@
-"""`everlearn validate`: check a pipeline file, and say what it would run."""
+"""`everlearn validate`: check a pipeline file, and show what it would run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check FILE, its data and its components, and show what it would run, without running it.
 
-    The storage and the tracking server are not touched.
+    The storage and the tracking server are not contacted.
     """
     if as_json:
         with reserved_stdout() as stdout:
@@ -105,7 +105,7 @@ def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
 
 
 def _named(spec: Any) -> str:
-    """{name: ewc, lambda: 400.0} as "ewc (lambda 400)"; what is off or unset is left out."""
+    """{name: ewc, lambda: 400.0} as "ewc (lambda 400)"; options that are false or null are left out."""
     if not isinstance(spec, dict):
         return str(spec)
     shown = {key: value for key, value in spec.items() if key != "name" and value is not None and value is not False}

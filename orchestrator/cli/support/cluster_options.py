@@ -1,4 +1,4 @@
-"""How the commands find the cluster of a job: its address and the authority of its certificate."""
+"""How the commands find the cluster of a job: its address and the certificate authority."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ if TYPE_CHECKING:
 address_option = click.option(
     "--address",
     metavar="URL",
-    help="Dashboard of the cluster's head, http://HEAD:8265; else RAY_API_SERVER_ADDRESS, else the file's `cluster`.",
+    help="Dashboard of the Ray head, http://HEAD:8265; else RAY_API_SERVER_ADDRESS, else `cluster` in the file.",
 )
-ca_option = click.option(
-    "--ca", metavar="PEM", type=click.Path(), help="Authority that signed the certificate of an https address."
-)
+ca_option = click.option("--ca", metavar="PEM", type=click.Path(), help="Certificate authority of an https address.")
 file_option = click.option(
-    "--file", "file", metavar="FILE", type=click.Path(), help="Pipeline file whose `cluster` section names the cluster."
+    "--file", "file", metavar="FILE", type=click.Path(), help="Pipeline file whose `cluster` section has the address."
 )
 
 
@@ -27,7 +25,7 @@ def jobs_of(address: str | None, ca: str | None, cluster: ClusterSpec | None) ->
     """The jobs of the cluster that the options, the environment or a pipeline file name, in this order.
 
     Raises:
-        ClusterError: none of them names one, or it cannot be used.
+        ClusterError: none of them has an address, or the cluster is unavailable.
     """
     import os
 
@@ -39,7 +37,7 @@ def jobs_of(address: str | None, ca: str | None, cluster: ClusterSpec | None) ->
 
 
 def cluster_of(file: str | None) -> ClusterSpec | None:
-    """The `cluster` section of a pipeline file, None without any.
+    """The `cluster` section of a pipeline file; None if it has none.
 
     Raises:
         PipelineError: the file is wrong.
@@ -49,5 +47,5 @@ def cluster_of(file: str | None) -> ClusterSpec | None:
     from orchestrator.jobs.kubernetes.ray_job import STAND_INS
     from pipelines.config.load import load_pipeline
 
-    # Where storage and tracking are is nothing to a command that asks for a job.
+    # A command that asks for a job uses neither storage nor tracking: their variables need not be set here.
     return load_pipeline(file, STAND_INS).cluster

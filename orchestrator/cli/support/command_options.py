@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Settings:
-    """Said once on the command line, wanted in several places."""
+    """What the command line says that several functions need."""
 
     verbose: bool = False
     debug: bool = False
@@ -38,7 +38,7 @@ def _remember(context: click.Context, parameter: click.Parameter, value: bool) -
 
 
 class Command(click.Command):
-    """A command with --verbose and --debug, whose libraries are silenced before they are imported."""
+    """A command with --verbose and --debug. It silences libraries before they are imported."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,7 +60,7 @@ class Command(click.Command):
         except SystemExit as stop:
             if isinstance(stop.__context__, BrokenPipeError):
                 raise
-            # Ray answers signals, Ctrl-C included, by leaving the interpreter.
+            # On a signal, also on Ctrl-C, Ray raises SystemExit.
             raise (Terminated if stop.code == signal.SIGTERM else KeyboardInterrupt) from stop
 
 
@@ -69,7 +69,7 @@ def _flag(name: str, text: str) -> click.Option:
 
 
 def file_argument(required: bool = True) -> Callable[[F], F]:
-    """The pipeline file. That it exists is for the loader to say: it does so better."""
+    """The pipeline file. The loader checks that it exists: its message is better than that of click."""
     return click.argument("file", metavar="FILE" if required else "[FILE]", required=required, type=click.Path())
 
 
@@ -78,16 +78,16 @@ set_option = click.option(
     "overrides",
     metavar="K=V",
     multiple=True,
-    help="Set a value of the file, for example train.epochs=2 or strategy.ewc.lambda=1000. Repeatable.",
+    help="Set a value of the file, such as train.epochs=2 or strategy.ewc.lambda=1000. Repeatable.",
 )
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else, on stdout."
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, and nothing else."
 )
 
 
 def _locate(error: Exception, settings: Settings) -> None:
-    """Give the problems that the data has brought to light their line in the file, when it can only be one."""
+    """Add the line in the pipeline file to problems that were found in the data, if only one file was loaded."""
     from pipelines.config.load import locate
     from pipelines.config.pipeline_errors import PipelineError
 
@@ -111,7 +111,7 @@ def load(file: str, overrides: Sequence[str]) -> Pipeline:
 
 
 def program() -> str:
-    """`everlearn` as the person has to type it: bare if the shell finds this one, else with its path."""
+    """`everlearn` as a person has to type it: with its path if the shell does not find this installation."""
     import shutil
 
     called = Path(sys.argv[0])
@@ -125,7 +125,7 @@ def program() -> str:
 
 
 def as_arguments(file: str, overrides: Sequence[str]) -> str:
-    """The file and those overrides that a further command needs to find the same store and the same runs."""
+    """The file and the overrides that a further command needs in order to find the same store and runs."""
     import shlex
 
     kept = [item for item in overrides if item.partition("=")[0].partition(".")[0] in ("name", "storage", "tracking")]

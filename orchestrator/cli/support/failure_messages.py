@@ -1,4 +1,4 @@
-"""What a person reads when a command fails, and the exit status that a script reads."""
+"""The message and the exit status of a command that fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FAILED, WRONG, UNUSABLE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 1, 2, 3, 130, 14
 
 
 def failure_status(error: Exception) -> int:
-    """1 the run failed, 2 the file or the arguments are wrong, 3 storage, tracking or the cluster cannot be used."""
+    """1 the run failed, 2 the file or the arguments are wrong, 3 storage, tracking or cluster unavailable."""
     from orchestrator.errors import OrchestratorError
     from pipelines.config.pipeline_errors import PipelineError
     from strategies.api.strategy_errors import StrategyError
@@ -27,8 +27,8 @@ def failure_status(error: Exception) -> int:
 
 
 def failure_lines(error: Exception) -> list[str]:
-    """What, where, and what to do. The problems of a pipeline file stand as they are, one a line, so that an editor
-    can jump to them."""
+    """What is wrong, where, and what to do. Problems of a pipeline file are printed unchanged, one per line, so that an
+    editor can jump to them."""
     from orchestrator.errors import OrchestratorError
     from orchestrator.redact import redact
     from pipelines.config.pipeline_errors import PipelineError
@@ -51,7 +51,7 @@ def failure_lines(error: Exception) -> list[str]:
     more = " [...]" if rest else ""
     return [
         f"everlearn: unexpected {type(error).__name__}: {first}{more}",
-        "This is a bug, in Everlearn or in a component of the pipeline; --debug shows where.",
+        "This is a bug in Everlearn or in a component of the pipeline; --debug shows the traceback.",
     ]
 
 

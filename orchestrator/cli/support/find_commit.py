@@ -1,4 +1,4 @@
-"""Finding a commit by what a person types: the first characters of its id, or a ref."""
+"""Find a commit by the first characters of its id, or by a ref."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def find_commit(store: Store, word: str, pipelines: Iterable[str] | None = None) -> tuple[Lineage, str]:
-    """The lineage and the full id of the commit that `word` names.
+    """The lineage and the full id of the commit that `word` identifies.
 
     Args:
-        word: a ref's name, or at least four characters of an id's beginning.
-        pipelines: the pipelines to look in; None: all in the store.
+        word: the name of a ref, or at least the first four characters of an id.
+        pipelines: the pipelines to search; None: all in the store.
 
     Raises:
-        PipelineError: no commit is called so, or several are.
+        PipelineError: no commit matches, or several do.
         StorageError: the store cannot be read.
     """
     from orchestrator.lineage.lineage import Lineage
@@ -36,13 +36,13 @@ def find_commit(store: Store, word: str, pipelines: Iterable[str] | None = None)
         where = f"pipeline {names[0]} in {store.uri}" if len(names) == 1 else store.uri
         raise PipelineError(
             [
-                f"no commit is called '{word}' in {where}",
+                f"no commit '{word}' in {where}",
                 "Give the first characters of an id (everlearn log FILE shows them) or a ref such as latest; "
-                "FILE or --storage say where to look.",
+                "FILE or --storage choose the store.",
             ]
         )
     several = ", ".join(f"{short(id_)} ({name})" for _, id_, name in found[:5])
-    raise PipelineError([f"'{word}' names {len(found)} commits: {several}", "Give more characters, or the FILE."])
+    raise PipelineError([f"'{word}' matches {len(found)} commits: {several}", "Give more characters, or the FILE."])
 
 
 def _candidates(lineage: Lineage, word: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""How a followed job is shown: on a terminal as if it ran here, elsewhere by the lines that it writes."""
+"""Show a job that is followed: on a terminal like a local run, elsewhere by the lines that it writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def receiver(out: TextIO, arguments: str = "", *, tables: bool = True) -> Receiver:
-    """What takes a job's output.
+    """The receiver of the output of a job.
 
     Args:
         arguments: how a further command names the pipeline file; without them there are no hints at the end.
@@ -27,7 +27,7 @@ def receiver(out: TextIO, arguments: str = "", *, tables: bool = True) -> Receiv
     screen = console(out)
     if not screen.is_terminal or screen.is_dumb_terminal:
         return Receiver(lambda line: click.echo(line, file=out))
-    # By way of the console, above what is drawn live.
+    # Through the console, so that lines appear above the live display.
     return Receiver(
         lambda line: screen.print(line, soft_wrap=True),
         TerminalReporter(screen, program(), arguments, tables=tables),

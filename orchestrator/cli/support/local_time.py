@@ -1,4 +1,4 @@
-"""Times of the lineage as a person reads them."""
+"""Times of commits in the local time zone."""
 
 from __future__ import annotations
 

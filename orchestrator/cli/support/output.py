@@ -1,4 +1,4 @@
-"""Where a command's output goes: tables for a person, or one JSON document with stdout to itself."""
+"""The output of a command: tables for a person, or one JSON document alone on stdout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A console for tables on `stream` (stdout). NO_COLOR and the terminal's width are honoured."""
+    """A console for tables on `stream` (stdout). NO_COLOR and the width of the terminal are respected."""
     from rich.console import Console
 
     return Console(file=stream, highlight=False, emoji=False, markup=False)

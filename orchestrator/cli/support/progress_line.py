@@ -1,4 +1,4 @@
-"""One line on stderr that says how far a command has come, on a terminal only."""
+"""One line on stderr that shows the progress of a command, on a terminal only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Tell = Callable[[str, int, int], None]
 
 @contextmanager
 def progress_line() -> Iterator[Tell]:
-    """Yield a function (what, done, of how many); the line is gone in the end."""
+    """Yield a function (what, done, total) that updates the line; the line is erased at the end."""
     if not sys.stderr.isatty():
         yield lambda what, done, total: None
         return

@@ -1,4 +1,4 @@
-"""A pipeline's lineage as the store holds it: its commits, its refs, its metrics."""
+"""The lineage of a pipeline in the store: its commits, refs and metrics."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class History:
-    """The commits that one ref leads to.
+    """A commit and its ancestors.
 
     Attributes:
-        chain: oldest first; empty if nothing was trained yet.
-        metrics: for each commit of the chain, the stream's metrics after it.
-        refs: names by commit id, of all refs of the pipeline.
+        chain: the commits, oldest first; empty if nothing is trained.
+        metrics: for each commit of the chain, the metrics of the stream after it.
+        refs: the names of all refs of the pipeline, by commit id.
     """
 
     chain: list[Commit]
@@ -29,7 +29,7 @@ class History:
 
 
 def read_history(lineage: Lineage, head: str | None = None) -> History:
-    """Read the chain that ends in the commit `head`, by default in what the ref `latest` names.
+    """Read the chain that ends in the commit `head`; by default in the commit that the ref `latest` names.
 
     Raises:
         StorageError: the store cannot be read, or a commit in it is damaged.

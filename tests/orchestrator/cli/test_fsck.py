@@ -25,8 +25,8 @@ def test_fsck_clean_damaged_and_unusable(lineage: Lineage, capsys: pytest.Captur
     assert invoke(["fsck"]) == 1
     out = capsys.readouterr().out
     assert f"/digits/blobs/{sha256}: missing (commits {chain[2].id[:12]})" in out
-    assert f"latest: commit {chain[2].id[:12]} is not usable; the newest before it that is: {chain[1].id[:12]}" in out
-    assert "not Everlearn's:" in out
+    assert f"latest: commit {chain[2].id[:12]} is not usable; its newest usable ancestor is {chain[1].id[:12]}" in out
+    assert "not written by Everlearn:" in out
     document = documented(capsys, 1, "fsck", "p.yaml")
     assert document["clean"] is False
     (damage,) = document["pipelines"][0]["damage"]

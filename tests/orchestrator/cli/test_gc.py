@@ -28,5 +28,5 @@ def test_gc_says_what_it_does_and_refuses_beside_a_run(lineage: Lineage, capsys:
     assert invoke(["log", "p.yaml"]) == 0
     assert capsys.readouterr().out.count("record only") == 2
     assert invoke(["show", chain[0].id, "p.yaml"]) == 0
-    assert "removed by gc" in capsys.readouterr().out
+    assert "removed by everlearn gc" in capsys.readouterr().out
     assert invoke(["gc", "p.yaml", "--keep", "0"]) == 2

@@ -18,9 +18,9 @@ def test_a_person_gets_methods_reasons_and_a_snippet(capsys: pytest.CaptureFixtu
     assert invoke(["recommend", "small.yaml"]) == 0
     text = capsys.readouterr().out
     words = " ".join(text.split())
-    assert "class-incremental; test samples come without their task; 10 old samples may be kept" in words
+    assert "class-incremental; test samples have no task labels; 10 past samples may be stored" in words
     assert "1. der" in words and "Buzzega et al. 2020" in words and "64.88 %" in words
-    assert "  - {name: der, capacity: 10}" in text and "not among them" in text
+    assert "  - {name: der, capacity: 10}" in text and "not recommended" in text
     assert all(len(line) <= 100 for line in text.splitlines() if "kept" not in line)
 
 

@@ -109,7 +109,7 @@ def test_an_interrupted_run_ends_at_once_and_keeps_its_commits(
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=120) == 130
         said = process.stderr.read().strip()
-        assert said == "Interrupted. The same command goes on after the last finished experience."
+        assert said == "Interrupted. Run the same command to resume after the last finished experience."
     finally:
         process.kill()
         process.wait()

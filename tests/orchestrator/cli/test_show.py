@@ -62,7 +62,7 @@ def test_a_person_sees_what_made_it_how_good_it_is_and_what_is_stored(
     words = " ".join(text.split())
     assert "negative flips 10.0 % right before" in words and "expected calibration error 6.0 %" in words
     assert "model parameters 1,234" in words and "memory bytes 1.5 MB" in words and "training seconds 1.5 s" in words
-    assert "task labels inferred when test samples were answered" in words and "intransigence" not in words
+    assert "task labels inferred during evaluation" in words and "intransigence" not in words
     assert "hidden: [8]" in text and "torch 2.13.0" in text
     assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
 
@@ -77,7 +77,7 @@ def test_no_such_commit(word: str, folder: Path, capsys: pytest.CaptureFixture[s
 
 def test_an_empty_store(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["show", "latest"]) == 2
-    assert "no commit is called 'latest'" in capsys.readouterr().err
+    assert "no commit 'latest'" in capsys.readouterr().err
 
 
 def test_a_ref_of_several_pipelines_needs_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +85,7 @@ def test_a_ref_of_several_pipelines_needs_the_file(folder: Path, capsys: pytest.
     write_lineage(folder, length=2, pipeline="other")
     assert invoke(["show", "latest"]) == 2
     err = capsys.readouterr().err
-    assert "names 2 commits" in err and "(other)" in err and "(small)" in err
+    assert "matches 2 commits" in err and "(other)" in err and "(small)" in err
     assert shown(capsys, "latest", "small.yaml")["id"] == chain[-1].id
 
 

@@ -21,13 +21,13 @@ def file(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--apply"], "--apply: only with --kubernetes"),
-        (["--image", "x"], "--image: only with --kubernetes"),
-        (["--tls"], "--tls: only with --kubernetes"),
-        (["--seeds", "2"], "--seeds: only with --kind compare"),
-        (["other.yaml", "--kubernetes"], "--kubernetes: takes one file"),
-        (["--kubernetes", "--follow"], "--follow: not with --kubernetes"),
-        (["--kubernetes", "--dependency", "x"], "--dependency: not with --kubernetes"),
+        (["--apply"], "--apply can only be used with --kubernetes"),
+        (["--image", "x"], "--image can only be used with --kubernetes"),
+        (["--tls"], "--tls can only be used with --kubernetes"),
+        (["--seeds", "2"], "--seeds can only be used with --kind compare"),
+        (["other.yaml", "--kubernetes"], "--kubernetes takes one file"),
+        (["--kubernetes", "--follow"], "--follow cannot be used with --kubernetes"),
+        (["--kubernetes", "--dependency", "x"], "--dependency cannot be used with --kubernetes"),
         (["--kind", "dance"], "--kind"),
     ],
 )

@@ -31,7 +31,7 @@ def test_before_the_first_run_it_says_what_to_do(
     assert invoke(["ui"]) == 3
     first, second = capsys.readouterr().err.splitlines()
     assert "no runs yet" in first and "mlflow.db" in first
-    assert second == "Train first: everlearn run FILE"
+    assert second == "Train the pipeline first: everlearn run FILE"
 
 
 def test_settings_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,5 +103,6 @@ def test_interrupting_a_run_says_how_it_goes_on(
     monkeypatch.setattr("orchestrator.cli.run.load", load)
     assert invoke(["run", "x.yaml"]) == status
     assert (
-        capsys.readouterr().err.strip() == "Interrupted. The same command goes on after the last finished experience."
+        capsys.readouterr().err.strip()
+        == "Interrupted. Run the same command to resume after the last finished experience."
     )

@@ -29,7 +29,7 @@ def test_what_nothing_is_called_says_where_it_looked(tmp_path: Path) -> None:
     chain = write_lineage(tmp_path)
     store = FolderStore(tmp_path / ".everlearn/store")
     for word in ("zzzz", chain[0].id[:3], "", "other"):
-        with pytest.raises(PipelineError, match=f"no commit is called '{word}' in pipeline small in"):
+        with pytest.raises(PipelineError, match=f"no commit '{word}' in pipeline small in"):
             find_commit(store, word, ["small"])
 
 
@@ -37,7 +37,7 @@ def test_what_several_are_called_needs_more(tmp_path: Path) -> None:
     (first,) = write_lineage(tmp_path, 1)
     (second,) = write_lineage(tmp_path, 1, pipeline="other")
     store = FolderStore(tmp_path / ".everlearn/store")
-    with pytest.raises(PipelineError, match="'latest' names 2 commits") as raised:
+    with pytest.raises(PipelineError, match="'latest' matches 2 commits") as raised:
         find_commit(store, "latest")
     for commit, pipeline in ((first, "small"), (second, "other")):
         assert f"{commit.id[:12]} ({pipeline})" in str(raised.value)
