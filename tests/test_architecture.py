@@ -199,3 +199,53 @@ def test_every_folder_says_what_lives_there() -> None:
         if len(sentences) < 2:
             short[str(folder)] = text
     assert short == {}, "the docstring of each folder's __init__.py has two sentences or more"
+
+
+def defines_a_function(path: Path) -> bool:
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(parsed(path)))
+
+
+def mirror(path: Path) -> Path:
+    """The test file of a module."""
+    return Path("tests", *path.parts[:-1], f"test_{path.name}")
+
+
+def covered_elsewhere() -> dict[Path, Path]:
+    """Modules that a test file of another name says it covers, in a line of its docstring, and that file."""
+    found = {}
+    for test in sorted((ROOT / "tests").rglob("test_*.py")):
+        docstring = ast.get_docstring(ast.parse(test.read_text(encoding="utf-8"))) or ""
+        for line in re.findall(r"^Covers: (.+)$", docstring, re.MULTILINE):
+            found |= {Path(name): test.relative_to(ROOT) for name in re.findall(r"`([^`]+)`", line)}
+    return found
+
+
+def test_every_module_that_defines_a_function_has_its_test_file() -> None:
+    elsewhere = covered_elsewhere()
+    mine = [path for path in FILES if path.name not in ("__init__.py", "__main__.py") and defines_a_function(path)]
+    missing = [f"{path}: no {mirror(path)}" for path in mine if not (ROOT / mirror(path)).exists()]
+    assert [line for line in missing if Path(line.partition(":")[0]) not in elsewhere] == []
+
+
+def test_what_a_test_file_covers_is_there_and_has_no_test_file_of_its_own() -> None:
+    wrong = [
+        f"{test}: {path}"
+        for path, test in covered_elsewhere().items()
+        if path not in FILES or (ROOT / mirror(path)).exists()
+    ]
+    assert wrong == []
+
+
+def test_a_test_file_has_to_do_with_its_module() -> None:
+    """It imports the module or its folder, through whose public names it is reached; a command is run."""
+    strangers = []
+    for path in FILES:
+        test = ROOT / mirror(path)
+        if path.name == "__init__.py" or not test.exists():
+            continue
+        text = test.read_text(encoding="utf-8")
+        folder = ".".join(path.parts[:-1])
+        is_command = folder == "orchestrator.cli" and path.stem in text
+        if not is_command and not re.search(rf"\b{re.escape(folder)}\b", text):
+            strangers.append(str(mirror(path)))
+    assert strangers == []

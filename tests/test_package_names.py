@@ -1,4 +1,7 @@
-"""A user's project that has packages named like Everlearn's."""
+"""A user's project that has packages named like Everlearn's.
+
+Covers: `orchestrator/cluster/package_names.py` `strategies/api/shared_packages.py`
+"""
 
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """Pipelines as jobs on Kubernetes, run by the KubeRay operator: the manifests, and handing them to a cluster.
 
+The names below may be imported from here. `kubectl` alone speaks with a cluster.
+
 from orchestrator.jobs.kubernetes import render_job, to_yaml
 
 print(to_yaml(render_job(text, "run", image="registry.example/everlearn:0.1.0")))

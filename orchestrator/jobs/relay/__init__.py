@@ -1,4 +1,7 @@
-"""The progress of a job, on its way from the job's output to the terminal of whoever follows it."""
+"""The progress of a job, on its way from the job's output to the terminal of whoever follows it.
+
+`sender` writes messages between the lines of the output, and `receiver` understands them; `relayed` may be imported.
+"""
 
 import os
 

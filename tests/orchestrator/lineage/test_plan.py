@@ -1,4 +1,7 @@
-"""Ids of commits: what decides them, and what does not."""
+"""Ids of commits: what decides them, and what does not.
+
+Covers: `orchestrator/lineage/clarified_settings.py`
+"""
 
 from __future__ import annotations
 

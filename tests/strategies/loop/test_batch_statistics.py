@@ -1,4 +1,7 @@
-"""Batches too small to take statistics of, and which parts of a batch they are taken of."""
+"""Batches too small to take statistics of, and which parts of a batch they are taken of.
+
+Covers: `strategies/loop/placeholder.py`
+"""
 
 from __future__ import annotations
 

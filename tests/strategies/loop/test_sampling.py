@@ -1,4 +1,7 @@
-"""Which samples a batch consists of, and which rank takes which."""
+"""Which samples a batch consists of, and which rank takes which.
+
+Covers: `strategies/loop/global_batch.py`
+"""
 
 from __future__ import annotations
 
