@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.progress.run_reporter import Event, Summary, accuracy_so_far
+from orchestrator.progress.run_reporter import Event, Summary
+from strategies.metrics import find_metric
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.commit import Commit
 
 # Ray puts `ray_` in front of every name.
 GAUGES = {
@@ -13,20 +17,32 @@ GAUGES = {
     "everlearn_samples_per_second": "Samples trained on per second, over all workers",
     "everlearn_average_accuracy": "Mean accuracy on all experiences so far, after the last commit",
     "everlearn_forgetting": "Mean loss of accuracy on past experiences from its best, after the last commit",
+    "everlearn_metric": "Each metric that is a fraction, by the tag `metric`, after the last commit",
     "everlearn_memory_samples": "Past samples that the memories of all strategies hold, after the last commit",
 }
+METRIC = "everlearn_metric"
 COMMIT_SECONDS = "everlearn_commit_seconds"
+# Metrics with a gauge of their own, for dashboards that show no other.
+_OWN = ("average_accuracy", "forgetting")
 _BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 
 
 class Readings:
-    """What the metrics should show, from what the driver hears."""
+    """What the gauges should show, from the driver's events.
+
+    Attributes:
+        metrics: after the last commit, every metric that is known and a fraction, by name.
+    """
 
     def __init__(self) -> None:
-        self._best: dict[int, float] = {}
+        from orchestrator.lineage.running_matrix import Course
+
+        self.metrics: dict[str, float] = {}
+        self._chain: list[Commit] = []
+        self._course = Course()
 
     def take(self, event: Event) -> dict[str, float]:
-        """New values by metric after one event; kinds that no metric shows give none."""
+        """New values by gauge after one event; kinds that no gauge shows give none."""
         kind = event["kind"]
         if kind == "experience":
             return {"everlearn_experience": event["index"]}
@@ -37,25 +53,33 @@ class Readings:
         if kind != "commit":
             return {}
         commit = event["commit"]
-        found = {
-            "everlearn_average_accuracy": accuracy_so_far(commit),
-            "everlearn_forgetting": self._forgetting(commit),
-            "everlearn_memory_samples": float(memory_samples(commit)),
-            COMMIT_SECONDS: event.get("upload"),
-        }
+        self._follow(commit)
+        found = {f"everlearn_{name}": self.metrics.get(name) for name in _OWN}
+        found["everlearn_memory_samples"] = float(memory_samples(commit))
+        found[COMMIT_SECONDS] = event.get("upload")
         return {name: value for name, value in found.items() if value is not None}
 
-    def _forgetting(self, commit: Mapping[str, Any]) -> float | None:
-        """As `strategies.metrics.definitions.forgetting`, from what was best before this commit."""
-        index = commit["experience"]["index"]
-        row = {e["experience"]: e["correct"] / e["total"] for e in commit["row"] if e["total"]}
-        lost = [self._best[j] - row[j] for j in range(index) if j in self._best and j in row]
-        self._best |= {j: max(self._best.get(j, 0.0), row[j]) for j in range(index + 1) if j in row}
-        return sum(lost) / len(lost) if lost else None
+    def _follow(self, document: Mapping[str, Any]) -> None:
+        from orchestrator.lineage.chain_metrics import course_metrics
+        from orchestrator.lineage.commit import Commit
+
+        index = document["experience"]["index"]
+        self.metrics = {}
+        if index > len(self._chain):
+            # Without the commits before it there is no matrix.
+            return
+        # After a restart a commit may be told of again.
+        self._chain[index:] = [Commit.model_validate(document, strict=False)]
+        values = course_metrics(self._course.follow(self._chain), self._chain, first=index)[-1]
+        self.metrics = {
+            name: value
+            for name, value in values.items()
+            if value is not None and (metric := find_metric(name)) is not None and metric.is_fraction
+        }
 
 
 class Telemetry:
-    """Hears what the driver hears, and sets the metrics. For use while Ray is connected.
+    """Takes the driver's events, and sets the gauges. For use while Ray is connected.
 
     What is not known yet is not exported, instead of being 0.
     """
@@ -69,7 +93,8 @@ class Telemetry:
 
         self._readings = Readings()
         self._metrics: dict[str, Any] = {
-            name: Gauge(name, description=text, tag_keys=("pipeline",)) for name, text in GAUGES.items()
+            name: Gauge(name, description=text, tag_keys=("pipeline", "metric") if name == METRIC else ("pipeline",))
+            for name, text in GAUGES.items()
         }
         self._metrics[COMMIT_SECONDS] = Histogram(
             COMMIT_SECONDS,
@@ -93,6 +118,9 @@ class Telemetry:
                 metric.observe(value)
             else:
                 metric.set(value)
+        if event["kind"] == "commit":
+            for name, value in self._readings.metrics.items():
+                self._metrics[METRIC].set(value, tags={"metric": name})
 
 
 def memory_samples(commit: Mapping[str, Any]) -> int:

@@ -2,35 +2,74 @@
 
 from __future__ import annotations
 
+import re
 import time
 import urllib.request
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from orchestrator.lineage.commit import Commit
 from orchestrator.training.prometheus import COMMIT_SECONDS, GAUGES, Readings, Telemetry, memory_samples
-from strategies.metrics import definitions
+from strategies.metrics import average_accuracy, forgetting, summary
+from tests.orchestrator.lineage.chains import make_commit
 
 
-def commit(index: int, row: list[float], held: dict[str, int] | None = None) -> dict[str, Any]:
-    counts = [{"experience": j, "correct": round(a * 1000), "total": 1000} for j, a in enumerate(row)]
-    shards = [{"lengths": held or {"all": 3}}, {"lengths": {"all": 4}}]
-    return {"experience": {"index": index}, "row": counts, "memories": {"replay": {"shards": shards}}}
+def chain(rows: list[list[float]], held: dict[str, int] | None = None) -> list[dict[str, Any]]:
+    """Commits of a stream as the driver tells of them."""
+    commits: list[Commit] = []
+    for index, row in enumerate(rows):
+        counts = [
+            {"experience": j, "test": f"test {j}", "correct": round(a * 1000), "total": 1000} for j, a in enumerate(row)
+        ]
+        shards = [
+            {"experience": 0, "sha256": "0" * 64, "bytes": 1, "lengths": lengths}
+            for lengths in (held or {"all": 3}, {"all": 4})
+        ]
+        more: dict[str, Any] = {"row": counts, "memories": {"replay": {"shards": shards}}}
+        more["quality"] = {"flips": [10 * (j + 1) for j in range(index)]}
+        if index == 0:
+            more["baseline"] = [{**count, "correct": 100} for count in counts]
+        commits.append(make_commit(index, commits[-1] if commits else None, {}, **more))
+    return [commit.document() for commit in commits]
+
+
+def random_matrix(size: int) -> NDArray[np.float64]:
+    generator = torch.Generator().manual_seed(0)
+    matrix = (torch.rand(size, size, generator=generator, dtype=torch.float64) * 1000).round() / 1000
+    return np.asarray(matrix.numpy())
 
 
 def test_readings_are_the_stream_metrics() -> None:
-    generator = torch.Generator().manual_seed(0)
-    matrix = (torch.rand(5, 5, generator=generator, dtype=torch.float64) * 1000).round() / 1000
+    matrix = random_matrix(5)
     readings = Readings()
-    for k in range(5):
-        found = readings.take({"kind": "commit", "commit": commit(k, matrix[k].tolist()), "upload": 0.5})
-        assert found["everlearn_average_accuracy"] == pytest.approx(definitions.average_accuracy(matrix.numpy(), k))
+    for k, commit in enumerate(chain(matrix.tolist())):
+        found = readings.take({"kind": "commit", "commit": commit, "upload": 0.5})
+        assert found["everlearn_average_accuracy"] == pytest.approx(average_accuracy(matrix, k))
         if k:
-            assert found["everlearn_forgetting"] == pytest.approx(definitions.forgetting(matrix.numpy(), k))
+            assert found["everlearn_forgetting"] == pytest.approx(forgetting(matrix, k))
         else:
             assert "everlearn_forgetting" not in found
         assert found[COMMIT_SECONDS] == 0.5
+        expected = {name: value for name, value in summary(matrix, [0.1] * 5, k).items() if value is not None}
+        if k:
+            expected["negative_flips"] = sum(range(k + 1)) / k / 100
+        assert readings.metrics == pytest.approx(expected)
+
+
+def test_a_commit_that_is_told_of_again_changes_nothing() -> None:
+    told = chain(random_matrix(4).tolist())
+    readings, again = Readings(), Readings()
+    for commit in told:
+        readings.take({"kind": "commit", "commit": commit})
+    for commit in (*told[:3], *told[1:]):
+        again.take({"kind": "commit", "commit": commit})
+    assert again.metrics == readings.metrics != {}
+    late = Readings()
+    assert "everlearn_memory_samples" in late.take({"kind": "commit", "commit": told[2]}) and late.metrics == {}
 
 
 def test_progress() -> None:
@@ -43,7 +82,7 @@ def test_progress() -> None:
 
 
 def test_the_memory_is_counted_over_shards_groups_and_strategies() -> None:
-    assert memory_samples(commit(0, [1.0], {"0": 2, "1": 5})) == 11
+    assert memory_samples(chain([[1.0]], {"0": 2, "1": 5})[0]) == 11
     assert memory_samples({"memories": {}}) == 0
 
 
@@ -60,10 +99,11 @@ def test_ray_exports_every_metric_under_the_name_that_the_dashboard_uses() -> No
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _metrics_export_port=port)
     try:
         telemetry = Telemetry("demo")
-        telemetry.start({"pipeline": "demo", "experiences": 2, "chain": [commit(0, [0.9, 0.1])]})
+        first, second = chain([[0.9, 0.1], [0.6, 0.8]])
+        telemetry.start({"pipeline": "demo", "experiences": 2, "chain": [first]})
         for event in ({"kind": "experience", "index": 1}, {"kind": "step", "rate": 12.0}):
             telemetry.event(event)
-        telemetry.event({"kind": "commit", "commit": commit(1, [0.6, 0.8]), "upload": 0.2})
+        telemetry.event({"kind": "commit", "commit": second, "upload": 0.2})
         wanted = {f"ray_{name}" for name in GAUGES} | {f"ray_{COMMIT_SECONDS}_count"}
         found: dict[str, float] = {}
         for _ in range(60):
@@ -76,6 +116,8 @@ def test_ray_exports_every_metric_under_the_name_that_the_dashboard_uses() -> No
         assert found["ray_everlearn_average_accuracy"] == pytest.approx(0.7)
         assert found["ray_everlearn_forgetting"] == pytest.approx(0.3)
         assert found["ray_everlearn_memory_samples"] == 7
+        assert found["ray_everlearn_metric forgetting"] == pytest.approx(0.3)
+        assert found["ray_everlearn_metric backward_transfer"] == pytest.approx(-0.3)
         assert found[f"ray_{COMMIT_SECONDS}_count"] == 1
     finally:
         ray.shutdown()
@@ -87,5 +129,11 @@ def _exported(port: int) -> dict[str, float]:
             text = answer.read().decode()
     except OSError:
         return {}
-    lines = [line for line in text.splitlines() if 'pipeline="demo"' in line]
-    return {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in lines}
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        if 'pipeline="demo"' in line:
+            name, value = line.partition("{")[0], float(line.rpartition(" ")[2])
+            found[name] = value
+            for metric in re.findall(r'\bmetric="(\w+)"', line):
+                found[f"{name} {metric}"] = value
+    return found
