@@ -22,6 +22,7 @@ from orchestrator.tracking.confusion_figure import confusion_figure
 from orchestrator.tracking.experience_colours import experience_colours
 from orchestrator.tracking.logged_model import MakeModel, Owner, find_model, log_model, register_model
 from orchestrator.tracking.matrix_figures import curves_figure, matrix_figure
+from orchestrator.tracking.metric_figure import metrics_figure
 from orchestrator.tracking.metric_points import Point
 from orchestrator.tracking.mlflow_client import connect, experiment_id, resolve_uri
 from orchestrator.tracking.run_description import description, headline
@@ -118,7 +119,8 @@ class RunView:
         """Write the pipeline file, the matrix and the figures, over what was there."""
         course = self._course.follow(chain)
         rows, baseline = course.rows, course.baseline
-        metrics = self._metrics(chain)
+        history = course_metrics(course, chain, self._reference(chain))
+        metrics = history[-1]
         look: dict[str, Any] = {
             "title": self._pipeline.name, "subtitle": self._headline(metrics), "experiences": self._length,
         }  # fmt: skip
@@ -137,6 +139,8 @@ class RunView:
             (folder / "accuracy_matrix.json").write_text(json.dumps(document, indent=1))
             (folder / "figures/accuracy_matrix.png").write_bytes(matrix_figure(rows, classes=classes, **look))
             (folder / "figures/accuracy_curves.png").write_bytes(curves_figure(rows, **look))
+            picture = metrics_figure(history, title=look["title"], subtitle=look["subtitle"])
+            (folder / "figures/metrics.png").write_bytes(picture)
             confusion = confusion_matrix(chain[-1])
             if confusion is not None:
                 counts = {"commit": chain[-1].id, "confusion_matrix": confusion}

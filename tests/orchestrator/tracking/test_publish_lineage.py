@@ -93,7 +93,7 @@ def test_tags_parameters_and_files(uri: str, tmp_path: Path) -> None:
     assert document["accuracy_matrix"][4][0] == correct(4, 0) / TESTED
     confusion = json.loads((folder / "confusion_matrix.json").read_text())["confusion_matrix"]
     assert confusion[9][9] == TESTED // 2 - 9 and confusion[9][0] == 9 and "everlearn.task_labels" not in tags
-    for name in ("accuracy_matrix", "accuracy_curves", "confusion_matrix"):
+    for name in ("accuracy_matrix", "accuracy_curves", "confusion_matrix", "metrics"):
         assert (folder / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
 
 

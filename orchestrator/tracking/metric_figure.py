@@ -1,0 +1,81 @@
+"""Every metric along the stream as PNG bytes: a small chart for each, with what it says and its last value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.progress.number_format import metric_text
+from orchestrator.tracking.matrix_figures import FADED, INK, png_of
+from strategies.metrics import Metric, all_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LINE, _RULE = "#0072B2", "#d5dae0"
+_COLUMNS = 3
+# Inches: of a chart with its title and labels, and of the headline above all of them.
+_WIDTH, _HEIGHT, _HEAD = 4.0, 2.1, 0.8
+
+
+def metrics_figure(history: Sequence[Mapping[str, float | None]], *, title: str, subtitle: str = "") -> bytes:
+    """The charts as PNG; metrics that are not known anywhere have none.
+
+    Args:
+        history: the metrics after each experience, by name.
+        title, subtitle: shown above the charts.
+    """
+    return png_of(metrics_drawing(history, title=title, subtitle=subtitle))
+
+
+def metrics_drawing(history: Sequence[Mapping[str, float | None]], *, title: str, subtitle: str = "") -> Figure:
+    """As `metrics_figure`, before it becomes a picture."""
+    from matplotlib.figure import Figure
+
+    known = [metric for metric in all_metrics() if any(one.get(metric.name) is not None for one in history)]
+    width, height = _COLUMNS * _WIDTH, max(1, math.ceil(len(known) / _COLUMNS)) * _HEIGHT + _HEAD
+    figure = Figure(figsize=(width, height), dpi=100, facecolor="white")
+    # One pair of axes in inches from the top left corner: to make one for each chart takes most of a second.
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    # Names come from the pipeline file: a dollar sign in one must not start a formula.
+    axes.text(0.18, 0.3, title, fontsize=13, fontweight="bold", color=INK, parse_math=False)
+    axes.text(0.18, 0.55, subtitle, fontsize=10, color=FADED, parse_math=False)
+    axes.text(width - 0.17, 0.55, "after training on each experience", fontsize=9, color=FADED, ha="right")
+    for place, metric in enumerate(known):
+        row, column = divmod(place, _COLUMNS)
+        values = [one.get(metric.name) for one in history]
+        _chart(axes, metric, values, column * _WIDTH + 0.68, row * _HEIGHT + _HEAD)
+    return figure
+
+
+def _chart(axes: Axes, metric: Metric, values: Sequence[float | None], left: float, top: float) -> None:
+    steps = [k for k, value in enumerate(values) if value is not None]
+    known = [value for value in values if value is not None]
+    low, high, last = min(known), max(known), len(values) - 1
+    right, ceiling, floor = left + _WIDTH - 0.85, top + 0.6, top + 1.65
+
+    def x(step: int) -> float:
+        return left + (right - left) * step / last if last else left
+
+    def y(value: float) -> float:
+        return floor - (floor - ceiling) * (value - low) / (high - low) if high > low else (floor + ceiling) / 2
+
+    headline = f"{metric.title}  {metric_text(metric.name, known[-1])}"
+    axes.text(left, top + 0.25, headline, fontsize=10, fontweight="bold", color=INK)
+    axes.text(left, top + 0.42, f"{metric.meaning}; {metric.better} is better", fontsize=7.5, color=FADED)
+    small: dict[str, Any] = {"fontsize": 7.5, "color": INK}
+    for value in sorted({low, high}):
+        axes.hlines(y(value), left, right, color=_RULE, linewidth=0.8, zorder=1)
+        axes.text(left - 0.06, y(value), metric_text(metric.name, value), ha="right", va="center", **small)
+    for step in sorted({0, last}):
+        axes.text(x(step), floor + 0.2, str(step), ha="center", **small)
+    few = len(values) <= 25
+    axes.plot(
+        [x(step) for step in steps], [y(value) for value in known], color=_LINE, linewidth=1.8, marker="o",
+        markersize=4, markevery=1 if few else [-1],
+    )  # fmt: skip
