@@ -80,6 +80,16 @@ METRICS: tuple[Metric, ...] = (
         source="Rebuffi et al. 2017",
     ),
     Metric(
+        name="worst_accuracy",
+        unit="fraction",
+        better="higher",
+        scope="matrix",
+        function=lambda e: e.row.min(),
+        meaning="on the experience that is worst now",
+        definition="minimum of R[k, 0..k]",
+        source="Sagawa et al. 2020, worst-group accuracy, each experience a group",
+    ),
+    Metric(
         name="intransigence",
         unit="fraction",
         better="lower",

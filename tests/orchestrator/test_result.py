@@ -16,6 +16,7 @@ KEYS = [
     "forgetting",
     "learning_accuracy",
     "average_incremental_accuracy",
+    "worst_accuracy",
     "trained",
     "reused",
     "seconds",

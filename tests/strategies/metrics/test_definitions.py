@@ -55,6 +55,13 @@ def test_after_an_earlier_experience_later_rows_do_not_count() -> None:
     assert summary(unknown, B, 1) == pytest.approx(summary(R, B, 1))
 
 
+def test_the_worst_is_that_of_the_experiences_seen_by_hand() -> None:
+    # What is still to come does not count, nor what was worse before.
+    assert [summary(R, B, k)["worst_accuracy"] for k in range(3)] == [0.9, 0.6, 0.4]
+    assert summary([[0.5, 0.0], [0.7, 0.8]], B, 1)["worst_accuracy"] == 0.7
+    assert summary(as_matrix([[0.5, None], [None, 0.8]]), B, 1)["worst_accuracy"] is None
+
+
 def test_well_known_mistakes_are_not_made() -> None:
     recovers = [[0.5, 0.0, 0.0], [0.9, 0.5, 0.0], [0.7, 0.6, 0.5]]
     # Forgetting is measured from the best, not from the first, and the last row is not among the best: it can be < 0.
@@ -83,6 +90,7 @@ def test_one_experience_has_no_transfer() -> None:
         "forgetting": None,
         "learning_accuracy": 0.9,
         "average_incremental_accuracy": 0.9,
+        "worst_accuracy": 0.9,
     }
     assert math.isnan(forgetting([[0.9]], 0))
 
@@ -143,6 +151,7 @@ def _formulas(r: list[list[float]], b: list[float], tasks: int) -> dict[str, flo
         "forgetting": forgotten / (tasks - 1) if tasks > 1 else None,
         "learning_accuracy": learned / tasks,
         "average_incremental_accuracy": incremental / tasks,
+        "worst_accuracy": min(at(tasks, j) for j in range(1, tasks + 1)),
     }
 
 
