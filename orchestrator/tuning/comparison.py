@@ -46,7 +46,7 @@ def compare(
     Raises:
         PipelineError, StrategyError: a pipeline or its data are wrong.
         RunFailed: no run of a pipeline came to its end.
-        StorageError, ClusterError: what is around cannot be used.
+        StorageError, ClusterError: the storage or the cluster is not available.
     """
     from orchestrator.cluster.log_levels import quiet
 

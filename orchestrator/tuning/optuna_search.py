@@ -1,4 +1,4 @@
-"""Optuna's proposals (TPE), kept so that a search that was stopped goes on."""
+"""Optuna's proposals (TPE), kept so that a stopped search resumes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class KeptOptunaSearch(OptunaSearch):  # type: ignore[misc]
-    """Ray's Optuna searcher over a pipeline's space, which knows the trials of earlier sittings.
+    """Ray's Optuna searcher over a pipeline's space, which knows the trials of earlier invocations.
 
     A trial that was stopped early counts as pruned: its last metric is that of a shorter stream, and no trial's end.
 
@@ -32,7 +32,7 @@ class KeptOptunaSearch(OptunaSearch):  # type: ignore[misc]
         past: trials that are over.
         again: trials that were proposed, and are not over: proposed again, before any new one.
         seeds: of every trial.
-        propose: hears the number and the settings of each proposal.
+        propose: called with the number and the settings of each proposal.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class KeptOptunaSearch(OptunaSearch):  # type: ignore[misc]
         names = list(metrics) if len(metrics) > 1 else metrics[0]
         wanted = list(modes) if len(modes) > 1 else modes[0]
         drawn = distributions(space)
-        # TPE begins with random trials; a sitting of its own begins with other ones than the last.
+        # TPE starts with random trials: a later invocation starts with others than an earlier one.
         sampler = TPESampler(seed=(seed + len(past) + len(again)) % 2**32)
         # It logs every study that it makes.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -68,7 +68,7 @@ class KeptOptunaSearch(OptunaSearch):  # type: ignore[misc]
                 )
 
     def save(self, checkpoint_path: str) -> None:
-        """Ray keeps its searchers beside its own results, from which nobody goes on here."""
+        """Ray saves its searchers beside its own results. Nothing is resumed from them."""
         Path(checkpoint_path).touch()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -88,10 +88,10 @@ class KeptOptunaSearch(OptunaSearch):  # type: ignore[misc]
         return Proposal(number, settings, self._seeds).to_config()
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """Metrics of a part of the stream: for the scheduler, not for Optuna."""
+        """Metrics before the end of the stream are for the scheduler; Optuna does not get them."""
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
-        """Tell Optuna of a trial that came to the end of the stream, or that it did not."""
+        """Report to Optuna whether a trial reached the end of the stream."""
         if trial_id not in self._ot_trials:
             return
         whole = result is not None and result.get("complete") and all(name in result for name in self._metrics)

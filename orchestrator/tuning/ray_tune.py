@@ -1,4 +1,4 @@
-"""Running trials on the cluster with Ray Tune, and following what becomes of them."""
+"""Running trials on the cluster with Ray Tune, and keeping their records up to date."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> Non
     """Run trials to their ends, on the Ray cluster that this process is connected to.
 
     Args:
-        records: by number, changed as trials go on. A searcher's proposals have to be added by whoever listens to it.
-        heard: told of a record after each change.
+        records: by number, updated while trials run. The searcher's `propose` callback has to add its proposals.
+        heard: called with a record after each change.
 
     Raises:
         ClusterError: a trial does not fit on the cluster.
@@ -126,7 +126,7 @@ def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> Non
         try:
             while_ray_lives(tuner.fit)
         except tune.TuneError as error:
-            raise ClusterError(f"Ray Tune cannot go on: {redact(str(error).strip().splitlines()[-1])}") from error
+            raise ClusterError(f"Ray Tune failed: {redact(str(error).strip().splitlines()[-1])}") from error
         finally:
             follower.close()
 
@@ -139,7 +139,7 @@ class _Follower(tune.Callback):  # type: ignore[misc]
         self._before: dict[int, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Ray writes the callbacks beside its own results; nobody reads them again.
+        # Ray saves the callbacks beside its own results. They are not read again.
         return {}
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -156,10 +156,10 @@ class _Follower(tune.Callback):  # type: ignore[misc]
             before = self._before.get(record.number, 0)
             record.trained, record.reused = failed["trained"] + before, failed["reused"] - before
             return
-        told = json.loads(result["record"])
-        record.take(told)
+        reported = json.loads(result["record"])
+        record.take(reported)
         before = self._before.get(record.number, 0)
-        record.trained, record.reused = told["trained"] + before, told["reused"] - before
+        record.trained, record.reused = reported["trained"] + before, reported["reused"] - before
         self._heard(record)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:

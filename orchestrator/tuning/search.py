@@ -40,7 +40,7 @@ def tune(
     reporter: SearchReporter | None = None,
     verbose: bool = False,
 ) -> TuneResult:
-    """Search the settings in the pipeline's `tune` section; goes on where an earlier, equal search stopped.
+    """Search the settings in the pipeline's `tune` section; an earlier, equal search that was stopped is resumed.
 
     Trials learn the stream without a validation split of its training data, and are judged by that. In the end the best
     settings are trained on all of it, as `everlearn run` would, and the ref `best` is moved to the model.
@@ -55,7 +55,7 @@ def tune(
     Raises:
         PipelineError, StrategyError: the pipeline or its data are wrong.
         RunFailed: no trial came to its end.
-        StorageError, ClusterError: what is around cannot be used.
+        StorageError, ClusterError: the storage or the cluster is not available.
     """
     from orchestrator.cluster.log_levels import quiet
 
@@ -164,12 +164,12 @@ class _Search:
 
     @property
     def trained(self) -> int:
-        """Experiences that trials of this sitting trained."""
+        """Experiences that trials of this invocation trained."""
         return sum(self.records[number].trained for number in self._fresh)
 
     @property
     def reused(self) -> int:
-        """Experiences of all trials that nobody had to train in this sitting."""
+        """Experiences of all trials that were already trained before this invocation, or by another trial."""
         earlier = (record for number, record in self.records.items() if number not in self._fresh)
         return sum(self.records[number].reused for number in self._fresh) + sum(
             record.trained + record.reused for record in earlier
@@ -256,7 +256,7 @@ class _Search:
         )
 
     def _proposed(self, number: int, settings: Settings) -> None:
-        """A proposal depends on the trials before it: it is kept, so that the next sitting tries the same."""
+        """A proposal depends on the trials before it: it is kept, so that the next invocation tries the same."""
         self.records[number] = TrialRecord(number=number, settings=settings, seeds=self._seeds)
         self._kept.write(self.records[number])
 

@@ -63,7 +63,7 @@ def front_figure(records: Sequence[TrialRecord], metrics: Sequence[str], front: 
     others = [point for number, point in points.items() if number not in front]
     if others:
         x, y = zip(*others, strict=True)
-        axes.scatter(x, y, s=40, color=_FADED, alpha=0.7, linewidths=0, zorder=2, label="beaten")
+        axes.scatter(x, y, s=40, color=_FADED, alpha=0.7, linewidths=0, zorder=2, label="dominated")
     line = sorted(points[number] for number in front if number in points)
     if line:
         x, y = zip(*line, strict=True)
@@ -78,7 +78,7 @@ def front_figure(records: Sequence[TrialRecord], metrics: Sequence[str], front: 
 
 
 def importance_figure(importance: Mapping[str, float], metric: str) -> bytes:
-    """How much of the objective's variation goes back to each setting."""
+    """The share of the objective's variation that each setting explains."""
     figure, axes = _axes(f"importance for {_words(metric)}")
     ranked = sorted(importance.items(), key=lambda item: item[1])
     axes.barh([path for path, _ in ranked], [100 * share for _, share in ranked], color=_DOT, height=0.6)

@@ -1,4 +1,4 @@
-"""What follows a search or a comparison."""
+"""Reporters of a search or a comparison: what shows its progress."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class SearchReporter:
     """The silent reporter, and the base of the others. Use it as a context manager: a terminal is then left clean."""
 
     def start(self, summary: SearchSummary, records: Sequence[TrialRecord]) -> None:
-        """The search begins; `records` are the trials of earlier sittings."""
+        """The search begins; `records` are the trials of earlier invocations."""
 
     def trial(self, record: TrialRecord) -> None:
-        """A trial has changed."""
+        """The record of a trial has changed."""
 
     def stage(self, text: str) -> None:
-        """Something other than trials begins."""
+        """A stage begins that is not a trial, such as training the best settings."""
 
     def warning(self, text: str) -> None:
-        """Something that the person should know."""
+        """A warning to show."""
 
     def finish(self, result: TuneResult | CompareResult) -> None:
-        """All is done."""
+        """The search or the comparison has finished."""
 
     def close(self) -> None:
         """Leave the terminal as it was; also after a failure. Closing twice does no harm."""

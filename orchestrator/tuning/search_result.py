@@ -45,9 +45,9 @@ class TuneResult:
         best: the best settings.
         trials: all that were tried, by number.
         front: with several objectives, the numbers of the trials on the Pareto front.
-        trained: experiences that this sitting's trials trained; the best model's are counted there.
-        reused: experiences of all trials that were trained before, by another trial or in an earlier sitting.
-        seconds: wall time of this sitting.
+        trained: experiences that this invocation's trials trained; the best model's are counted there.
+        reused: experiences of all trials that were trained before, by another trial or in an earlier invocation.
+        seconds: wall time of this invocation.
         tracking: {"uri": tracking server, "run_id": MLflow run or None if it could not be written}.
     """
 

@@ -24,7 +24,7 @@ def grid(space: Space) -> list[Settings]:
 
 
 def random_settings(space: Space, seed: int) -> Iterator[Settings]:
-    """Settings without end. The n-th depends on the space, the seed and n alone, so that a longer search begins alike.
+    """Settings without end. The n-th depends on the space, the seed and n alone: longer searches start alike.
 
     What is a `grid` is not drawn: its combinations come one after another.
     """

@@ -18,7 +18,7 @@ from orchestrator.tuning.trial_record import TrialRecord
 from orchestrator.tuning.trial_score import best as best_of
 
 _STYLES = {"waiting": "dim", "running": "cyan", "done": "default", "stopped": "dim", "failed": "red"}
-# What is left for other lines on a terminal: the title, the table's head, the summary.
+# Lines of the terminal that the table leaves free: the title, its header, the summary.
 _OTHER_LINES = 8
 
 
@@ -64,7 +64,7 @@ class PlainSearchReporter(SearchReporter):
 
 
 class LiveSearchReporter(PlainSearchReporter):
-    """A table of all trials that is drawn anew as they go on. Whatever else is printed appears above it."""
+    """A table of all trials, redrawn while they run. Other output is printed above it."""
 
     def __init__(self, console: Console, tables: bool = True) -> None:
         super().__init__(console, tables)
@@ -127,7 +127,7 @@ class LiveSearchReporter(PlainSearchReporter):
 
 
 def outcome(result: TuneResult | CompareResult) -> list[Text]:
-    """What a search or a comparison came to."""
+    """The result of a search or a comparison, as lines of text."""
     lines = [Text()]
     if isinstance(result, CompareResult):
         head, *rows = compare_lines(result.pipelines)

@@ -1,4 +1,4 @@
-"""How much each setting matters for the objective, as far as the trials tell."""
+"""How much each setting matters for the objective, estimated from the trials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.tuning.search_space import Space, position
 if TYPE_CHECKING:
     from orchestrator.tuning.trial_record import TrialRecord
 
-# A forest that has seen fewer trials tells nothing.
+# With fewer trials the estimate of a forest means nothing.
 FEWEST = 4
 
 

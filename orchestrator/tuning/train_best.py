@@ -82,7 +82,7 @@ def train_whole(pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter, st
 
 
 def _fits_here(need: Needs) -> bool:
-    """Whether this process is as good a place as a trial's, which would take seconds to start."""
+    """Whether this process can train as well as a trial, which takes seconds to start."""
     import ray
 
     alone = sum(node["Alive"] for node in ray.nodes()) == 1 and not ray.util.client.ray.is_connected()
@@ -100,7 +100,7 @@ def _train_here(job: Job, need: Needs) -> str:
 
 
 def _train_there(job: Job, streams: Streams, spec: TuneSpec, reporter: SearchReporter) -> str:
-    """As one more trial."""
+    """Train as one more trial."""
     from orchestrator.tuning.proposal import Proposal
     from orchestrator.tuning.ray_tune import Plan, run_trials
 

@@ -1,4 +1,4 @@
-"""What is known of each trial, and how a search keeps it, so that the same command goes on after a crash."""
+"""What is known of each trial, and how a search keeps it, so that the same command resumes after a crash."""
 
 from __future__ import annotations
 
@@ -75,17 +75,17 @@ class TrialRecord(BaseModel):
     @property
     def over(self) -> bool:
         """Whether it has ended in a way that the next command leaves as it is."""
-        # A larger time budget lets a trial go on that the last one has stopped.
+        # With a larger time budget a trial continues that the smaller one had stopped.
         stopped = self.state == "stopped" and self.error is None
         return self.state == "done" or stopped or (self.state == "failed" and self.final)
 
-    def take(self, told: Mapping[str, Any]) -> None:
+    def take(self, reported: Mapping[str, Any]) -> None:
         """Take in what `Standing.after` says of the trial."""
-        index = len(told["lineage"][0]) - 1
-        self.history = [*self.history[:index], told["metrics"]]
-        self.times = [*self.times[:index], told["time"]]
+        index = len(reported["lineage"][0]) - 1
+        self.history = [*self.history[:index], reported["metrics"]]
+        self.times = [*self.times[:index], reported["time"]]
         for name in ("of", "deviation", "values", "lineage"):
-            setattr(self, name, told[name])
+            setattr(self, name, reported[name])
 
     def to_json(self) -> dict[str, Any]:
         """The trial as `--json` shows it."""

@@ -48,7 +48,7 @@ class Needs:
         if self.workers == 1:
             return PlacementGroupFactory([dict(self.each)])
         # Its workers come on top. If the trial itself took a share of a CPU, a full cluster would have no room for the
-        # last of them, and all would wait for ever; without any resource, Ray refuses it: one byte of memory.
+        # last of them, and all would wait without end; without any resource, Ray refuses it: one byte of memory.
         return PlacementGroupFactory([{"memory": 1}])
 
 

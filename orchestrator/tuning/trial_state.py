@@ -1,4 +1,4 @@
-"""What a trial has come to, as it is told to whoever follows it."""
+"""The state of a trial, as it is reported while the trial runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Standing:
         self._courses = [Course(job.tests) for job in jobs]
 
     def after(self, chains: Sequence[Sequence[Commit]], end: int) -> dict[str, Any]:
-        """What `TrialRecord.take` wants to hear.
+        """The values that `TrialRecord.take` expects.
 
         Args:
             chains: of each job, oldest commit first, at least `end` of them.

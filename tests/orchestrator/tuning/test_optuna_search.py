@@ -61,7 +61,7 @@ def test_what_was_done_is_known_and_what_was_begun_is_proposed_again_first() -> 
     assert suggested(made, "t1").number == 5
 
 
-def test_another_sitting_begins_with_other_random_trials() -> None:
+def test_a_later_invocation_begins_with_other_random_trials() -> None:
     first, _ = search()
     second, _ = search([record(0, "done")])
     same, _ = search()
