@@ -1,15 +1,15 @@
-"""What can go wrong where and when a pipeline runs. Each message is one to three lines: what, where, and what to do."""
+"""Errors of the orchestrator. Each message has one to three lines: what is wrong, where, and what to do."""
 
 from orchestrator.redact import redact
 
-# A server's answer may be quoted; nobody reads more of it.
+# A message may quote the answer of a server, which can be very long.
 LONGEST = 4000
 
 
 class OrchestratorError(Exception):
     """Base of the errors that end a command with a short message instead of a traceback.
 
-    The message is redacted on construction: an error may quote a URI or a server's answer, never a secret in it.
+    The message is redacted on construction, since it may quote a URI or the answer of a server that holds a secret.
     """
 
     exit_status = 1
@@ -19,46 +19,46 @@ class OrchestratorError(Exception):
 
 
 class RunFailed(OrchestratorError):
-    """Training stopped before the end of the stream; the commits made so far stay."""
+    """Training stopped before the end of the stream; the commits so far are kept."""
 
 
 class StorageError(OrchestratorError):
-    """The storage cannot be used, or does not hold what it should."""
+    """The storage is unavailable, or an object in it is missing or damaged."""
 
     exit_status = 3
 
 
 class MissingKey(StorageError):
-    """Nothing is stored under a key."""
+    """No object is stored under a key."""
 
 
 class CorruptBlob(StorageError):
-    """A blob does not match its SHA-256, or its bytes are not the tensors they should be."""
+    """A blob does not match its SHA-256, or does not hold the expected tensors."""
 
 
 class CorruptCommit(StorageError):
-    """A commit's file does not match its own identity, checksum or schema."""
+    """The file of a commit does not match its id, its checksum or the schema."""
 
 
 class RefConflict(StorageError):
-    """Another writer moved a ref in between."""
+    """Another writer moved a ref at the same time."""
 
 
 class Claimed(StorageError):
-    """Another run, search or care command is at work on the pipeline."""
+    """Another run, search or maintenance command is working on the pipeline."""
 
 
 class TrackingError(OrchestratorError):
-    """The MLflow server or database cannot be used."""
+    """The MLflow server or database is unavailable."""
 
     exit_status = 3
 
 
 class ClusterError(OrchestratorError):
-    """The Ray cluster cannot be reached or cannot give what was asked for."""
+    """The Ray cluster is unavailable, or lacks the requested resources."""
 
     exit_status = 3
 
 
 class RayDied(ClusterError):
-    """The head of the Ray cluster does not answer any more; nothing of Ray is of use in this process from here on."""
+    """The head of the Ray cluster does not answer any more. Ray must not be used in this process from here on."""

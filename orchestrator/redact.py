@@ -1,13 +1,13 @@
-"""Removing secrets from text before a person, a log or a server sees it."""
+"""Remove secrets from text before a person, a log or a server sees it."""
 
 import os
 import re
 
 HIDDEN = "***"
 
-# user:password@ (or token@) in front of a host. The user goes too: some services accept a token there alone.
-# A password may hold an unescaped slash or @; host:port/path@x is no user information. Counts are bounded: a long
-# word costs linear time.
+# user:password@ (or token@) in front of a host. The user is removed too: some services accept a token as the user.
+# A password may hold an unescaped slash or @; host:port/path@x has no user information. Counts are bounded, so that a
+# long word costs linear time.
 _USERINFO = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30}://)(?:[^/\s?#:@]*:(?!\d{1,5}[/?#])[^\s\"'<>]{0,1000}|[^/\s?#]{0,1000})@"
 )
@@ -18,7 +18,7 @@ _SURE = rf"""["']?{_WORD}(?:secret|passw(?:or)?d|passphrase|access[_-]?key|priva
 _MAYBE = rf"""["']?{_WORD}(?:token|credentials?|signature){_WORD}["']?"""
 _QUOTED = r"""(?:"[^"]*"|'[^']*')"""
 _BARE = r"""[^\s&;,"'})\]<>]"""
-# Words such as "token:" also begin ordinary sentences: there only a long or quoted value is taken for a secret.
+# Words such as "token:" also begin ordinary sentences: after them only a long or quoted value counts as a secret.
 _NAMED = re.compile(
     rf"(?i)(?P<sure>{_SURE}\s{{0,9}}[=:]\s{{0,9}}|{_MAYBE}\s{{0,9}}=\s{{0,9}})(?:{_QUOTED}|{_BARE}+)"
     rf"|(?P<maybe>{_MAYBE}\s{{0,9}}:\s{{0,9}})(?:{_QUOTED}|{_BARE}{{16,}})"
@@ -40,9 +40,9 @@ _ENVIRONMENT = (
 def redact(text: str) -> str:
     """`text` without user information in URIs, AWS keys, tokens, and values whose name marks them as secret.
 
-    Idempotent. A secret that nothing marks cannot be recognised, except the ones in this process's own environment.
+    Idempotent. A secret that nothing marks is recognised only if it is a value in the environment of this process.
     """
-    # A server may echo these in any form. Short values ("test") are no secrets and would eat ordinary words.
+    # A server may repeat these in any form. Short values such as "test" are no secrets and would match ordinary words.
     values = {os.environ.get(name, "") for name in _ENVIRONMENT}
     for value in sorted((value for value in values if len(value) >= 8), key=len, reverse=True):
         text = text.replace(value, HIDDEN)

@@ -1,6 +1,6 @@
-"""The Ray cluster that a run uses: connecting to it, and knowing what became of it.
+"""The Ray cluster that a run uses: connecting to it, and noticing when it fails.
 
-`connect` starts a local cluster or joins a remote one, `liveness` waits for work without hanging when Ray is gone,
-`worker_failures` puts the cause of a failure into one line, `log_levels` keeps noise away. Nothing here knows what is
-learned.
+`connect` starts a local cluster or connects to a remote one, `liveness` waits for work without hanging when Ray fails,
+`worker_failures` describes the cause of a worker failure in one line, `log_levels` silences libraries. Nothing here
+knows the pipeline.
 """

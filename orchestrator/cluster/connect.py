@@ -1,4 +1,4 @@
-"""The Ray cluster that a run uses: one of its own on this machine, or one that stands."""
+"""The Ray cluster that a run uses: a local one that is started for it, or a remote one."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from orchestrator.errors import ClusterError, RayDied
 if TYPE_CHECKING:
     from pipelines.config.schema import ScalingSpec
 
-# Read by Ray when its processes start. The poll decides how soon a finished or failed worker is noticed.
+# Ray reads these when its processes start. The interval decides how soon a finished or failed worker is noticed.
 _SETTINGS = {
     "RAY_worker_niceness": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
-# Seconds that workers wait for their places. A standing cluster may have to start a node first.
+# Seconds that workers wait for their placement. A remote cluster may have to start a node first.
 _PATIENCE, _PATIENCE_ELSEWHERE = 60, 300
-# An elastic group takes the places that there are: it waits only where Ray does not know yet that a node is lost.
+# An elastic group takes the resources that are free: it waits only while Ray has not noticed yet that a node is lost.
 _PATIENCE_ELASTIC = 30
 _START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 
 
 @contextmanager
 def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False) -> Iterator[None]:
-    """Be connected to Ray for the time of the block; a cluster that was started here ends with it.
+    """Connect to Ray for the duration of the block. A local cluster is shut down at its end.
 
     Args:
-        address: of a cluster (`host:port`, `ray://...` or `auto`); None: RAY_ADDRESS, else a local one.
-        scaling: what the workers need; a local cluster is given that much, so that workers can share its cores.
+        address: address of a cluster (`host:port`, `ray://...` or `auto`); None: RAY_ADDRESS, else a local cluster.
+        scaling: what the workers need; a local cluster gets at least that many CPUs, so that workers can share cores.
 
     Raises:
-        ClusterError: it cannot be reached, or has not what the workers need.
+        ClusterError: the cluster cannot be reached, or lacks the resources that the workers need.
     """
     import ray
 
     address = address or os.environ.get("RAY_ADDRESS") or None
     settings = dict(_SETTINGS)
     if address is None and not ray.is_initialized():
-        # The one node of a local cluster is not taken away from under it: save the process that would look for it.
+        # The only node of a local cluster is never preempted: save the process that watches for it.
         settings["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
     chosen = {name: os.environ.get(name, value) for name, value in settings.items()}
     with _environment({**chosen, _START_TIMEOUT: f"{start_timeout(scaling, standing=address is not None):g}"}):
@@ -56,10 +56,10 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
 
 
 def start_timeout(scaling: ScalingSpec, *, standing: bool) -> float:
-    """Seconds after which a worker group that finds no place is given up, and its size decided anew.
+    """Seconds after which a worker group without placement is given up, and its size is decided again.
 
     Args:
-        standing: the cluster was there before.
+        standing: whether the cluster existed before this run.
     """
     given = float(os.environ.get(_START_TIMEOUT) or (_PATIENCE_ELSEWHERE if standing else _PATIENCE))
     return min(given, _PATIENCE_ELASTIC) if scaling.minimum < scaling.maximum else given
@@ -67,7 +67,7 @@ def start_timeout(scaling: ScalingSpec, *, standing: bool) -> float:
 
 @contextmanager
 def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the time of the block."""
+    """Set environment variables for the duration of the block."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -93,7 +93,7 @@ def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> I
     try:
         if address is None:
             ray.init(
-                address="local",  # else Ray would join any cluster that it finds on this machine
+                address="local",  # otherwise Ray would join any cluster that it finds on this machine
                 num_cpus=max(os.cpu_count() or 1, _cpus(scaling)),
                 include_dashboard=False,
                 log_to_driver=verbose,
@@ -102,23 +102,20 @@ def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> I
             )
         else:
             ray.init(address=address, log_to_driver=verbose, logging_level=level, **setup)
-    except Exception as error:  # a start that takes too long is a bare Exception
-        where = f"the Ray cluster at {address}" if address else "a local Ray"
+    except Exception as error:  # Ray raises a bare Exception when the start takes too long
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ClusterError(
-            f"{where} cannot be used: {reason}\nCheck the address, and that `ray status` answers"
-        ) from error
+        raise ClusterError(_unavailable(address, reason)) from error
     try:
         if address is None:
             _check(scaling)
         with nullcontext() if verbose else _hushed():
             yield
     except RayDied:
-        raise  # shutting down what is dead may end this process
+        raise  # ray.shutdown() on a dead cluster may end this process
     except BaseException:
         ray.shutdown()
         raise
-    gc.collect()  # while Ray is there: its objects that another thread finds unused later would end this process
+    gc.collect()  # before the shutdown: freeing Ray objects later, in another thread, would end this process
     ray.shutdown()
 
 
@@ -126,7 +123,7 @@ def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> I
 def cluster_when_needed(
     address: str | None, scaling: ScalingSpec, *, verbose: bool = False
 ) -> Iterator[Callable[[], None]]:
-    """As `cluster`, but only from the first call of what it gives, which raises what `cluster` does."""
+    """As `cluster`, but connects when the yielded function is called first; the function raises what `cluster` does."""
     with ExitStack() as entered:
         started = False
 
@@ -141,7 +138,7 @@ def cluster_when_needed(
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Ray prints a paragraph on stdout for every dead worker. Not to a person: the run says how it goes on."""
+    """Hide the paragraph that Ray prints on stdout for every worker failure: the run reports it in one line."""
     from ray._private import worker
 
     shown = getattr(worker, "print_to_stdstream", None)
@@ -160,8 +157,17 @@ def _hushed() -> Iterator[None]:
         worker.print_to_stdstream = shown
 
 
+def _unavailable(address: str | None, reason: str) -> str:
+    if address is None:
+        return (
+            f"Ray did not start on this machine: {reason}\n"
+            "--verbose shows its log. Frequent causes: little free memory, a full /tmp, a space in the path of Python"
+        )
+    return f"the Ray cluster at {address} is unavailable: {reason}\nCheck the address, and that `ray status` answers"
+
+
 def worker_resources(scaling: ScalingSpec) -> dict[str, float]:
-    """What one worker takes: one CPU, unless the pipeline says otherwise, and one GPU if it says `gpu: true`."""
+    """The resources of one worker: one CPU by default, and one GPU if the pipeline says `gpu: true`."""
     resources = {"CPU": 1.0, **scaling.resources}
     if scaling.gpu:
         resources.setdefault("GPU", 1.0)
@@ -173,7 +179,7 @@ def _cpus(scaling: ScalingSpec) -> int:
 
 
 def _reach(address: str) -> None:
-    """Refuse an address at which nobody listens: Ray itself would try for minutes."""
+    """Fail at once if nothing listens at the address: Ray itself would try for minutes."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not separator or not port.isdigit():
         return
@@ -188,7 +194,7 @@ def _reach(address: str) -> None:
 
 
 def _check(scaling: ScalingSpec) -> None:
-    """Refuse what this machine can never give, instead of waiting for it. (A standing cluster may grow.)"""
+    """Fail if this machine lacks the GPUs, instead of waiting for ever. (A remote cluster may grow.)"""
     import ray
 
     total = ray.cluster_resources()
@@ -196,6 +202,6 @@ def _check(scaling: ScalingSpec) -> None:
         need = amount * scaling.minimum
         if name == "GPU" and total.get(name, 0) < need:
             raise ClusterError(
-                f"{scaling.minimum} worker(s) need {need:g} GPU, this machine has {total.get(name, 0):g}\n"
+                f"{scaling.minimum} worker(s) need {need:g} GPU(s), but this machine has {total.get(name, 0):g}\n"
                 "Set scaling.gpu to false, ask for fewer workers, or use a cluster with GPUs (--address)"
             )

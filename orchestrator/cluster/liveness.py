@@ -1,4 +1,4 @@
-"""Waiting for work on a cluster that may die: left to itself, Ray would end this process after a minute."""
+"""Wait for work on a cluster that may fail. Without this, Ray would end this process a minute after the failure."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ import ray
 from orchestrator.errors import ClusterError, RayDied
 
 _PERIOD = 1.0
-# A head on another machine may be started anew, with its state kept; after a minute Ray ends this process.
+# A remote head may be restarted with its state; after a minute Ray ends this process.
 _PATIENCE_HERE, _PATIENCE_ELSEWHERE = 5, 45
-_GRACE = 2.0  # in which the head follows the actors that died first
+_GRACE = 2.0  # seconds: actors may fail a moment before the head does
 
 T = TypeVar("T")
 
 
 def while_ray_lives(work: Callable[[], T]) -> T:
-    """What `work` returns; it runs in a thread of its own, as long as the head of the cluster answers.
+    """The result of `work`, which runs in a thread of its own as long as the head of the cluster answers.
 
-    In the main thread, Ray Train and Tune would take over Ctrl-C and end the process in their own way. Where this is
-    called in another thread, which is a trial's, `work` runs in it: Ray knows by it which resources it may use.
+    In the main thread, Ray Train and Tune would handle Ctrl-C and end the process themselves. If this is called in
+    another thread, which is that of a trial, `work` runs in that thread: Ray ties the resources of the trial to it.
 
     Raises:
-        RayDied: the head does not answer any more. The work may still wait for it, in its thread.
+        RayDied: the head does not answer any more. The thread of `work` may still wait for it.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
     outcome: Future[T] = Future()
     over = threading.Event()
     address = ray.get_runtime_context().gcs_address
-    seen = _answers(address)  # not behind Ray Client, say
+    seen = _answers(address)  # False behind Ray Client, for example
 
     def perform() -> None:
         try:
             value = work()
         except (ray.exceptions.RayError, SystemExit) as error:
-            # So it looks when an actor dies, and when all of Ray does.
+            # Raised when an actor fails, and also when the whole cluster does.
             time.sleep(_GRACE)
             dead = seen and not _answers(address)
-            ended = error if isinstance(error, ray.exceptions.RayError) else ClusterError("Ray has ended the work")
+            ended = error if isinstance(error, ray.exceptions.RayError) else ClusterError("Ray ended the work")
             _fail(outcome, _died(address) if dead else ended)
         except BaseException as error:
             _fail(outcome, error)
@@ -73,20 +73,20 @@ def while_ray_lives(work: Callable[[], T]) -> T:
     finally:
         over.set()
         if outcome.done() and not isinstance(outcome.exception(), RayDied):
-            # A thread that lets go of Ray's objects while the caller shuts Ray down would end this process.
+            # A thread that frees Ray objects while the caller shuts Ray down would end this process.
             for thread in threads:
                 thread.join()
 
 
 def _died(address: str) -> RayDied:
     return RayDied(
-        f"Ray has died: its head at {address} does not answer any more\n"
-        "What was trained is kept: the same command goes on"
+        f"the Ray cluster failed: its head at {address} does not answer any more\n"
+        "Finished experiences are kept: run the same command to resume"
     )
 
 
 def _fail(outcome: Future[T], error: BaseException) -> None:
-    with suppress(InvalidStateError):  # the other thread was first
+    with suppress(InvalidStateError):  # the other thread has set the outcome already
         outcome.set_exception(error)
 
 

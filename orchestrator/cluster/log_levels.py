@@ -1,14 +1,14 @@
-"""Keeping the log noise of Ray, MLflow and PyTorch away from a person who did not ask for it.
+"""Silence the logs of Ray, MLflow and PyTorch unless --verbose is given.
 
 Most of these settings are read when the library is imported, or by the processes that it starts, so `quiet` has to run
-before the first import of ray, mlflow or torch. Settings that a person made in the environment win.
+before the first import of ray, mlflow or torch. Variables that are already set in the environment are kept.
 """
 
 import logging
 import os
 import warnings
 
-# What leaves the machine is nobody's choice but the user's, --verbose or not.
+# Telemetry is off, also with --verbose: only the user may decide to send data.
 _PRIVATE = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -16,14 +16,14 @@ _PRIVATE = {
 }
 
 _SILENT = {
-    "GIT_PYTHON_REFRESH": "quiet",  # MLflow looks for git, and says so where there is none
+    "GIT_PYTHON_REFRESH": "quiet",  # MLflow warns where git is not installed
     "GLOG_minloglevel": "2",
     "GRPC_VERBOSITY": "ERROR",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_PRINT_MODEL_URLS_ON_CREATION": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a FutureWarning for every worker without a GPU
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # avoids a FutureWarning for every worker without a GPU
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_LOGGER_LEVEL": "ERROR",
     "RAY_LOG_TO_STDERR": "0",
@@ -65,9 +65,9 @@ _WARNINGS_OF = (
 
 
 def quiet(verbose: bool = False) -> None:
-    """Silence the libraries below, unless `verbose`. Usage statistics are switched off in either case.
+    """Silence the libraries above, unless `verbose`. Usage statistics are switched off in either case.
 
-    Call it before ray, mlflow or torch are imported; calling it again does no harm.
+    Call it before ray, mlflow or torch are imported. Calling it again has no effect.
     """
     for name, value in _PRIVATE.items():
         os.environ.setdefault(name, value)
@@ -77,7 +77,7 @@ def quiet(verbose: bool = False) -> None:
         os.environ.setdefault(name, value)
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    # Libraries warn about each other's interfaces; a warning raised by the user's own code stays visible.
+    # Libraries warn about each other's interfaces. Warnings that the user's own code raises stay visible.
     for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
         warnings.simplefilter("ignore", category)
     warnings.filterwarnings("ignore", module=rf"({'|'.join(_WARNINGS_OF)})(\.|$)")

@@ -1,4 +1,4 @@
-"""Why workers of Ray Train had to be started again, in one line for a person."""
+"""Worker failures of Ray Train, described in one line for a person."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MEMORY = re.compile(r"was ([\d.]+ ?[KMGT]?B) used / ([\d.]+ ?[KMGT]?B) limit")
 
 
 class DeathNotes(UserCallback):  # type: ignore[misc]
-    """Tells of deaths, from within Ray Train's controller: one event `restart` for each group that is lost.
+    """Reports worker failures from the controller of Ray Train: one event `restart` for each failed group.
 
     Args:
         events: the run's `EventBuffer`.
@@ -28,27 +28,27 @@ class DeathNotes(UserCallback):  # type: ignore[misc]
 
 
 def deaths(errors: Mapping[int, BaseException]) -> str:
-    """Which workers died, and why.
+    """Which workers failed, and why.
 
     Args:
-        errors: what Ray Train says of each rank.
+        errors: what Ray Train reports for each rank.
 
     Returns:
-        One line; empty if none of them died. What the others met, when one was gone, is news only where nothing else is
-        known.
+        One line; empty if no worker failed. Errors of workers that lost contact to another one are reported only if
+        nothing else is known.
     """
     causes = {rank: cause for rank in sorted(errors) if (cause := _cause(errors[rank]))}
     told = []
     for cause in dict.fromkeys(causes.values()):
         ranks = [str(rank) for rank in causes if causes[rank] == cause]
-        told.append(f"{_workers(ranks)} died: {cause}")
+        told.append(f"{_workers(ranks)} failed: {cause}")
     if not told and (left := [str(rank) for rank in sorted(errors) if peer_lost(errors[rank])]):
         told.append(f"a worker was lost: {_workers(left)} can no longer reach it")
     return "; ".join(told)
 
 
 def peer_lost(error: BaseException) -> bool:
-    """Whether another rank ended in the middle of a message, or Ray ends the group: that rank, or Ray, knows why."""
+    """Whether the error is a consequence only: another rank ended during a message, or Ray ends the group."""
     text, kinds = str(error).lower(), {kind.__name__ for kind in type(error).__mro__}
     if "ValueError" in kinds:
         return "process group has not been initialized" in text

@@ -1,5 +1,5 @@
-"""What a person sees of a run: live progress, the accuracy matrix, the metrics.
+"""How a run is shown: live progress, the accuracy matrix, the metrics.
 
-A reporter takes the driver's events: `terminal_reporter` draws on a terminal, `plain_reporter` writes lines for a
-log. `number_format` is how numbers are written wherever a person reads them.
+A reporter receives the events of the driver: `terminal_reporter` draws on a terminal, `plain_reporter` writes lines
+for a log. `number_format` formats numbers wherever a person reads them.
 """

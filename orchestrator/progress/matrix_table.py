@@ -11,7 +11,7 @@ from rich.text import Text
 from orchestrator.progress.number_format import metric_text, percent
 from strategies.metrics import all_metrics
 
-# So many experiences fit into 80 columns; of a longer stream the first and the last are shown.
+# This many experiences fit into 80 columns. Of a longer stream, the first and the last ones are shown.
 MOST = 10
 _HEAD, _TAIL = 4, 5
 _FADED, _LOST = 0.10, 0.30
@@ -22,8 +22,8 @@ Matrix = Sequence[Sequence[float | None]]
 def matrix_view(matrix: Matrix) -> RenderableType:
     """R[i][j] in percent: row i after training on experience i, column j its accuracy on experience j's test set.
 
-    The diagonal is bold; what is not trained yet is dim and in whole percent; an accuracy that fell 10 points or more
-    below its best so far is yellow, 30 or more red. None is shown as a dot.
+    The diagonal is bold. Experiences that are not trained yet are dim and in whole percent. An accuracy of 10 points or
+    more below its best value so far is yellow, of 30 or more red. None is shown as a dot.
     """
     rows = _shown(len(matrix))
     columns = _shown(max((len(row) for row in matrix), default=0))
@@ -38,22 +38,22 @@ def matrix_view(matrix: Matrix) -> RenderableType:
             continue
         cells = [Text("") if column is None else _cell(matrix, row, column) for column in columns]
         table.add_row(str(row), *cells, _mean(matrix, row))
-    caption = "accuracy in percent: row after training on an experience, column tested on it"
+    caption = "accuracy in percent; row: after training on this experience; column: tested on it"
     parts: list[RenderableType] = [Text(caption, style="dim"), table]
     if None in rows or None in columns:
-        parts.append(Text("the first and the last experiences; --json has all", style="dim"))
+        parts.append(Text("only the first and the last experiences; --json has all", style="dim"))
     return Group(*parts)
 
 
 def metrics_view(metrics: Mapping[str, float | None]) -> RenderableType:
-    """The stream's metrics, each with what it says."""
+    """The metrics of the stream, each with its meaning."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False, show_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim")
     for place, metric in enumerate(all_metrics()):
         value = metrics.get(metric.name)
-        # Those of the matrix have their lines always, the others where they are known.
+        # Metrics of the matrix always have a line, other metrics only if they are known.
         if value is not None or metric.scope == "matrix":
             style = "" if place else "bold"
             text = Text(metric_text(metric.name, value), style=style)

@@ -1,4 +1,4 @@
-"""How times, sizes, accuracies and classes are written for a person."""
+"""Times, sizes, accuracies and classes as text for a person."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def metric_text(name: str, value: float | None) -> str:
     if value is None:
         return "-"
     metric = find_metric(name)
-    # Another version may have recorded a metric that this one does not know.
+    # Another version of Everlearn may have recorded a metric that this one does not have.
     return f"{value:.4g}" if metric is None else _WRITERS[metric.unit](value)
 
 
@@ -74,7 +74,7 @@ def classes(labels: Sequence[int], room: int = 20) -> str:
 
 
 def short(commit: str) -> str:
-    """The first 12 characters of a commit id, enough to name it."""
+    """The first 12 characters of a commit id, which identify it in practice."""
     return commit[:12]
 
 

@@ -11,17 +11,17 @@ from orchestrator.progress.progress_lines import experience_line, headline, repo
 from orchestrator.progress.run_reporter import Event, Reporter, RunState, Summary
 from orchestrator.result import RunResult
 
-# Often enough to see that a long experience is alive, seldom enough for a log.
+# Often enough to see progress in a long experience, but not so often that the log fills up.
 SECONDS_BETWEEN_STEPS = 10.0
 
 
 class PlainReporter(Reporter):
-    """One line for each finished experience, warning and restart, and for a step every ten seconds.
+    """Prints a line for each finished experience, warning and restart, and every ten seconds one for the current step.
 
     Args:
         console: where to write.
-        program, arguments: how a further command names Everlearn and the pipeline file, for the hints at the end;
-            without arguments there are none.
+        program, arguments: the program and the pipeline file in the commands that are suggested at the end; none
+            are suggested without arguments.
         tables: whether to print the matrix and the metrics at the end.
     """
 

@@ -1,4 +1,4 @@
-"""The lines that every visible reporter shares: headline, one line for each experience, and the report at the end."""
+"""The lines that the reporters share: the headline, one line for each experience, and the report at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.result import RunResult
 
 
 def headline(summary: Summary) -> Text:
-    """The pipeline's name, and below it what is about to run."""
+    """The name of the pipeline, and below it a summary of the run."""
     stream = count(summary["experiences"], "experience")
     if "dataset" in summary:
         stream += f" of {summary['dataset']}"
@@ -27,7 +27,7 @@ def headline(summary: Summary) -> Text:
 
 
 def experience_line(commit: Mapping[str, Any], reused: bool = False) -> Text:
-    """A finished experience: its classes, the accuracy on everything so far, the loss and the time, or "reused"."""
+    """A finished experience: its classes, the mean accuracy so far, the loss, and the time or "reused"."""
     experience = commit["experience"]
     text = Text("  ").append(f"experience {experience['index']:<3}")
     text.append(f" {'classes ' + classes(experience['classes'], 12):<21}", style="dim")
@@ -39,12 +39,12 @@ def experience_line(commit: Mapping[str, Any], reused: bool = False) -> Text:
 
 
 def resumed_line(event: Mapping[str, Any]) -> Text:
-    """Where a run goes on in the middle of an experience, after an interruption or without a worker that was lost."""
-    return Text(f"  goes on in experience {event['index']} after step {event['step']:,}", style="dim")
+    """Where a run resumes within an experience, after an interruption or a worker failure."""
+    return Text(f"  resuming experience {event['index']} at step {event['step']:,}", style="dim")
 
 
 def report(result: RunResult, summary: Summary, console: Console, program: str, arguments: str) -> None:
-    """The matrix, the metrics, what was trained, and what to do next: further commands are `program ... arguments`."""
+    """The matrix, the metrics, what was trained, and suggested commands of the form `program ... arguments`."""
     console.print()
     console.print(matrix_view(result.accuracy_matrix))
     console.print()
@@ -69,7 +69,9 @@ def _closing(result: RunResult, summary: Summary, program: str, arguments: str) 
         if result.tracking.get("run_id"):
             lines.append(_labelled("MLflow", f"{program} ui {arguments}"))
         else:
-            lines.append(_labelled("MLflow", f"not complete; when the server is back: {program} publish {arguments}"))
+            lines.append(
+                _labelled("MLflow", f"not complete; when the server is available again: {program} publish {arguments}")
+            )
     return lines
 
 

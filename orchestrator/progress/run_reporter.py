@@ -1,4 +1,4 @@
-"""What follows a run: a reporter takes the driver's events and shows them, in its own way, or not at all."""
+"""The interface of reporters, which receive the events of the driver and show them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STARTING, RESTARTING, FINISHING = "starting", "restarting", "finishing"
 
 
 class Summary(TypedDict, total=False):
-    """What is known when a run starts. Everything but the first two entries may be missing."""
+    """What is known when a run starts. Only the first two entries are always present."""
 
     pipeline: str
     experiences: int
@@ -28,17 +28,17 @@ class Summary(TypedDict, total=False):
     storage: str
     tracking: str
     chain: list[dict[str, Any]]
-    """The commits that are there already, as JSON, oldest first: `reused` of them."""
+    """The commits that are reused, as JSON, oldest first."""
 
 
 class RunState:
-    """Where a run is: the events so far, folded. Reporters read it and keep no state of their own.
+    """The state of a run, computed from its events so far. Reporters read it and keep no state of their own.
 
     Attributes:
-        index: experience in training; None before the first.
-        step, steps: optimiser steps done and to do in it.
-        loss, rate: latest loss, and samples per second over all workers; None if not known.
-        stage: what is being done beside training steps, or "".
+        index: index of the experience in training; None before the first one.
+        step, steps: optimiser steps that are done in it, and all of its steps.
+        loss, rate: latest loss, and samples per second of all workers together; None if unknown.
+        stage: what is being done other than training steps, or "".
         accuracy: mean accuracy on all experiences up to the latest commit, in [0, 1]; None before the first.
     """
 
@@ -60,7 +60,7 @@ class RunState:
         return self.summary["experiences"]
 
     def take(self, event: Event) -> None:
-        """Fold one event. Kinds that are not known are passed over: a newer worker may send more."""
+        """Update the state with one event. Unknown kinds are ignored: a newer worker may send more."""
         kind = event["kind"]
         if kind == "experience":
             self.index, self.steps = event["index"], event["steps"]
@@ -79,23 +79,24 @@ class RunState:
 
 
 class Reporter:
-    """The silent reporter, and the base of the others. Use it as a context manager, so that a terminal is left clean.
+    """A reporter that shows nothing, and the base of the others. Use it as a context manager, so that the terminal is
+    restored.
 
-    `start` comes first and once, `event` any number of times, `finish` last unless the run failed.
+    `start` is called once and first, `event` any number of times, `finish` last unless the run failed.
     """
 
     def start(self, summary: Summary) -> None:
         """The run begins; nothing is trained yet."""
 
     def event(self, event: Event) -> None:
-        """Something happened. See `RunState.take` for the kinds; "warning" carries a `text` for the person, "tracking"
-        the `uri` and `run_id` of the MLflow run, and its page (`url`) where a server has one."""
+        """An event. See `RunState.take` for the kinds. "warning" has a `text`; "tracking" has the `uri` and `run_id` of
+        the MLflow run, and the `url` of its page if there is a server."""
 
     def finish(self, result: RunResult) -> None:
         """The run reached the end of the stream."""
 
     def close(self) -> None:
-        """Leave the terminal as it was; also after a failure. Closing twice does no harm."""
+        """Restore the terminal, also after a failure. A second call has no effect."""
 
     def __enter__(self) -> Reporter:
         return self
@@ -107,7 +108,7 @@ class Reporter:
 
 
 def accuracy_so_far(commit: Mapping[str, Any]) -> float | None:
-    """Mean over the experiences up to the commit's own of its accuracy on their test sets, in [0, 1]."""
+    """Mean accuracy on the test sets of all experiences up to that of the commit, in [0, 1]; None if unknown."""
     index = commit["experience"]["index"]
     seen = [entry for entry in commit["row"] if entry["experience"] <= index and entry["total"]]
     return sum(entry["correct"] / entry["total"] for entry in seen) / len(seen) if seen else None

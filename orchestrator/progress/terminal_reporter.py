@@ -1,4 +1,4 @@
-"""Live progress on a terminal: finished experiences scroll up, two lines at the bottom show the present one."""
+"""Live progress on a terminal: finished experiences scroll up, two lines at the bottom show the current one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from orchestrator.progress.run_reporter import FINISHING, RESTARTING, STARTING, 
 from orchestrator.result import RunResult
 
 _STAGES = {
-    STARTING: "starting Ray and its workers",
-    RESTARTING: "starting the workers again",
+    STARTING: "starting Ray and the workers",
+    RESTARTING: "restarting the workers",
     FINISHING: "finishing",
     "consolidating": "consolidating",
     "evaluating": "evaluating on every test set",
@@ -27,12 +27,12 @@ _STAGES = {
 
 
 class TerminalReporter(Reporter):
-    """Rich live display. Whatever else is printed meanwhile appears above it.
+    """Live display by rich. Other output appears above it.
 
     Args:
         console: where to draw.
-        program, arguments: how a further command names Everlearn and the pipeline file, for the hints at the end;
-            without arguments there are none.
+        program, arguments: the program and the pipeline file in the commands that are suggested at the end; none
+            are suggested without arguments.
         tables: whether to print the matrix and the metrics at the end.
     """
 
@@ -81,7 +81,7 @@ class TerminalReporter(Reporter):
 
 
 class _Present:
-    """The two live lines, drawn from the state at every refresh."""
+    """The two live lines, drawn from the state at each refresh."""
 
     def __init__(self, state: RunState) -> None:
         self._state = state

@@ -199,7 +199,7 @@ assert len(commits) == 3 and latest in commits and tags["everlearn.commit"] == l
 told = Path(sys.argv[2]).read_text()
 assert f"up to commit {latest[:12]}" in told, "submit named another commit"
 assert f"/runs/{run['info']['run_id']}" in told, "the run's page was not named"
-assert re.search(r"goes on in experience \d", told), "the run did not go on in the middle of an experience"
+assert re.search(r"resuming experience \d", told), "the run did not go on in the middle of an experience"
 print(f"MLflow: run {run['info']['run_id']}, average accuracy {100 * metrics['average_accuracy']:.1f} %")
 print(f"S3:     {len(commits)} commits, the latest {latest[:12]}")
 PYTHON

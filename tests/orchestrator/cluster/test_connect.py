@@ -1,9 +1,11 @@
 import os
+import socket
 from contextlib import nullcontext
 
 import pytest
 
 from orchestrator.cluster.connect import cluster, start_timeout
+from orchestrator.errors import ClusterError
 from pipelines.config.schema import ScalingSpec
 
 TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
@@ -44,3 +46,21 @@ def test_the_settings_of_one_run_are_not_those_of_the_next(monkeypatch: pytest.M
             assert os.environ["RAY_CHDIR_TO_TRIAL_DIR"] == "1"  # who says something else knows why
             assert os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] == "0.2"
         assert dict(os.environ) == before
+
+
+def test_a_local_ray_that_does_not_start_names_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", os.devnull)  # its session folder cannot be made there
+    with pytest.raises(ClusterError, match="Ray did not start on this machine: ") as raised, cluster(None, FIXED):
+        pass
+    text = str(raised.value)
+    assert "address" not in text and "ray status" not in text and "--verbose" in text
+    assert len(text.splitlines()) == 2
+
+
+def test_an_address_at_which_nothing_listens() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nothing listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=f"Ray cluster at {address} cannot be reached"), cluster(address, FIXED):
+            pass

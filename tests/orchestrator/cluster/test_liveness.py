@@ -34,7 +34,7 @@ def test_a_value_or_an_error_is_handed_on_and_no_thread_is_left(head: socket.soc
         while_ray_lives(lambda: 1 / 0)
     with pytest.raises(ray.exceptions.RayActorError):
         while_ray_lives(lambda: (_ for _ in ()).throw(ray.exceptions.RayActorError()))
-    with pytest.raises(ClusterError, match="Ray has ended the work"):
+    with pytest.raises(ClusterError, match="Ray ended the work"):
         while_ray_lives(lambda: (_ for _ in ()).throw(SystemExit(1)))
     assert not NAMES & {thread.name for thread in threading.enumerate()}
 

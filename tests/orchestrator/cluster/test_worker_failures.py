@@ -1,4 +1,4 @@
-"""What is told of workers that died, from what Ray says of them."""
+"""How worker failures are described, from what Ray reports of them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def died(text: str) -> BaseException:
 @pytest.mark.parametrize(
     ("errors", "told"),
     [
-        ({0: died(KILLED)}, "worker 0 died: it was killed, or it crashed"),
-        ({1: died(MEMORY)}, "worker 1 died: the node ran out of memory (10.34GB of 23.54GB used)"),
-        ({3: died(NODE), 2: died(NODE)}, "workers 2, 3 died: its node was lost"),
-        ({0: RuntimeError("gloo: connection reset"), 1: died(KILLED)}, "worker 1 died: it was killed, or it crashed"),
-        ({0: WorkerHealthCheckTimeoutError("no answer")}, "worker 0 died: it does not answer"),
-        ({0: died(NODE), 1: died(KILLED)}, "worker 0 died: its node was lost; worker 1 died: it was killed, or it"),
+        ({0: died(KILLED)}, "worker 0 failed: it was killed, or it crashed"),
+        ({1: died(MEMORY)}, "worker 1 failed: the node ran out of memory (10.34GB of 23.54GB used)"),
+        ({3: died(NODE), 2: died(NODE)}, "workers 2, 3 failed: its node was lost"),
+        ({0: RuntimeError("gloo: connection reset"), 1: died(KILLED)}, "worker 1 failed: it was killed, or it crashed"),
+        ({0: WorkerHealthCheckTimeoutError("no answer")}, "worker 0 failed: it does not answer"),
+        ({0: died(NODE), 1: died(KILLED)}, "worker 0 failed: its node was lost; worker 1 failed: it was killed, or it"),
         ({0: ValueError("the actor of this play has died")}, ""),
         ({1: RuntimeError(CLOSED), 0: DistNetworkError("timed out")}, "a worker was lost: workers 0, 1 can no longer"),
         ({0: ValueError("no gloo here")}, ""),
