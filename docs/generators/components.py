@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from generators.docstrings import docstring
 from generators.option_table import option_table
 from pipelines.config.components import BUILT_IN, Kind, resolve
 from pipelines.config.option_list import component_options
-from strategies.api.guide import needs
+from strategies.api.compatibility import Listed, limits, refusals
+from strategies.api.guide import ONLINE, SETTINGS, needs
+from strategies.api.strategy import Strategy
 
 _HEADS: dict[Kind, str] = {
     "strategies": """# Strategies
@@ -30,6 +30,7 @@ prints one of these entries. How to write one: [your own strategy](../tutorials/
 
 """,
 }
+_WHERE = {setting: f"In a {setting} stream" for setting in SETTINGS} | {ONLINE: "In an online stream"}
 _GUIDE = (("time", "Costs time"), ("memory", "Keeps"), ("use_when", "Use it when"))
 
 
@@ -47,20 +48,27 @@ def _entry(kind: Kind, name: str) -> str:
     component = resolve(kind, name)
     found = component_options(kind, name)
     options = option_table(found, name) if found.options else "No options.\n"
-    facts = _strategy_facts(component) if kind == "strategies" else ""
+    facts = _strategy_facts(name, component) if kind == "strategies" else ""
     text = docstring(component).text.replace("*", "\\*")
     return f"## `{name}`\n\n{facts}{text}\n\n{options}\n"
 
 
-def _strategy_facts(strategy: Any) -> str:
-    """The family, needs, costs and paper of a strategy as a list."""
+def _strategy_facts(name: str, strategy: type[Strategy]) -> str:
+    """What a strategy declares of itself, as a list."""
     guide = strategy.guide
     lines = [f"**{strategy.summary}.**", "", f"- Family: {strategy.family}"]
+    lines.append(f"- Needs: {', '.join(needs(strategy)) or 'the data of the experience only'}")
     if guide is not None:
-        lines.append(f"- Needs: {', '.join(needs(strategy)) or 'the data of the experience only'}")
         lines += [f"- {title}: {getattr(guide, key)}" for key, title in _GUIDE]
-    for place, limit in strategy.limits.items():
-        only = ", ".join(f"`{key}: {value}`" for key, value in limit.only_with.items())
-        lines.append(f"- Limit, {place}{f' with {only}' if only else ''}: {limit.why}. Remedy: {limit.remedy}")
+    if strategy.objectives is not None:
+        lines.append(f"- Objectives: {', '.join(strategy.objectives)}")
+    lines += [f"- {_WHERE.get(where, where)}: {name} {text}" for where, text in limits(strategy).items()]
+    lines.append(f"- Cannot be listed beside: {', '.join(f'`{other}`' for other in _refused(strategy)) or 'none'}")
     lines.append(f"- Import path: `{strategy.__module__}:{strategy.__qualname__}`")
     return "\n".join(lines) + (f"\n- Paper: {strategy.paper}\n\n" if strategy.paper else "\n\n")
+
+
+def _refused(strategy: type[Strategy]) -> list[str]:
+    """The built-in strategies that it cannot be listed beside."""
+    others = {name: resolve("strategies", name) for name in BUILT_IN["strategies"]}
+    return [n for n, other in others.items() if other is not strategy and refusals([Listed(strategy), Listed(other)])]

@@ -10,10 +10,12 @@ import pytest
 
 from orchestrator.cli.main import everlearn
 from pipelines.config.component_options import options_model
-from pipelines.config.components import BUILT_IN
+from pipelines.config.components import BUILT_IN, resolve
 from pipelines.config.optimizers import OPTIMIZERS
 from pipelines.config.schema import Pipeline
 from pipelines.config.sections.section import Spec
+from strategies.api.compatibility import Listed, limits, refusals
+from strategies.api.guide import needs
 from strategies.metrics.metric_registry import all_metrics
 from tests.docs.pages import ROOT
 
@@ -60,6 +62,18 @@ def test_every_component_and_its_options_are_described(reference: dict[str, str]
         section = page.partition(f"## `{name}`\n")[2].partition("\n## ")[0]
         for key, field in options_model(kind, name).model_fields.items():  # type: ignore[arg-type]
             assert f"| `{field.alias or key}` |" in section, f"{name} {key}"
+
+
+def test_what_strategies_declare_is_described(reference: dict[str, str]) -> None:
+    page = reference["reference/strategies.md"]
+    kinds = {name: resolve("strategies", name) for name in BUILT_IN["strategies"]}
+    for name, kind in kinds.items():
+        section = page.partition(f"## `{name}`\n")[2].partition("\n## ")[0]
+        assert all(f": {name} {text}" in section for text in limits(kind).values())
+        assert all(need in section.partition("- Needs: ")[2].partition("\n")[0] for need in needs(kind))
+        refused = section.partition("- Cannot be listed beside: ")[2].partition("\n")[0]
+        for other, beside in kinds.items():
+            assert (f"`{other}`" in refused) == (name != other and bool(refusals([Listed(kind), Listed(beside)])))
 
 
 def test_every_metric_is_described(reference: dict[str, str]) -> None:
