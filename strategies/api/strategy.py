@@ -22,36 +22,11 @@ In an online stream (`Learner.online`) each sample is shown once, and nothing sa
 next begins: `before_experience` and `after_experience` are called for the strategies alone that ask for them
 (`Strategy.needs_boundaries`). What a strategy keeps of the data it takes as it passes, by `observe`.
 
-Beside its hooks a strategy declares, as plain class attributes, what it is and what it needs: its *capabilities*. From
-these alone `strategies.api.compatibility` decides which strategies can be listed together, and what is warned about in
-a setting; `everlearn list`, `everlearn recommend` and the documentation show them. A class that declares nothing can be
-listed beside any other, as long as the two do not override the same of `training_set`, `training_loss`, `predict` and
-`restructure`. What it is:
-
-    rehearses               the past takes part in its training steps: as kept, generated or all samples
-    keeps_samples           it keeps samples of the past (`memories`), which may be forbidden
-    generates_samples       it adds samples to the batches that are of no experience
-    projects_gradients      it changes gradients so that the loss on the past does not rise
-    trains_other_loss       its `training_loss` is not the objective's, of which a projection takes its gradients
-    freezes_features        it changes the model's structure, and parts that were learned do not change again
-    freezes_answers         no answer to an earlier experience ever changes: there is nothing left to protect
-    works_on_past_answers   it acts on the answers to earlier experiences, which must be free to change
-    starts_afresh           the model is untrained when an experience begins
-    includes                the strategies whose work it does itself
-    bound                   "lower" or "upper": a bound to compare with, not a method to use
-
-What it needs:
-
-    needs_rehearsal_on_shared_head   alone it forgets where all classes share one head (class-incremental)
-    needs_task_labels                it needs the task of a test sample, given or inferred
-    needs_old_data                   it needs all data of the past
-    needs_fixed_structure            it counts on the model as it was: parameters, features, head, or a copy
-    needs_sample_origin              it must know which experience each sample of a batch comes from
-    objectives                       the objectives that it is defined for
-
-`limits` says in words what else it cannot do, by setting or `"online"`. A limit declared for a setting stands in place
-of what would follow from `needs_rehearsal_on_shared_head` and `needs_task_labels` there. A rehearsal method of a
-package of its own, for example, which replays what it keeps:
+Beside its hooks a strategy declares, as plain class attributes, what it is and what it needs: its *capabilities*, of
+which `Strategy` lists all. From these alone `strategies.api.compatibility` decides which strategies can be listed
+together, and what is warned about in a setting; `everlearn list`, `everlearn recommend` and the reference show them.
+A class that declares nothing can be listed beside any other, as long as the two do not override the same of
+`training_set`, `training_loss`, `predict` and `restructure`. A rehearsal method of a package of its own, for example:
 
     class Mine(Strategy):
         rehearses = True
@@ -108,7 +83,10 @@ class StrategyOptions(BaseModel):
 class Strategy:
     """One method against forgetting. The defaults of all hooks do nothing.
 
-    Class attributes:
+    These attributes are the class's and can be read without an instance. From `rehearses` on they are capabilities,
+    which decide what is refused and warned about; by default a strategy has none.
+
+    Attributes:
         name: its name in pipeline files and in stored states; by default the class's name in small letters.
         family: bound, regularisation, rehearsal, architecture, ...
         summary: one line for `everlearn list`; by default the first line of the class's docstring.
@@ -118,8 +96,26 @@ class Strategy:
         reductions: for each statistic it keeps, by the first part of its name in `state_dict`, how the ranks' values
             were combined into it.
         predicts_logits: whether the scores of its `predict` are logits, so that a softmax over them is a confidence.
-
-    The capabilities, from `rehearses` to `limits`, are explained above. They can be read without an instance.
+        rehearses: the past takes part in its training steps, as kept samples, generated ones, or all of them.
+        keeps_samples: it keeps samples of the past (`memories`), which may be forbidden.
+        generates_samples: it adds samples to the batches that are of no experience.
+        projects_gradients: it changes gradients so that the loss on the past does not rise.
+        trains_other_loss: its `training_loss` is another loss than the cross entropy of the references that a strategy
+            with `projects_gradients` takes.
+        freezes_features: it changes the model's structure, and parts that were learned do not change again.
+        freezes_answers: no answer to an earlier experience ever changes, so that there is nothing left to protect.
+        works_on_past_answers: it acts on the answers to earlier experiences, which must be free to change.
+        starts_afresh: the model is untrained when an experience begins.
+        includes: the strategies, as classes, whose work it does itself.
+        bound: "lower" or "upper" for a bound to compare with; empty for a method to use.
+        needs_rehearsal_on_shared_head: alone it forgets where all classes share one head (class-incremental).
+        needs_task_labels: it needs the task of a test sample, given or inferred.
+        needs_old_data: it needs all data of the past.
+        needs_fixed_structure: it counts on the model as it was: its parameters, features or head, or a copy of it.
+        needs_sample_origin: it must know which experience each sample of a batch comes from.
+        objectives: names of the objectives that it is defined for; None: any.
+        limits: what else it cannot do, by setting or "online", in words with the remedy (`Limit`). A limit for a
+            setting stands in place of what follows there from `needs_rehearsal_on_shared_head` or `needs_task_labels`.
     """
 
     name: ClassVar[str] = "strategy"
@@ -169,7 +165,7 @@ class Strategy:
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
         """What this strategy cannot do in such a pipeline, each with its remedy, beside what its declarations say.
 
-        For what depends on several options together, say. Where declarations can say it, declare it.
+        This is for what declarations cannot say, such as what depends on several options together.
 
         Args:
             setting: class-incremental, task-incremental or domain-incremental.

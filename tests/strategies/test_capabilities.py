@@ -133,14 +133,3 @@ def test_needs_and_limits_are_told_in_words(name: str) -> None:
         assert not limit.lifted_by or isinstance(getattr(Strategy, limit.lifted_by), bool)
     # A loss of its own is where it replaces the loss.
     assert not kind.trains_other_loss or kind.training_loss is not Strategy.training_loss
-
-
-def test_needs_are_told_in_their_order() -> None:
-    class All(Strategy):
-        """Needs everything."""
-
-        needs_task_labels = True
-        needs_old_data = True
-        keeps_samples = True
-
-    assert needs(All) == NEEDS and needs(Strategy) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -115,6 +116,11 @@ def test_what_a_class_does_not_say_has_a_default() -> None:
     silent = Silent()
     assert silent.state_dict() == {} == silent.memories(learner(0.0))
     assert Silent.problems(silent.options, setting="class-incremental", others=[]) == []
+
+
+def test_every_class_attribute_is_explained() -> None:
+    explained = re.findall(r"^        (\w+): ", Strategy.__doc__ or "", flags=re.MULTILINE)
+    assert explained == list(Strategy.__annotations__)
 
 
 def test_options_cannot_be_changed_or_misspelt() -> None:
