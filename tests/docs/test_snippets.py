@@ -73,16 +73,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_database: Callab
 def test_every_block_of_a_page_works(
     page: Page, folder: Path, request: pytest.FixtureRequest, new_database: Callable[[Path], str]
 ) -> None:
-    environment = dict(os.environ)
+    monkeypatch = request.getfixturevalue("monkeypatch")
     if page.settings.get("s3"):
         running = server()
-        monkeypatch = request.getfixturevalue("monkeypatch")
         use(running.environment, monkeypatch)
         _make_bucket(running.environment["AWS_ENDPOINT_URL"])
-        environment = dict(os.environ)
     if any(map(trains, page.blocks)):
         new_database(folder / ".everlearn" / "mlflow.db")
-        environment["RAY_ADDRESS"] = request.getfixturevalue("standing_ray")
+        monkeypatch.setenv("RAY_ADDRESS", request.getfixturevalue("standing_ray"))
+    environment = dict(os.environ)
     for block in page.blocks:
         where = f"{page.name}:{block.line}"
         if block.language == "bash":
