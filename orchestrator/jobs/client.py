@@ -1,4 +1,4 @@
-"""Pipelines as jobs on a standing Ray cluster, through Ray's Jobs API: submit, look, follow, stop."""
+"""Pipelines as jobs on a remote Ray cluster, through the Jobs API of Ray: submit, get, follow, stop."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the cluster knows it.
+    """A job, as the cluster reports it.
 
     Attributes:
-        id: by which it is looked at, followed and stopped.
-        pipeline, kind: what it runs; kind is run, tune or compare.
+        id: id of the job, for status, logs and stop.
+        pipeline, kind: the pipeline, and the command: run, tune or compare.
         status: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
-        cause: why it failed, in one line; None unless it did.
+        cause: why it failed, in one line; None if it did not fail.
         started, ended: Unix seconds.
-        exit_status: of its process, once it ended.
-        incidents: nodes and workers that it lost on its way, each with the cause in one line.
+        exit_status: exit status of its process; None before its end.
+        incidents: nodes and workers that it lost, each with the cause in one line.
     """
 
     id: str
@@ -67,25 +67,25 @@ class Jobs:
     """The jobs of one cluster.
 
     Attributes:
-        address: as it can be printed.
+        address: address of the dashboard, without secrets.
     """
 
     def __init__(self, address: str | None = None, ca: str | None = None) -> None:
-        """Arguments and errors as of `Dashboard`."""
+        """Arguments and errors are those of `Dashboard`."""
         self._dashboard = Dashboard(address, ca)
         self._client = self._dashboard.client
         self._explained = self._dashboard.explained
         self.address = self._dashboard.address
 
     def warnings(self) -> list[str]:
-        """What is wrong with the way to the cluster, though it works."""
+        """Security problems of the connection to the cluster."""
         return self._dashboard.warnings()
 
     def submit(self, shipment: Shipment) -> str:
         """Start a job, and return its id.
 
         Raises:
-            ClusterError: the cluster refuses it.
+            ClusterError: the cluster refuses the job, or is unavailable.
         """
         from orchestrator.jobs.kubernetes.ray_job import job_name
 
@@ -96,7 +96,7 @@ class Jobs:
                 environment["pip"] = list(shipment.dependencies)
             return str(
                 self._client.submit_job(
-                    # PATH's python is that of the cluster, or of the job's own pip environment.
+                    # `python` in PATH is that of the cluster, or of the pip environment of the job.
                     entrypoint=f"python -m orchestrator.cli.main {shipment.command}",
                     submission_id=job_name(shipment.pipeline, shipment.kind, secrets.token_hex(3)),
                     runtime_env=environment,
@@ -105,7 +105,7 @@ class Jobs:
             )
 
     def all(self) -> list[Job]:
-        """The jobs that were submitted by Everlearn, the newest first."""
+        """The jobs that Everlearn submitted, newest first."""
         with self._explained():
             listed = [details for details in self._client.list_jobs() if _KIND in (details.metadata or {})]
         lost = incidents(self._dashboard, listed)
@@ -116,31 +116,31 @@ class Jobs:
         """One job.
 
         Raises:
-            ClusterError: there is none of that id.
+            ClusterError: there is no job with this id, or the cluster is unavailable.
         """
         with self._explained(job):
             details = self._client.get_job_info(job)
         return _job(details, incidents(self._dashboard, [details])[0])
 
     def logs(self, job: str) -> str:
-        """What the job has written so far, as a person reads it, without the secrets that can be recognised."""
+        """The output of the job so far, without progress messages, and without secrets that can be recognised."""
         from orchestrator.jobs.relay.receiver import without_messages
 
         with self._explained(job):
             return redact(without_messages(str(self._client.get_job_logs(job))))
 
     def follow(self, job: str, write: Callable[[str], object]) -> Job:
-        """Pass on what the job writes, whole lines at a time, until it ends; return it as it ended.
+        """Pass the output of the job to `write`, whole lines at a time, until the job ends; return the ended job.
 
         Args:
-            write: such as a `Receiver`, which understands the messages in it.
+            write: for example a `Receiver`, which reads the progress messages in the output.
         """
         with self._explained(job):
             asyncio.run(self._tail(job, write))
         return self._wait(job)
 
     def stop(self, job: str) -> Job:
-        """Ask the job to end, and wait until it has. One that has ended stays as it is."""
+        """Stop the job, and wait until it has ended. A job that has already ended is not changed."""
         with self._explained(job):
             self._client.stop_job(job)
         return self._wait(job)
@@ -148,7 +148,7 @@ class Jobs:
     async def _tail(self, job: str, write: Callable[[str], object]) -> None:
         rest = ""
         async for chunk in self._dashboard.tail(job):
-            # A secret may lie across two chunks, but not across two lines.
+            # A secret may be split over two chunks, but not over two lines.
             lines, newline, rest = (rest + chunk).rpartition("\n")
             if newline:
                 write(redact(lines) + newline)
@@ -164,7 +164,7 @@ class Jobs:
 
 
 def exit_status(job: Job) -> int:
-    """What a command that waited for the job ends with: the job's own status, if it has one."""
+    """The exit status of a command that waited for the job: that of the job, if it has one."""
     if job.status == "SUCCEEDED":
         return 0
     if job.status == "STOPPED":
@@ -189,7 +189,7 @@ def _job(details: Any, lost: Sequence[str] = ()) -> Job:
 
 
 def _cause(message: str | None) -> str:
-    """The line that says most: the command's own last word, else the last line of what Ray tells."""
+    """The most useful line: the last message of `everlearn` itself, else the last line of the message of Ray."""
     from orchestrator.jobs.relay.receiver import without_messages
 
     lines = [line.strip() for line in _COLOUR.sub("", without_messages(message or "")).splitlines() if line.strip()]

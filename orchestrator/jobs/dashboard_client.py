@@ -1,4 +1,4 @@
-"""The dashboard of a cluster's head, where jobs are handed in: reaching it, and saying why it cannot be reached."""
+"""The dashboard of a Ray head, where jobs are submitted: connecting to it, and explaining why that fails."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from orchestrator.redact import redact
 from pipelines.config.sections.cluster_section import checked_address
 
 ADDRESS = "RAY_API_SERVER_ADDRESS"
-# Names the authorities of https addresses for requests, and for everything that uses OpenSSL.
+# Variables with the certificate authorities, read by requests and by everything that uses OpenSSL.
 _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-# Seconds to connect, to wait for an answer, and of silence of a job before its head is asked whether it lives.
+# Seconds to connect, to wait for an answer, and without output of a job before its head is checked.
 CONNECT_S, ANSWER_S, _SILENCE_S = 10, 60, 30
 LONGEST_CAUSE = 300
 
-# They set their own level when they are imported.
+# These loggers set their own level when they are imported.
 _TALKATIVE = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -35,14 +35,14 @@ _TALKATIVE = (
 
 
 class Lost(ConnectionError):
-    """The connection over which a job is followed broke."""
+    """The connection that follows a job was lost."""
 
 
 class Dashboard:
-    """A head's dashboard that answers.
+    """The dashboard of a Ray head that answers.
 
     Attributes:
-        address: as it can be printed.
+        address: its address, without secrets.
         client: Ray's `JobSubmissionClient`, each of whose requests ends within `CONNECT_S` + `ANSWER_S`.
     """
 
@@ -50,11 +50,11 @@ class Dashboard:
         """
         Args:
             address: http://HEAD:8265; None: RAY_API_SERVER_ADDRESS.
-            ca: file or folder of the authorities that signed an https address's certificate; None: REQUESTS_CA_BUNDLE
-                or SSL_CERT_FILE, else the system's.
+            ca: file or folder with the certificate authorities for https addresses; None: REQUESTS_CA_BUNDLE or
+                SSL_CERT_FILE, else those of the system.
 
         Raises:
-            ClusterError: there is no address, nobody listens there, or the cluster refuses.
+            ClusterError: no address is given, nothing listens at it, or the cluster refuses the connection.
         """
         full = _checked(address or os.environ.get(ADDRESS, ""))
         self.address = redact(full)
@@ -66,24 +66,24 @@ class Dashboard:
             self.client: Any = _client(full, verify)
 
     def warnings(self) -> list[str]:
-        """What is wrong with the way to the cluster, though it works."""
+        """Security problems of the connection to the cluster."""
         parts = urlsplit(self.address)
         if is_loopback(parts.hostname or ""):
             return []
         if not has_token():
             return [
-                f"{self.address} is not this machine, and asks for no token: whoever reaches it can run code there; "
+                f"{self.address} is a remote address without a token: anyone who can reach it can run code there; "
                 "start Ray with RAY_AUTH_MODE=token"
             ]
         if parts.scheme == "http":
             return [
-                f"{self.address} is not this machine, and not encrypted: the token and the job's environment can be "
-                "read on the way; use https, a port-forward or a tunnel"
+                f"{self.address} is a remote address without encryption: the token and the environment of the job can "
+                "be read in transit; use https, a port-forward or a tunnel"
             ]
         return []
 
     def state(self, kind: str, **filters: str) -> list[Mapping[str, Any]]:
-        """What Ray knows of its `nodes` or `actors`, those that `filters` match; empty if it cannot say."""
+        """The `nodes` or `actors` of the cluster that `filters` match; empty if Ray does not answer."""
         query: list[tuple[str, str]] = [("limit", "1000"), ("detail", "1"), ("timeout", "10")]
         for key, value in filters.items():
             query += [("filter_keys", key), ("filter_predicates", "="), ("filter_values", value)]
@@ -91,15 +91,15 @@ class Dashboard:
             answer = self.client._do_request("GET", f"/api/v0/{kind}?{urlencode(query)}")
             found = answer.json()["data"]["result"]["result"]
         except Exception:
-            # An older cluster; what is asked for here only adds to what is known anyway.
+            # For example an older version of Ray; the answer only adds details.
             return []
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     async def tail(self, job: str) -> AsyncIterator[str]:
-        """What a job writes, from its beginning to its end. A head that is gone is noticed when the job is silent.
+        """The output of a job from its beginning to its end. The head is checked while the job writes nothing.
 
         Raises:
-            Lost: the connection broke.
+            Lost: the connection was lost.
         """
         import aiohttp
 
@@ -112,7 +112,7 @@ class Dashboard:
         ):
             while True:
                 message = asyncio.ensure_future(stream.receive())
-                # Ray's server answers no pings.
+                # The server of Ray does not answer pings.
                 while not (await asyncio.wait({message}, timeout=_SILENCE_S))[0]:
                     await asyncio.to_thread(client.get_job_status, job)
                 kind = message.result().type
@@ -125,7 +125,7 @@ class Dashboard:
 
     @contextlib.contextmanager
     def explained(self, job: str | None = None) -> Iterator[None]:
-        """Turn what Ray and its HTTP libraries raise into one short message."""
+        """Turn the errors of Ray and its HTTP libraries into one short message."""
         try:
             yield
         except ClusterError:
@@ -135,14 +135,14 @@ class Dashboard:
 
 
 def has_token() -> bool:
-    """Whether Ray finds a token for the cluster in the environment or at home."""
+    """Whether Ray finds a token for the cluster in the environment or in the home folder."""
     named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
     at_home = os.environ.get("RAY_AUTH_MODE") == "token" and (Path.home() / ".ray" / "auth_token").exists()
     return named or at_home
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, as seen from itself alone."""
+    """Whether a host is the loopback address of this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -158,12 +158,12 @@ def _client(address: str, verify: str | bool) -> Any:
         logging.getLogger(name).setLevel(logging.WARNING)
 
     class Bounded(JobSubmissionClient):  # type: ignore[misc]
-        """Ray's own waits for ever."""
+        """A client with timeouts, which the client of Ray lacks."""
 
         def _do_request(self, method: str, endpoint: str, **arguments: Any) -> Any:
             return super()._do_request(method, endpoint, **{"timeout": (CONNECT_S, ANSWER_S), **arguments})
 
-    # The variable would win over the argument.
+    # The environment variable would override the argument.
     before = os.environ.get(ADDRESS)
     os.environ[ADDRESS] = address
     try:
@@ -180,19 +180,19 @@ def _client(address: str, verify: str | bool) -> Any:
 
 
 def _headers() -> dict[str, str]:
-    """What a proxy before the cluster asks for, as Ray's own commands read it."""
+    """HTTP headers for a proxy before the cluster, from the variable that the commands of Ray read, too."""
     written = os.environ.get("RAY_JOB_HEADERS")
     if not written:
         return {}
     try:
         return {str(name): str(value) for name, value in json.loads(written).items()}
     except (ValueError, AttributeError):
-        raise ClusterError('RAY_JOB_HEADERS is no JSON object\nSet it to text such as {"Name": "value"}') from None
+        raise ClusterError('RAY_JOB_HEADERS is not a JSON object\nSet it to text such as {"Name": "value"}') from None
 
 
 def _no_client() -> ClusterError:
     return ClusterError(
-        "jobs need Ray's own client, which is not installed\nInstall it: pip install 'everlearn[cluster]'"
+        "jobs need the client of Ray, which is not installed\nInstall it: pip install 'everlearn[cluster]'"
     )
 
 
@@ -200,34 +200,32 @@ def _explanation(error: Exception, address: str, job: str | None) -> ClusterErro
     text = " ".join(str(error).split())
     kind = type(error).__name__
     if kind == "AuthenticationError" or "status code 401" in text or "status code 403" in text:
-        what = (
-            "refuses the token" if "Authentication failed" in text or "status code 403" in text else "asks for a token"
-        )
+        what = "refuses the token" if "Authentication failed" in text or "status code 403" in text else "needs a token"
         return ClusterError(
             f"the cluster at {address} {what}\n"
             "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of the cluster"
         )
     if job is not None and "status code 404" in text:
-        return ClusterError(f"the cluster at {address} knows no job {job}\n`everlearn status` lists them")
+        return ClusterError(f"the cluster at {address} has no job {job}\n`everlearn status` lists the jobs")
     if isinstance(error, Lost):
         return ClusterError(
-            f"the connection to the cluster at {address} broke: {text[:LONGEST_CAUSE]}\n"
-            f"The job may go on: `everlearn logs {job} --follow`"
+            f"the connection to the cluster at {address} was lost: {text[:LONGEST_CAUSE]}\n"
+            f"The job may still be running: `everlearn logs {job} --follow`"
         )
     chain = list(_chain(error))
     if any("CERTIFICATE_VERIFY_FAILED" in str(one) for one in chain):
         return ClusterError(
             f"the certificate of {address} is not trusted\n"
-            "Name the authority that signed it: --ca FILE, cluster.ca in the pipeline file, or REQUESTS_CA_BUNDLE"
+            "Give its certificate authority: --ca FILE, cluster.ca in the pipeline file, or REQUESTS_CA_BUNDLE"
         )
     if any(isinstance(one, TimeoutError) or type(one).__name__ == "ReadTimeout" for one in chain):
         return ClusterError(
             f"the cluster at {address} did not answer within {ANSWER_S} s\n"
-            "Check that it is the dashboard of Ray's head, and that the head is well"
+            "Check that this is the dashboard of the Ray head, and that the head is healthy"
         )
     return ClusterError(
-        f"the cluster at {address} did not answer as Ray's jobs server does: {kind}: {text[:LONGEST_CAUSE]}\n"
-        "Give the address of the head's dashboard, http://HEAD:8265"
+        f"the cluster at {address} is not a Ray dashboard, or failed: {kind}: {text[:LONGEST_CAUSE]}\n"
+        "Give the address of the dashboard, http://HEAD:8265"
     )
 
 
@@ -247,10 +245,10 @@ def _authority(ca: str | None) -> str | bool:
             return str(path)
         ssl.create_default_context(cafile=str(path))
     except OSError as error:
-        reason = error.strerror if isinstance(error, FileNotFoundError) else "holds no certificates in PEM form"
+        reason = error.strerror if isinstance(error, FileNotFoundError) else "has no certificates in PEM format"
         raise ClusterError(
-            f"the authority for https addresses, {path}: {reason or error}\n"
-            "Name a PEM file: --ca FILE, cluster.ca in the pipeline file, or REQUESTS_CA_BUNDLE"
+            f"the certificate authority {path}: {reason or error}\n"
+            "Give a PEM file: --ca FILE, cluster.ca in the pipeline file, or REQUESTS_CA_BUNDLE"
         ) from error
     return str(path)
 
@@ -258,17 +256,17 @@ def _authority(ca: str | None) -> str | bool:
 def _checked(address: str) -> str:
     if not address:
         raise ClusterError(
-            f"no cluster was named\nGive --address http://HEAD:8265, set {ADDRESS}, or write it into the pipeline "
-            "file: cluster: {address: ...}"
+            f"no address of a cluster is given\nGive --address http://HEAD:8265, set {ADDRESS}, or write it into the "
+            "pipeline file: cluster: {address: ...}"
         )
     try:
         return checked_address(address)
     except ValueError as error:
-        raise ClusterError(f"{redact(address)} is no address for jobs: it {error}") from None
+        raise ClusterError(f"{redact(address)} is not an address for jobs: it {error}") from None
 
 
 def _reach(address: str) -> None:
-    """Refuse an address at which nobody listens: Ray itself would try for long, or say little."""
+    """Fail at once if nothing listens at the address: Ray itself would try for long, without a clear message."""
     parts = urlsplit(address)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -277,5 +275,5 @@ def _reach(address: str) -> None:
         reason = getattr(error, "strerror", None) or str(error)
         raise ClusterError(
             f"the cluster at {address} cannot be reached: {reason}\n"
-            "Give the address of the head's dashboard, http://HEAD:8265, and check that it listens"
+            "Give the address of the dashboard, http://HEAD:8265, and check that the dashboard is running"
         ) from error

@@ -1,4 +1,4 @@
-"""Where the outcome of a submitted run will be: what can be said of its lineage and its MLflow run before it starts."""
+"""Where the result of a submitted run will be: its lineage and its MLflow run, as far as known before it starts."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from pipelines.config.document import Document
     from pipelines.config.schema import Pipeline
 
-# Data of at most so many bytes is read here, for the ids that the commits will have.
+# Data of at most this many bytes is read here, to compute the ids of the commits.
 _MOST_BYTES = 200 * 2**20
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 _DOWNLOADED = ("mnist", "fashion-mnist")
-# For the questions to MLflow: the run itself will be patient.
+# Short timeouts for the requests here; the run itself waits longer.
 _HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 
 
 @dataclass(frozen=True)
 class Prospect:
-    """What is known of one pipeline's run.
+    """What is known about the run of one pipeline.
 
     Attributes:
-        pipeline: its name.
-        storage: where its lineage is kept; as written in the file where only the cluster knows what that comes to.
-        commits: ids of its commits, oldest first; None where its data cannot be read here, or the settings are not
+        pipeline: name of the pipeline.
+        storage: where its lineage is stored; as written in the file if only the cluster knows the values of variables.
+        commits: ids of its commits, oldest first; None if its data cannot be read here, or if the settings are not
             known yet.
-        uri: of MLflow; as `storage`.
-        experiment: in MLflow.
-        run_id: of the MLflow run, if it is there already.
-        url: of the run's page, or of the page that will list it; None if MLflow did not answer here.
+        uri: tracking URI of MLflow, written like `storage`.
+        experiment: name of the MLflow experiment.
+        run_id: id of the MLflow run, if it exists.
+        url: page of the run, or the page that will list it; None if MLflow does not answer here.
     """
 
     pipeline: str
@@ -63,7 +63,7 @@ class Prospect:
         }
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """As text for a person."""
         lineage = f"lineage  {self.storage.rstrip('/')}/{self.pipeline}"
         if self.commits:
             lineage += f", up to commit {self.commits[-1][:12]}"
@@ -74,7 +74,7 @@ class Prospect:
 
 
 def prospects(shipment: Shipment) -> list[Prospect]:
-    """What is known of the run of each pipeline. Takes seconds, and asks nothing of the cluster."""
+    """What is known about the run of each pipeline. Takes seconds, and sends nothing to the cluster."""
     pairs = zip(shipment.pipelines, shipment.documents, strict=True)
     return [_prospect(pipeline, document, shipment) for pipeline, document in pairs]
 
@@ -86,7 +86,7 @@ def _prospect(pipeline: Pipeline, document: Document, shipment: Shipment) -> Pro
     written = tracking.get("uri") if isinstance(tracking, dict) else tracking
     storage, _ = _resolved(document.get(("storage",)) or DEFAULT_STORAGE, shipment.environment)
     uri, known = _resolved(written or DEFAULT_TRACKING, shipment.environment)
-    # A search and a comparison make other commits than the pipeline itself.
+    # A search or a comparison makes other commits than the pipeline itself.
     commits = _commits(pipeline) if shipment.kind == "run" else None
     experiment = pipeline.tracking.experiment
     run_id, url = _page(uri, experiment, commits[-1] if commits else None) if known else (None, None)
@@ -94,7 +94,7 @@ def _prospect(pipeline: Pipeline, document: Document, shipment: Shipment) -> Pro
 
 
 def _resolved(text: str, environment: Mapping[str, str]) -> tuple[str, bool]:
-    """An address as the job will read it, and whether that is known here: its variables may be the cluster's own."""
+    """An address as the job will read it, and whether it is known here: only the cluster may have its variables."""
     from pipelines.config.environment_variables import expand
 
     names = _VARIABLE.findall(text)
@@ -112,12 +112,12 @@ def _commits(pipeline: Pipeline) -> list[str] | None:
 
         return [planned.id for planned in make_plan(pipeline, build_stream(pipeline.stream, pipeline.seed))]
     except Exception:
-        # The data may be where the job runs, and not here; what is wrong with it the job will say.
+        # The data may only be where the job runs. If it is wrong, the job reports that.
         return None
 
 
 def _at_hand(pipeline: Pipeline) -> bool:
-    """Whether the data is on this machine and small: submitting is no reason to fetch it."""
+    """Whether the data is on this machine and small: submitting a job must not download data."""
     dataset = pipeline.stream.dataset
     if dataset.name == "digits":
         return True
@@ -139,7 +139,7 @@ def _size(place: str) -> int:
 
 
 def _page(uri: str, experiment: str, key: str | None) -> tuple[str | None, str | None]:
-    """The MLflow run, if it is there, and the page on which it is or will be."""
+    """The MLflow run, if it exists, and the page that shows or will show it."""
     from orchestrator.tracking.mlflow_client import connect, experiment_id, is_server
     from orchestrator.tracking.mlflow_ui import page
 
@@ -158,5 +158,5 @@ def _page(uri: str, experiment: str, key: str | None) -> tuple[str | None, str |
             return run.info.run_id, page(redact(uri), number, run.info.run_id)
         return None, f"{base}&searchFilter={quote(wanted)}"
     except Exception:
-        # It may be reached from the cluster alone.
+        # The server may be reachable only from the cluster.
         return None, None

@@ -1,4 +1,4 @@
-"""What jobs lost on their way: nodes and workers of the cluster, each with its cause in one line."""
+"""Nodes and workers that jobs lost, each with the cause in one line."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from orchestrator.redact import redact
 if TYPE_CHECKING:
     from orchestrator.jobs.dashboard_client import Dashboard
 
-# How Ray says that an actor's end was somebody's wish.
+# Reasons in Ray for an actor that was ended on purpose.
 _WANTED = ("RAY_KILL", "OUT_OF_SCOPE", "REF_DELETED", "OWNER_DIED", "INTENDED")
 _LONGEST = 200
 
 
 def incidents(dashboard: Dashboard, jobs: Sequence[Any]) -> list[list[str]]:
-    """For each job, as Ray's Jobs API describes it, what it lost; nothing where Ray no longer knows.
+    """For each job, as the Jobs API of Ray describes it, the nodes and workers that it lost, as far as Ray remembers.
 
-    Two requests, whatever the number of jobs.
+    Sends two requests for any number of jobs.
     """
     started = [details for details in jobs if details.start_time]
     if not started:
@@ -33,7 +33,7 @@ def _of(details: Any, nodes: Sequence[Mapping[str, Any]], actors: Sequence[Mappi
         return []
     until = details.end_time or float("inf")
     lost = [
-        f"node {node.get('node_ip')} ({str(node.get('node_id'))[:8]}) died: {_line(node.get('state_message'))}"
+        f"node {node.get('node_ip')} ({str(node.get('node_id'))[:8]}) failed: {_line(node.get('state_message'))}"
         for node in nodes
         if details.start_time <= (node.get("end_time_ms") or 0) <= until
     ]
@@ -41,12 +41,12 @@ def _of(details: Any, nodes: Sequence[Mapping[str, Any]], actors: Sequence[Mappi
     driver = getattr(details.driver_info, "id", None)
     for actor in actors:
         cause = (actor.get("death_cause") or {}).get("actor_died_error_context") or {}
-        # What was on a node that died, died with it: that is said already.
+        # An actor on a failed node failed with it: the node is reported already.
         if driver is None or actor.get("job_id") != driver or _wanted(cause) or actor.get("node_id") in gone:
             continue
         what = "worker" if actor.get("class_name") == "RayTrainWorker" else str(actor.get("class_name"))
         where = f"on {cause.get('node_ip_address') or 'node ' + str(actor.get('node_id'))[:8]}"
-        lost.append(f"{what} {actor.get('pid')} {where} died: {_line(cause.get('error_message'))}")
+        lost.append(f"{what} {actor.get('pid')} {where} failed: {_line(cause.get('error_message'))}")
     return lost
 
 
@@ -56,5 +56,5 @@ def _wanted(cause: Mapping[str, Any]) -> bool:
 
 
 def _line(text: Any) -> str:
-    words = " ".join(str(text or "no cause is known").split())
+    words = " ".join(str(text or "unknown cause").split())
     return redact(words)[:_LONGEST]

@@ -1,4 +1,4 @@
-"""What a job of a pipeline takes along to a Ray cluster: its file, the user's modules, and its environment."""
+"""What is uploaded with a job: its pipeline files, the modules of the user, and its environment."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _KEPT_HERE = ("__pycache__", "mlruns")
 
 @dataclass(frozen=True)
 class Shipment:
-    """One or several pipelines, ready to be sent.
+    """One or several pipelines, ready to be submitted.
 
     Attributes:
-        pipelines: as they were read here, where storage and tracking are stand-ins for what the cluster makes of them.
+        pipelines: as read here; storage and tracking are placeholders, since the cluster sets their variables.
         kind: run, tune or compare.
-        files: by the name that a file has in the job, its text with the overrides in it.
-        documents: what each file says, before variables are replaced and defaults filled in.
-        environment: of the job; the values may be secrets, and are never printed.
-        modules: folder that is sent along; the job runs in it.
+        files: text of each file with the overrides applied, by its name in the job.
+        documents: content of each file, before variables are replaced and defaults filled in.
+        environment: environment variables of the job; the values may be secrets and are never printed.
+        modules: folder that is uploaded; the job runs in it.
         dependencies: requirements that pip installs for the job.
-        arguments: of the command that runs in the job, beside the files.
-        warnings: what a person should know before the job runs.
+        arguments: further arguments of the command that runs in the job.
+        warnings: problems that a person should know before the job runs.
     """
 
     pipelines: tuple[Pipeline, ...]
@@ -56,22 +56,22 @@ class Shipment:
 
     @property
     def pipeline(self) -> str:
-        """The name of the pipeline, or the names of all."""
+        """The name of the pipeline, or all names."""
         return ", ".join(pipeline.name for pipeline in self.pipelines)
 
     @property
     def command(self) -> str:
-        """What `everlearn` does in the job."""
+        """The arguments of `everlearn` in the job."""
         return shlex.join([self.kind, *self.files, *self.arguments])
 
     @property
     def cluster(self) -> ClusterSpec | None:
-        """The first `cluster` section, None if no file has any."""
+        """The first `cluster` section; None if no file has one."""
         return next((pipeline.cluster for pipeline in self.pipelines if pipeline.cluster is not None), None)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A temporary folder with the files and a copy of the modules, without what begins with a dot."""
+        """A temporary folder with the files and a copy of the modules, without hidden files."""
         with tempfile.TemporaryDirectory(prefix="everlearn-") as name:
             folder = Path(name) / "job"
             if self.modules is None:
@@ -93,17 +93,17 @@ def prepare(
     dependencies: Sequence[str] = (),
     arguments: Sequence[str] = (),
 ) -> Shipment:
-    """Check pipeline files, and make them ready to be sent. What is given here adds to the file's `cluster` section.
+    """Check pipeline files, and prepare them to be submitted. The arguments add to the `cluster` section of the file.
 
     Args:
-        files: one; for a comparison, any number.
-        variables: names of environment variables that the job gets from this process.
-        modules: folder with the components that the file names, instead of `cluster.working_dir`.
+        files: one file; for a comparison, any number.
+        variables: names of environment variables that are passed from this process to the job.
+        modules: folder with modules that the file uses, instead of `cluster.working_dir`.
         dependencies: requirements that pip installs for the job.
-        arguments: of the command that runs in the job, beside the files.
+        arguments: further arguments of the command that runs in the job.
 
     Raises:
-        PipelineError: a file or an argument is wrong, a variable is not set, or a file holds a secret.
+        PipelineError: a file or an argument is wrong, a variable is not set, or a file contains a secret.
     """
     from orchestrator.jobs.kubernetes.ray_job import STAND_INS
     from pipelines.config.document import parse
@@ -114,16 +114,16 @@ def prepare(
     if kind not in KINDS:
         raise PipelineError([f"--kind: must be one of {', '.join(KINDS)}, got {kind}"])
     if kind != "compare" and len(files) != 1:
-        raise PipelineError([f"--kind {kind} takes one file, got {len(files)}; several are for --kind compare"])
+        raise PipelineError([f"--kind {kind} takes one file, got {len(files)}; only --kind compare takes several"])
     if modules is not None:
         _find_modules(modules, "--working-dir")
     pipelines, documents, texts = [], [], {}
     for number, file in enumerate(files, start=1):
         _find_modules_of(file, overrides, instead=modules)
-        # Storage and tracking are what the cluster's environment makes of them, not this machine's.
+        # The variables in storage and tracking are those of the cluster, not of this machine.
         pipeline = load_pipeline(file, [*overrides, *STAND_INS])
         if kind == "tune" and pipeline.tune is None:
-            raise PipelineError([f"{file}: there is no tune section: nothing to search"])
+            raise PipelineError([f"{file}: has no tune section, so that there is nothing to search"])
         text = Path(file).read_text("utf-8-sig")
         document = parse(text, str(file))
         if overrides:
@@ -157,14 +157,14 @@ def prepare(
 
 
 def _find_modules_of(file: str | Path, overrides: Sequence[str], *, instead: Path | None) -> None:
-    """The folder that the file itself names is wanted before the file can be checked."""
+    """The folder in `cluster.working_dir` is needed before the file can be checked."""
     from pipelines.config.document import parse
     from pipelines.config.overrides import apply
 
     if instead is not None:
         return
     document = None
-    # Whatever is wrong with the file is said, all at once, by whoever checks it.
+    # Problems of the file are reported together later, when it is checked.
     with suppress(PipelineError, OSError, UnicodeDecodeError):
         document = parse(Path(file).read_text("utf-8-sig"), str(file))
         apply(document, overrides)
@@ -175,7 +175,7 @@ def _find_modules_of(file: str | Path, overrides: Sequence[str], *, instead: Pat
 
 def _find_modules(folder: Path, where: str) -> None:
     if not folder.is_dir():
-        raise PipelineError([f"{where}: {folder} is no folder"])
+        raise PipelineError([f"{where}: {folder} is not a folder"])
     if str(folder.resolve()) not in sys.path:
         sys.path.append(str(folder.resolve()))
 
@@ -183,14 +183,14 @@ def _find_modules(folder: Path, where: str) -> None:
 def _environment(names: Sequence[str], option: str = "--env ") -> dict[str, str]:
     problems = []
     for name in names:
-        # What was typed may be the secret itself: it is not repeated.
+        # The argument may be the secret itself, so it is not repeated.
         if _NAME.fullmatch(name) is None:
             shown = name.partition("=")[0] if "=" in name else "the argument"
             problems.append(
-                f"--env: {shown}: give a variable's name alone; its value is taken from the environment here"
+                f"--env: {shown}: give the name of a variable only; its value is read from the environment here"
             )
         elif name not in os.environ:
-            problems.append(f"{option}{name}: is not set in the environment here")
+            problems.append(f"{option}{name}: is not set in the environment of this process")
     if problems:
         raise PipelineError(problems)
     return {name: os.environ[name] for name in names}
@@ -200,8 +200,8 @@ def _refuse_secrets(text: str, source: str) -> None:
     from orchestrator.redact import redact
 
     problems = [
-        f"{source}:{number}: looks like a secret, and would be readable in the cluster: "
-        "write ${NAME} in its place, and submit with --env NAME"
+        f"{source}:{number}: looks like a secret, which everyone in the cluster could read: "
+        "write ${NAME} instead, and submit with --env NAME"
         for number, line in enumerate(text.splitlines(), start=1)
         if redact(line) != line
     ]
@@ -216,24 +216,22 @@ def _kept_by_the_cluster(document: Any, environment: Mapping[str, str]) -> Itera
     if storage is None and variable not in environment:
         yield _left_to_the_cluster("storage", variable)
     elif storage is not None and not str(storage).startswith(("s3://", "${")):
-        yield f"storage: {storage} is kept by the cluster's head alone{_lost(str(storage))}: use s3://bucket/prefix"
+        yield f"storage: {storage} is only on the head of the cluster{_lost(str(storage))}: use s3://bucket/prefix"
     variable = "MLFLOW_TRACKING_URI"
     if uri is None and variable not in environment:
         yield _left_to_the_cluster("tracking.uri", variable)
     elif uri is not None and not str(uri).startswith(("http://", "https://", "${")):
         path = str(uri).removeprefix("sqlite:///").removeprefix("file://")
         if "://" not in path:
-            yield f"tracking.uri: {uri} is kept by the cluster's head alone{_lost(path)}: use an MLflow server"
+            yield f"tracking.uri: {uri} is only on the head of the cluster{_lost(path)}: use an MLflow server"
 
 
 def _left_to_the_cluster(key: str, variable: str) -> str:
-    return (
-        f"{key}: is not in the file: unless {variable} is set in the cluster, it is kept with the job, and lost with it"
-    )
+    return f"{key}: is not in the file: unless {variable} is set in the cluster, it is lost with the job"
 
 
 def _lost(path: str) -> str:
-    return "" if path.startswith("/") else ", in the job's own folder, and lost with it"
+    return "" if path.startswith("/") else ", in the folder of the job, and lost with it"
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:

@@ -166,7 +166,7 @@ wait "$job" || fail "the job did not end well: exit status $?"
 
 say "what everybody sees"
 everlearn status --file e2e.yaml | tee status.txt
-grep -q 'succeeded' status.txt && grep -q 'node .* died: ' status.txt || fail "the status says something else"
+grep -q 'succeeded' status.txt && grep -q 'node .* failed: ' status.txt || fail "the status says something else"
 "$python" - "$mlflow" follow.txt "$bucket" <<'PYTHON' || fail "the run is not where it should be"
 import json, re, sys, urllib.request
 from pathlib import Path

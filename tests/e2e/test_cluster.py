@@ -24,7 +24,7 @@ def test_a_pipeline_outlives_a_node_of_its_cluster(s3_server: S3Server) -> None:
     environment = {**os.environ, "PYTHON": sys.executable, "EVERLEARN_E2E_S3": "this"}
     done = subprocess.run([SCRIPT], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
-    assert "kill -9" in done.stdout and "resuming experience 1" in done.stdout and "died: " in done.stdout
+    assert "kill -9" in done.stdout and "resuming experience 1" in done.stdout and "failed: " in done.stdout
     assert re.search(r"restart: (a worker was lost|worker \d failed|the controller)", done.stdout)
     (folder,) = set(re.findall(r"/tmp/ev\w{6}(?=:)", done.stdout))
     assert not Path(folder).exists()

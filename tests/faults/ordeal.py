@@ -94,7 +94,7 @@ def ordeal(victims: Victims, strategy: str, workers: int, planned: Sequence[str]
         expected = {"driver": -9, "ray": 3}.get(last, 0)
         if done.returncode != expected:
             wrong.append(f"exit status {done.returncode} instead of {expected} after {happened}: {done.stderr[-2000:]}")
-        if last == "ray" and not ("Ray has died" in done.stderr and len(done.stderr.splitlines()) <= 3):
+        if last == "ray" and not ("the Ray cluster failed" in done.stderr and len(done.stderr.splitlines()) <= 3):
             wrong.append(f"Ray's death is told so: {done.stderr[-2000:]}")
         restarts = sum(death.startswith(("worker", "controller")) for death in happened)
         if done.returncode == 0 and done.stdout.count("restart: ") < restarts:

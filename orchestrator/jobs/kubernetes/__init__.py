@@ -1,6 +1,6 @@
-"""Pipelines as jobs on Kubernetes, run by the KubeRay operator: the manifests, and handing them to a cluster.
+"""Pipelines as jobs on Kubernetes, run by the KubeRay operator: rendering the manifests, and applying them.
 
-The names below may be imported from here. `kubectl` alone speaks with a cluster.
+The names below may be imported from here. Only `kubectl` connects to a cluster.
 
 from orchestrator.jobs.kubernetes import render_job, to_yaml
 

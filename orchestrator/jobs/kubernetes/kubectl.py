@@ -1,4 +1,4 @@
-"""Handing a pipeline's job to a Kubernetes cluster by the person's own kubectl and its rights."""
+"""Apply the job of a pipeline to a Kubernetes cluster with the kubectl of the user."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _HINT = "Check that `kubectl cluster-info` answers, or choose another context (-
 
 @dataclass(frozen=True)
 class Submission:
-    """A job as it was rendered, and perhaps applied.
+    """A rendered job, and whether it was applied.
 
     Attributes:
-        name, namespace: of the RayJob.
+        name, namespace: name and namespace of the RayJob.
         kind: run or tune.
-        manifest: as YAML.
-        applied: whether the cluster has it.
+        manifest: the manifest as YAML.
+        applied: whether it was applied to the cluster.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Submission:
 
     @property
     def commands(self) -> dict[str, str]:
-        """What a person types next, by purpose."""
+        """Commands for status, logs and stop."""
         where = f"kubectl -n {self.namespace}"
         return {
             "status": f"{where} get rayjob {self.name}",
@@ -69,14 +69,14 @@ def submit_kubernetes(
 ) -> Submission:
     """Render the job of a pipeline file; with `apply`, start it.
 
-    Every submission is a job with a name of its own: a pipeline that stopped is submitted again, and goes on.
+    Each submission has a job name of its own. Submit a pipeline again to resume it.
 
     Args:
-        context: of kubectl's configuration; None: the current one.
+        context: context of kubectl; None: the current one.
 
     Raises:
         PipelineError: the file or the options are wrong.
-        ClusterError: kubectl is missing, cannot reach the cluster, or is refused.
+        ClusterError: kubectl is missing, cannot reach the cluster, or has no permission.
     """
     from pipelines.config.load import load_pipeline
 
@@ -87,7 +87,7 @@ def submit_kubernetes(
     job, files = render_job(Path(file).read_text("utf-8-sig"), kind, options, str(file))
     if apply:
         made = _apply(job, context)
-        # Owned by the job, the file is removed with it. Its pods wait for the file.
+        # The job owns the ConfigMap, which is then deleted with it. The pods of the job wait for the ConfigMap.
         owner = {key: made[key] for key in ("apiVersion", "kind")} | {
             key: made["metadata"][key] for key in ("name", "uid")
         }
@@ -103,22 +103,20 @@ def submit_kubernetes(
 
 
 def _apply(manifest: Manifest, context: str | None) -> Any:
-    """The object as the cluster has it now."""
+    """Apply a manifest, and return the object as the cluster stores it."""
     found = _kubectl(
         ["apply", "--server-side", "--field-manager=everlearn", "-o", "json", "-f", "-"], manifest, context
     )
     try:
         return json.loads(found)
     except ValueError:
-        raise ClusterError("kubectl did not answer with an object\nTry `kubectl version`") from None
+        raise ClusterError("the output of kubectl is not an object in JSON\nCheck `kubectl version`") from None
 
 
 def _kubectl(arguments: Sequence[str], manifest: Manifest, context: str | None) -> str:
     program = shutil.which("kubectl")
     if program is None:
-        raise ClusterError(
-            "kubectl was not found\nInstall it, or leave out --apply and hand the printed manifest to the cluster"
-        )
+        raise ClusterError("kubectl was not found\nInstall it, or omit --apply and apply the printed manifest yourself")
     chosen = ["--context", context] if context is not None else []
     try:
         done = subprocess.run(

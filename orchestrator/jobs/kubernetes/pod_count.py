@@ -1,4 +1,4 @@
-"""How many pods a pipeline's workers or trials need, and what each of them takes."""
+"""How many pods the workers or trials of a pipeline need, and the resources of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 GIBIBYTE = 1 << 30
 MEMORY = 4 * GIBIBYTE
-# Of a search that does not say how many trials run at the same time.
+# Trials at the same time, for a search that does not set it.
 CONCURRENT = 4
 
 
@@ -23,9 +23,9 @@ class Size:
     """The worker pods of a job.
 
     Attributes:
-        minimum, maximum: how many.
-        resources: Kubernetes resources of each.
-        custom: Ray resources of each that Kubernetes does not know.
+        minimum, maximum: number of pods.
+        resources: Kubernetes resources of each pod.
+        custom: custom Ray resources of each pod.
     """
 
     minimum: int
@@ -35,14 +35,14 @@ class Size:
 
     @property
     def gpu(self) -> bool:
-        """Whether each has GPUs."""
+        """Whether each pod has GPUs."""
         return "nvidia.com/gpu" in self.resources
 
 
 def size_of(pipeline: Pipeline, kind: str) -> Size:
-    """The pods for the workers of a run, one for each, or for the trials of a search.
+    """The pods of a run, one for each worker, or of a search, one for each trial.
 
-    Those that take a part of a GPU share a pod with one whole GPU.
+    Workers or trials that use a fraction of a GPU share a pod with one GPU.
     """
     each = worker_resources(pipeline.scaling)
     low, high = pipeline.scaling.minimum, pipeline.scaling.maximum

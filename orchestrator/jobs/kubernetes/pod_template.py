@@ -1,4 +1,4 @@
-"""The pods of a Ray cluster, such that a namespace with the `restricted` pod security level takes them."""
+"""Pods of a Ray cluster that a namespace with the `restricted` pod security level accepts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 Manifest = dict[str, Any]
 
-# The image's own user: Kubernetes cannot tell from a name that a user is not root.
+# The user of the image, as a number: Kubernetes cannot tell from a name that a user is not root.
 USER = 1000
 FOLDER = "/etc/everlearn"
 
@@ -22,12 +22,13 @@ def pod_template(
     volumes: Sequence[Manifest] = (),
     gpu: bool = False,
 ) -> Manifest:
-    """A pod of one container.
+    """A pod with one container.
 
     Args:
-        component: ray-head, ray-worker or ray-submitter: the network policies go by it.
-        account: the service account; `token`: whether the pod may speak with Kubernetes in its name.
-        gpu: whether it runs on a node that only pods with GPUs may use.
+        component: ray-head, ray-worker or ray-submitter; the network policies select pods by it.
+        account: name of the service account.
+        token: whether the pod gets the token of the service account, for the API of Kubernetes.
+        gpu: whether the pod tolerates the taint of GPU nodes.
     """
     spec: Manifest = {
         "serviceAccountName": account,
@@ -56,11 +57,11 @@ def container(
     mounts: Sequence[Manifest] = (),
     ports: Mapping[str, int] | None = None,
 ) -> Manifest:
-    """A container that takes exactly `resources`: Ray schedules by its limits, so that less must never be there.
+    """A container with requests equal to limits: Ray schedules by the limits, so that they must be guaranteed.
 
     Args:
         environment: its `env` and `envFrom`.
-        ports: numbers by name.
+        ports: port numbers by name.
     """
     found: Manifest = {
         "name": name,
@@ -76,7 +77,7 @@ def container(
 
 
 def confined() -> Manifest:
-    """A container without any privilege, on a file system that it cannot change."""
+    """A security context without privileges, with a read-only root file system."""
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},

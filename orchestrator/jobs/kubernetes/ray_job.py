@@ -1,4 +1,4 @@
-"""A pipeline as a RayJob: a Ray cluster of its own that lives as long as the run or the search."""
+"""A pipeline as a RayJob: a Ray cluster of its own for the duration of the run or the search."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ NAMESPACE = "everlearn"
 RAY_VERSION = "2.60.0"
 SETTINGS = "everlearn-settings"
 CREDENTIALS = "everlearn-s3"
-# The operator's bound: it appends to the name, and what comes out must be a valid host name.
+# The limit of the operator, which appends to the name; the result must be a valid host name.
 LONGEST_NAME = 47
 RETRIES = 2
 KEEP_SECONDS = 300
-# Storage and tracking are what the cluster's environment makes of them, not this machine's.
+# Placeholders: the variables in storage and tracking are those of the cluster, not of this machine.
 STAND_INS = ("storage=s3://bucket", "tracking.uri=http://mlflow")
 
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([a-z0-9]([a-z0-9.-]*[a-z0-9])?)/([A-Za-z0-9._-]+)")
@@ -35,17 +35,17 @@ _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([a-z0-9]([a-z0-9.-]*[a-z0-9])
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What a pipeline file does not say.
+    """Options of a job that are not in the pipeline file.
 
     Attributes:
-        image: with Everlearn, Ray and the components of the pipeline.
-        namespace: where the manifests of `k8s/` were applied.
-        overrides: as of `--set`; they are written into the file that the job reads.
-        secrets: names of secrets, each of whose keys is an environment variable; a missing one is passed over.
+        image: image with Everlearn, Ray and the components of the pipeline.
+        namespace: namespace to which the manifests of `k8s/` were applied.
+        overrides: as in `--set`; they are written into the file that the job reads.
+        secrets: names of secrets whose keys become environment variables; missing ones are ignored.
         variables: single environment variables, as NAME=SECRET/KEY.
-        queue: a local queue of Kueue; the number of workers is then fixed.
+        queue: local queue of Kueue; the number of workers is then fixed.
         tls: encrypt the traffic inside the cluster; see k8s/components/tls.
-        suffix: of the job's name, to tell several of one pipeline apart.
+        suffix: suffix of the job name, which distinguishes several jobs of one pipeline.
     """
 
     image: str = IMAGE
@@ -61,21 +61,22 @@ class JobOptions:
 def render_job(text: str, kind: str, options: JobOptions | None = None, source: str = "<text>") -> list[Manifest]:
     """The RayJob of a pipeline, and the ConfigMap with its file.
 
-    Values of secrets are in neither: the pods read them from the cluster's secrets by name.
+    Neither contains values of secrets: the pods read them from the secrets of the cluster by name.
 
     Args:
-        text: of the pipeline file; source: its name in error messages.
+        text: text of the pipeline file.
+        source: name of the file in error messages.
         kind: run or tune.
 
     Raises:
-        PipelineError: the file is wrong, holds a secret, or would lose the lineage with the pod.
+        PipelineError: the file is wrong, contains a secret, or stores the lineage in a pod, where it would be lost.
     """
     options = options or JobOptions()
     if kind not in KINDS:
         raise PipelineError([f"--kind: must be one of {', '.join(KINDS)}, got {kind}"])
     text, pipeline = _prepared(text, source, options.overrides)
     if kind == "tune" and pipeline.tune is None:
-        raise PipelineError([f"{source}: there is no tune section: nothing to search"])
+        raise PipelineError([f"{source}: has no tune section, so that there is nothing to search"])
     name = job_name(pipeline.name, kind, options.suffix)
     labels = {"app.kubernetes.io/part-of": "everlearn", "app.kubernetes.io/instance": name, "everlearn/kind": kind}
     metadata = {"name": name, "namespace": options.namespace, "labels": labels}
@@ -103,7 +104,7 @@ def to_yaml(manifests: Sequence[Manifest]) -> str:
 
 
 def job_name(pipeline: str, kind: str, suffix: str = "") -> str:
-    """A name that Kubernetes and KubeRay take; a long one is cut, and made unique by a hash."""
+    """A name that Kubernetes and KubeRay accept; a long one is shortened, and made unique by a hash."""
     stem = re.sub(r"[^a-z0-9-]+", "-", pipeline.lower()).strip("-")
     stem = stem if stem[:1].isalpha() else f"p-{stem}".rstrip("-")
     tail = "-".join(part for part in (kind, suffix) if part)
@@ -124,7 +125,7 @@ def _job_spec(name: str, kind: str, labels: dict[str, str], size: Size, options:
             pod_template("ray-submitter", submitter, labels=labels, account="ray-submitter")
         ),
         "submitterConfig": {"backoffLimit": 3},
-        # A new cluster for each retry: the run goes on after its last commit.
+        # Each retry is a new cluster, in which the run resumes after its last commit.
         "backoffLimit": RETRIES,
         "shutdownAfterJobFinishes": True,
         "ttlSecondsAfterFinished": KEEP_SECONDS,
@@ -138,7 +139,7 @@ def _with_restart(template: Manifest) -> Manifest:
 
 
 def _cluster_spec(name: str, labels: dict[str, str], size: Size, options: JobOptions) -> Manifest:
-    # Kueue admits a job as a whole: it must know how large it is.
+    # Kueue admits a job as a whole, so its size must be fixed.
     autoscaling = size.minimum < size.maximum and options.queue is None
     environment = _environment(options)
     file_mount = [{"name": "pipeline", "mountPath": FOLDER, "readOnly": True}]
@@ -169,7 +170,7 @@ def _cluster_spec(name: str, labels: dict[str, str], size: Size, options: JobOpt
     return {
         **spec,
         "headGroupSpec": {
-            # Workers and trials stay off the head: what it does for the whole cluster must not wait for them.
+            # No workers or trials on the head: they would delay what it does for the whole cluster.
             "rayStartParams": {"num-cpus": "0"},
             "template": pod_template(
                 "ray-head",
@@ -185,7 +186,7 @@ def _cluster_spec(name: str, labels: dict[str, str], size: Size, options: JobOpt
 
 
 def autoscaler_options() -> Manifest:
-    """The autoscaler that the operator adds to the head's pod."""
+    """Options of the autoscaler that the operator adds to the pod of the head."""
     return {
         "version": "v2",
         "idleTimeoutSeconds": 120,
@@ -202,9 +203,9 @@ def _environment(options: JobOptions) -> Manifest:
     for text in options.variables:
         match = _VARIABLE.fullmatch(text)
         if match is None:
-            # What was typed may be the secret itself.
+            # The argument may be the secret itself.
             problems.append(
-                f"--env {text.partition('=')[0]}: must have the form NAME=SECRET/KEY, naming a secret's key"
+                f"--env {text.partition('=')[0]}: must have the form NAME=SECRET/KEY, with the key of a secret"
             )
             continue
         reference = {"name": match[2], "key": match[4]}
@@ -217,12 +218,12 @@ def _environment(options: JobOptions) -> Manifest:
 
 
 def _own_environment() -> list[Manifest]:
-    # Libraries keep caches at home, and the root file system cannot be written.
+    # Libraries write caches to the home folder, and the root file system is read-only.
     return [{"name": "HOME", "value": "/tmp"}]
 
 
 def _prepared(text: str, source: str, overrides: Sequence[str]) -> tuple[str, Pipeline]:
-    """The text that the job reads, with the overrides in it, and what it says."""
+    """The text that the job reads, with the overrides applied, and its pipeline."""
     from pipelines.config.document import parse
     from pipelines.config.load import load_text
     from pipelines.config.overrides import apply
@@ -244,8 +245,8 @@ def _secrets_in(text: str, source: str) -> list[str]:
     from orchestrator.redact import redact
 
     return [
-        f"{source}:{number}: looks like a secret, and would be readable in the cluster: "
-        "keep it in a secret (--env NAME=SECRET/KEY) and write ${NAME}"
+        f"{source}:{number}: looks like a secret, which everyone in the cluster could read: "
+        "store it in a secret (--env NAME=SECRET/KEY) and write ${NAME}"
         for number, line in enumerate(text.splitlines(), start=1)
         if redact(line) != line
     ]
@@ -256,18 +257,20 @@ def _lost_with_the_pod(document: Any, source: str) -> list[str]:
     storage, tracking = document.get("storage"), document.get("tracking")
     uri = tracking.get("uri") if isinstance(tracking, dict) else None
     if storage is not None and not str(storage).startswith(("s3://", "${")):
-        problems.append(f"{source}: storage: is lost with its pod: use s3://bucket/prefix or ${{EVERLEARN_STORAGE}}")
+        problems.append(
+            f"{source}: storage: would be lost with its pod: use s3://bucket/prefix or ${{EVERLEARN_STORAGE}}"
+        )
     if (
         uri is not None
         and not str(uri).startswith("${")
         and ("://" not in str(uri) or str(uri).startswith(("sqlite:", "file:")))
     ):
-        problems.append(f"{source}: tracking.uri: is lost with its pod: use a server or ${{MLFLOW_TRACKING_URI}}")
+        problems.append(f"{source}: tracking.uri: would be lost with its pod: use a server or ${{MLFLOW_TRACKING_URI}}")
     return problems
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, and everything in full: a person may read and change it."""
+    """Writes multi-line text as blocks, and no aliases, so that a person can read and edit it."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

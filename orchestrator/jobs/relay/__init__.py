@@ -1,6 +1,6 @@
-"""The progress of a job, on its way from the job's output to the terminal of whoever follows it.
+"""Sends the progress of a job through its output to the terminal that follows it.
 
-`sender` writes messages between the lines of the output, and `receiver` understands them; `relayed` may be imported.
+`sender` writes messages between the lines of the output, and `receiver` reads them. `relayed` may be imported.
 """
 
 import os

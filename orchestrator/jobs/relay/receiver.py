@@ -1,4 +1,4 @@
-"""At the terminal of whoever follows a job: its output, with the progress shown as if it ran here."""
+"""Shows the output of a job at the terminal that follows it, with live progress as of a local run."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Receiver:
-    """Takes a job's output; use it as a context manager, so that a terminal is left clean.
+    """Receives the output of a job. Use it as a context manager, so that the terminal is restored.
 
     Attributes:
-        result: of the run as `everlearn run --json` prints it; None until it is finished.
-        tracking: what the run told of MLflow: `uri`, `run_id`, `url`; empty until it did.
+        result: result of the run, as `everlearn run --json` prints it; None until the run is finished.
+        tracking: `uri`, `run_id` and `url` of the MLflow run; empty until they are known.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class Receiver:
     ) -> None:
         """
         Args:
-            write: shows a line that stands for no message.
-            reporter, search_reporter: show the progress of a run, and of a search. Without them the lines that stand
-                for the messages are shown.
+            write: shows a line of ordinary output.
+            reporter, search_reporter: show the progress of a run and of a search. Without them, the lines that the job
+                writes beside its messages are shown.
         """
         self.result: dict[str, Any] | None = None
         self.tracking: dict[str, Any] = {}
@@ -55,7 +55,7 @@ class Receiver:
                 reporter.close()
 
     def __call__(self, text: str) -> None:
-        """Take whole lines."""
+        """Receive whole lines."""
         for line in text.removesuffix("\n").split("\n"):
             if line.startswith(MARK):
                 self._skip = self._take(line.removeprefix(MARK))
@@ -65,14 +65,14 @@ class Receiver:
                 self._write(line)
 
     def _take(self, text: str) -> int:
-        """Show a message; how many of the following lines it makes superfluous."""
+        """Show a message; return how many of the following lines it replaces."""
         try:
             message = json.loads(text)
             kind, content, lines = message["kind"], message["content"], int(message["lines"])
             self._note(kind, content)
             return lines if self._show(kind, content) else 0
         except (ArithmeticError, LookupError, TypeError, ValueError):
-            # A version of Everlearn there that says other things than the one here: its lines are shown.
+            # The version of Everlearn in the job has other messages than this one: show its lines instead.
             return 0
 
     def _note(self, kind: str, content: Any) -> None:
@@ -101,7 +101,7 @@ class Receiver:
             search.trial(_record(content))
         elif kind == "outcome":
             search.close()
-            # The lines say what it came to.
+            # The lines that follow show the result.
             return False
         else:
             (search.stage if kind == "stage" else search.warning)(content)
@@ -110,7 +110,7 @@ class Receiver:
 
 def _result(content: dict[str, Any]) -> RunResult:
     fields = ("pipeline", "lineage", "accuracy_matrix", "trained", "reused", "seconds", "tracking")
-    # A version there may know other metrics than the one here.
+    # The version in the job may have other metrics than this one.
     metrics = {name: content[name] for name in metric_names() if name in content}
     return RunResult(**{name: content[name] for name in fields}, metrics=metrics)
 

@@ -1,7 +1,7 @@
-"""In a job: progress for a person and for a program, in one output.
+"""Writes the progress of a job for a person and for a program into one output.
 
-Each message is a line that begins with the record separator of RFC 7464, followed by JSON, and then by the lines that a
-person reads instead, whose number the message says. `everlearn logs` leaves the messages out.
+Each message is a line that begins with the record separator of RFC 7464, followed by JSON. The lines for a person
+follow it; the message has their number. `everlearn logs` removes the messages.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from orchestrator.tuning.trial_record import TrialRecord
 
 MARK = "\x1e"
-# What reporters show.
+# Kinds of events that reporters show.
 _SHOWN = ("experience", "step", "stage", "commit", "warning", "restart", "resumed", "tracking")
-# Seconds between two messages of one kind that no line stands for.
+# Seconds between two messages of one kind without lines.
 _PERIOD = 1.0
 
 
 class _Channel:
-    """Writes each message together with the lines that stand for it, in one piece."""
+    """Writes each message and its lines in one piece."""
 
     def __init__(self, stream: TextIO) -> None:
         from orchestrator.cli.support.output import console
@@ -45,7 +45,7 @@ class _Channel:
     def send(self, kind: str, content: Any, *, often: str | None = None) -> None:
         """
         Args:
-            often: what is told of often; at most once in a while, unless there are lines.
+            often: name of a frequent kind of message, of which one is sent per `_PERIOD`, unless there are lines.
         """
         text = self._text.getvalue()
         if often is not None and not text and time.monotonic() - self._sent.get(often, 0.0) < _PERIOD:
@@ -60,7 +60,7 @@ class _Channel:
 
 
 class RelayReporter(Reporter):
-    """Relays a run."""
+    """Relays the progress of a run."""
 
     def __init__(self, stream: TextIO, tables: bool = True) -> None:
         self._channel = _Channel(stream)
@@ -86,7 +86,7 @@ class RelayReporter(Reporter):
 
 
 class RelaySearchReporter(SearchReporter):
-    """Relays a search or a comparison."""
+    """Relays the progress of a search or a comparison."""
 
     def __init__(self, stream: TextIO, tables: bool = True) -> None:
         self._channel = _Channel(stream)
@@ -120,7 +120,7 @@ class RelaySearchReporter(SearchReporter):
 
 
 def _short(commit: Mapping[str, Any]) -> dict[str, Any]:
-    """What reporters show of a commit: its row, as long as the stream, only as the mean that they show of it."""
+    """The part of a commit that reporters show. Its row, which has the length of the stream, is reduced to its mean."""
     accuracy = accuracy_so_far(commit)
     index = commit["experience"]["index"]
     row = [] if accuracy is None else [{"experience": index, "correct": accuracy, "total": 1}]
@@ -129,6 +129,6 @@ def _short(commit: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trial(record: TrialRecord) -> dict[str, Any]:
-    """A trial without what grows with the stream: its number of experiences and the last metrics remain."""
+    """A trial without lists that grow with the stream; it keeps its number of experiences and its last metrics."""
     document = record.model_dump(mode="json", exclude={"history", "times", "lineage", "values"})
     return {**document, "reached": len(record.history), "metrics": record.metrics}

@@ -26,7 +26,7 @@ def test_the_last_lines(jobs_server: JobsServer, capsys: pytest.CaptureFixture[s
 def test_a_job_that_is_not_there(jobs_server: JobsServer, capsys: pytest.CaptureFixture[str]) -> None:
     jobs_server.submitted.clear()
     assert invoke(["stop", "nobody"]) == 3
-    assert "knows no job nobody" in capsys.readouterr().err
+    assert "has no job nobody" in capsys.readouterr().err
 
 
 def test_a_job_is_followed_or_read_not_both(capsys: pytest.CaptureFixture[str]) -> None:

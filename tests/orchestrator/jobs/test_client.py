@@ -1,4 +1,4 @@
-"""Jobs on a real Ray cluster that asks for a token."""
+"""Jobs on a real Ray cluster that needs a token."""
 
 import json
 import os
@@ -127,12 +127,12 @@ def test_a_job_is_stopped_and_a_failure_has_a_cause(head: Head) -> None:
     assert failed.returncode == 3, failed.stdout + failed.stderr
     assert "failed: everlearn: " in failed.stdout.splitlines()[-1] and "/proc" in failed.stdout.splitlines()[-1]
     unknown = head.command("logs", "nobody")
-    assert unknown.returncode == 3 and "knows no job nobody" in unknown.stderr
+    assert unknown.returncode == 3 and "has no job nobody" in unknown.stderr
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.parametrize(("token", "words"), [(None, "asks for a token"), ("0" * 64, "refuses the token")])
+@pytest.mark.parametrize(("token", "words"), [(None, "needs a token"), ("0" * 64, "refuses the token")])
 def test_a_missing_or_wrong_token_is_said_with_the_remedy(head: Head, token: str | None, words: str) -> None:
     done = head.command("status", token=token)
     assert done.returncode == 3 and done.stdout == ""
@@ -143,8 +143,8 @@ def test_a_missing_or_wrong_token_is_said_with_the_remedy(head: Head, token: str
     ("address", "words"),
     [
         ("", "--address"),
-        ("ray://head:10001", "no address for jobs"),
-        ("http://head:port", "no address for jobs"),
+        ("ray://head:10001", "not an address for jobs"),
+        ("http://head:port", "not an address for jobs"),
         (f"http://127.0.0.1:{free_ports(1)[0]}", "cannot be reached"),
         ("http://nowhere.invalid:8265", "cannot be reached"),
     ],

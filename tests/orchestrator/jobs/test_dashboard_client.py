@@ -69,7 +69,7 @@ def test_a_comparison_takes_several_files(
     assert body["metadata"] == {"everlearn.kind": "compare", "everlearn.pipeline": "one, two"}
     assert "lineage  ${EVERLEARN_STORAGE:-.everlearn/store}/two" in capsys.readouterr().out
     assert invoke(arguments) == 2
-    assert "several are for --kind compare" in capsys.readouterr().err
+    assert "only --kind compare takes several" in capsys.readouterr().err
 
 
 def test_the_address_is_that_of_the_option_then_of_the_environment_then_of_the_file(
@@ -111,7 +111,7 @@ def test_over_tls_the_authority_must_be_known(
             patch.setenv("REQUESTS_CA_BUNDLE", str(ca))
             assert Dashboard(server.address).address == server.address
         for wrong in (tmp_path / "none.pem", certificate[1]):
-            with pytest.raises(ClusterError, match="the authority for https"):
+            with pytest.raises(ClusterError, match="the certificate authority"):
                 Dashboard(server.address, str(wrong))
         with pytest.raises(ClusterError, match=r"127\.0\.0\.1"):
             Dashboard(server.address.replace("https", "http"))
@@ -132,9 +132,9 @@ def test_a_proxy_gets_the_headers_that_it_asks_for(server: JobsServer, monkeypat
         ("http://127.0.0.1:8265", False, None),
         ("http://localhost:8265", False, None),
         ("http://[::1]:8265", False, None),
-        ("http://head:8265", False, "asks for no token"),
-        ("https://head", False, "asks for no token"),
-        ("http://head:8265", True, "not encrypted"),
+        ("http://head:8265", False, "without a token"),
+        ("https://head", False, "without a token"),
+        ("http://head:8265", True, "without encryption"),
         ("https://head", True, None),
     ],
 )

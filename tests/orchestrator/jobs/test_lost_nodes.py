@@ -45,12 +45,12 @@ def test_each_job_has_its_own_in_one_line_each() -> None:
     jobs = [job(100, None, "02"), job(100, 120, "03"), job(40, 60, None), job(None, None, None)]
     first, second, third, fourth = incidents(cast(Dashboard, known), jobs)
     assert first == [
-        "node 10.0.0.3 (cdf2f655) died: missed heartbeats",
-        "worker 7 on 10.0.0.3 died: the process was killed, password=***",
-        "Odd 11 on node n died: no cause is known",
+        "node 10.0.0.3 (cdf2f655) failed: missed heartbeats",
+        "worker 7 on 10.0.0.3 failed: the process was killed, password=***",
+        "Odd 11 on node n failed: unknown cause",
     ]
-    assert second == ["ImplicitFunc 10 on 10.0.0.3 died: no cause is known"]
-    assert third == ["node 10.0.0.3 (cdf2f655) died: missed heartbeats"] and fourth == []
+    assert second == ["ImplicitFunc 10 on 10.0.0.3 failed: unknown cause"]
+    assert third == ["node 10.0.0.3 (cdf2f655) failed: missed heartbeats"] and fourth == []
     assert known.asked == 2
 
 

@@ -57,8 +57,12 @@ def test_a_secret_in_the_file_or_an_override_does_not_leave(file: Path) -> None:
         ((), ("EVERLEARN_STORAGE", "MLFLOW_TRACKING_URI"), []),
         (("storage=s3://b/p", "tracking.uri=http://mlflow:5000"), (), []),
         (("storage=${X}", "tracking.uri=${Y}"), (), []),
-        (("storage=here", "tracking.uri=sqlite:///m.db"), (), ["here is kept by", "sqlite:///m.db is kept by"]),
-        (("storage=/data", "tracking.uri=postgresql://db/m"), (), ["/data is kept by the cluster's head alone: use"]),
+        (
+            ("storage=here", "tracking.uri=sqlite:///m.db"),
+            (),
+            ["here is only on the head", "sqlite:///m.db is only on the head"],
+        ),
+        (("storage=/data", "tracking.uri=postgresql://db/m"), (), ["/data is only on the head of the cluster: use"]),
     ],
 )
 def test_what_the_cluster_would_keep_or_lose_is_said(
