@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from orchestrator.result import RunResult
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.storage.store import Store
+    from orchestrator.training.callback import Callback
     from orchestrator.training.driver import run
     from orchestrator.tuning.comparison import compare
     from orchestrator.tuning.search import tune
     from pipelines.config.load import load_pipeline
 
 _HOMES = {
+    "Callback": "orchestrator.training.callback",
     "OrchestratorError": "orchestrator.errors",
     "RunResult": "orchestrator.result",
     "Store": "orchestrator.storage.store",
@@ -53,6 +55,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Callback",
     "OrchestratorError",
     "RunResult",
     "Store",

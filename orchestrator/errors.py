@@ -22,6 +22,10 @@ class RunFailed(OrchestratorError):
     """Training stopped before the end of the stream; the commits so far are kept."""
 
 
+class CallbackFailed(RunFailed):
+    """A callback of the user's raised an exception, which stopped the run; the commits made so far stay."""
+
+
 class StorageError(OrchestratorError):
     """The storage is unavailable, or an object in it is missing or damaged."""
 

@@ -1,120 +1,191 @@
-"""The channel on which workers tell the driver what happens."""
+"""What happens in a run, as frozen dataclasses, and their form as plain data.
+
+Workers send events to the driver, the driver shows them to reporters, tracking, Prometheus and callbacks, and a job
+relays them to the terminal that follows it. On the way they are plain data: `to_dict` and `from_dict`.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any
-
-import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-from orchestrator.errors import OrchestratorError, RunFailed
-from pipelines.config.pipeline_errors import PipelineError
-from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
-
-Event = dict[str, Any]
-Handler = Callable[[Event], None]
-
-_PERIOD = 0.2
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 
-class EventBuffer:
-    """A Ray actor that holds events until the driver takes them; it outlasts restarts of the workers.
+@dataclass(frozen=True)
+class Event:
+    """Base of the events.
 
-    When it dies itself, as Ray may choose it when memory is short, another takes its place. What it held is lost, which
-    matters little: the driver reads the commits again in the end.
+    Class attributes:
+        kind: names the class in plain data.
     """
 
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-        self._failed = False
-
-    def put(self, event: Event) -> None:
-        self._failed = self._failed or event["kind"] == "error"
-        self._events.append(event)
-
-    def take(self) -> list[Event]:
-        events, self._events = self._events, []
-        return events
-
-    def failed(self) -> bool:
-        """Whether a worker has met an error that trying again would not mend."""
-        return self._failed
+    kind: ClassVar[str] = ""
 
 
-def event_buffer() -> Any:
-    """A new `EventBuffer` on this node: another node that is lost must not take the events with it."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=here, max_restarts=-1)(EventBuffer).remote()
-
-
-class EventPump:
-    """Takes events from the buffer in a thread, and hands them on one after another.
+@dataclass(frozen=True)
+class ExperienceStarted(Event):
+    """The first optimiser step of an experience is done.
 
     Attributes:
-        error: the last "error" event, None while there is none.
+        index: position of the experience in the stream, from 0.
+        of: number of experiences; 0 if it is not known.
+        steps: optimiser steps to do in it.
     """
 
-    def __init__(self, buffer: Any, handler: Handler) -> None:
-        self.error: Event | None = None
-        self._buffer, self._handler = buffer, handler
-        self._turn = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="everlearn-events", daemon=True)
-        self._thread.start()
+    kind = "experience"
 
-    def close(self) -> None:
-        """Hand on what is left, and end."""
-        self._stop.set()
-        self._thread.join()
-
-    def drain(self) -> None:
-        """Hand on what has come so far."""
-        with self._turn:
-            try:
-                events: list[Event] = ray.get(self._buffer.take.remote(), timeout=10)
-            except (ray.exceptions.RayError, TimeoutError):
-                return
-            for event in events:
-                if event["kind"] == "error":
-                    self.error = event
-                else:
-                    self._handler(event)
-
-    def tell(self, event: Event) -> None:
-        """Hand on an event of the driver's own, in its turn."""
-        with self._turn:
-            self._handler(event)
-
-    def _run(self) -> None:
-        last = False
-        while not last:
-            last = self._stop.wait(_PERIOD)
-            self.drain()
+    index: int
+    steps: int
+    of: int = 0
 
 
-def describe(error: BaseException) -> Event:
-    """An error of a worker as an event."""
-    text = str(error) or type(error).__name__
-    return {"kind": "error", "type": type(error).__name__, "text": text, "known": isinstance(error, _KNOWN)}
+@dataclass(frozen=True)
+class StepDone(Event):
+    """Progress within an experience, a few times a second at most.
+
+    Attributes:
+        index: of the experience.
+        step, steps: optimiser steps done and to do.
+        loss: mean loss over the global batches up to `loss_step`, since the mean before.
+        loss_step: the optimiser step to which the loss belongs; None: `step`.
+        rate: samples per second over all workers; None if it is not known.
+        time: of the loss, in Unix milliseconds.
+    """
+
+    kind = "step"
+
+    index: int
+    step: int
+    steps: int
+    loss: float
+    loss_step: int | None = None
+    rate: float | None = None
+    time: int = 0
 
 
-_KNOWN = (OrchestratorError, PipelineError, StrategyError, NonFiniteLoss)
+@dataclass(frozen=True)
+class StageStarted(Event):
+    """After the steps of an experience: `consolidating`, `evaluating` or `committing`."""
+
+    kind = "stage"
+
+    index: int
+    stage: str
 
 
-def as_error(event: Mapping[str, Any]) -> Exception:
-    """The error that an "error" event tells of, to be raised in the driver."""
-    name, text = event["type"], event["text"]
-    if name == "NonFiniteLoss" or not event["known"]:
-        return RunFailed(text if event["known"] else f"{name} in a worker: {text}")
-    for base in (PipelineError, StrategyError, OrchestratorError):
-        for kind in (base, *_descendants(base)):
-            if kind.__name__ == name:
-                return kind([text]) if issubclass(kind, PipelineError) else kind(text)
-    return RunFailed(text)
+@dataclass(frozen=True)
+class Resumed(Event):
+    """Training continues within experience `index`, after optimiser step `step`."""
+
+    kind = "resumed"
+
+    index: int
+    step: int
 
 
-def _descendants(kind: type[Exception]) -> list[type[Exception]]:
-    found = kind.__subclasses__()
-    return found + [further for sub in found for further in _descendants(sub)]
+@dataclass(frozen=True)
+class CheckpointWritten(Event):
+    """A checkpoint within an experience was written, after optimiser step `step`; `bytes` is its size."""
+
+    kind = "checkpoint"
+
+    step: int
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class CommitWritten(Event):
+    """The commit of an experience was written.
+
+    Attributes:
+        commit: the commit as JSON (`orchestrator.lineage.commit.Commit.document`).
+        upload: seconds that writing it took; None if it was there already.
+    """
+
+    kind = "commit"
+
+    commit: Mapping[str, Any]
+    upload: float | None = None
+
+
+@dataclass(frozen=True)
+class Warned(Event):
+    """A warning for the person who follows the run."""
+
+    kind = "warning"
+
+    text: str
+
+
+@dataclass(frozen=True)
+class WorkersRestarted(Event):
+    """Workers, or Ray Train's controller, failed and are started again; `text` says why."""
+
+    kind = "restart"
+
+    text: str
+
+
+@dataclass(frozen=True)
+class TrackingOpened(Event):
+    """The MLflow run exists.
+
+    Attributes:
+        uri: of MLflow, without secrets.
+        run_id: of the MLflow run.
+        url: of its page; None where no server shows one.
+    """
+
+    kind = "tracking"
+
+    uri: str
+    run_id: str | None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class GroupStarted(Event):
+    """New workers start, in this placement group of Ray. For the driver alone: it is not plain data."""
+
+    kind = "group"
+
+    group: Any
+
+
+@dataclass(frozen=True)
+class RunError(Event):
+    """An error that another attempt would meet again.
+
+    Attributes:
+        type: name of its class.
+        text: its message.
+        known: whether the message alone is enough for a person.
+    """
+
+    kind = "error"
+
+    type: str
+    text: str
+    known: bool = False
+
+
+_KINDS = {kind.kind: kind for kind in Event.__subclasses__()}
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """The event as plain data: its kind and its fields."""
+    return {"kind": event.kind, **{field.name: getattr(event, field.name) for field in fields(event)}}
+
+
+def from_dict(data: Mapping[str, Any]) -> Event | None:
+    """The event that `to_dict` made plain data of; None for a kind that this version does not know.
+
+    Fields that this version does not know are ignored: the sender may be newer.
+
+    Raises:
+        KeyError, TypeError: it has no kind, or lacks a field.
+    """
+    found = _KINDS.get(data["kind"])
+    if found is None:
+        return None
+    return found(**{field.name: data[field.name] for field in fields(found) if field.name in data})

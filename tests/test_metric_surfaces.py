@@ -14,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
+from orchestrator.events import CommitWritten
 from orchestrator.jobs.relay.receiver import Receiver
 from orchestrator.jobs.relay.sender import RelayReporter
 from orchestrator.lineage.chain_metrics import Metrics, chain_metrics
@@ -137,7 +138,7 @@ def test_mlflow_figure(metrics: Sequence[Metric]) -> None:
 def test_prometheus(metrics: Sequence[Metric]) -> None:
     readings = Readings()
     for commit in make_chain():
-        readings.take({"kind": "commit", "commit": commit.document()})
+        readings.take(CommitWritten(commit.document()))
     # Joint training is not looked for there.
     wanted = {m.name for m in metrics if m.unit.endswith("fraction") and m.scope != "reference"}
     assert set(readings.metrics) == wanted

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.checkpointing.checkpoint import remove_checkpoints
 from orchestrator.checkpointing.snapshot import Snapshot, write_snapshot
+from orchestrator.events import CommitWritten, Event
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -23,15 +24,15 @@ class Committer:
     """
 
     def __init__(
-        self, lineage: Lineage, ref: str | None, emit: Callable[[dict[str, Any]], None], *, write: bool = True
+        self, lineage: Lineage, ref: str | None, on_event: Callable[[Event], object], *, write: bool = True
     ) -> None:
         """
         Args:
             ref: the name that moves to every new commit, or None.
-            emit: hears of every commit written.
+            on_event: gets an event for every commit written.
             write: False on ranks that leave the writing to another.
         """
-        self._lineage, self._ref, self._emit, self._write = lineage, ref, emit, write
+        self._lineage, self._ref, self._on_event, self._write = lineage, ref, on_event, write
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="everlearn-commit")
         self._pending: Future[Commit] | None = None
         current = lineage.ref(ref) if ref and write else None
@@ -74,5 +75,5 @@ class Committer:
         remove_checkpoints(self._lineage, commit.id)
         if self._ref is not None:
             self._generation = self._lineage.move_ref(self._ref, commit.id, self._generation).generation
-        self._emit({"kind": "commit", "commit": commit.document(), "upload": time.monotonic() - started})
+        self._on_event(CommitWritten(commit.document(), time.monotonic() - started))
         return commit

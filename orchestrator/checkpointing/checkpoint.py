@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.checkpointing.restore import fitting, restore_shard
 from orchestrator.checkpointing.snapshot import copied_state
 from orchestrator.errors import CorruptBlob, MissingKey
+from orchestrator.events import CheckpointWritten, Event
 from orchestrator.lineage.canonical_json import parse_json
 from orchestrator.lineage.layout import runs_prefix
 from orchestrator.storage.tensors import decode, decode_metadata, encode
@@ -146,15 +147,15 @@ class Checkpointer:
     """
 
     def __init__(
-        self, lineage: Lineage, planned: str, every: int | float | None, tell: Callable[[dict[str, Any]], None]
+        self, lineage: Lineage, planned: str, every: int | float | None, on_event: Callable[[Event], object]
     ) -> None:
         """
         Args:
             planned: id of the commit that the experience leads to.
             every: steps (int) or seconds (float) between two; None: never.
-            tell: hears of every checkpoint that was written.
+            on_event: gets an event for every checkpoint that was written.
         """
-        self._lineage, self._planned, self._every, self._tell = lineage, planned, every, tell
+        self._lineage, self._planned, self._every, self._on_event = lineage, planned, every, on_event
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="everlearn-checkpoint")
         self._pending: Future[None] | None = None
         self._last_step, self._last_time, self._urgent = 0, time.monotonic(), False
@@ -219,7 +220,7 @@ class Checkpointer:
         self._lineage.store.put(key, data)
         for old in older:
             self._lineage.store.delete(old)
-        self._tell({"kind": "checkpoint", "step": checkpoint.step, "bytes": len(data)})
+        self._on_event(CheckpointWritten(checkpoint.step, len(data)))
 
 
 def _count(value: Any) -> int:

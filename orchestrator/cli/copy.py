@@ -66,7 +66,7 @@ def _copy(source: str, target: str, pipelines: tuple[str, ...]) -> list[Copied]:
                     Lineage(origin, name),
                     Lineage(destination, name),
                     progress=lambda part, done, total, name=name: tell(f"{name}: {part}", done, total),  # type: ignore[misc]
-                    tell=lambda event: click.echo(event["text"], err=True),
+                    on_warning=lambda text: click.echo(text, err=True),
                 )
             )
     return copied

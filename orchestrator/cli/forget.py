@@ -63,7 +63,7 @@ def _forget(file: str, overrides: tuple[str, ...], ids_file: str | None, text: b
     pipeline = load(file, overrides)
     ids = read_ids(Path(ids_file), text=text) if ids_file is not None else []
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-    return remove(lineage, ids, tell=lambda event: click.echo(event["text"], err=True))
+    return remove(lineage, ids, on_warning=lambda text: click.echo(text, err=True))
 
 
 def read_ids(path: Path, *, text: bool = False) -> list[int]:

@@ -53,7 +53,7 @@ def _collect(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | N
         keep=keep,
         minimum_age=0.0 if now else MINIMUM_AGE_S,
         dry_run=dry_run,
-        tell=lambda event: click.echo(event["text"], err=True),
+        on_warning=lambda text: click.echo(text, err=True),
     )
 
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ray.train import UserCallback
 
+from orchestrator.events import Event, WorkersRestarted
+
 _MEMORY = re.compile(r"was ([\d.]+ ?[KMGT]?B) used / ([\d.]+ ?[KMGT]?B) limit")
 
 
-class DeathNotes(UserCallback):  # type: ignore[misc]
-    """Reports worker failures from the controller of Ray Train: one event `restart` for each failed group.
+class WorkerFailureNotes(UserCallback):  # type: ignore[misc]
+    """Reports worker failures from the controller of Ray Train: one event for each failed group.
 
     Args:
-        events: the run's `EventBuffer`.
+        on_event: gets the events; sent to the controller's process.
     """
 
-    def __init__(self, events: Any) -> None:
-        self._events = events
+    def __init__(self, on_event: Callable[[Event], object]) -> None:
+        self._on_event = on_event
 
     def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, BaseException]) -> None:
         text = deaths(worker_exceptions)
         if text:
-            self._events.put.remote({"kind": "restart", "text": text})
+            self._on_event(WorkersRestarted(text))
 
 
 def deaths(errors: Mapping[int, BaseException]) -> str:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
 
 Purpose = Literal["run", "search", "gc", "forget", "copy"]
-Tell = Callable[[dict[str, Any]], None]
+OnWarning = Callable[[str], object]
 
 LEASE_S = 60.0
 LEASE_VARIABLE = "EVERLEARN_CLAIM_LEASE"
@@ -100,7 +100,7 @@ class Holder(BaseModel):
 
 @contextmanager
 def claimed(
-    lineage: Lineage, purpose: Purpose, *, target: str | None = None, tell: Tell | None = None
+    lineage: Lineage, purpose: Purpose, *, target: str | None = None, on_warning: OnWarning | None = None
 ) -> Iterator[Claim]:
     """Hold a claim on a pipeline for the time of the block.
 
@@ -108,13 +108,13 @@ def claimed(
 
     Args:
         target: what the work aims at, for others to read.
-        tell: hears "warning" events: that a claim of another machine is watched, and that this one was lost.
+        on_warning: gets a sentence when a claim of another machine is watched, and when this one was lost.
 
     Raises:
         Claimed: another is at work on the pipeline; the message names it.
         StorageError: the storage cannot be used.
     """
-    claim = Claim(lineage, purpose, target, tell or (lambda event: None))
+    claim = Claim(lineage, purpose, target, on_warning or (lambda text: None))
     claim.take()
     try:
         yield claim
@@ -139,10 +139,10 @@ class Claim:
         lost: whether another took it over, after a lease without renewal.
     """
 
-    def __init__(self, lineage: Lineage, purpose: Purpose, target: str | None, tell: Tell) -> None:
+    def __init__(self, lineage: Lineage, purpose: Purpose, target: str | None, on_warning: OnWarning) -> None:
         token = uuid.uuid4().hex
         self.lost = False
-        self._lineage, self._store, self._tell = lineage, lineage.store, tell
+        self._lineage, self._store, self._warn = lineage, lineage.store, on_warning
         self._slot = {"run": "run", "search": f"search-{token[:12]}"}.get(purpose, _CARE)
         self.key = layout.claim_key(lineage.pipeline, self._slot)
         self._holder = Holder(
@@ -228,12 +228,9 @@ class Claim:
         alive = _runs(holder)
         if alive is not None:
             return not alive
-        self._tell(
-            {
-                "kind": "warning",
-                "text": f"{holder} has not released its claim on pipeline {self._lineage.pipeline}: "
-                f"waiting up to {holder.lease:g} s for a sign of life",
-            }
+        self._warn(
+            f"{holder} has not released its claim on pipeline {self._lineage.pipeline}: "
+            f"waiting up to {holder.lease:g} s for a sign of life"
         )
         until = time.monotonic() + holder.lease
         while time.monotonic() < until:
@@ -251,7 +248,7 @@ class Claim:
                 self._holder = self._holder.model_copy(update={"beat": self._holder.beat + 1})
                 if not self._swap(self._version):
                     self.lost = True
-                    self._tell({"kind": "warning", "text": self._loss()})
+                    self._warn(self._loss())
                     return
             except StorageError:
                 # The server is away: the next beat may reach it, and a lease is several beats long.

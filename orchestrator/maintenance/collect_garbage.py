@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage import layout
-from orchestrator.lineage.claim import Tell, claimed
+from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.commit import Commit, utc_now
 from orchestrator.maintenance.rewrite_commit import rewrite
 from orchestrator.maintenance.store_contents import Contents, checkpoint_name, read_contents
@@ -78,7 +78,7 @@ def collect(
     keep: int | None = None,
     minimum_age: float = MINIMUM_AGE_S,
     dry_run: bool = False,
-    tell: Tell | None = None,
+    on_warning: OnWarning | None = None,
 ) -> Garbage:
     """Remove what nothing needs.
 
@@ -86,7 +86,7 @@ def collect(
         keep: of each ref's history only so many of the newest commits keep their blobs; None: all.
         minimum_age: seconds; what is younger stays.
         dry_run: only say what would be removed; may be called beside a run.
-        tell: hears warnings.
+        on_warning: gets warnings.
 
     Raises:
         Claimed: a run, a search or another care command is at work on the pipeline.
@@ -95,7 +95,7 @@ def collect(
     """
     if dry_run:
         return _find(lineage, keep, time.time() - minimum_age, time.time() - CHECKPOINT_AGE_S)
-    with claimed(lineage, "gc", tell=tell) as claim:
+    with claimed(lineage, "gc", on_warning=on_warning) as claim:
         # The store's own clock, whatever ours says.
         now = next(entry.modified for entry in lineage.store.entries(claim.key) if entry.key == claim.key)
         garbage = _find(lineage, keep, now - minimum_age, now - CHECKPOINT_AGE_S)

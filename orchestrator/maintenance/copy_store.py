@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, StorageError
 from orchestrator.lineage import layout
-from orchestrator.lineage.claim import Tell, claimed
+from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.forgotten_ids import read_tombstones
 from orchestrator.lineage.lineage import Ref
@@ -72,18 +72,20 @@ class Copied:
         }
 
 
-def copy(source: Lineage, target: Lineage, *, progress: Progress | None = None, tell: Tell | None = None) -> Copied:
+def copy(
+    source: Lineage, target: Lineage, *, progress: Progress | None = None, on_warning: OnWarning | None = None
+) -> Copied:
     """Copy one pipeline; what is damaged at the source, and the commits that build on it, stay behind.
 
     Args:
         progress: hears of the blobs and the commits: (which, done, of how many).
-        tell: hears warnings.
+        on_warning: gets warnings.
 
     Raises:
         Claimed: a run, a search or a care command is at work on the pipeline at the destination.
         StorageError: a store cannot be used; or samples were forgotten at the destination that the source still has.
     """
-    with claimed(target, "copy", tell=tell):
+    with claimed(target, "copy", on_warning=on_warning):
         return _Copy(source, target, progress or (lambda part, done, total: None)).run()
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey
 from orchestrator.lineage import layout
-from orchestrator.lineage.claim import Tell, claimed
+from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.commit import Commit, ForgottenRecord, MemoryRecord, ShardRecord, utc_now
 from orchestrator.lineage.forgotten_ids import Tombstones, add_tombstones
 from orchestrator.maintenance.check_shards import groups
@@ -85,12 +85,12 @@ class _Shard:
     held: Mapping[str, int]
 
 
-def forget(lineage: Lineage, ids: Iterable[int], *, tell: Tell | None = None) -> Forgotten:
+def forget(lineage: Lineage, ids: Iterable[int], *, on_warning: OnWarning | None = None) -> Forgotten:
     """Remove samples by id; with no ids, finish what an earlier call has begun.
 
     Args:
         ids: as in the stream (`Samples.ids`).
-        tell: hears warnings.
+        on_warning: gets warnings.
 
     Raises:
         Claimed: a run, a search or another care command is at work on the pipeline.
@@ -98,7 +98,7 @@ def forget(lineage: Lineage, ids: Iterable[int], *, tell: Tell | None = None) ->
     """
     wanted = set(ids)
     result = Forgotten(lineage.pipeline, ids=len(wanted))
-    with claimed(lineage, "forget", tell=tell):
+    with claimed(lineage, "forget", on_warning=on_warning):
         tombstones = add_tombstones(lineage, wanted)
         if tombstones:
             _Work(lineage, tombstones, result).run()

@@ -7,8 +7,18 @@ import time
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.events import (
+    CommitWritten,
+    Event,
+    ExperienceStarted,
+    Resumed,
+    StepDone,
+    TrackingOpened,
+    Warned,
+    WorkersRestarted,
+)
 from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
-from orchestrator.progress.run_reporter import Event, Reporter, RunState, Summary
+from orchestrator.progress.run_reporter import Reporter, RunState, Summary
 from orchestrator.result import RunResult
 
 # Often enough to see progress in a long experience, but not so often that the log fills up.
@@ -39,26 +49,26 @@ class PlainReporter(Reporter):
             self._print(line)
         for commit in summary.get("chain", []):
             self._print(experience_line(commit, reused=True))
-            state.take({"kind": "commit", "commit": commit})
+            state.take(CommitWritten(commit))
 
     def event(self, event: Event) -> None:
         if self._state is None:
             return
         self._state.take(event)
-        kind = event["kind"]
-        if kind == "experience":
-            self._last_step = time.monotonic()
-        elif kind == "step" and time.monotonic() - self._last_step >= SECONDS_BETWEEN_STEPS:
-            self._last_step = time.monotonic()
-            self._print(Text(self._step_line()))
-        elif kind == "commit":
-            self._print(experience_line(event["commit"]))
-        elif kind in ("warning", "restart"):
-            self._print(Text(f"{kind}: {event['text']}"))
-        elif kind == "resumed":
-            self._print(resumed_line(event))
-        elif kind == "tracking" and event.get("url"):
-            self._print(Text(f"MLflow: {event['url']}"))
+        match event:
+            case ExperienceStarted():
+                self._last_step = time.monotonic()
+            case StepDone() if time.monotonic() - self._last_step >= SECONDS_BETWEEN_STEPS:
+                self._last_step = time.monotonic()
+                self._print(Text(self._step_line()))
+            case CommitWritten(commit=commit):
+                self._print(experience_line(commit))
+            case Warned(text=text) | WorkersRestarted(text=text):
+                self._print(Text(f"{event.kind}: {text}"))
+            case Resumed():
+                self._print(resumed_line(event))
+            case TrackingOpened(url=str(url)):
+                self._print(Text(f"MLflow: {url}"))
 
     def finish(self, result: RunResult) -> None:
         if self._tables and self._state is not None:

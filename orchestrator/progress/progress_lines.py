@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.events import Resumed
 from orchestrator.progress.matrix_table import matrix_view, metrics_view
 from orchestrator.progress.number_format import classes, count, duration, percent, short
 from orchestrator.progress.run_reporter import Summary, accuracy_so_far
@@ -38,9 +39,9 @@ def experience_line(commit: Mapping[str, Any], reused: bool = False) -> Text:
     return text.append("  reused" if reused else f"{spent:>8}", style="dim")
 
 
-def resumed_line(event: Mapping[str, Any]) -> Text:
+def resumed_line(event: Resumed) -> Text:
     """Where a run resumes within an experience, after an interruption or a worker failure."""
-    return Text(f"  resuming experience {event['index']} at step {event['step']:,}", style="dim")
+    return Text(f"  resuming experience {event.index} at step {event.step:,}", style="dim")
 
 
 def report(result: RunResult, summary: Summary, console: Console, program: str, arguments: str) -> None:

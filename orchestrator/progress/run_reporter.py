@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TypedDict
 
+from orchestrator.events import CommitWritten, Event, ExperienceStarted, StageStarted, StepDone, WorkersRestarted
 from orchestrator.result import RunResult
-
-Event = Mapping[str, Any]
 
 STARTING, RESTARTING, FINISHING = "starting", "restarting", "finishing"
 
@@ -60,22 +59,22 @@ class RunState:
         return self.summary["experiences"]
 
     def take(self, event: Event) -> None:
-        """Update the state with one event. Unknown kinds are ignored: a newer worker may send more."""
-        kind = event["kind"]
-        if kind == "experience":
-            self.index, self.steps = event["index"], event["steps"]
-            self.step, self.loss, self.rate, self.stage = 0, None, None, ""
-        elif kind == "step":
-            self.index, self.step, self.steps = event["index"], event["step"], event["steps"]
-            self.loss, self.rate, self.stage = event["loss"], event.get("rate"), ""
-        elif kind == "stage":
-            self.stage = event["stage"]
-        elif kind == "commit":
-            self.accuracy = accuracy_so_far(event["commit"])
-            if event["commit"]["experience"]["index"] == self.experiences - 1:
-                self.stage = FINISHING
-        elif kind == "restart":
-            self.stage = RESTARTING
+        """Update the state with one event; those that change nothing here are ignored."""
+        match event:
+            case ExperienceStarted():
+                self.index, self.steps = event.index, event.steps
+                self.step, self.loss, self.rate, self.stage = 0, None, None, ""
+            case StepDone():
+                self.index, self.step, self.steps = event.index, event.step, event.steps
+                self.loss, self.rate, self.stage = event.loss, event.rate, ""
+            case StageStarted():
+                self.stage = event.stage
+            case CommitWritten():
+                self.accuracy = accuracy_so_far(event.commit)
+                if event.commit["experience"]["index"] == self.experiences - 1:
+                    self.stage = FINISHING
+            case WorkersRestarted():
+                self.stage = RESTARTING
 
 
 class Reporter:
@@ -89,8 +88,7 @@ class Reporter:
         """The run begins; nothing is trained yet."""
 
     def event(self, event: Event) -> None:
-        """An event. See `RunState.take` for the kinds. "warning" has a `text`; "tracking" has the `uri` and `run_id` of
-        the MLflow run, and the `url` of its page if there is a server."""
+        """An event: see `orchestrator.events`."""
 
     def finish(self, result: RunResult) -> None:
         """The run reached the end of the stream."""

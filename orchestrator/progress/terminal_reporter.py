@@ -11,9 +11,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.events import CommitWritten, Event, Resumed, TrackingOpened, Warned, WorkersRestarted
 from orchestrator.progress.number_format import duration, percent
 from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
-from orchestrator.progress.run_reporter import FINISHING, RESTARTING, STARTING, Event, Reporter, RunState, Summary
+from orchestrator.progress.run_reporter import FINISHING, RESTARTING, STARTING, Reporter, RunState, Summary
 from orchestrator.result import RunResult
 
 _STAGES = {
@@ -50,7 +51,7 @@ class TerminalReporter(Reporter):
         self._console.print()
         for commit in summary.get("chain", []):
             self._console.print(experience_line(commit, reused=True))
-            state.take({"kind": "commit", "commit": commit})
+            state.take(CommitWritten(commit))
         self._live = Live(_Present(state), console=self._console, refresh_per_second=8, transient=True)
         self._live.start()
 
@@ -58,16 +59,15 @@ class TerminalReporter(Reporter):
         if self._state is None:
             return
         self._state.take(event)
-        if event["kind"] == "commit":
-            self._console.print(experience_line(event["commit"]))
-        elif event["kind"] == "warning":
-            self._console.print(Text("  warning  ", style="yellow").append(event["text"], style="default"))
-        elif event["kind"] == "restart":
-            self._console.print(Text("  restart  ", style="yellow").append(event["text"], style="default"))
-        elif event["kind"] == "resumed":
-            self._console.print(resumed_line(event))
-        elif event["kind"] == "tracking" and event.get("url"):
-            self._console.print(Text("  MLflow  ", style="dim").append(event["url"], style="dim"), soft_wrap=True)
+        match event:
+            case CommitWritten(commit=commit):
+                self._console.print(experience_line(commit))
+            case Warned(text=text) | WorkersRestarted(text=text):
+                self._console.print(Text(f"  {event.kind}  ", style="yellow").append(text, style="default"))
+            case Resumed():
+                self._console.print(resumed_line(event))
+            case TrackingOpened(url=str(url)):
+                self._console.print(Text("  MLflow  ", style="dim").append(url, style="dim"), soft_wrap=True)
 
     def finish(self, result: RunResult) -> None:
         self.close()

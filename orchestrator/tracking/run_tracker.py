@@ -6,11 +6,12 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.events import Event, StepDone, TrackingOpened, Warned
 from orchestrator.redact import redact
 from orchestrator.tracking.logged_model import ExportFailed, MakeModel, warm_up
 from orchestrator.tracking.metric_points import LOSS, Point, steps_before
@@ -46,7 +47,7 @@ class Tracker:
         with Tracker(pipeline, key=..., stream_length=5, reporter=reporter) as tracker:
             tracker.commit(chain)           # what is there already, perhaps nothing: creates or resumes the run
             ...
-            tracker.losses([event])         # progress events of kind "step"
+            tracker.losses([event])         # progress within an experience
             tracker.commit(longer_chain)
             tracker.finish(chain, model)
         print(tracker.uri, tracker.run_id, tracker.complete)
@@ -77,7 +78,7 @@ class Tracker:
         self._changed = threading.Condition()
         # Guarded by the condition:
         self._chain: list[Commit] | None = None
-        self._events: deque[Mapping[str, Any]] = deque(maxlen=_MOST_LOSSES)
+        self._events: deque[StepDone] = deque(maxlen=_MOST_LOSSES)
         self._model: MakeModel | None = None
         self._status: str | None = None
         self._closing = self._abandoned = self._told = False
@@ -102,9 +103,8 @@ class Tracker:
                 self._status = "KILLED" if interrupted else "FAILED"
         self.close()
 
-    def losses(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Take progress events of kind "step": index, loss, time (Unix milliseconds), and the loss's optimiser step in
-        the experience as `loss_step`, or `step` where that is the same."""
+    def losses(self, events: Iterable[StepDone]) -> None:
+        """Take progress within an experience."""
         with self._changed:
             self._events.extend(events)
 
@@ -171,7 +171,7 @@ class Tracker:
         news = self._chain is not None and (self._view is None or len(self._chain) != self._written)
         return self._closing or self._abandoned or (news and time.monotonic() >= self._retry_at)
 
-    def _write(self, chain: Sequence[Commit], events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def _write(self, chain: Sequence[Commit], events: Sequence[StepDone]) -> list[StepDone]:
         """Write commits and losses; returns the events whose place in the stream is not known yet."""
         if self._view is None:
             view = RunView(self._pipeline, key=self._key, stream_length=self._length, reference=self._reference)
@@ -190,14 +190,14 @@ class Tracker:
             self._figures(chain)
         self._written = len(chain)
         # A commit may come after the next experience has begun: then the number of steps before it is not known.
-        self._view.losses(_loss_points(chain, [event for event in events if event["index"] <= len(chain)]))
-        return [event for event in events if event["index"] > len(chain)]
+        self._view.losses(_loss_points(chain, [event for event in events if event.index <= len(chain)]))
+        return [event for event in events if event.index > len(chain)]
 
     def _announce(self, view: RunView) -> None:
         known, self.run_id = self.run_id, view.run_id
         if self.run_id != known:
             url = page(self.uri, view.experiment_id, view.run_id) if is_server(self.uri) else None
-            self._report({"kind": "tracking", "uri": self.uri, "run_id": view.run_id, "url": url})
+            self._report(TrackingOpened(self.uri, view.run_id, url))
 
     def _figures(self, chain: Sequence[Commit]) -> None:
         started = time.monotonic()
@@ -241,18 +241,18 @@ class Tracker:
             self._warn(f"tracking: MLflow at {self.uri} {what}; {remedy}")
 
     def _warn(self, text: str) -> None:
-        self._report({"kind": "warning", "text": redact(" ".join(text.split()))})
+        self._report(Warned(redact(" ".join(text.split()))))
 
-    def _report(self, event: Mapping[str, Any]) -> None:
+    def _report(self, event: Event) -> None:
         if self._reporter is not None and not self._abandoned:
             # A reporter that fails must not end the tracking, nor tracking the run.
             with contextlib.suppress(Exception):
                 self._reporter.event(event)
 
 
-def _loss_points(chain: Sequence[Commit], events: Iterable[Mapping[str, Any]]) -> Iterable[Point]:
+def _loss_points(chain: Sequence[Commit], events: Iterable[StepDone]) -> Iterable[Point]:
     for event in events:
         # Of an experience that is committed, the commit has the losses.
-        if event["index"] == len(chain):
-            step = steps_before(chain, event["index"]) + event.get("loss_step", event["step"])
-            yield Point(LOSS, float(event["loss"]), int(event["time"]), step)
+        if event.index == len(chain):
+            step = steps_before(chain, event.index) + (event.step if event.loss_step is None else event.loss_step)
+            yield Point(LOSS, event.loss, event.time, step)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from orchestrator.progress.run_reporter import Event, Reporter, Summary
+from orchestrator.events import Event
+from orchestrator.progress.run_reporter import Reporter, Summary
 from orchestrator.result import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.lineage.commit import Commit
-    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.plan import PlannedCommit
     from orchestrator.tracking.run_tracker import Tracker
+    from orchestrator.training.callback import Callback
+    from orchestrator.training.observers import Observers
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
 
@@ -26,6 +29,7 @@ def run(
     address: str | None = None,
     reporter: Reporter | None = None,
     verbose: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> RunResult:
     """Train the experiences of a pipeline that have no commit yet, on a Ray cluster, and say what was forgotten.
 
@@ -34,10 +38,11 @@ def run(
         address: of the Ray cluster; None: RAY_ADDRESS, else a local one for the time of the run.
         reporter: shows the progress; None: silent.
         verbose: let the log of Ray and MLflow through.
+        callbacks: observe the run, in this process (see `Callback`).
 
     Raises:
         PipelineError, StrategyError: the pipeline or its data are wrong.
-        RunFailed: training stopped; the commits made so far stay.
+        RunFailed: training stopped; the commits made so far stay. CallbackFailed: a callback stopped it.
         Claimed: another run is at work on the same pipeline in the same storage.
         StorageError, ClusterError: what is around cannot be used.
     """
@@ -54,9 +59,9 @@ def run(
     from orchestrator.lineage.plan import make_plan
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.run_tracker import Tracker
+    from orchestrator.training.observers import Observers
     from pipelines.data.streams import build_stream
 
-    reporter = reporter or Reporter()
     pipeline = with_workers(pipeline, workers)
     store = open_store(pipeline.storage)
     store.check()
@@ -66,30 +71,36 @@ def run(
     ids = [planned.id for planned in plan]
     chain = lineage.leading(ids)
     reused = len(chain)
+    reporter = reporter or Reporter()
     reporter.start(_summary(pipeline, stream, chain, store.uri))
-    for text in pipeline.warnings():
-        reporter.event({"kind": "warning", "text": text})
+    observers = Observers(reporter, callbacks, chain, _LatestMetrics(stream, Reference(lineage)))
     reference = Reference(lineage)
-    with Tracker(
-        pipeline, key=plan[-1].id, stream_length=len(stream), reporter=reporter, reference=reference
-    ) as tracker:
-        tracker.commit(chain)
-        if reused < len(plan) or not lineage.stands("latest", plan[-1].id):
-            with claimed(lineage, "run", target=plan[-1].id, tell=reporter.event):
-                # Another run may have made some of them before it let the claim go.
-                chain = _caught_up(lineage, ids, chain, reporter)
-                reused = len(chain)
-                if reused < len(plan):
-                    listener = _Listener(reporter, tracker, chain)
-                    summary = _summary(pipeline, stream, chain, store.uri)
-                    _train(pipeline, stream, plan, summary, listener, address=address, verbose=verbose)
-                    chain = lineage.chain(plan[-1].id)
-                lineage.point("latest", plan[-1].id)
-        remove_checkpoints(lineage, plan[-1].id)
-        tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
-    seconds = time.monotonic() - started
-    result = summarise(pipeline, stream, chain, reference(chain), reused=reused, seconds=seconds, tracker=tracker)
-    reporter.finish(result)
+    with observers.following(pipeline):
+        for text in pipeline.warnings():
+            observers.warn(text)
+        observers.check()
+        with Tracker(
+            pipeline, key=plan[-1].id, stream_length=len(stream), reporter=observers, reference=reference
+        ) as tracker:
+            observers.tracker = tracker
+            tracker.commit(chain)
+            if reused < len(plan) or not lineage.stands("latest", plan[-1].id):
+                with claimed(lineage, "run", target=plan[-1].id, on_warning=observers.warn):
+                    # Another run may have made some of them before it let the claim go.
+                    chain = lineage.leading(ids)
+                    observers.catch_up(chain)
+                    reused = len(chain)
+                    if reused < len(plan):
+                        summary = _summary(pipeline, stream, chain, store.uri)
+                        _train(pipeline, stream, plan, summary, observers, address=address, verbose=verbose)
+                        chain = lineage.chain(plan[-1].id)
+                        observers.catch_up(chain)
+                    lineage.point("latest", plan[-1].id)
+            remove_checkpoints(lineage, plan[-1].id)
+            tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
+        seconds = time.monotonic() - started
+        result = summarise(pipeline, stream, chain, reference(chain), reused=reused, seconds=seconds, tracker=tracker)
+        observers.finish(result)
     return result
 
 
@@ -143,29 +154,20 @@ def summarise(
     )
 
 
-class _Listener:
-    """Hands what the workers tell to the reporter and to the tracking."""
+class _LatestMetrics:
+    """The metrics after the last commit of a chain that grows."""
 
-    def __init__(self, reporter: Reporter, tracker: Tracker, chain: Sequence[Commit]) -> None:
-        self._reporter, self._tracker, self._chain = reporter, tracker, list(chain)
+    def __init__(self, stream: Stream, reference: Reference) -> None:
+        from orchestrator.lineage.running_matrix import Course
 
-    def __call__(self, event: Event) -> None:
-        from orchestrator.lineage.commit import Commit
+        self._course = Course([stream.test_fingerprint(index) for index in range(len(stream))])
+        self._reference = reference
 
-        self._reporter.event(event)
-        if event["kind"] == "step":
-            self._tracker.losses([event])
-        elif event["kind"] == "commit":
-            self._chain.append(Commit.model_validate(event["commit"], strict=False))
-            self._tracker.commit(self._chain)
+    def __call__(self, chain: Sequence[Commit]) -> dict[str, float | None]:
+        from orchestrator.lineage.chain_metrics import course_metrics
 
-
-def _caught_up(lineage: Lineage, ids: Sequence[str], chain: Sequence[Commit], reporter: Reporter) -> list[Commit]:
-    """The leading commits as they are now; the reporter hears of those that `chain` has not."""
-    found = lineage.leading(ids)
-    for commit in found[len(chain) :]:
-        reporter.event({"kind": "commit", "commit": commit.document()})
-    return found
+        course = self._course.follow(chain)
+        return course_metrics(course, chain, self._reference(chain), first=len(chain) - 1)[0]
 
 
 def _train(
@@ -173,7 +175,7 @@ def _train(
     stream: Stream,
     plan: Sequence[PlannedCommit],
     summary: Summary,
-    listener: _Listener,
+    observers: Observers,
     *,
     address: str | None,
     verbose: bool,
@@ -187,11 +189,11 @@ def _train(
         telemetry = Telemetry(pipeline.name)
         telemetry.start(summary)
 
-        def hear(event: Event) -> None:
+        def on_event(event: Event) -> None:
             telemetry.event(event)
-            listener(event)
+            observers(event)
 
-        train_on_cluster(pipeline, stream, plan, hear)
+        train_on_cluster(pipeline, stream, plan, on_event)
 
 
 def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str) -> Summary:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from orchestrator.events import Event, ExperienceStarted, StepDone
 from strategies.loop.process_group import Reduction
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ EVERY_SECONDS = 0.25
 
 
 class LossCurve:
-    """Listens to the learner, keeps the curve and tells of the progress.
+    """Observes the learner, keeps the curve and reports the progress.
 
     Attributes:
         steps: steps done.
@@ -28,20 +29,20 @@ class LossCurve:
         points: (steps done, mean loss of the global batches since the last point, unix milliseconds).
     """
 
-    def __init__(self, group: Group, index: int, of: int, emit: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, group: Group, index: int, of: int, on_event: Callable[[Event], object]) -> None:
         """
         Args:
             index: the experience; of: how many there are.
-            emit: hears the events.
+            on_event: gets the events.
         """
         self.points: list[tuple[int, float, int]] = []
         self.samples = 0
         self.steps = 0
-        self._group, self._index, self._of, self._emit = group, index, of, emit
+        self._group, self._index, self._of, self._on_event = group, index, of, on_event
         self._begun = False
         self._sum: Tensor | None = None
         self._count = 0
-        self._told, self._told_samples = time.monotonic(), 0
+        self._reported, self._reported_samples = time.monotonic(), 0
 
     @property
     def complete(self) -> bool:
@@ -51,12 +52,12 @@ class LossCurve:
     def resume(self, steps: int, samples: int, points: list[tuple[int, float, int]]) -> None:
         """Go on after so many steps."""
         self.steps, self.samples, self.points = steps, samples, list(points)
-        self._told_samples = samples
+        self._reported_samples = samples
 
     def __call__(self, report: StepReport) -> None:
         if not self._begun:
             self._begun = True
-            self._emit({"kind": "experience", "index": self._index, "of": self._of, "steps": report.steps})
+            self._on_event(ExperienceStarted(self._index, report.steps, self._of))
         self.steps = report.step
         self.samples += report.samples
         self._sum = report.loss if self._sum is None else self._sum + report.loss
@@ -66,27 +67,17 @@ class LossCurve:
             self._group.reduce_([total], Reduction.SUM)
             self.points.append((report.step, float(total) / self._count, time.time_ns() // 1_000_000))
             self._sum, self._count = None, 0
-        self._tell(report)
+        self._report(report)
 
-    def _tell(self, report: StepReport) -> None:
+    def _report(self, report: StepReport) -> None:
         now = time.monotonic()
         if (
             self._group.rank != 0
             or not self.points
-            or (now - self._told < EVERY_SECONDS and report.step < report.steps)
+            or (now - self._reported < EVERY_SECONDS and report.step < report.steps)
         ):
             return
-        rate = (self.samples - self._told_samples) / max(now - self._told, 1e-9)
-        self._told, self._told_samples = now, self.samples
-        self._emit(
-            {
-                "kind": "step",
-                "index": self._index,
-                "step": report.step,
-                "steps": report.steps,
-                "loss": self.points[-1][1],
-                "loss_step": self.points[-1][0],
-                "rate": rate,
-                "time": self.points[-1][2],
-            }
-        )
+        rate = (self.samples - self._reported_samples) / max(now - self._reported, 1e-9)
+        self._reported, self._reported_samples = now, self.samples
+        loss_step, loss, at = self.points[-1]
+        self._on_event(StepDone(self._index, report.step, report.steps, loss, loss_step, rate, at))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.progress.run_reporter import Event, Summary
+from orchestrator.events import CommitWritten, Event, ExperienceStarted, StageStarted, StepDone
+from orchestrator.progress.run_reporter import Summary
 from strategies.metrics import find_metric
 
 if TYPE_CHECKING:
@@ -42,21 +43,24 @@ class Readings:
         self._course = Course()
 
     def take(self, event: Event) -> dict[str, float]:
-        """New values by gauge after one event; kinds that no gauge shows give none."""
-        kind = event["kind"]
-        if kind == "experience":
-            return {"everlearn_experience": event["index"]}
-        if kind == "step" and event.get("rate") is not None:
-            return {"everlearn_samples_per_second": event["rate"]}
-        if kind == "stage":
-            return {"everlearn_samples_per_second": 0.0}
-        if kind != "commit":
-            return {}
-        commit = event["commit"]
+        """New values by gauge after one event; events that no gauge shows give none."""
+        match event:
+            case ExperienceStarted(index=index):
+                return {"everlearn_experience": index}
+            case StepDone(rate=rate) if rate is not None:
+                return {"everlearn_samples_per_second": rate}
+            case StageStarted():
+                return {"everlearn_samples_per_second": 0.0}
+            case CommitWritten(commit=commit, upload=upload):
+                return self._after(commit, upload)
+            case _:
+                return {}
+
+    def _after(self, commit: Mapping[str, Any], upload: float | None) -> dict[str, float]:
         self._follow(commit)
         found = {f"everlearn_{name}": self.metrics.get(name) for name in _OWN}
         found["everlearn_memory_samples"] = float(memory_samples(commit))
-        found[COMMIT_SECONDS] = event.get("upload")
+        found[COMMIT_SECONDS] = upload
         return {name: value for name, value in found.items() if value is not None}
 
     def _follow(self, document: Mapping[str, Any]) -> None:
@@ -108,7 +112,7 @@ class Telemetry:
     def start(self, summary: Summary) -> None:
         """The run begins, perhaps after commits of an earlier one."""
         for commit in summary.get("chain", ()):
-            self.event({"kind": "commit", "commit": commit})
+            self.event(CommitWritten(commit))
 
     def event(self, event: Event) -> None:
         """Something happened."""
@@ -118,7 +122,7 @@ class Telemetry:
                 metric.observe(value)
             else:
                 metric.set(value)
-        if event["kind"] == "commit":
+        if isinstance(event, CommitWritten):
             for name, value in self._readings.metrics.items():
                 self._metrics[METRIC].set(value, tags={"metric": name})
 

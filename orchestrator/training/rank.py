@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.checkpointing.async_commit import Committer
 from orchestrator.checkpointing.checkpoint import (
@@ -17,6 +17,7 @@ from orchestrator.checkpointing.checkpoint import (
 )
 from orchestrator.checkpointing.evaluation_record import flips, packed, quality
 from orchestrator.checkpointing.snapshot import Snapshot, load_answers, load_commit, take_snapshot
+from orchestrator.events import Event, Resumed, StageStarted, Warned
 from orchestrator.lineage.commit import TestCount
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
 from orchestrator.training.loss_curve import LossCurve
@@ -44,7 +45,7 @@ class Session:
         pipeline, stream, plan: what is to be done.
         lineage: where commits are kept.
         group, device: the ranks that learn together, and this one's device.
-        tell: hears the events of rank 0.
+        on_event: gets the events of rank 0.
         ref: the name to move to every new commit, None for no name (a search's trials).
         preempted: says that a node is about to be taken away; rank 0 then keeps what is learned at once.
     """
@@ -55,7 +56,7 @@ class Session:
     lineage: Lineage
     group: Group
     device: torch.device
-    tell: Callable[[dict[str, Any]], None]
+    on_event: Callable[[Event], object]
     ref: str | None = "latest"
     preempted: Callable[[], bool] = lambda: False
 
@@ -105,7 +106,7 @@ class Session:
             start = checkpoint.step
             resume_from(learner, checkpoint, optimizer=settings.optimizer)
             curve.resume(checkpoint.step, checkpoint.samples, checkpoint.points)
-            self._emit({"kind": "resumed", "index": index, "step": start})
+            self._emit(Resumed(index, start))
         timings: dict[str, float] = {}
         before = checkpoint.seconds if checkpoint else 0.0
         clock = time.monotonic() - before
@@ -114,7 +115,7 @@ class Session:
             nonlocal clock
             timings[part] = time.monotonic() - clock
             clock = time.monotonic()
-            self._emit({"kind": "stage", "index": index, "stage": next_stage})
+            self._emit(StageStarted(index, next_stage))
 
         past = [self.stream[i] for i in range(index)]
         noticed = False
@@ -126,7 +127,7 @@ class Session:
                     urgent = self.preempted()
                     if urgent and not noticed:
                         noticed = True
-                        self._emit({"kind": "warning", "text": NOTICE})
+                        self._emit(Warned(NOTICE))
                     checkpointer.offer(learner, step, curve.samples, curve.points, urgent=urgent)
         samples = len(learner.samples)
         lap("learn", "consolidating")
@@ -156,6 +157,6 @@ class Session:
         known = {count.test for row in rows for count in row}
         return [i for i in range(len(self.stream)) if self.stream.test_fingerprint(i) not in known]
 
-    def _emit(self, event: dict[str, Any]) -> None:
+    def _emit(self, event: Event) -> None:
         if self.group.rank == 0:
-            self.tell(event)
+            self.on_event(event)

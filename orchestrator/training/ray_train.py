@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,21 +17,20 @@ from ray.util.placement_group import PlacementGroup
 
 from orchestrator.cluster.connect import worker_resources
 from orchestrator.cluster.liveness import while_ray_lives
-from orchestrator.cluster.worker_failures import DeathNotes, deaths
-from orchestrator.errors import RunFailed, StorageError
-from orchestrator.events import Event, EventPump, Handler, as_error, event_buffer
+from orchestrator.cluster.worker_failures import WorkerFailureNotes, deaths
+from orchestrator.errors import ClusterError, RunFailed, StorageError
+from orchestrator.events import CheckpointWritten, CommitWritten, Event, GroupStarted, WorkersRestarted
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.ray_filesystem import ray_filesystem
+from orchestrator.training.event_channel import EventPump, EventSender, Handler, event_buffer
+from orchestrator.training.failure_policy import Cause, Failure, decide, start_retries, worker_retries
 from orchestrator.training.worker import train_loop
+from orchestrator.training.worker_error import as_error
 
 if TYPE_CHECKING:
     from orchestrator.lineage.plan import PlannedCommit
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
-
-MAX_FAILURES = 3
-# An elastic group that finds no place is given up, and its size decided anew, in a tenth of the time of another.
-_ELASTIC_TRIES = 10
 
 
 def train_on_cluster(
@@ -46,11 +45,12 @@ def train_on_cluster(
 ) -> None:
     """Train a pipeline's remaining experiences on the Ray cluster that this process is connected to.
 
-    Workers that die are replaced, and go on after the last checkpoint or commit. A run may lose as many as it likes, as
-    long as it gets on: it ends when one of Ray Train's runs, of `MAX_FAILURES` + 1 deaths, has kept nothing.
+    Workers that fail are replaced, and resume from the last checkpoint or commit. How often is decided by
+    `orchestrator.training.failure_policy`.
 
     Args:
-        handler: hears the events of the workers, in a thread of its own.
+        handler: gets the events of the workers, in a thread of its own. An exception that it raises ends the training,
+            and is raised here.
         workers: how many; None: as the pipeline says, elastic if it says so.
         resources: of each worker, by Ray's names; None: as the pipeline says.
         ref: the name to move to every new commit, None for no name.
@@ -62,7 +62,6 @@ def train_on_cluster(
     number: int | tuple[int, int] = workers or scaling.minimum
     if workers is None and scaling.minimum < scaling.maximum:
         number = (scaling.minimum, scaling.maximum)
-    tries = (MAX_FAILURES + 1) * (_ELASTIC_TRIES if isinstance(number, tuple) else 1)
     each = worker_resources(scaling) if resources is None else dict(resources)
     gpu = each.get("GPU", 0) > 0
     names: list[str] = []
@@ -80,7 +79,7 @@ def train_on_cluster(
                 "plan": list(plan),
                 "storage": open_store(pipeline.storage).uri,
                 "stream": ray.put(stream),
-                "events": buffer,
+                "events": EventSender(buffer),
                 "search_path": [p for p in sys.path if p],
                 "threads": max(1, int(each.get("CPU", 1))),
                 "ref": ref,
@@ -91,44 +90,64 @@ def train_on_cluster(
                 name=names[-1],
                 storage_path=f"{root}/{pipeline.name}/runs",
                 storage_filesystem=filesystem,
-                callbacks=[DeathNotes(buffer)],
-                failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=tries - 1),
+                callbacks=[WorkerFailureNotes(EventSender(buffer))],
+                failure_config=FailureConfig(
+                    max_failures=worker_retries(),
+                    controller_failure_limit=start_retries(elastic=isinstance(number, tuple)),
+                ),
             ),
         )
 
     watch = Watch(handler)
-    pump = EventPump(buffer, watch)
-    failure: Exception | None = None
-    in_vain = 0
+    # When the handler has failed, the workers end with their group; those that Ray Train starts in their place have
+    # nothing to do.
+    pump = EventPump(buffer, watch, on_handler_error=watch.free)
+    failures = 0
+    reason = ""
+    raised: Exception | None = None
     try:
-        while in_vain <= MAX_FAILURES:
+        while True:
             before = watch.kept
-            try:
-                while_ray_lives(lambda: trainer().fit())
-                failure = None
+            cause, raised = _attempt(trainer)
+            if cause != "cluster":
+                if cause == "controller":
+                    pump.put(WorkersRestarted("the controller of Ray Train died; it is started again"))
+                pump.drain()
+                cause = "observer" if pump.handler_error else "error" if pump.error else cause
+            if cause is None:
                 break
-            except ray.train.TrainingFailedError as error:
-                failure, died = error, MAX_FAILURES + 1
-            except ray.exceptions.RayError as error:
-                failure, died = error, 1  # its controller died, which Ray does not mend by itself
-                pump.tell({"kind": "restart", "text": "the controller of Ray Train died; it is started again"})
-            pump.drain()
-            watch.free()
-            if pump.error is not None:
+            if cause != "cluster":
+                watch.free()
+            decision = decide(Failure(cause, watch.kept > before, failures, _reason(raised)))
+            failures, reason = decision.failures, decision.reason
+            if not decision.retry:
                 break
-            in_vain = 0 if watch.kept > before else in_vain + died
     finally:
         pump.close()
-    if failure is None and pump.error is None:
+    met = pump.handler_error or (as_error(pump.error) if pump.error is not None else None)
+    if met is None and raised is None:
         _sweep(pipeline, names)
         return
+    if isinstance(raised, ClusterError):
+        raise raised
     with suppress(StorageError):  # what the workers met is the news
         _sweep(pipeline, names)
-    if pump.error is not None:
-        raise as_error(pump.error) from failure
-    raise RunFailed(
-        f"the workers failed {MAX_FAILURES + 1} times without getting on; at last: {_reason(failure)}"
-    ) from failure
+    if met is not None:
+        raise met from raised
+    raise RunFailed(reason) from raised
+
+
+def _attempt(trainer: Callable[[], TorchTrainer]) -> tuple[Cause | None, Exception | None]:
+    """One run of Ray Train: what ended it before the end of the stream, and the error; None, None at the end."""
+    try:
+        while_ray_lives(lambda: trainer().fit())
+    except ray.train.TrainingFailedError as error:
+        return "workers", error
+    except ray.exceptions.RayError as error:
+        return "controller", error
+    except ClusterError as error:
+        return "cluster", error
+    return None, None
 
 
 class Watch:
@@ -145,10 +164,10 @@ class Watch:
         self._handler = handler
 
     def __call__(self, event: Event) -> None:
-        if event["kind"] == "group":
-            self.group = event["group"]
+        if isinstance(event, GroupStarted):
+            self.group = event.group
             return
-        self.kept += event["kind"] in ("checkpoint", "commit")
+        self.kept += isinstance(event, (CheckpointWritten, CommitWritten))
         self._handler(event)
 
     def free(self) -> None:

@@ -11,12 +11,13 @@ import ray.train.torch
 import torch
 
 from orchestrator.cluster.worker_failures import peer_lost
-from orchestrator.events import describe
+from orchestrator.events import GroupStarted
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.preemption import preempted
 from orchestrator.training.rank import Session
+from orchestrator.training.worker_error import as_event
 from pipelines.config.load import load_text
 from strategies.loop.process_group import Group
 
@@ -26,27 +27,26 @@ def train_loop(config: dict[str, Any]) -> None:
 
     Args:
         config: `document` (the pipeline as YAML), `source` (its name in messages), `plan` (list of `PlannedCommit`),
-            `storage` (URI), `stream` (object reference), `events` (`EventBuffer`), `search_path` (where user modules
+            `storage` (URI), `stream` (object reference), `events` (`EventSender`), `search_path` (where user modules
             are found), `threads` (for torch), `ref` (the name to move to every new commit, or None).
     """
     events = config["events"]
-    if ray.get(events.failed.options(max_task_retries=-1).remote()):
+    if events.failed():
         return
-    events.put.remote({"kind": "group", "group": ray.util.get_current_placement_group()})
+    events(GroupStarted(ray.util.get_current_placement_group()))
     sys.path.extend(p for p in config["search_path"] if p not in sys.path)
     torch.set_num_threads(config["threads"])
     try:
         _train(config)
     except BaseException as error:
         if not peer_lost(error):
-            ray.get(events.put.remote(describe(error)))
+            ray.get(events(as_event(error)))
         raise
 
 
 def _train(config: dict[str, Any]) -> None:
     pipeline = load_text(config["document"], config["source"])
     plan: list[PlannedCommit] = config["plan"]
-    events = config["events"]
     Session(
         pipeline=pipeline,
         stream=ray.get(config["stream"]),
@@ -54,7 +54,7 @@ def _train(config: dict[str, Any]) -> None:
         lineage=Lineage(open_store(config["storage"]), pipeline.name),
         group=Group.current(),
         device=ray.train.torch.get_device(),
-        tell=lambda event: events.put.remote(event),
+        on_event=config["events"],
         ref=config["ref"],
         preempted=preempted,
     ).run()

@@ -25,5 +25,5 @@ def searching(pipelines: Iterable[Pipeline], warn: Callable[[str], None]) -> Ite
     with ExitStack() as claims:
         for pipeline in pipelines:
             lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-            claims.enter_context(claimed(lineage, "search", tell=lambda event: warn(event["text"])))
+            claims.enter_context(claimed(lineage, "search", on_warning=warn))
         yield

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from orchestrator.events import Event
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit, make_plan
 from orchestrator.storage.open_by_uri import open_store
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
 
-Tell = Callable[[dict[str, Any]], None]
+OnEvent = Callable[[Event], object]
 
 
 @dataclass(frozen=True)
@@ -42,27 +43,27 @@ class Job:
         return [self.stream.test_fingerprint(index) for index in range(len(self.stream))]
 
 
-def train(job: Job, until: int, needs: Needs, tell: Tell) -> None:
+def train(job: Job, until: int, needs: Needs, on_event: OnEvent) -> None:
     """Train a job's experiences before `until` that have no commit yet. No ref is moved.
 
     Args:
         needs: whether it has a GPU, and how many workers.
-        tell: hears the events; "commit" in another thread than the others.
+        on_event: gets the events; `CommitWritten` in another thread than the others.
 
     Raises:
         NonFiniteLoss, StrategyError, PipelineError, StorageError; RunFailed: workers died.
     """
     if needs.workers == 1:
-        _train_here(job, until, needs, tell)
+        _train_here(job, until, needs, on_event)
     else:
         from orchestrator.training.ray_train import train_on_cluster
 
         train_on_cluster(
-            job.pipeline, job.stream, job.plan[:until], tell, workers=needs.workers, resources=needs.each, ref=None
+            job.pipeline, job.stream, job.plan[:until], on_event, workers=needs.workers, resources=needs.each, ref=None
         )
 
 
-def _train_here(job: Job, until: int, needs: Needs, tell: Tell) -> None:
+def _train_here(job: Job, until: int, needs: Needs, on_event: OnEvent) -> None:
     import torch
 
     from orchestrator.training.rank import Session
@@ -75,6 +76,6 @@ def _train_here(job: Job, until: int, needs: Needs, tell: Tell) -> None:
         lineage=job.lineage,
         group=Group(0, 1),
         device=torch.device("cuda" if needs.gpu else "cpu"),
-        tell=tell,
+        on_event=on_event,
         ref=None,
     ).run()

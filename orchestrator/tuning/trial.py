@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import torch
 from ray import tune
 
 from orchestrator.cluster.log_levels import quiet
+from orchestrator.events import CommitWritten, Event
 from orchestrator.lineage.commit import Commit
 from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.train_trial import Job, train
@@ -110,7 +110,7 @@ class _Trial:
         self._jobs = [Job.of(pipeline, context.streams.of(pipeline)) for pipeline in pipelines]
         self._standing = Standing(self._jobs)
         self._chains: list[list[Commit]] = [[] for _ in self._jobs]
-        self._heard: deque[tuple[int, Commit]] = deque()
+        self._written: deque[tuple[int, Commit]] = deque()
         self._reported = 0
         self._count = count
 
@@ -134,22 +134,22 @@ class _Trial:
                 return
             scope = f"{job.pipeline.storage} {job.pipeline.name} "
             if ray.get(self._claims.take.remote([scope + commit for commit in missing], self._holder)):
-                train(job, until, self._needs, partial(self._hear, number, scope))
+                train(job, until, self._needs, partial(self._on_event, number, scope))
                 self._take_commits()
 
-    def _hear(self, number: int, scope: str, event: Mapping[str, Any]) -> None:
-        if event["kind"] == "commit":
+    def _on_event(self, number: int, scope: str, event: Event) -> None:
+        if isinstance(event, CommitWritten):
             # In the thread that writes commits: it must not be held up.
-            commit = Commit.model_validate(event["commit"], strict=False)
+            commit = Commit.model_validate(event.commit, strict=False)
             self._claims.made.remote(scope + commit.id)
             self._count.trained += 1
-            self._heard.append((number, commit))
+            self._written.append((number, commit))
         else:
             self._take_commits()
 
     def _take_commits(self) -> None:
-        while self._heard:
-            number, commit = self._heard.popleft()
+        while self._written:
+            number, commit = self._written.popleft()
             self._chains[number].append(commit)
         self._report()
 

@@ -17,6 +17,7 @@ from unittest import mock
 
 import torch
 
+from orchestrator.events import CommitWritten, Event
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
@@ -127,8 +128,8 @@ def growth(experiences: int = 20) -> list[tuple[int, int]]:
         store: Any = Counting(open_store(pipeline.storage))
         written: list[tuple[int, int]] = []
 
-        def tell(event: dict[str, Any]) -> None:
-            if event["kind"] == "commit":
+        def on_event(event: Event) -> None:
+            if isinstance(event, CommitWritten):
                 written.append((store.objects, store.bytes))
 
         session = Session(
@@ -138,7 +139,7 @@ def growth(experiences: int = 20) -> list[tuple[int, int]]:
             lineage=Lineage(store, pipeline.name),
             group=Group(),
             device=torch.device("cpu"),
-            tell=tell,
+            on_event=on_event,
         )
         session.run()
         before = [(0, 0), *written]

@@ -59,7 +59,7 @@ def learn(data: str, length: int) -> float:
         lineage=Lineage(open_store(pipeline.storage), pipeline.name),
         group=Group(),
         device=torch.device("cpu"),
-        tell=lambda event: None,
+        on_event=lambda event: None,
     ).run()
     # Not ru_maxrss, which begins with that of the process that started this one.
     status = Path("/proc/self/status").read_text()

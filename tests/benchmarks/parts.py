@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from orchestrator.progress.run_reporter import Event, Reporter, Summary
+from orchestrator.events import CommitWritten, Event
+from orchestrator.progress.run_reporter import Reporter, Summary
 from orchestrator.result import RunResult
 from orchestrator.training.driver import run
 from pipelines.config.load import load_pipeline
@@ -28,11 +29,11 @@ class Clock(Reporter):
         self.marks["start"] = time.monotonic()
 
     def event(self, event: Event) -> None:
-        if event["kind"] == "commit":
+        if isinstance(event, CommitWritten):
             self.marks["last commit"] = time.monotonic()
-            for part, seconds in event["commit"]["timings"].items():
+            for part, seconds in event.commit["timings"].items():
                 self.timings[part] = self.timings.get(part, 0.0) + seconds
-            self.timings["upload"] = self.timings.get("upload", 0.0) + event["upload"]
+            self.timings["upload"] = self.timings.get("upload", 0.0) + (event.upload or 0.0)
 
     def finish(self, result: RunResult) -> None:
         self.marks["finish"] = time.monotonic()

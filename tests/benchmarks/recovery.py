@@ -19,8 +19,9 @@ import psutil
 import yaml
 
 from orchestrator.checkpointing.snapshot import copied_state
+from orchestrator.events import CheckpointWritten, CommitWritten, Event
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.progress.run_reporter import Event, Reporter
+from orchestrator.progress.run_reporter import Reporter
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.config.load import load_pipeline
@@ -39,14 +40,14 @@ class Notes(Reporter):
 
     def event(self, event: Event) -> None:
         self.events.append((time.monotonic(), event))
-        if self._kill and event["kind"] == "checkpoint" and self.killed is None:
+        if self._kill and isinstance(event, CheckpointWritten) and self.killed is None:
             workers = [p for p in psutil.Process().children(recursive=True) if _is_worker(p)]
             self.killed = time.monotonic()
             workers[0].kill()
 
     def first(self, kind: str, after: float = 0.0) -> float:
         """When the first event of a kind came."""
-        return next(at for at, event in self.events if event["kind"] == kind and at > after)
+        return next(at for at, event in self.events if event.kind == kind and at > after)
 
 
 def _is_worker(process: psutil.Process) -> bool:
@@ -66,19 +67,19 @@ def share() -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="everlearn-bench-") as folder:
         notes = Notes()
         run(pipeline(folder), reporter=notes)
-        commits = [(at, event["commit"]) for at, event in notes.events if event["kind"] == "commit"]
+        commits = [(at, event.commit) for at, event in notes.events if isinstance(event, CommitWritten)]
         # Between two commits: the first event of all comes late, when the driver is still busy with the start.
         busy = sum(
             sum(commit["timings"][part] for part in ("learn", "consolidate", "evaluate")) for _, commit in commits[1:]
         )
         whole = commits[-1][0] - commits[0][0]
-        writing = sum(event["upload"] for _, event in notes.events if event["kind"] == "commit")
+        writing = sum(event.upload or 0.0 for _, event in notes.events if isinstance(event, CommitWritten))
         return {
             "first commit to last commit": whole,
             "of it neither training nor evaluation": whole - busy,
             "share": 1 - busy / whole,
             "(writing commits in the background)": writing,
-            "(checkpoints)": float(sum(event["kind"] == "checkpoint" for _, event in notes.events)),
+            "(checkpoints)": float(sum(isinstance(event, CheckpointWritten) for _, event in notes.events)),
         }
 
 

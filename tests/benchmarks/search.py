@@ -94,7 +94,7 @@ def alone(pipeline: Pipeline, stream: Stream) -> None:
         lineage=Lineage(open_store(pipeline.storage), pipeline.name),
         group=Group(0, 1),
         device=torch.device("cpu"),
-        tell=lambda event: None,
+        on_event=lambda event: None,
     ).run()
 
 

@@ -48,7 +48,7 @@ def test_the_strategy_of_ones_own_learns_resumes_and_is_checked(tmp_path: Path) 
             lineage=lineage,
             group=Group(),
             device=torch.device("cpu"),
-            tell=lambda event: None,
+            on_event=lambda event: None,
         )
 
     session(2).run()

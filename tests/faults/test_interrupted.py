@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.checkpointing.checkpoint import latest_checkpoint
+from orchestrator.events import Resumed, from_dict
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.open_by_uri import open_store
 from strategies.loop.process_group import Group
@@ -131,8 +132,8 @@ def test_it_goes_on_from_the_checkpoint_and_not_from_the_beginning(victims: Vict
     text = pipeline(tmp_path, "[{name: replay}]", 2)
     assert victims.live(text, "checkpoint after 1").killed
     ending = victims.live(text, "step 1")
-    (resumed,) = [event for event in ending.events if event["kind"] == "resumed"]
-    assert (resumed["index"], resumed["step"]) == (0, 4)
+    events = [from_dict(data) for data in ending.events]
+    assert [event for event in events if isinstance(event, Resumed)] == [Resumed(0, 4)]
 
 
 def test_a_group_of_another_size_goes_on(victims: Victims, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
+from orchestrator.events import CheckpointWritten, Event, Resumed, Warned, WorkersRestarted
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.progress.run_reporter import Event, Reporter
+from orchestrator.progress.run_reporter import Reporter
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training import ray_train
 from orchestrator.training.driver import run
@@ -63,16 +64,16 @@ class Saboteur(Reporter):
         self._checkpoints = 0
 
     def event(self, event: Event) -> None:
-        if event["kind"] == "restart":
-            self.deaths.append(event["text"])
-        if event["kind"] == "warning":
-            self.warnings.append(event["text"])
-        if event["kind"] == "resumed":
-            self.resumed.append((event["index"], event["step"]))
+        if isinstance(event, WorkersRestarted):
+            self.deaths.append(event.text)
+        if isinstance(event, Warned):
+            self.warnings.append(event.text)
+        if isinstance(event, Resumed):
+            self.resumed.append((event.index, event.step))
             self._checkpoints = 0
-        if event["kind"] == "checkpoint":
+        if isinstance(event, CheckpointWritten):
             self._checkpoints += 1
-            self.checkpoints.append((len(self.resumed), event["step"]))
+            self.checkpoints.append((len(self.resumed), event.step))
             if self.acts and self._checkpoints == self.acts[0][0]:
                 self.acts.pop(0)[1]()
 

@@ -33,6 +33,7 @@ import torch.distributed as dist
 import torch.nn.parallel
 
 import orchestrator.training.rank
+from orchestrator.events import CheckpointWritten, CommitWritten, Event, Resumed, to_dict
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit, make_plan
 from orchestrator.storage.open_by_uri import open_store
@@ -43,7 +44,7 @@ from pipelines.data.streams import Stream, build_stream
 from strategies.loop.process_group import Group
 from tests.faults.moments import DyingStore, Moment
 
-TOLD = ("resumed", "checkpoint", "commit")
+NOTED = (Resumed, CheckpointWritten, CommitWritten)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Ending:
 
     Attributes:
         statuses: exit status of each rank; negative for a signal.
-        events: what rank 0 told, of the kinds in `TOLD`.
+        events: of rank 0, of the kinds in `NOTED`, as plain data.
         errors: tracebacks of the ranks that failed by themselves.
     """
 
@@ -174,10 +175,9 @@ def _be(request: dict[str, Any], rank: int, folder: Path) -> NoReturn:
             )
         events = os.open(folder / "events", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
 
-        def tell(event: dict[str, Any]) -> None:
-            if event["kind"] in TOLD:
-                told = {"kind": event["kind"], "index": event.get("index"), "step": event.get("step")}
-                os.write(events, json.dumps(told).encode() + b"\n")
+        def on_event(event: Event) -> None:
+            if isinstance(event, NOTED):
+                os.write(events, json.dumps(to_dict(event)).encode() + b"\n")
 
         moment = Moment(request["moment"] if rank == request["victim"] else None)
         make_learner = orchestrator.training.rank.make_learner
@@ -190,7 +190,7 @@ def _be(request: dict[str, Any], rank: int, folder: Path) -> NoReturn:
             lineage=Lineage(DyingStore(open_store(pipeline.storage), moment), pipeline.name),
             group=Group.current(),
             device=torch.device("cpu"),
-            tell=tell,
+            on_event=on_event,
         ).run()
         status = 0
     except BaseException:

@@ -1,91 +1,53 @@
-"""The channel on which workers tell the driver what happens."""
+"""Events as plain data and back."""
 
 from __future__ import annotations
 
-import pickle
-from types import SimpleNamespace
-from typing import Any
+import dataclasses
+import json
+import typing
 
 import pytest
-import ray
 
-from orchestrator import events
-from orchestrator.errors import CorruptBlob, RayDied, RunFailed, StorageError
-from orchestrator.events import EventBuffer, EventPump, as_error, describe
-from pipelines.config.pipeline_errors import DataError, PipelineError
-from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
+from orchestrator.events import CommitWritten, Event, GroupStarted, Resumed, StepDone, from_dict, to_dict
+
+KINDS = [kind for kind in Event.__subclasses__() if kind is not GroupStarted]
+VALUES = {int: 3, float: 0.5, str: "a", bool: True, typing.Any: None}
 
 
-def test_a_buffer_gives_each_event_once_and_remembers_a_failure() -> None:
-    buffer = EventBuffer()
-    buffer.put({"kind": "step"})
-    assert not buffer.failed()
-    buffer.put({"kind": "error"})
-    assert buffer.take() == [{"kind": "step"}, {"kind": "error"}] and buffer.take() == []
-    assert buffer.failed()
+def example(kind: type[Event]) -> Event:
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for field in dataclasses.fields(kind):
+        hint = next((one for one in typing.get_args(hints[field.name]) if one is not type(None)), hints[field.name])
+        values[field.name] = VALUES.get(hint, {"id": "x"})
+    return kind(**values)
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (StorageError("no bucket"), StorageError),
-        (CorruptBlob("damaged"), CorruptBlob),
-        (RayDied("gone"), RayDied),
-        (PipelineError(["x.yaml:3: name: is required"]), PipelineError),
-        (DataError("mnist: not found"), DataError),
-        (StrategyError("ewc and x do not compose"), StrategyError),
-        (NonFiniteLoss(2, 17, float("nan")), RunFailed),
-    ],
-)
-def test_an_error_of_a_worker_is_raised_in_the_driver_as_it_was(error: Exception, kind: type[Exception]) -> None:
-    found = as_error(pickle.loads(pickle.dumps(describe(error))))
-    assert type(found) is kind and str(found) == str(error)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_event_comes_back_from_json(kind: type[Event]) -> None:
+    event = example(kind)
+    assert from_dict(json.loads(json.dumps(to_dict(event)))) == event
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(event, dataclasses.fields(kind)[0].name, None)
 
 
-def test_an_unexpected_error_says_what_it_is_and_where() -> None:
-    assert str(as_error(describe(ZeroDivisionError("division by zero")))) == (
-        "ZeroDivisionError in a worker: division by zero"
-    )
-    assert "ZeroDivisionError" in str(as_error(describe(ZeroDivisionError())))
+def test_kinds_are_different_names() -> None:
+    kinds = [kind.kind for kind in Event.__subclasses__()]
+    assert len(set(kinds)) == len(kinds) >= 11 and all(kinds)
 
 
-class Remote:
-    """A buffer whose calls are answered here, or fail as they do when the actor is gone."""
-
-    def __init__(self) -> None:
-        self.buffer, self.gone = EventBuffer(), False
-        self.take = SimpleNamespace(remote=lambda: self)
-
-    def answer(self) -> list[dict[str, Any]]:
-        if self.gone:
-            raise ray.exceptions.RayActorError
-        return self.buffer.take()
+def test_what_a_newer_version_adds_is_ignored() -> None:
+    assert from_dict({"kind": "resumed", "index": 1, "step": 2, "why": "a new field"}) == Resumed(1, 2)
+    assert from_dict({"kind": "of-a-newer-version", "index": 1}) is None
 
 
-@pytest.fixture
-def remote(monkeypatch: pytest.MonkeyPatch) -> Remote:
-    monkeypatch.setattr(events.ray, "get", lambda call, timeout: call.answer())
-    return Remote()
+def test_what_an_older_version_does_not_say_has_its_default() -> None:
+    event = from_dict({"kind": "step", "index": 1, "step": 2, "steps": 3, "loss": 0.5})
+    assert event == StepDone(1, 2, 3, 0.5, loss_step=None, rate=None, time=0)
+    assert from_dict({"kind": "commit", "commit": {}}) == CommitWritten({}, None)
 
 
-def test_a_pump_hands_on_all_that_came_in_its_order_and_keeps_an_error(remote: Remote) -> None:
-    heard: list[dict[str, Any]] = []
-    pump = EventPump(remote, heard.append)
-    for number in range(3):
-        remote.buffer.put({"kind": "step", "number": number})
-    remote.buffer.put(describe(StorageError("no bucket")))
-    pump.close()
-    assert [event["number"] for event in heard] == [0, 1, 2]
-    assert pump.error is not None and pump.error["text"] == "no bucket"
-
-
-def test_a_buffer_that_is_gone_for_a_while_is_asked_again(remote: Remote) -> None:
-    heard: list[dict[str, Any]] = []
-    remote.gone = True
-    pump = EventPump(remote, heard.append)
-    pump.drain()
-    pump.tell({"kind": "restart"})
-    remote.gone = False
-    remote.buffer.put({"kind": "step"})
-    pump.close()
-    assert [event["kind"] for event in heard] == ["restart", "step"] and pump.error is None
+@pytest.mark.parametrize("data", [{}, {"kind": "resumed"}, {"kind": "step", "index": 1}])
+def test_what_is_no_event_is_refused(data: dict[str, object]) -> None:
+    with pytest.raises((KeyError, TypeError)):
+        from_dict(data)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from orchestrator.events import Event, TrackingOpened, from_dict
 from orchestrator.jobs.relay.sender import MARK
 from orchestrator.progress.run_reporter import Reporter
 from orchestrator.result import RunResult
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
 from orchestrator.tuning.trial_record import TrialRecord
 from strategies.metrics import metric_names
-
-if TYPE_CHECKING:
-    from orchestrator.progress.run_reporter import Event
 
 
 class Receiver:
@@ -69,30 +68,30 @@ class Receiver:
         try:
             message = json.loads(text)
             kind, content, lines = message["kind"], message["content"], int(message["lines"])
-            self._note(kind, content)
-            return lines if self._show(kind, content) else 0
+            event = from_dict(content) if kind == "event" else None
+            self._note(kind, content, event)
+            return lines if self._show(kind, content, event) else 0
         except (ArithmeticError, LookupError, TypeError, ValueError):
             # The version of Everlearn in the job has other messages than this one: show its lines instead.
             return 0
 
-    def _note(self, kind: str, content: Any) -> None:
+    def _note(self, kind: str, content: Any, event: Event | None) -> None:
         if kind == "finish":
             self.result = content
-        elif kind == "event" and content["kind"] == "tracking":
-            self.tracking = {name: content.get(name) for name in ("uri", "run_id", "url")}
+        elif isinstance(event, TrackingOpened):
+            self.tracking = asdict(event)
 
-    def _show(self, kind: str, content: Any) -> bool:
+    def _show(self, kind: str, content: Any, event: Event | None) -> bool:
         """Whether the message was shown."""
         run, search = self._reporter, self._search
         if run is not None and kind in ("start", "event", "finish"):
             if kind == "start":
                 run.start(content)
-            elif kind == "event":
-                event: Event = content
-                run.event(event)
-            else:
+            elif kind == "finish":
                 run.finish(_result(content))
-            return True
+            elif event is not None:
+                run.event(event)
+            return kind != "event" or event is not None
         if search is None or kind not in ("search", "trial", "stage", "warning", "outcome"):
             return False
         if kind == "search":

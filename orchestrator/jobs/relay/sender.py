@@ -11,11 +11,23 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
+from orchestrator.events import (
+    CommitWritten,
+    Event,
+    ExperienceStarted,
+    Resumed,
+    StageStarted,
+    StepDone,
+    TrackingOpened,
+    Warned,
+    WorkersRestarted,
+    to_dict,
+)
 from orchestrator.progress.plain_reporter import PlainReporter
-from orchestrator.progress.run_reporter import Event, Reporter, Summary, accuracy_so_far
+from orchestrator.progress.run_reporter import Reporter, Summary, accuracy_so_far
 from orchestrator.result import RunResult
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
 from orchestrator.tuning.search_table import PlainSearchReporter
@@ -25,8 +37,17 @@ if TYPE_CHECKING:
     from orchestrator.tuning.trial_record import TrialRecord
 
 MARK = "\x1e"
-# Kinds of events that reporters show.
-_SHOWN = ("experience", "step", "stage", "commit", "warning", "restart", "resumed", "tracking")
+# Events that reporters show.
+_SHOWN = (
+    ExperienceStarted,
+    StepDone,
+    StageStarted,
+    CommitWritten,
+    Warned,
+    WorkersRestarted,
+    Resumed,
+    TrackingOpened,
+)
 # Seconds between two messages of one kind without lines.
 _PERIOD = 1.0
 
@@ -72,12 +93,12 @@ class RelayReporter(Reporter):
             self._channel.send("start", {**summary, "chain": [_short(commit) for commit in summary.get("chain", [])]})
 
     def event(self, event: Event) -> None:
-        if event["kind"] not in _SHOWN:
+        if not isinstance(event, _SHOWN):
             return
         with self._channel.lock:
             self._plain.event(event)
-            told = {**event, "commit": _short(event["commit"])} if event["kind"] == "commit" else dict(event)
-            self._channel.send("event", told, often="step" if event["kind"] == "step" else None)
+            sent = replace(event, commit=_short(event.commit)) if isinstance(event, CommitWritten) else event
+            self._channel.send("event", to_dict(sent), often=event.kind if isinstance(event, StepDone) else None)
 
     def finish(self, result: RunResult) -> None:
         with self._channel.lock:

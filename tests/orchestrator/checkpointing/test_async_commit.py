@@ -12,6 +12,7 @@ import torch
 from orchestrator.checkpointing.async_commit import Committer
 from orchestrator.checkpointing.snapshot import Snapshot
 from orchestrator.errors import RefConflict
+from orchestrator.events import CommitWritten, Event
 from orchestrator.lineage.commit import commit_id
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit
@@ -29,14 +30,15 @@ def snapshots(count: int) -> list[Snapshot]:
 
 
 def test_one_after_another_and_the_ref_with_them(tmp_path: Path) -> None:
-    lineage, events = folder(tmp_path), list[dict[str, Any]]()
+    lineage, events = folder(tmp_path), list[Event]()
     made = snapshots(3)
     with Committer(lineage, "latest", events.append) as committer:
         for snapshot in made:
             committer.submit(snapshot)
     ids = [snapshot.planned.id for snapshot in made]
-    assert [event["commit"]["id"] for event in events] == ids
-    assert all(event["kind"] == "commit" and event["upload"] >= 0 for event in events)
+    written = [event for event in events if isinstance(event, CommitWritten)]
+    assert written == events and [event.commit["id"] for event in written] == ids
+    assert all(event.upload is not None and event.upload >= 0 for event in written)
     ref = lineage.ref("latest")
     assert ref is not None and (ref.commit, ref.generation) == (ids[-1], 3)
     assert [commit.id for commit in lineage.chain(ids[-1])] == ids

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from orchestrator.checkpointing.checkpoint import Checkpoint, latest_checkpoint, remove_checkpoints
 from orchestrator.errors import CorruptBlob
+from orchestrator.events import CheckpointWritten, Event, Resumed, Warned
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
@@ -58,7 +59,7 @@ def every_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.checkpointing.checkpoint.ThreadPoolExecutor", Awaited)
 
 
-def session(folder: Path, strategy: str, tell: Any, online: bool = False, every: int = 5) -> Session:
+def session(folder: Path, strategy: str, on_event: Any, online: bool = False, every: int = 5) -> Session:
     stream = f"{{dataset: digits, setting: task-incremental, order: [[0, 1], [2, 3]], online: {str(online).lower()}}}"
     length = "epochs: 1, batch_size: 7" if online else "epochs: 3, batch_size: 20"
     pipeline = load_text(
@@ -73,7 +74,7 @@ def session(folder: Path, strategy: str, tell: Any, online: bool = False, every:
         lineage=Lineage(open_store(pipeline.storage), pipeline.name),
         group=Group(),
         device=torch.device("cpu"),
-        tell=tell,
+        on_event=on_event,
     )
 
 
@@ -93,13 +94,13 @@ def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
     undisturbed.run()
     written: list[int] = []
 
-    def die_at_the_second(event: dict[str, Any]) -> None:
-        if event["kind"] == "checkpoint":
-            written.append(event["step"])
+    def die_at_the_second(event: Event) -> None:
+        if isinstance(event, CheckpointWritten):
+            written.append(event.step)
             if len(written) == 2:
                 raise Killed
 
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     interrupted = session(tmp_path / "b", strategy, die_at_the_second, online)
     for _ in range(2):  # once in each experience
         written.clear()
@@ -107,8 +108,8 @@ def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
             interrupted.run()
     again = session(tmp_path / "b", strategy, events.append, online)
     again.run()
-    resumed = [event for event in events if event["kind"] == "resumed"]
-    assert [event["step"] for event in resumed] == [written[-1]] if written else resumed
+    resumed = [event for event in events if isinstance(event, Resumed)]
+    assert [event.step for event in resumed] == [written[-1]] if written else resumed
     assert blobs(again) == blobs(undisturbed)
     for kept, other in zip(again.plan, undisturbed.plan, strict=True):
         mine, theirs = again.lineage.read(kept.id), undisturbed.lineage.read(other.id)
@@ -117,8 +118,8 @@ def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
 
 
 def test_the_seconds_before_an_interruption_count(tmp_path: Path) -> None:
-    def die(event: dict[str, Any]) -> None:
-        if event["kind"] == "checkpoint":
+    def die(event: Event) -> None:
+        if isinstance(event, CheckpointWritten):
             raise Killed
 
     made = session(tmp_path, "[{name: naive}]", die)
@@ -132,7 +133,7 @@ def test_the_seconds_before_an_interruption_count(tmp_path: Path) -> None:
     made.lineage.store.put(
         f"{key.rpartition('/')[0]}/{kept.step:012}-{hashlib.sha256(long_ago).hexdigest()}.safetensors", long_ago
     )
-    made.tell = lambda event: None
+    made.on_event = lambda event: None
     made.run()
     assert 5000 < made.lineage.read(made.plan[0].id).timings["learn"] < 6000
     assert made.lineage.read(made.plan[1].id).timings["learn"] < 1000
@@ -145,14 +146,14 @@ def test_a_node_that_is_taken_away_is_a_reason_for_a_checkpoint(
     # At once in each experience, and not again before so many seconds have passed.
     for name, preempted, urgent in (("calm", False, 0.0), ("warned", True, 3600.0), ("again", True, 0.0)):
         monkeypatch.setattr("orchestrator.checkpointing.checkpoint.URGENT", urgent)
-        events: list[dict[str, Any]] = []
+        events: list[Event] = []
         made = session(tmp_path / name, "[{name: naive}]", events.append, every=1000)
         made.preempted = lambda told=preempted: told
         made.run()
-        kinds = [event["kind"] for event in events]
-        checkpoints = kinds.count("checkpoint")
+        kinds = [type(event) for event in events]
+        checkpoints = kinds.count(CheckpointWritten)
         assert checkpoints > 2 if name == "again" else checkpoints == 2 * preempted
-        assert kinds.count("warning") == 2 * preempted
+        assert kinds.count(Warned) == 2 * preempted
 
 
 def test_the_shards_of_an_online_stream_are_written_once(tmp_path: Path) -> None:

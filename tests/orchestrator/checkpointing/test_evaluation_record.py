@@ -58,7 +58,9 @@ def test_the_record_of_an_evaluation_by_hand() -> None:
     assert quality(Evaluation([], {}, classes), None).confusion is None
 
 
-def session(folder: Path, tell: Any = lambda event: None, strategy: str = "{name: naive}", length: int = 3) -> Session:
+def session(
+    folder: Path, on_event: Any = lambda event: None, strategy: str = "{name: naive}", length: int = 3
+) -> Session:
     order = [[2 * k, 2 * k + 1] for k in range(length)]
     pipeline = load_text(
         f"name: a\nstream: {{dataset: digits, order: {order}}}\nmodel: {{name: mlp, hidden: [12]}}\n"
@@ -74,7 +76,7 @@ def session(folder: Path, tell: Any = lambda event: None, strategy: str = "{name
         lineage=lineage,
         group=Group(),
         device=torch.device("cpu"),
-        tell=tell,
+        on_event=on_event,
     )
 
 

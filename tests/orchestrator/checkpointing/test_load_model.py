@@ -57,7 +57,7 @@ def learned(folder: Path, strategy: str) -> tuple[Pipeline, Session]:
         lineage=Lineage(open_store(pipeline.storage), pipeline.name),
         group=Group(),
         device=torch.device("cpu"),
-        tell=lambda event: None,
+        on_event=lambda event: None,
     )
     session.run()
     return pipeline, session

@@ -71,11 +71,14 @@ def test_the_later_one_is_told_of_the_other(lineage: Lineage) -> None:
 def test_one_on_another_machine_is_seen_to_be_alive(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
     process = hold(lineage)
     elsewhere(monkeypatch)
-    told: list[Any] = []
+    warnings: list[str] = []
     try:
-        with pytest.raises(Claimed, match=f"process {process.pid}"), claimed(lineage, "run", tell=told.append):
+        with (
+            pytest.raises(Claimed, match=f"process {process.pid}"),
+            claimed(lineage, "run", on_warning=warnings.append),
+        ):
             pass
-        assert "sign of life" in told[0]["text"]
+        assert "sign of life" in warnings[0]
     finally:
         process.kill()
         process.wait()
@@ -118,15 +121,15 @@ def test_a_stopped_holder_loses_its_claim_and_says_so(lineage: Lineage, monkeypa
 
 
 def test_the_one_that_lost_hears_of_it_and_leaves_the_other_alone(lineage: Lineage) -> None:
-    told: list[Any] = []
-    with claimed(lineage, "run", tell=told.append) as claim:
+    warnings: list[str] = []
+    with claimed(lineage, "run", on_warning=warnings.append) as claim:
         rival = Holder(token="rival", host="h", pid=1, lease=60.0)
         lineage.store.put(KEY, rival.to_json())
         deadline = time.monotonic() + 10
         while not claim.lost and time.monotonic() < deadline:
             time.sleep(0.05)
         assert claim.lost
-    assert [event["kind"] for event in told] == ["warning"]
+    assert len(warnings) == 1 and "was lost" in warnings[0]
     assert Holder.parse(lineage.store.get(KEY), "") == rival
 
 

@@ -64,7 +64,7 @@ def session(folder: Path, strategy: str, seed: int = 0, until: int = 3, epochs: 
         lineage=Lineage(open_store(pipeline.storage), pipeline.name),
         group=Group(),
         device=torch.device("cpu"),
-        tell=lambda event: None,
+        on_event=lambda event: None,
     )
 
 

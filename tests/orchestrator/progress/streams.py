@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from orchestrator.events import CommitWritten, Event, ExperienceStarted, StageStarted, StepDone
 from orchestrator.progress.run_reporter import Summary
 from orchestrator.result import RunResult
 
@@ -38,19 +39,14 @@ def summary(of: int = 3, reused: int = 0) -> Summary:
     }
 
 
-def events(first: int = 0, of: int = 3, steps: int = 4) -> list[dict[str, Any]]:
-    out: list[dict[str, Any]] = []
+def events(first: int = 0, of: int = 3, steps: int = 4) -> list[Event]:
+    out: list[Event] = []
     for index in range(first, of):
-        out.append({"kind": "experience", "index": index, "of": of, "steps": steps, "samples": 100})
+        out.append(ExperienceStarted(index, steps, of))
         for step in range(1, steps + 1):
-            loss = 1.0 / step
-            out.append(
-                {"kind": "step", "index": index, "step": step, "steps": steps, "loss": loss, "rate": 1234.5, "time": 0}
-            )
-        out += [
-            {"kind": "stage", "index": index, "stage": stage} for stage in ("consolidating", "evaluating", "committing")
-        ]
-        out.append({"kind": "commit", "commit": commit(index, of)})
+            out.append(StepDone(index, step, steps, 1.0 / step, rate=1234.5))
+        out += [StageStarted(index, stage) for stage in ("consolidating", "evaluating", "committing")]
+        out.append(CommitWritten(commit(index, of)))
     return out
 
 

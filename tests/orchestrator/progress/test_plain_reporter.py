@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from orchestrator.events import Warned, WorkersRestarted
 from orchestrator.progress import plain_reporter
 from orchestrator.progress.plain_reporter import PlainReporter
 from tests.orchestrator.progress.streams import events, result, summary
@@ -47,8 +48,8 @@ def test_nothing_to_train() -> None:
 def test_warnings_and_restarts_are_lines() -> None:
     text = shown(
         extra=(
-            {"kind": "warning", "text": "ewc alone forgets: add replay"},
-            {"kind": "restart", "text": "a worker died"},
+            Warned("ewc alone forgets: add replay"),
+            WorkersRestarted("a worker died"),
         )
     )
     assert "warning: ewc alone forgets: add replay\n" in text and "restart: a worker died\n" in text

@@ -3,6 +3,7 @@ import re
 
 from rich.console import Console
 
+from orchestrator.events import CommitWritten, StepDone, Warned
 from orchestrator.progress.run_reporter import RunState
 from orchestrator.progress.terminal_reporter import TerminalReporter, _Present
 from tests.orchestrator.progress.streams import commit, events, result, summary
@@ -27,7 +28,7 @@ def test_finished_experiences_stay_and_the_report_follows() -> None:
         reporter.start(summary(reused=1))
         for event in events(first=1):
             reporter.event(event)
-        reporter.event({"kind": "warning", "text": "the tracking server is away"})
+        reporter.event(Warned("the tracking server is away"))
         reporter.finish(result(reused=1))
     text = ESCAPES.sub("", out.getvalue())
     for index in range(3):
@@ -53,9 +54,8 @@ def test_before_the_first_experience_it_says_what_it_waits_for() -> None:
 
 def test_the_live_lines_show_step_loss_rate_and_accuracy_in_80_columns() -> None:
     state = RunState(summary())
-    state.take({"kind": "commit", "commit": commit(0)})
-    step = {"kind": "step", "index": 1, "step": 12345, "steps": 123456, "loss": 0.12345, "rate": 123456.7}
-    state.take(step)
+    state.take(CommitWritten(commit(0)))
+    state.take(StepDone(1, 12345, 123456, 0.12345, rate=123456.7))
     first, second = present(state)
     assert first.startswith("  experience 1") and first.endswith("step 12,345/123,456")
     assert second.split("   ")[0].strip() == "2 of 3"

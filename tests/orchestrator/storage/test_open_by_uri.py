@@ -77,7 +77,7 @@ def test_a_registered_store_keeps_a_lineage(tmp_path: Path) -> None:
         lineage=lineage,
         group=Group(),
         device=torch.device("cpu"),
-        tell=lambda event: None,
+        on_event=lambda event: None,
     ).run()
     report = fsck(Lineage(open_store(pipeline.storage), pipeline.name))
     assert len(report.usable) == 2 and not report.damage

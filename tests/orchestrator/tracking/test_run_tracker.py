@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import CorruptBlob
+from orchestrator.events import Event, StepDone, Warned
 from orchestrator.lineage.commit import Commit
-from orchestrator.progress.run_reporter import Event, Reporter
+from orchestrator.progress.run_reporter import Reporter
 from orchestrator.tracking import run_tracker as module
 from orchestrator.tracking.mlflow_client import connect
 from orchestrator.tracking.publish_lineage import publish
@@ -32,7 +33,8 @@ class Listener(Reporter):
         self.warnings: list[str] = []
 
     def event(self, event: Event) -> None:
-        self.warnings.append(str(event["text"]))
+        assert isinstance(event, Warned)
+        self.warnings.append(event.text)
 
 
 @pytest.fixture(autouse=True)
@@ -52,12 +54,9 @@ def track(uri: str, listener: Listener, chain: list[Commit], length: int = 5) ->
     return Tracker(make_pipeline(uri), key=chain[-1].id, stream_length=length, reporter=listener)
 
 
-def step_events(commit: Commit) -> list[dict[str, Any]]:
+def step_events(commit: Commit) -> list[StepDone]:
     index = commit.experience.index
-    return [
-        {"kind": "step", "index": index, "step": step + 1, "loss_step": step, "loss": loss, "time": time}
-        for step, loss, time in commit.losses
-    ]
+    return [StepDone(index, step + 1, 1000, loss, step, time=time) for step, loss, time in commit.losses]
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import Claimed
+from orchestrator.events import CommitWritten, Event, Warned
 from orchestrator.lineage.claim import Holder, claimed
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.maintenance.check_store import fsck
-from orchestrator.progress.run_reporter import Event, Reporter
+from orchestrator.progress.run_reporter import Reporter
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.config.load import load_text
@@ -105,7 +106,7 @@ def test_a_second_driver_is_refused_and_takes_over_when_the_first_was_killed(
     lineage.store.put(CLAIM, holder.model_copy(update={"machine": "elsewhere"}).to_json())
     reporter = Recording()
     result = run(pipeline, reporter=reporter)
-    assert any("sign of life" in event.get("text", "") for event in reporter.events)
+    assert any("sign of life" in event.text for event in reporter.events if isinstance(event, Warned))
     assert (result.trained, result.reused) == (3, 0)
     assert Holder.parse(lineage.store.get(CLAIM), "").token is None
     assert fsck(lineage).damage == []
@@ -134,7 +135,7 @@ def test_what_the_other_made_of_the_same_plan_is_reused(tmp_path: Path, monkeypa
     result = run(pipeline, reporter=reporter)
     assert result.lineage == ids
     assert (result.trained, result.reused) == (0, 3)
-    assert [event["commit"]["id"] for event in reporter.events if event["kind"] == "commit"] == ids
+    assert [event.commit["id"] for event in reporter.events if isinstance(event, CommitWritten)] == ids
 
 
 def test_a_run_with_nothing_to_do_needs_no_claim(tmp_path: Path) -> None:

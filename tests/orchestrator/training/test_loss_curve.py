@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from orchestrator.events import Event, ExperienceStarted, StepDone
 from orchestrator.training import loss_curve as module
 from orchestrator.training.loss_curve import POINTS, LossCurve
 from strategies.loop.process_group import Group, Reduction
@@ -19,12 +19,12 @@ Curve = tuple[list[tuple[int, float]], int, list[str]]
 
 def curve(steps: int) -> Curve:
     """The points of losses 1, 2, ..., the samples, and the kinds of events that were told."""
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     made = LossCurve(Group(), 4, 5, events.append)
     for step in range(1, steps + 1):
         made(StepReport(step, steps, 10, torch.tensor(float(step))))
     assert made.complete and made.steps == steps
-    return [point[:2] for point in made.points], made.samples, [event["kind"] for event in events]
+    return [point[:2] for point in made.points], made.samples, [event.kind for event in events]
 
 
 @pytest.mark.parametrize(("steps", "stretch"), [(1, 1), (99, 1), (100, 1), (199, 1), (200, 2), (1050, 10)])
@@ -48,25 +48,26 @@ def test_ranks_add_up_their_parts_and_rank_0_tells() -> None:
                 tensor.mul_(2)
 
     for rank in (0, 1):
-        events: list[dict[str, Any]] = []
+        events: list[Event] = []
         made = LossCurve(Twin(rank, 2), 0, 1, events.append)
         for step in range(1, 5):
             made(StepReport(step, 4, 10, torch.tensor(step / 2)))
         assert [point[:2] for point in made.points] == [(step, float(step)) for step in range(1, 5)]
-        assert ("step" in [event["kind"] for event in events]) == (rank == 0)
+        assert ("step" in [event.kind for event in events]) == (rank == 0)
 
 
 def test_it_tells_of_the_experience_and_of_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     made = LossCurve(Group(), 1, 3, events.append)
     for step in range(1, 5):
         now[0] += 0.1
         made(StepReport(step, 4, 10, torch.tensor(float(step))))
-    assert events[0] == {"kind": "experience", "index": 1, "of": 3, "steps": 4}
-    assert [event["step"] for event in events[1:]] == [3, 4]
-    assert events[1]["rate"] == pytest.approx(30 / 0.3) and events[1]["loss"] == 3.0
+    assert events[0] == ExperienceStarted(1, 4, 3)
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert [event.step for event in steps] == [3, 4]
+    assert steps[0].rate == pytest.approx(30 / 0.3) and steps[0].loss == 3.0
 
 
 def test_a_curve_is_resumed_where_its_points_end() -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.events import CommitWritten, Event
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.progress.run_reporter import Event, Reporter
+from orchestrator.progress.run_reporter import Reporter
 from orchestrator.result import RunResult
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
@@ -82,7 +83,7 @@ class FirstCommit(Reporter):
         self.reached = threading.Event()
 
     def event(self, event: Event) -> None:
-        if event["kind"] == "commit":
+        if isinstance(event, CommitWritten):
             self.reached.set()
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from orchestrator.events import CommitWritten, ExperienceStarted, StageStarted, StepDone, Warned
 from orchestrator.lineage.commit import Commit
 from orchestrator.training.prometheus import COMMIT_SECONDS, GAUGES, Readings, Telemetry, memory_samples
 from strategies.metrics import average_accuracy, forgetting, summary
@@ -47,7 +48,7 @@ def test_readings_are_the_stream_metrics() -> None:
     matrix = random_matrix(5)
     readings = Readings()
     for k, commit in enumerate(chain(matrix.tolist())):
-        found = readings.take({"kind": "commit", "commit": commit, "upload": 0.5})
+        found = readings.take(CommitWritten(commit, 0.5))
         assert found["everlearn_average_accuracy"] == pytest.approx(average_accuracy(matrix, k))
         if k:
             assert found["everlearn_forgetting"] == pytest.approx(forgetting(matrix, k))
@@ -64,21 +65,21 @@ def test_a_commit_that_is_told_of_again_changes_nothing() -> None:
     told = chain(random_matrix(4).tolist())
     readings, again = Readings(), Readings()
     for commit in told:
-        readings.take({"kind": "commit", "commit": commit})
+        readings.take(CommitWritten(commit))
     for commit in (*told[:3], *told[1:]):
-        again.take({"kind": "commit", "commit": commit})
+        again.take(CommitWritten(commit))
     assert again.metrics == readings.metrics != {}
     late = Readings()
-    assert "everlearn_memory_samples" in late.take({"kind": "commit", "commit": told[2]}) and late.metrics == {}
+    assert "everlearn_memory_samples" in late.take(CommitWritten(told[2])) and late.metrics == {}
 
 
 def test_progress() -> None:
     readings = Readings()
-    assert readings.take({"kind": "experience", "index": 2}) == {"everlearn_experience": 2}
-    assert readings.take({"kind": "step", "rate": 10.0}) == {"everlearn_samples_per_second": 10.0}
-    assert readings.take({"kind": "step", "rate": None}) == {}
-    assert readings.take({"kind": "stage", "stage": "committing"}) == {"everlearn_samples_per_second": 0.0}
-    assert readings.take({"kind": "warning", "text": "x"}) == {}
+    assert readings.take(ExperienceStarted(2, 10)) == {"everlearn_experience": 2}
+    assert readings.take(StepDone(2, 1, 10, 0.5, rate=10.0)) == {"everlearn_samples_per_second": 10.0}
+    assert readings.take(StepDone(2, 1, 10, 0.5)) == {}
+    assert readings.take(StageStarted(2, "committing")) == {"everlearn_samples_per_second": 0.0}
+    assert readings.take(Warned("x")) == {}
 
 
 def test_the_memory_is_counted_over_shards_groups_and_strategies() -> None:
@@ -101,9 +102,9 @@ def test_ray_exports_every_metric_under_the_name_that_the_dashboard_uses() -> No
         telemetry = Telemetry("demo")
         first, second = chain([[0.9, 0.1], [0.6, 0.8]])
         telemetry.start({"pipeline": "demo", "experiences": 2, "chain": [first]})
-        for event in ({"kind": "experience", "index": 1}, {"kind": "step", "rate": 12.0}):
+        for event in (ExperienceStarted(1, 10), StepDone(1, 1, 10, 0.5, rate=12.0)):
             telemetry.event(event)
-        telemetry.event({"kind": "commit", "commit": second, "upload": 0.2})
+        telemetry.event(CommitWritten(second, 0.2))
         wanted = {f"ray_{name}" for name in GAUGES} | {f"ray_{COMMIT_SECONDS}_count"}
         found: dict[str, float] = {}
         for _ in range(60):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from orchestrator.events import CommitWritten, Event, StageStarted
 from orchestrator.lineage.forgotten_ids import add_tombstones
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
@@ -28,7 +29,7 @@ train: {epochs: 1, batch_size: 32}
 """
 
 
-def session(folder: Path, events: list[dict[str, Any]], until: int = 3, **fields: Any) -> Session:
+def session(folder: Path, events: list[Event], until: int = 3, **fields: Any) -> Session:
     pipeline = load_text(f"{TEXT}storage: {folder}\n")
     stream = build_stream(pipeline.stream, pipeline.seed)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
@@ -36,20 +37,20 @@ def session(folder: Path, events: list[dict[str, Any]], until: int = 3, **fields
     return Session(pipeline, stream, plan, lineage, Group.current(), torch.device("cpu"), events.append, **fields)
 
 
-def kinds(events: list[dict[str, Any]]) -> list[str]:
-    return [event["kind"] for event in events]
+def kinds(events: list[Event]) -> list[str]:
+    return [event.kind for event in events]
 
 
 def test_what_is_left_is_trained_and_told(tmp_path: Path) -> None:
-    first, second, third = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
+    first, second, third = list[Event](), list[Event](), list[Event]()
     made = session(tmp_path, first, until=1)
     made.run()
     assert kinds(first).count("commit") == 1
-    stages = [event["stage"] for event in first if event["kind"] == "stage"]
+    stages = [event.stage for event in first if isinstance(event, StageStarted)]
     assert stages == ["consolidating", "evaluating", "committing"]
     whole = session(tmp_path, second)
     whole.run()
-    assert [event["commit"]["experience"]["index"] for event in second if event["kind"] == "commit"] == [1, 2]
+    assert [event.commit["experience"]["index"] for event in second if isinstance(event, CommitWritten)] == [1, 2]
     session(tmp_path, third).run()
     assert third == []
     chain = whole.lineage.chain(whole.plan[-1].id)
@@ -80,7 +81,7 @@ def test_trials_move_no_ref(tmp_path: Path) -> None:
 
 
 def test_samples_that_were_forgotten_are_kept_out_of_memories(tmp_path: Path) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     made = session(tmp_path, events)
     ids = made.stream[0].train.ids.tolist()
     add_tombstones(made.lineage, ids[::2])
@@ -99,7 +100,7 @@ def test_checkpoints_that_a_dead_run_left_behind_its_commit_are_removed(tmp_path
 
 
 def _as_rank(folder: Path) -> list[str]:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     session(folder, events).run()
     return kinds(events)
 

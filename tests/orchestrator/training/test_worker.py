@@ -11,8 +11,9 @@ import torch
 from torch.distributed import DistNetworkError
 
 from orchestrator.errors import StorageError
-from orchestrator.events import EventBuffer
-from orchestrator.training import worker
+from orchestrator.events import RunError, to_dict
+from orchestrator.training import event_channel, worker
+from orchestrator.training.event_channel import EventBuffer, EventSender
 from orchestrator.training.worker import train_loop
 
 
@@ -28,13 +29,18 @@ class Events:
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> Events:
     monkeypatch.setattr(worker.ray, "get", lambda value: value)
+    monkeypatch.setattr(event_channel.ray, "get", lambda value: value)
     monkeypatch.setattr(worker.ray.util, "get_current_placement_group", lambda: "group")
     monkeypatch.setattr(sys, "path", [*sys.path])
     return Events()
 
 
 def config(events: Events) -> dict[str, Any]:
-    return {"events": events, "search_path": ["/of the user", sys.path[0]], "threads": torch.get_num_threads()}
+    return {
+        "events": EventSender(events),
+        "search_path": ["/of the user", sys.path[0]],
+        "threads": torch.get_num_threads(),
+    }
 
 
 def kinds(events: Events) -> list[str]:
@@ -56,7 +62,7 @@ def test_after_an_error_that_would_come_again_it_does_not_begin(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "_train", lambda _: pytest.fail("it began"))
-    events.buffer.put({"kind": "error"})
+    events.buffer.put(to_dict(RunError("StorageError", "no bucket", known=True)))
     train_loop(config(events))
     assert kinds(events) == ["error"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from orchestrator.events import CommitWritten, Event
 from orchestrator.tuning.train_trial import Job, train
 from orchestrator.tuning.trial_resources import Needs
 from pipelines.config.schema import Pipeline
@@ -28,11 +28,11 @@ def test_a_job_knows_its_commits_and_its_test_sets(make: Callable[..., Pipeline]
 def test_experiences_before_a_number_are_trained_once_and_no_ref_moves(
     make: Callable[..., Pipeline], tmp_path: Path
 ) -> None:
-    made, events = job(make(storage=str(tmp_path / "trial"))), list[dict[str, Any]]()
+    made, events = job(make(storage=str(tmp_path / "trial"))), list[Event]()
     train(made, 2, HERE, events.append)
     assert made.lineage.longest(made.ids) == 2
     train(made, 3, HERE, events.append)
-    commits = [event["commit"]["id"] for event in events if event["kind"] == "commit"]
+    commits = [event.commit["id"] for event in events if isinstance(event, CommitWritten)]
     assert commits == made.ids[:3] and made.lineage.refs() == {}
     # The same commits as those of a run.
     whole = make(storage=str(tmp_path / "run"))

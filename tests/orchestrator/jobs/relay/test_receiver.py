@@ -9,10 +9,11 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.events import CommitWritten, Event, TrackingOpened, Warned
 from orchestrator.jobs.relay.receiver import Receiver, without_messages
 from orchestrator.jobs.relay.sender import MARK, RelayReporter, RelaySearchReporter
 from orchestrator.progress.plain_reporter import PlainReporter
-from orchestrator.progress.run_reporter import Event, Reporter, RunState, Summary
+from orchestrator.progress.run_reporter import Reporter, RunState, Summary
 from orchestrator.progress.terminal_reporter import TerminalReporter
 from orchestrator.result import RunResult
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
@@ -33,7 +34,7 @@ class Heard(Reporter):
 
     def event(self, event: Event) -> None:
         assert self.state is not None
-        self.kinds.append(event["kind"])
+        self.kinds.append(event.kind)
         self.state.take(event)
 
     def finish(self, result: RunResult) -> None:
@@ -58,8 +59,8 @@ def run(reporter: Reporter, length: int = 3) -> None:
     reporter.start(summary(length, reused=1))
     for event in events(1, length):
         reporter.event(event)
-    reporter.event({"kind": "warning", "text": "mind"})
-    reporter.event({"kind": "tracking", "uri": "http://m", "run_id": "r1", "url": "http://m/#/r1"})
+    reporter.event(Warned("mind"))
+    reporter.event(TrackingOpened("http://m", "r1", "http://m/#/r1"))
     reporter.finish(result(length, reused=1))
 
 
@@ -110,7 +111,7 @@ def test_on_a_terminal_it_looks_as_if_it_ran_here() -> None:
 def test_a_message_does_not_grow_with_the_stream() -> None:
     def one(length: int) -> int:
         stream = io.StringIO()
-        RelayReporter(stream).event({"kind": "commit", "commit": commit(length - 1, length)})
+        RelayReporter(stream).event(CommitWritten(commit(length - 1, length)))
         return len(stream.getvalue())
 
     assert abs(one(1000) - one(10)) < 40
@@ -124,6 +125,9 @@ def test_what_is_not_understood_is_shown_by_its_lines() -> None:
     lines = []
     Receiver(lines.append, Heard())(f"{MARK}{json.dumps({'kind': 'newer', 'lines': 1, 'content': 1})}\na line\n")
     assert lines == ["a line"]
+    newer = {"kind": "event", "lines": 1, "content": {"kind": "of-a-newer-version", "x": 1}}
+    Receiver(lines.append, Heard())(f"{MARK}{json.dumps(newer)}\nanother\n")
+    assert lines == ["a line", "another"]
 
 
 def test_a_search_is_relayed_and_its_outcome_is_the_job_s_own_text() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+from orchestrator.events import CheckpointWritten, CommitWritten, StepDone
 from orchestrator.jobs.relay import sender
 from orchestrator.jobs.relay.sender import MARK, RelayReporter, RelaySearchReporter
 from orchestrator.tuning.search_reporter import SearchSummary
@@ -46,7 +47,7 @@ def test_what_is_told_of_often_is_sent_once_in_a_while(monkeypatch: Any) -> None
     stream = io.StringIO()
     reporter = RelayReporter(stream)
     reporter.start(summary(1))
-    step = next(event for event in events() if event["kind"] == "step")
+    step = next(event for event in events() if isinstance(event, StepDone))
     sent = []
     for seconds in (0.0, 0.1, 0.8, 0.2, 0.1):
         now[0] += seconds
@@ -57,13 +58,13 @@ def test_what_is_told_of_often_is_sent_once_in_a_while(monkeypatch: Any) -> None
 
 def test_what_reporters_do_not_show_is_not_sent() -> None:
     stream = io.StringIO()
-    RelayReporter(stream).event({"kind": "checkpoint", "step": 7})
+    RelayReporter(stream).event(CheckpointWritten(7))
     assert stream.getvalue() == ""
 
 
 def test_of_a_commit_only_what_is_shown() -> None:
     stream = io.StringIO()
-    RelayReporter(stream).event({"kind": "commit", "commit": {**commit(1), "blobs": {"model": "secret"}}})
+    RelayReporter(stream).event(CommitWritten({**commit(1), "blobs": {"model": "secret"}}))
     (message,) = messages(stream.getvalue())
     sent = message["content"]["commit"]
     assert sent.keys() == {"id", "experience", "timings", "row", "losses"}

@@ -1,0 +1,32 @@
+"""An error of a worker on its way to the driver, where it is raised again."""
+
+from __future__ import annotations
+
+from orchestrator.errors import OrchestratorError, RunFailed
+from orchestrator.events import RunError
+from pipelines.config.pipeline_errors import PipelineError
+from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
+
+_KNOWN = (OrchestratorError, PipelineError, StrategyError, NonFiniteLoss)
+
+
+def as_event(error: BaseException) -> RunError:
+    """An error of a worker as an event."""
+    return RunError(type(error).__name__, str(error) or type(error).__name__, isinstance(error, _KNOWN))
+
+
+def as_error(event: RunError) -> Exception:
+    """The error that the event describes, to be raised in the driver."""
+    name, text = event.type, event.text
+    if name == "NonFiniteLoss" or not event.known:
+        return RunFailed(text if event.known else f"{name} in a worker: {text}")
+    for base in (PipelineError, StrategyError, OrchestratorError):
+        for kind in (base, *_descendants(base)):
+            if kind.__name__ == name:
+                return kind([text]) if issubclass(kind, PipelineError) else kind(text)
+    return RunFailed(text)
+
+
+def _descendants(kind: type[Exception]) -> list[type[Exception]]:
+    found = kind.__subclasses__()
+    return found + [further for sub in found for further in _descendants(sub)]
