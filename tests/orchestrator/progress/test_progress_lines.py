@@ -4,6 +4,7 @@ import io
 
 from rich.console import Console
 
+from orchestrator.events import Resumed
 from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
 from tests.orchestrator.progress.streams import commit, result, summary
 
@@ -34,7 +35,7 @@ def test_an_experience_is_one_line() -> None:
 
 
 def test_where_a_run_resumes() -> None:
-    line = resumed_line({"index": 3, "step": 1200}).plain
+    line = resumed_line(Resumed(3, 1200)).plain
     assert "experience 3" in line and "step 1,200" in line
 
 
