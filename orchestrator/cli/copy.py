@@ -59,13 +59,13 @@ def _copy(source: str, target: str, pipelines: tuple[str, ...]) -> list[Copied]:
         raise PipelineError([f"{origin.uri}: no pipelines are stored here; check SRC"])
     destination.check()
     copied = []
-    with progress_line() as tell:
+    with progress_line() as update:
         for name in dict.fromkeys(pipelines or names):
             copied.append(
                 send(
                     Lineage(origin, name),
                     Lineage(destination, name),
-                    progress=lambda part, done, total, name=name: tell(f"{name}: {part}", done, total),  # type: ignore[misc]
+                    progress=lambda part, done, total, name=name: update(f"{name}: {part}", done, total),  # type: ignore[misc]
                     on_warning=lambda text: click.echo(text, err=True),
                 )
             )

@@ -68,9 +68,9 @@ def _check(file: str | None, overrides: tuple[str, ...], storage: str | None) ->
             f"{store.uri}: nothing of {what} is stored here.\nCheck the storage, or train the pipeline first"
         )
     reports = []
-    with progress_line() as tell:
+    with progress_line() as update:
         for name in names:
-            reports.append(check(Lineage(store, name), lambda done, total, name=name: tell(name, done, total)))  # type: ignore[misc]
+            reports.append(check(Lineage(store, name), lambda done, total, name=name: update(name, done, total)))  # type: ignore[misc]
     return store.uri, reports, unknown
 
 

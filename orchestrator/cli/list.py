@@ -146,7 +146,7 @@ def _print_strategies(rows: Sequence[Component], *, long: bool) -> None:
     families: dict[str, list[tuple[Component, dict[str, Any]]]] = {}
     for row in rows:
         details = _details(row)
-        families.setdefault(details["family"] or "cannot be used", []).append((row, details))
+        families.setdefault(details["family"] or "unavailable", []).append((row, details))
     for number, (family, members) in enumerate(sorted(families.items())):
         if number:
             screen.print()

@@ -94,7 +94,7 @@ def _free_port(host: str, wanted: int | None) -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             return port
-    message = f"port {candidates[0]} of {host} cannot be used; choose another one with --port"
+    message = f"port {candidates[0]} of {host} is not available; choose another one with --port"
     raise click.UsageError(message, click.get_current_context())
 
 

@@ -22,7 +22,7 @@ _SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 # Seconds that workers wait for their placement. A remote cluster may have to start a node first.
-_PATIENCE, _PATIENCE_ELSEWHERE = 60, 300
+_PATIENCE, _PATIENCE_REMOTE = 60, 300
 # An elastic group takes the resources that are free: it waits only while Ray has not noticed yet that a node is lost.
 _PATIENCE_ELASTIC = 30
 _START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
@@ -47,7 +47,7 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
         # The only node of a local cluster is never preempted: save the process that watches for it.
         settings["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
     chosen = {name: os.environ.get(name, value) for name, value in settings.items()}
-    with _environment({**chosen, _START_TIMEOUT: f"{start_timeout(scaling, standing=address is not None):g}"}):
+    with _environment({**chosen, _START_TIMEOUT: f"{start_timeout(scaling, remote=address is not None):g}"}):
         if ray.is_initialized():
             yield
         else:
@@ -55,13 +55,13 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
                 yield
 
 
-def start_timeout(scaling: ScalingSpec, *, standing: bool) -> float:
+def start_timeout(scaling: ScalingSpec, *, remote: bool) -> float:
     """Seconds after which a worker group without placement is given up, and its size is decided again.
 
     Args:
-        standing: whether the cluster existed before this run.
+        remote: whether the cluster existed before this run.
     """
-    given = float(os.environ.get(_START_TIMEOUT) or (_PATIENCE_ELSEWHERE if standing else _PATIENCE))
+    given = float(os.environ.get(_START_TIMEOUT) or (_PATIENCE_REMOTE if remote else _PATIENCE))
     return min(given, _PATIENCE_ELASTIC) if scaling.minimum < scaling.maximum else given
 
 

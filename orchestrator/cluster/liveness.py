@@ -16,7 +16,7 @@ from orchestrator.errors import ClusterError, RayDied
 
 _PERIOD = 1.0
 # A remote head may be restarted with its state; after a minute Ray ends this process.
-_PATIENCE_HERE, _PATIENCE_ELSEWHERE = 5, 45
+_PATIENCE_LOCAL, _PATIENCE_REMOTE = 5, 45
 _GRACE = 2.0  # seconds: actors may fail a moment before the head does
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def while_ray_lives(work: Callable[[], T]) -> T:
             time.sleep(_GRACE)
             dead = seen and not _answers(address)
             ended = error if isinstance(error, ray.exceptions.RayError) else ClusterError("Ray ended the work")
-            _fail(outcome, _died(address) if dead else ended)
+            _fail(outcome, _head_lost(address) if dead else ended)
         except BaseException as error:
             _fail(outcome, error)
         else:
@@ -55,13 +55,13 @@ def while_ray_lives(work: Callable[[], T]) -> T:
 
     def watch() -> None:
         here = address.rpartition(":")[0] in ("127.0.0.1", ray.util.get_node_ip_address())
-        patience = _PATIENCE_HERE if here else _PATIENCE_ELSEWHERE
+        patience = _PATIENCE_LOCAL if here else _PATIENCE_REMOTE
         misses = 0
         while misses < patience:
             if over.wait(_PERIOD):
                 return
             misses = 0 if _answers(address) else misses + 1
-        _fail(outcome, _died(address))
+        _fail(outcome, _head_lost(address))
 
     threads = [threading.Thread(target=perform, name="everlearn-work", daemon=True)]
     if seen:
@@ -78,7 +78,7 @@ def while_ray_lives(work: Callable[[], T]) -> T:
                 thread.join()
 
 
-def _died(address: str) -> RayDied:
+def _head_lost(address: str) -> RayDied:
     return RayDied(
         f"the Ray cluster failed: its head at {address} does not answer any more\n"
         "Finished experiences are kept: run the same command to resume"

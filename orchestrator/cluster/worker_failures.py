@@ -24,12 +24,12 @@ class WorkerFailureNotes(UserCallback):  # type: ignore[misc]
         self._on_event = on_event
 
     def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, BaseException]) -> None:
-        text = deaths(worker_exceptions)
+        text = failures_in_words(worker_exceptions)
         if text:
             self._on_event(WorkersRestarted(text))
 
 
-def deaths(errors: Mapping[int, BaseException]) -> str:
+def failures_in_words(errors: Mapping[int, BaseException]) -> str:
     """Which workers failed, and why.
 
     Args:
@@ -40,13 +40,13 @@ def deaths(errors: Mapping[int, BaseException]) -> str:
         nothing else is known.
     """
     causes = {rank: cause for rank in sorted(errors) if (cause := _cause(errors[rank]))}
-    told = []
+    found = []
     for cause in dict.fromkeys(causes.values()):
         ranks = [str(rank) for rank in causes if causes[rank] == cause]
-        told.append(f"{_workers(ranks)} failed: {cause}")
-    if not told and (left := [str(rank) for rank in sorted(errors) if peer_lost(errors[rank])]):
-        told.append(f"a worker was lost: {_workers(left)} can no longer reach it")
-    return "; ".join(told)
+        found.append(f"{_workers(ranks)} failed: {cause}")
+    if not found and (left := [str(rank) for rank in sorted(errors) if peer_lost(errors[rank])]):
+        found.append(f"a worker was lost: {_workers(left)} can no longer reach it")
+    return "; ".join(found)
 
 
 def peer_lost(error: BaseException) -> bool:

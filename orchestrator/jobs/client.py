@@ -109,7 +109,7 @@ class Jobs:
         with self._explained():
             listed = [details for details in self._client.list_jobs() if _KIND in (details.metadata or {})]
         lost = incidents(self._dashboard, listed)
-        found = [_job(details, told) for details, told in zip(listed, lost, strict=True)]
+        found = [_job(details, losses) for details, losses in zip(listed, lost, strict=True)]
         return sorted(found, key=lambda job: job.started or 0, reverse=True)
 
     def get(self, job: str) -> Job:

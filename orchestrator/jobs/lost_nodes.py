@@ -51,8 +51,8 @@ def _of(details: Any, nodes: Sequence[Mapping[str, Any]], actors: Sequence[Mappi
 
 
 def _wanted(cause: Mapping[str, Any]) -> bool:
-    told = f"{cause.get('reason', '')} {cause.get('error_message', '')}"
-    return any(word in told for word in _WANTED)
+    words = f"{cause.get('reason', '')} {cause.get('error_message', '')}"
+    return any(word in words for word in _WANTED)
 
 
 def _line(text: Any) -> str:

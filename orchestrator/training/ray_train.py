@@ -17,7 +17,7 @@ from ray.util.placement_group import PlacementGroup
 
 from orchestrator.cluster.connect import worker_resources
 from orchestrator.cluster.liveness import while_ray_lives
-from orchestrator.cluster.worker_failures import WorkerFailureNotes, deaths
+from orchestrator.cluster.worker_failures import WorkerFailureNotes, failures_in_words
 from orchestrator.errors import ClusterError, RunFailed, StorageError
 from orchestrator.events import CheckpointWritten, CommitWritten, Event, GroupStarted, WorkersRestarted
 from orchestrator.storage.open_by_uri import open_store
@@ -185,7 +185,7 @@ def _sweep(pipeline: Pipeline, names: Sequence[str]) -> None:
 
 
 def _reason(error: BaseException | None) -> str:
-    if isinstance(error, ray.train.WorkerGroupError) and (told := deaths(error.worker_failures)):
+    if isinstance(error, ray.train.WorkerGroupError) and (told := failures_in_words(error.worker_failures)):
         return told
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(error).__name__

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Tell = Callable[[str, int, int], None]
+Update = Callable[[str, int, int], None]
 
 
 @contextmanager
-def progress_line() -> Iterator[Tell]:
+def progress_line() -> Iterator[Update]:
     """Yield a function (what, done, total) that updates the line; the line is erased at the end."""
     if not sys.stderr.isatty():
         yield lambda what, done, total: None

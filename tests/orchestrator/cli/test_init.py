@@ -48,4 +48,4 @@ def test_the_file_runs(data: Path) -> None:
     assert everlearn("init", "blobs.npz", cwd=data).returncode == 0
     done = everlearn("run", "blobs.yaml", "--json", cwd=data)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["metrics"]["average_accuracy"] > 0.7
+    assert json.loads(done.stdout)["average_accuracy"] > 0.7

@@ -13,7 +13,7 @@ FIXED, ELASTIC = ScalingSpec(workers=2), ScalingSpec(workers=(1, 2))
 
 
 @pytest.mark.parametrize(
-    ("given", "scaling", "standing", "expected"),
+    ("given", "scaling", "remote", "expected"),
     [
         (None, FIXED, False, 60),
         (None, FIXED, True, 300),  # a node may have to be started first
@@ -24,13 +24,13 @@ FIXED, ELASTIC = ScalingSpec(workers=2), ScalingSpec(workers=(1, 2))
         ("5", ELASTIC, True, 5),
     ],
 )
-def test_how_long_workers_wait_for_their_places(
-    given: str | None, scaling: ScalingSpec, standing: bool, expected: float, monkeypatch: pytest.MonkeyPatch
+def test_how_long_workers_wait_for_their_placement(
+    given: str | None, scaling: ScalingSpec, remote: bool, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(TIMEOUT, raising=False)
     if given is not None:
         monkeypatch.setenv(TIMEOUT, given)
-    assert start_timeout(scaling, standing=standing) == expected
+    assert start_timeout(scaling, remote=remote) == expected
 
 
 def test_the_settings_of_one_run_are_not_those_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
 from torch.distributed import DistNetworkError
 
-from orchestrator.cluster.worker_failures import deaths
+from orchestrator.cluster.worker_failures import failures_in_words
 
 KILLED = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR"
 MEMORY = (
@@ -40,5 +40,5 @@ def died(text: str) -> BaseException:
     ],
 )
 def test_one_line_for_a_person(errors: dict[int, BaseException], told: str) -> None:
-    assert deaths(errors).startswith(told) and bool(deaths(errors)) == bool(told)
-    assert "\n" not in deaths(errors)
+    assert failures_in_words(errors).startswith(told) and bool(failures_in_words(errors)) == bool(told)
+    assert "\n" not in failures_in_words(errors)
