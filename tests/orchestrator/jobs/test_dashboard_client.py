@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,11 +90,9 @@ def test_the_address_is_that_of_the_option_then_of_the_environment_then_of_the_f
 
 def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dashboard_client, "ANSWER_S", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        started = time.monotonic()
-        with pytest.raises(ClusterError, match=r"did not answer within 0\.2 s"):
-            Dashboard(f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert time.monotonic() - started < 10
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent, pytest.raises(ClusterError, match=r"did not answer within 0\.2 s"):
+        Dashboard(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_over_tls_the_authority_must_be_known(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,6 +48,28 @@ def test_concurrent_additions_lose_nothing(lineage: Lineage) -> None:
 def test_junk_is_refused(junk: bytes) -> None:
     with pytest.raises(CorruptCommit, match="which samples were forgotten"):
         parse_tombstones(junk, "here")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hashes": ["0" * 31]},
+        {"hashes": ["0" * 33]},
+        {"hashes": ["0" * 32, "G" * 32]},
+        {"hashes": [""]},
+        {"hashes": None},
+        {"salt": "0" * 31},
+        {"salt": ""},
+        {"format": 2},
+        {"more": 1},
+    ],
+)
+def test_a_record_that_hides_an_id_is_refused(change: dict[str, object]) -> None:
+    """A hash that is cut off is no longer found among the ids: its sample would come back."""
+    document = json.loads(Tombstones().joined([1]).to_json())
+    assert parse_tombstones(json.dumps(document).encode(), "here").among([1, 2]) == [1]
+    with pytest.raises(CorruptCommit, match="which samples were forgotten"):
+        parse_tombstones(json.dumps({**document, **change}).encode(), "here")
 
 
 def session(folder: Path, strategy: str, seed: int = 0, until: int = 3, epochs: int = 1) -> Session:

@@ -14,19 +14,19 @@ def test_order_is_kept() -> None:
 
 
 def test_at_most_so_many_at_once() -> None:
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, lock, together = 0, 0, threading.Lock(), threading.Barrier(3, timeout=120)
 
     def work(_: int) -> None:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.01)
+        together.wait()
         with lock:
             running -= 1
 
-    in_parallel(work, range(20), 3)
-    assert 1 < most <= 3
+    in_parallel(work, range(21), 3)
+    assert most == 3
 
 
 def test_a_failure_stops_what_has_not_begun() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from orchestrator.tracking import run_tracker as module
 from orchestrator.tracking.mlflow_client import connect
 from orchestrator.tracking.publish_lineage import publish
 from orchestrator.tracking.run_tracker import Tracker
+from orchestrator.tracking.run_view import RunView
 from tests.orchestrator.tracking.chains import make_chain, make_pipeline
 from tests.orchestrator.tracking.conftest import Server
 from tests.orchestrator.tracking.faults import Faulty
@@ -66,23 +68,15 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def run_through(tracker: Tracker, chain: list[Commit], pause: float = 0.0) -> list[float]:
-    """What a driver does with a tracker; returns the seconds that each call took."""
-    calls: list[float] = []
-
-    def timed(call: Callable[[], None]) -> None:
-        began = time.monotonic()
-        call()
-        calls.append(time.monotonic() - began)
-
-    timed(lambda: tracker.commit([]))
+def run_through(tracker: Tracker, chain: list[Commit], pause: float = 0.0) -> None:
+    """What a driver does with a tracker."""
+    tracker.commit([])
     for index, commit in enumerate(chain):
         for event in step_events(commit):
-            timed(lambda event=event: tracker.losses([event]))
-        timed(lambda index=index: tracker.commit(chain[: index + 1]))
+            tracker.losses([event])
+        tracker.commit(chain[: index + 1])
         time.sleep(pause)
-    timed(lambda: tracker.finish(chain))
-    return calls
+    tracker.finish(chain)
 
 
 def test_follows_a_run_to_its_end(
@@ -212,19 +206,31 @@ def test_a_reporter_that_fails_does_no_harm(uri: str, database: Path) -> None:
 
 @pytest.mark.parametrize("behaviour", ["refuse", "hang", 401, 403, 500, 503, "garbage"])
 def test_a_server_that_cannot_be_used_neither_stops_nor_slows(
-    behaviour: int | str, faulty: Callable[[int | str], Faulty], listener: Listener
+    behaviour: int | str,
+    faulty: Callable[[int | str], Faulty],
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    threads: set[threading.Thread] = set()
+
+    class Noting(RunView):
+        """Notes who speaks with the server: never the thread that calls the tracker, which must not be held up."""
+
+        def open(self, chain: Sequence[Commit]) -> bool:
+            threads.add(threading.current_thread())
+            return super().open(chain)
+
+    monkeypatch.setattr(module, "RunView", Noting)
+    monkeypatch.setattr(module, "GRACE_AFTER_FAILURE", 0.5)
     chain = make_chain()
     server = faulty(behaviour)
     uri = server.uri.replace("http://", "http://ann:s3cr3t-w0rd@")
     with track(uri, listener, chain) as tracker:
-        calls = run_through(tracker, chain, pause=0.3)
-        ended = time.monotonic()
-    assert time.monotonic() - ended < module.GRACE_AFTER_FAILURE + 3
+        run_through(tracker, chain, pause=0.05)
+        wait_for(lambda: threads)
+    assert threading.current_thread() not in threads
     assert not tracker.complete
     assert tracker.run_id is None
-    # A loaded machine may hold up any one call, so not the slowest counts.
-    assert sorted(calls)[int(0.95 * len(calls))] < 0.01
     assert len(listener.warnings) == 1, listener.warnings
     (warning,) = listener.warnings
     assert "everlearn publish" in warning
@@ -241,12 +247,14 @@ def test_a_server_that_is_down_is_asked_less_and_less(
     server = faulty(500)
     with track(server.uri, listener, chain) as tracker:
         tracker.commit([])
+        began = time.monotonic()
         wait_for(lambda: server.requests)
-        for _ in range(60):
+        for _ in range(30):
             tracker.losses(step_events(chain[0]))
             tracker.commit(chain[:1])
             time.sleep(0.05)
-        assert server.requests <= 6
+        # Each time after twice the pause: the number of requests grows as the logarithm of the time, whatever that is.
+        assert server.requests <= 2 + math.log2((time.monotonic() - began) / 0.2 + 1)
 
 
 def test_a_database_that_cannot_be_written_neither_stops_nor_slows(tmp_path: Path, listener: Listener) -> None:

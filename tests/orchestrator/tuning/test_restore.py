@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -53,10 +54,12 @@ def test_a_killed_driver_goes_on(tmp_path: Path) -> None:
             time.sleep(0.05)
         assert records(store), "no trial ended"
     finally:
+        everyone = psutil.Process(driver.pid).children(recursive=True)
         os.killpg(driver.pid, signal.SIGKILL)
         driver.wait()
     # The trial may outlive its driver for a moment, and write one more commit.
-    time.sleep(3)
+    _, alive = psutil.wait_procs(everyone, timeout=120)
+    assert not alive
     before = records(store)
     assert len(before) < TRIALS
 

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +342,4 @@ def test_any_options_are_taken_or_refused(options: list[tuple[str, str, str]]) -
 
 def test_importing_the_loader_is_light() -> None:
     code = "import sys, pipelines.config.load; sys.exit(bool({'torch', 'numpy', 'ray', 'mlflow'} & set(sys.modules)))"
-    start = time.monotonic()
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert time.monotonic() - start < 5
