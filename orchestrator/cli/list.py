@@ -115,7 +115,7 @@ def _print_one(kind: str, row: Component) -> None:
 
 
 def _details(row: Component) -> dict[str, Any]:
-    """What a strategy says of itself beside its summary; null for what it does not say."""
+    """What a strategy declares beside its summary; None for what it does not declare."""
     from pipelines.build import strategy_class
     from pipelines.config.pipeline_errors import PipelineError
     from strategies.api.compatibility import limits
@@ -139,7 +139,7 @@ def _details(row: Component) -> dict[str, Any]:
 
 
 def _print_strategies(rows: Sequence[Component], *, long: bool) -> None:
-    """By family, in the order in which the registry meets them."""
+    """The strategies by family, in alphabetical order."""
     from rich.padding import Padding
 
     screen = console()
