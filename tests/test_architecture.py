@@ -63,7 +63,8 @@ def statements(body: Sequence[ast.AST], kinds: Kinds) -> Iterator[ast.Import | a
             yield from statements(list(ast.iter_child_nodes(node)), kinds)
 
 
-def imported(path: Path, kinds: Kinds) -> set[str]:
+@cache
+def imported(path: Path, kinds: Kinds) -> frozenset[str]:
     """Names of the modules that a file imports, and of their packages; relative imports are resolved."""
     found: set[str] = set()
     package = ".".join(path.parts[:-1])
@@ -78,7 +79,7 @@ def imported(path: Path, kinds: Kinds) -> set[str]:
         for name in names:
             parts = name.split(".")
             found.update(".".join(parts[:end]) for end in range(1, len(parts) + 1))
-    return found
+    return frozenset(found)
 
 
 def test_imports_go_one_way() -> None:

@@ -1,4 +1,7 @@
-"""Callbacks observe a run; one that fails stops it."""
+"""Callbacks observe a run; one that fails stops it.
+
+Covers: `orchestrator/training/observers.py`
+"""
 
 from __future__ import annotations
 
