@@ -39,11 +39,12 @@ def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, comm
     """The model of a commit, and a few inputs as it takes them, (m, *shape)."""
     import torch
 
-    from strategies.loop.input_scaling import prepared
+    from strategies.loop.input_scaling import input_dtype, prepared
 
     test = stream[0].test
     inputs, _ = test.take(torch.arange(min(2, len(test))))
-    return _model(pipeline, lineage, commit), prepared(inputs)
+    model = _model(pipeline, lineage, commit)
+    return model, prepared(inputs, input_dtype(model))
 
 
 def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.checkpointing.async_commit import Committer
+from orchestrator.checkpointing.check_storable import check_storable
 from orchestrator.checkpointing.checkpoint import (
     Checkpoint,
     Checkpointer,
@@ -22,6 +23,9 @@ from orchestrator.lineage.commit import TestCount
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
 from orchestrator.training.loss_curve import LossCurve
 from pipelines.build import configure, make_learner, train_settings
+from pipelines.models.global_batch_norm import check_workers
+from pipelines.models.model_contract import check_model
+from strategies.loop.rank_agreement import check_ranks
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +77,12 @@ class Session:
         if done == len(self.plan):
             return
         learner = make_learner(self.pipeline, self.stream, self.group, self.device)
+        example = learner.example(self.stream[done].train)
+        check_model(learner.model, example, self.stream.outputs)
+        if self.group.size > 1:
+            check_workers(learner.model, example)
+        if not done:
+            check_storable(self.pipeline, self.stream, learner)
         chain = self.lineage.chain(self.plan[done - 1].id) if done else []
         baseline = self._evaluate(learner, self._unknown(c.baseline for c in chain))
         previous: list[TestCount] = []
@@ -132,6 +142,7 @@ class Session:
         samples = len(learner.samples)
         lap("learn", "consolidating")
         learner.consolidate()
+        check_ranks(learner)
         lap("consolidate", "evaluating")
         assessed = learner.assess(list(self.stream), seen=index + 1)
         lap("evaluate", "committing")

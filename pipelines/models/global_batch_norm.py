@@ -6,9 +6,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
+from pipelines.config.pipeline_errors import PipelineError
 from strategies.loop.placeholder import counts
 
 
@@ -27,6 +30,8 @@ class GlobalBatchNorm(_BatchNorm):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, channels, ...) to the same shape."""
+        if _reached is not None:
+            _reached.add(self)
         if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(inputs)
         self._check_input_dim(inputs)
@@ -55,8 +60,29 @@ class GlobalBatchNorm(_BatchNorm):
         self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), momentum)
 
 
+class GlobalInstanceNorm(_InstanceNorm):
+    """Instance normalisation whose running statistics are those of all ranks' samples."""
+
+    def _apply_instance_norm(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        if not (several and self.training and self.running_mean is not None and self.running_var is not None):
+            plain: Tensor = super()._apply_instance_norm(input)  # type: ignore[no-untyped-call]
+            return plain
+        with torch.no_grad():
+            own = (input if counts() else input[:0]).flatten(2)
+            sums = torch.stack([own.mean(2).sum(0), own.var(2).sum(0), own.new_full((own.shape[1],), len(own))])
+            dist.all_reduce(sums)
+            momentum = 0.0 if self.momentum is None else self.momentum
+            self.running_mean.lerp_((sums[0] / sums[2]).to(self.running_mean.dtype), momentum)
+            self.running_var.lerp_((sums[1] / sums[2]).to(self.running_var.dtype), momentum)
+        return F.instance_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
+
+
 def convert(model: nn.Module) -> nn.Module:
-    """Replaces torch's batch normalisation layers in `model` by `GlobalBatchNorm`, in place.
+    """Makes the layers in `model` that take statistics of a batch take those of the global batch, in place.
+
+    Torch's batch normalisation layers become a `GlobalBatchNorm`. A subclass of one keeps its class, whose forward pass
+    finds `GlobalBatchNorm`'s where it calls super().forward (see `check_workers`).
 
     Parameters and buffers are the same tensors under the same names, so that optimisers and state dicts still fit.
 
@@ -72,10 +98,67 @@ def convert(model: nn.Module) -> nn.Module:
                 if child not in replaced:
                     replaced[child] = _global(child)
                 setattr(parent, name, replaced[child])
+    for layer in model.modules():
+        if isinstance(layer, _BatchNorm) and not isinstance(layer, GlobalBatchNorm):
+            layer.__class__ = _derived(type(layer), GlobalBatchNorm)
+        elif isinstance(layer, _InstanceNorm) and not isinstance(layer, GlobalInstanceNorm):
+            layer.__class__ = _derived(type(layer), GlobalInstanceNorm)
     return model
 
 
+def check_workers(model: nn.Module, example: Tensor) -> None:
+    """Refuse layers that several workers cannot run as one worker does.
+
+    Args:
+        model: converted.
+        example: a few prepared inputs.
+
+    Raises:
+        PipelineError: names the layer and what to do.
+    """
+    global _reached
+    names = {layer: name for name, layer in model.named_modules() if isinstance(layer, GlobalBatchNorm)}
+    one = "or set scaling.workers: 1"
+    for layer, name in names.items():
+        if layer.running_mean is None:
+            raise PipelineError(
+                f"model: layer '{name}' ({_plain_name(layer)}) keeps no running statistics, so that its answers depend "
+                f"on which samples a worker has: set track_running_stats=True, {one}"
+            )
+    called: list[nn.Module] = []
+    handles = [layer.register_forward_pre_hook(lambda layer, _: called.append(layer)) for layer in names]
+    training, _reached = model.training, set()
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(example)
+        missed = [names[layer] for layer in called if layer not in _reached]  # type: ignore[index]
+    finally:
+        _reached = None
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    if missed:
+        kind = _plain_name(model.get_submodule(missed[0]))
+        raise PipelineError(
+            f"model: layer '{missed[0]}' ({kind}) computes batch normalisation in its own forward(), where workers "
+            f"cannot share their statistics: call super().forward() there, {one}"
+        )
+
+
+_reached: set[nn.Module] | None = None
+"""While it is looked for: the layers whose forward pass came to `GlobalBatchNorm`."""
+
 _REPLACED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+def _derived(kind: type[nn.Module], shared: type[nn.Module]) -> Any:
+    """`kind` with `shared` between torch's class for one dimension and the one for all."""
+    return type(kind.__name__, (kind, shared), {"__module__": kind.__module__})
+
+
+def _plain_name(layer: nn.Module) -> str:
+    return "BatchNorm" if type(layer) is GlobalBatchNorm else type(layer).__name__
 
 
 def _global(layer: nn.Module) -> GlobalBatchNorm:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
-def prepared(inputs: Tensor) -> Tensor:
-    """Stored inputs as a model takes them: uint8 scaled to [0, 1], other floats as float32, other integers as such."""
+def prepared(inputs: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Stored inputs as a model takes them: uint8 scaled to [0, 1], other floats as `dtype`, other integers as such."""
     if inputs.dtype == torch.uint8:
-        return inputs.float().div_(255.0)
-    return inputs.float() if inputs.is_floating_point() else inputs
+        inputs = inputs.float().div_(255.0)
+    elif not inputs.is_floating_point():
+        return inputs
+    return inputs.to(dtype)
+
+
+def input_dtype(model: nn.Module) -> torch.dtype:
+    """What a model takes numbers in: the type of its parameters, float32 when they have several or none."""
+    found = {p.dtype for p in model.parameters() if p.is_floating_point()}
+    return found.pop() if len(found) == 1 else torch.float32

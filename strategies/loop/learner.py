@@ -26,10 +26,11 @@ from strategies.loop.freed_memory import keep_freed_memory
 from strategies.loop.global_batch import share_of_batch
 from strategies.loop.global_loss import GlobalLoss
 from strategies.loop.hooks import overriding
-from strategies.loop.input_scaling import prepared
+from strategies.loop.input_scaling import input_dtype, prepared
 from strategies.loop.kept_optimizer import KeptOptimizer
 from strategies.loop.nan_guard import FiniteLoss
 from strategies.loop.process_group import Group
+from strategies.loop.rank_agreement import check_buffers
 from strategies.loop.sampling import sample_order
 from strategies.loop.seeded_random import integer
 from strategies.loop.step_report import Listener, StepReport
@@ -91,6 +92,7 @@ class Learner:
         self.device = torch.device(device)
         self.channels_last = channels_last
         self.model = model.to(self.device)
+        self._dtype = input_dtype(model)
         self.strategies = list(strategies)
         self.outputs = outputs
         self.seed = seed
@@ -172,6 +174,7 @@ class Learner:
         observers = overriding(self.strategies, "observe")
         sanction = FiniteLoss(experience.index, self.device)
         forward_seed = integer(self.seed, "forward", experience.index)
+        unchecked = self.group.size > 1
 
         for step, taken in enumerate(samples.batches(order.shares(self.group, start)), start):
             self.step = step
@@ -194,6 +197,9 @@ class Learner:
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()
+            if unchecked:
+                check_buffers(self.model, self.group)
+                unchecked = False
             for hook in after_step:
                 hook(self)
             for observe in observers:
@@ -235,7 +241,7 @@ class Learner:
 
     def prepare(self, inputs: Tensor) -> Tensor:
         """Stored inputs as the model takes them, on the device (see `prepared`)."""
-        ready = prepared(self.moved(inputs))
+        ready = prepared(self.moved(inputs), self._dtype)
         if self.channels_last and ready.dim() == 4:
             return ready.contiguous(memory_format=torch.channels_last)
         return ready
