@@ -63,6 +63,7 @@ def test_damaged_files_are_named(data: bytes, message: str) -> None:
         (b"\0\0\x0d\x01" + bytes(4), "not an IDX file of unsigned bytes"),
         (b"\0\0\x08\x03\0\0", "cut off in its header"),
         (idx(np.zeros((2, 3)))[:-1], r"its header says \(2, 3\), which is 6 bytes, but 5 follow"),
+        (idx(np.zeros((2, 3))) + b"\0", r"its header says \(2, 3\), which is 6 bytes, but 7 follow"),
         (b"\0\0\x08\x03" + b"\xff" * 12, "but 0 follow"),
     ],
 )
