@@ -161,3 +161,10 @@ def _parse(line: str, where: str) -> None:
         return
     with click.Context(command, info_name=name) as context:
         command.parse_args(context, arguments) if arguments else None
+
+
+def test_the_callback_of_the_page_is_the_example() -> None:
+    """The example is a file too, which the tests of callbacks load."""
+    page = next(page for page in pages() if page.name == "how-to/callbacks.md")
+    shown = [block.text for block in page.blocks if block.title == "csv_callback.py"]
+    assert shown == [(ROOT / "docs" / "examples" / "csv_callback.py").read_text()]
