@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from strategies.loop.train_settings import (
     TrainSettings,
+    keeps_gradients,
     load_optimizer_state,
     make_optimizer,
     optimizer_state,
@@ -37,6 +38,11 @@ class KeptOptimizer:
             load_optimizer_state(self._optimizer, parameters, known)
         self._name, self._loaded = settings.optimizer, {}
         return self._optimizer
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether a step leaves the gradients as they were."""
+        return self._optimizer is None or keeps_gradients(self._optimizer)
 
     def reset(self) -> None:
         """Forget the state; the next `prepare` starts afresh."""

@@ -21,6 +21,7 @@ from strategies.api.strategy_errors import StrategyError
 from strategies.loop.active_classes import ActiveClasses
 from strategies.loop.batch_loss import batch_loss
 from strategies.loop.batch_statistics import is_too_few, single_sample, takes_one_value
+from strategies.loop.dense_gradients import dense_gradients
 from strategies.loop.evaluation import Count, Evaluation, evaluate
 from strategies.loop.freed_memory import keep_freed_memory
 from strategies.loop.global_batch import share_of_batch
@@ -32,7 +33,7 @@ from strategies.loop.nan_guard import FiniteLoss
 from strategies.loop.process_group import Group
 from strategies.loop.rank_agreement import check_buffers
 from strategies.loop.sampling import sample_order
-from strategies.loop.seeded_random import integer
+from strategies.loop.seeded_random import integer, seed_forward
 from strategies.loop.step_report import Listener, StepReport
 from strategies.loop.train_settings import TrainSettings, make_scheduler
 from strategies.memory.reservoir import Memory
@@ -93,6 +94,7 @@ class Learner:
         self.channels_last = channels_last
         self.model = model.to(self.device)
         self._dtype = input_dtype(model)
+        dense_gradients(model)
         self.strategies = list(strategies)
         self.outputs = outputs
         self.seed = seed
@@ -178,7 +180,7 @@ class Learner:
 
         for step, taken in enumerate(samples.batches(order.shares(self.group, start)), start):
             self.step = step
-            self._seed((forward_seed + step * self.group.size + self.group.rank) % 2**63)
+            seed_forward((forward_seed + step * self.group.size + self.group.rank) % 2**63, self.device)
             batch = share_of_batch(self, samples, order, step, taken, placed=gradients.whole_parts)
             for extend_batch in extend:
                 batch = extend_batch(self, batch)
@@ -230,13 +232,6 @@ class Learner:
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
-    def _seed(self, value: int) -> None:
-        """What the model draws in its forward pass depends on the step alone (torch.manual_seed takes 0.1 ms)."""
-        torch.default_generator.manual_seed(value)
-        if self.device.type == "cuda":
-            index = torch.cuda.current_device() if self.device.index is None else self.device.index
-            torch.cuda.default_generators[index].manual_seed(value)
-
     # ---------------------------------------------------------------- what strategies use
 
     def prepare(self, inputs: Tensor) -> Tensor:
@@ -270,6 +265,11 @@ class Learner:
     def units(self, experience: Experience) -> Tensor:
         """The output units that are active in an experience, ascending int64."""
         return self._active.units(experience)
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether the optimiser's step leaves the gradients as they were."""
+        return self._optimizer.keeps_gradients
 
     def reset_optimizer(self) -> None:
         """Start the experience with a fresh optimiser state: for `Strategy.before_experience`."""

@@ -26,6 +26,10 @@ _LENGTH_OPTIONS = {"CosineAnnealingLR": "T_max", "LinearLR": "total_iters", "Pol
                    "OneCycleLR": "total_steps"}  # fmt: skip
 
 
+# What an option adds to the state of a parameter. Where it is set later, the state so far has no place for it.
+_LATER_SLOTS = {"amsgrad": "max_exp_avg_sq", "momentum": "momentum_buffer", "centered": "grad_avg"}
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """Training of one experience.
@@ -70,7 +74,8 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
     kind = OPTIMIZERS[settings.optimizer]
     options = dict(settings.optimizer_options)
     # Fused SGD with momentum fails on a parameter that gets its first gradient later than others.
-    if "fused" in inspect.signature(kind).parameters and not options.get("momentum"):
+    fusible = "fused" in inspect.signature(kind).parameters and not options.get("momentum")
+    if fusible and not options.get("foreach"):
         options.setdefault("fused", True)
     try:
         return kind(list(parameters), **options)
@@ -167,3 +172,14 @@ def load_optimizer_state(
         parameter = parameters[name]
         follows = value.dim() > 0 or optimizer.defaults.get("fused")
         optimizer.state[parameter][slot] = value.to(parameter.device, copy=True) if follows else value.clone()
+    for option, slot in _LATER_SLOTS.items():
+        if optimizer.defaults.get(option) and not isinstance(optimizer, torch.optim.SGD):
+            for parameter in {parameters[key.rpartition("/")[0]] for key in state}:
+                optimizer.state[parameter].setdefault(slot, torch.zeros_like(parameter))
+
+
+def keeps_gradients(optimizer: Optimizer) -> bool:
+    """Whether a step leaves the gradients as they were; torch's foreach implementations may change them in place."""
+    options = optimizer.defaults
+    on_cpu = all(p.device.type == "cpu" for group in optimizer.param_groups for p in group["params"])
+    return bool(options.get("fused")) or (not options.get("foreach") and (on_cpu or options.get("foreach") is False))

@@ -79,6 +79,10 @@ class EWC(Strategy):
     costs the same after 2 and after 200 of them. The Fisher information is a mean over samples of squared per-sample
     gradients (`strategies.importance.fisher`), summed over the ranks.
 
+    In `online` mode the penalty is lambda / 2 times the whole running sum. Schwarz et al. (equation 8) decay what they
+    penalise once more, gamma * sum: with gamma below 1 the same lambda holds 1/gamma as strongly here, so that their
+    lambda times gamma is this one's.
+
     With `every`, nothing depends on where experiences end. After every so many steps, counted through the whole stream,
     the mean Fisher information F of the samples that passed since, at the parameters as they are now, is added to the
     running sum: gamma * sum + F, around these parameters (Schwarz et al. 2018, equation 8, with a window of the stream

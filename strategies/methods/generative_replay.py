@@ -68,6 +68,8 @@ class GenerativeReplay(Strategy):
     generator and the model as they were before it make samples of the past: the one their inputs, the other their
     labels, its most probable ones. Both the model and the generator learn from these and the current samples together
     (equation 1, with 1/k for the importance r of the new task after k experiences).
+    On one head that all share, a label may be any of its units, one that no experience has had yet included: it answers
+    for what the previous model takes a sample for.
 
     In a task-incremental stream each generated sample gets the task of one of the past experiences in turn, by its
     place in the batch, and the label that is most probable among that task's units. (van de Ven et al. give every

@@ -103,7 +103,7 @@ class SI(Strategy):
             for (name, p), g, drift, total in zip(held, self._gradients, self._drift, self._total, strict=True):
                 torch.addcmul(g, drift, self.penalty.importance[name], value=2 * self.options.c, out=total)
                 p.grad = total
-        elif not alone or learner.settings.clip is not None:  # which would change them
+        elif not alone or learner.settings.clip is not None or not learner.keeps_gradients:  # which would change them
             torch._foreach_copy_(self._total, self._gradients)
             for (_, p), total in zip(held, self._total, strict=True):
                 p.grad = None if p.grad is None else total

@@ -13,6 +13,7 @@ from strategies.api.strategy_errors import StrategyError
 from strategies.loop.train_settings import (
     OPTIMIZERS,
     TrainSettings,
+    keeps_gradients,
     load_optimizer_state,
     make_optimizer,
     make_scheduler,
@@ -127,6 +128,56 @@ def test_state_is_tensors_by_name_and_goes_round(name: str, options: dict[str, A
     torch.testing.assert_close(dict(other.state_dict()), dict(model.state_dict()), rtol=0, atol=0)
     assert not any(t.data_ptr() == s.data_ptr() for t in state.values() for p in resumed.state.values()
                    for s in p.values() if isinstance(s, Tensor))  # fmt: skip
+
+
+ADDED = [("adam", "amsgrad", True), ("adamw", "amsgrad", True), ("rmsprop", "momentum", 0.9)]
+ADDED += [("rmsprop", "centered", True), ("sgd", "momentum", 0.9)]
+
+
+@pytest.mark.parametrize(("name", "option", "value"), ADDED)
+def test_an_option_that_is_set_later_begins_with_nothing(name: str, option: str, value: Any) -> None:
+    model = small_model()
+    before = make_optimizer(TrainSettings(optimizer=name, optimizer_options={"lr": 0.01}), model.parameters())
+    train(before, model, range(2))
+    state = _copied(optimizer_state(before, {p: n for n, p in model.named_parameters()}))
+    settings = TrainSettings(optimizer=name, optimizer_options={"lr": 0.01, option: value})
+    later = make_optimizer(settings, model.parameters())
+    load_optimizer_state(later, dict(model.named_parameters()), state)
+    expected, start = small_model(), _copied(dict(model.state_dict()))
+    expected.load_state_dict(start)
+    fresh = make_optimizer(settings, expected.parameters())
+    train(later, model, range(2, 3))
+    train(fresh, expected, range(2, 3))  # of another state, but with all slots
+    found = {slot for slots in later.state.values() for slot in slots}
+    assert found == {slot for slots in fresh.state.values() for slot in slots}
+    assert all(not torch.equal(p, start[n]) and p.isfinite().all() for n, p in model.named_parameters())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("implementation", [{"foreach": True}, {"foreach": False, "fused": False}, {"fused": True}])
+def test_every_implementation_steps_alike(name: str, implementation: dict[str, bool]) -> None:
+    if name == "rmsprop":
+        implementation = {key: value for key, value in implementation.items() if key != "fused"}
+    options = {"lr": 0.01, "weight_decay": 0.1}
+    usual, other = small_model().double(), small_model().double()
+    for model, more in ((usual, {}), (other, implementation)):
+        optimizer = make_optimizer(TrainSettings(optimizer=name, optimizer_options=options | more), model.parameters())
+        for step in range(3):
+            optimizer.zero_grad()
+            (model(torch.full((1, 3), step + 1.0, dtype=torch.float64)) ** 2).sum().backward()
+            kept = [p.grad.clone() for p in model.parameters()]
+            optimizer.step()
+            if keeps_gradients(optimizer):
+                assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), kept, strict=True))
+    torch.testing.assert_close(dict(other.state_dict()), dict(usual.state_dict()), rtol=1e-9, atol=1e-12)
+
+
+def test_an_implementation_that_changes_gradients_is_known() -> None:
+    nesterov = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+    parameters = [nn.Parameter(torch.zeros(2))]
+    for more, keeps in (({"foreach": True}, False), ({}, True), ({"fused": True}, True)):
+        settings = TrainSettings(optimizer="sgd", optimizer_options=nesterov | more)
+        assert keeps_gradients(make_optimizer(settings, parameters)) is keeps
 
 
 def test_state_of_parameters_that_are_gone_is_left_out() -> None:

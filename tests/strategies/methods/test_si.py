@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -81,3 +84,32 @@ def test_nothing_but_importance_and_anchor_is_stored_between_experiences() -> No
     list(steps)
     learner.consolidate()
     assert {name.partition(".")[0] for name in si.state_dict()} == {"importance", "anchor"}
+
+
+KINDS: list[tuple[str, dict[str, Any]]] = [
+    ("sgd", {"momentum": 0.9, "nesterov": True}),
+    ("sgd", {"momentum": 0.9, "weight_decay": 0.1}),
+    ("adam", {"amsgrad": True}),
+    ("adamw", {"maximize": True}),
+    ("rmsprop", {"centered": True, "momentum": 0.5}),
+    ("adagrad", {"weight_decay": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), KINDS, ids=str)
+@pytest.mark.parametrize("implementation", [{"foreach": True}, {"fused": True}])
+def test_no_implementation_of_an_optimiser_changes_what_is_important(
+    name: str, options: dict[str, Any], implementation: dict[str, bool]
+) -> None:
+    """The reference is torch's loop over the parameters, which leaves gradients alone."""
+    if name == "rmsprop":
+        implementation = {"foreach": True}
+    found = []
+    for more in ({"foreach": False} | ({} if name == "rmsprop" else {"fused": False}), implementation):
+        experiences, outputs = stream("class-incremental")
+        learner = Learner(build("mlp", outputs), [SI(SIOptions(c=C, xi=XI))], outputs=outputs, seed=3)
+        for experience in experiences:
+            learner.learn(experience, TrainSettings(None, STEPS, BATCH, name, {"lr": 0.01, **options, **more}))
+        found.append(learner.state_dict())
+    for part in ("model", "strategy.si"):
+        torch.testing.assert_close(found[1][part], found[0][part], rtol=1e-5, atol=1e-7)
