@@ -52,6 +52,10 @@ class Claimed(StorageError):
     """Another run, search or maintenance command is working on the pipeline."""
 
 
+class ClaimLost(StorageError):
+    """Another took over the claim that this process had, so that it must not write any more."""
+
+
 class TrackingError(OrchestratorError):
     """The MLflow server or database is unavailable."""
 

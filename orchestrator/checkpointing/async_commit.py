@@ -74,6 +74,6 @@ class Committer:
         commit = write_snapshot(snapshot, self._lineage)
         remove_checkpoints(self._lineage, commit.id)
         if self._ref is not None:
-            self._generation = self._lineage.move_ref(self._ref, commit.id, self._generation).generation
+            self._generation = self._lineage.advance(self._ref, commit.id, self._generation).generation
         self._on_event(CommitWritten(commit.document(), time.monotonic() - started))
         return commit

@@ -217,7 +217,7 @@ class Checkpointer:
         prefix = _prefix(self._lineage, self._planned)
         key = f"{prefix}{checkpoint.step:012}-{hashlib.sha256(data).hexdigest()}.safetensors"
         older = [old for old in self._lineage.store.list(prefix) if old != key]
-        self._lineage.store.put(key, data)
+        self._lineage.put(key, data)
         for old in older:
             self._lineage.store.delete(old)
         self._on_event(CheckpointWritten(checkpoint.step, len(data)))

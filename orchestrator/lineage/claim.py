@@ -5,8 +5,8 @@ clock is compared with another: a claim has expired when it was watched for its 
 machine where it was taken, the end of its process is enough.
 
 Two that exclude each other write their own claim first and look for the other's then, so that at least one of them sees
-the other. Claims keep work from being done twice or removed by `gc`; that no commit is overwritten and no ref lost does
-not depend on them, but on the conditional writes of the lineage.
+the other. Of several that see each other before any of them is at work, the one with the lowest token stays and waits
+for the others to go: one gets it. Whoever lost a claim cannot write any more: see `orchestrator.lineage.fencing`.
 """
 
 from __future__ import annotations
@@ -21,81 +21,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import Claimed, StorageError
 from orchestrator.lineage import layout
+from orchestrator.lineage.claim_holder import LEASE_S, LONGEST_LEASE, Holder, Purpose
+from orchestrator.lineage.fencing import Fence, fence_out
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
 
-Purpose = Literal["run", "search", "gc", "forget", "copy"]
 OnWarning = Callable[[str], object]
 
-LEASE_S = 60.0
 LEASE_VARIABLE = "EVERLEARN_CLAIM_LEASE"
 # A claim is renewed so many times in a lease.
 BEATS = 6
-_LONGEST_LEASE = 3600.0
 _ATTEMPTS = 50
 _CARE = "care"
+# The lease of a claim that is not held any more, while writers may still be at work.
+_EXPIRED = 0.001
 
-_WORK = {
-    "run": "another run",
-    "search": "a search (everlearn tune or compare)",
-    "gc": "everlearn gc",
-    "forget": "everlearn forget",
-    "copy": "everlearn copy",
-}
 # The claims that this process holds: one of its own that is not among them was left by a failure.
 _held: set[str] = set()
-
-
-class Holder(BaseModel):
-    """Who holds a claim.
-
-    Attributes:
-        token: names this one holding; None: the claim is free.
-        purpose: what is done.
-        target: what it aims at: the id of the last commit, or of a search.
-        host, pid: of the process.
-        machine, started: tell whether that process still runs, on the machine where it ran; None: cannot be told.
-        since: ISO 8601, UTC, by its own clock: for people.
-        lease: seconds without a change after which the claim has expired.
-        beat: counts the renewals.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    format: Literal[1] = 1
-    token: Annotated[str, Field(max_length=64)] | None = None
-    purpose: Purpose = "run"
-    target: Annotated[str, Field(max_length=100)] | None = None
-    host: Annotated[str, Field(max_length=255)] = ""
-    pid: Annotated[int, Field(ge=0)] = 0
-    machine: Annotated[str, Field(max_length=64)] | None = None
-    started: Annotated[str, Field(max_length=32)] | None = None
-    since: Annotated[str, Field(max_length=40)] = ""
-    lease: Annotated[float, Field(gt=0, le=_LONGEST_LEASE)] = LEASE_S
-    beat: Annotated[int, Field(ge=0)] = 0
-
-    def __str__(self) -> str:
-        return f"{_WORK[self.purpose]} (host {self.host}, process {self.pid}, since {self.since})"
-
-    def to_json(self) -> bytes:
-        return self.model_dump_json().encode("ascii", "backslashreplace")
-
-    @classmethod
-    def parse(cls, data: bytes, source: str) -> Holder:
-        """Raises StorageError when `data` is not what `to_json` wrote."""
-        try:
-            return cls.model_validate_json(data)
-        except ValidationError:
-            raise StorageError(
-                f"{source}: this claim is damaged.\nDelete it, once nothing is at work on the pipeline any more"
-            ) from None
 
 
 @contextmanager
@@ -118,17 +65,19 @@ def claimed(
     claim.take()
     try:
         yield claim
-    finally:
-        claim.release()
+    except BaseException:
+        claim.release(failed=True)
+        raise
+    claim.release()
 
 
 def lease_seconds() -> float:
     """The lease of new claims: `EVERLEARN_CLAIM_LEASE`, else a minute. Raises StorageError when that is no number."""
     text = os.environ.get(LEASE_VARIABLE) or str(LEASE_S)
     with suppress(ValueError):
-        if 0 < float(text) <= _LONGEST_LEASE:
+        if 0 < float(text) <= LONGEST_LEASE:
             return float(text)
-    raise StorageError(f"{LEASE_VARIABLE}={text[:50]}: expected are seconds, above 0, at most {_LONGEST_LEASE:g}")
+    raise StorageError(f"{LEASE_VARIABLE}={text[:50]}: expected are seconds, above 0, at most {LONGEST_LEASE:g}")
 
 
 class Claim:
@@ -155,10 +104,18 @@ class Claim:
             started=_started(os.getpid()),
             since=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             lease=lease_seconds(),
+            entering=True,
         )
         self._version = ""
+        self._turn = threading.Lock()
+        self._took_over = False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="everlearn-claim", daemon=True)
+
+    @property
+    def fence(self) -> Fence:
+        """The right to write, for as long as this claim is held."""
+        return Fence(self.key, str(self._holder.token))
 
     def take(self) -> None:
         """Take the claim and start its heartbeat. Raises as `claimed`."""
@@ -167,20 +124,32 @@ class Claim:
         self._thread.start()
         try:
             self._look_around()
+            if self._took_over or self._slot == _CARE:
+                fence_out(self._store, self._lineage.pipeline, moved=self._took_over)
+            if not self._renewed(entering=False):
+                raise Claimed(f"{self._where(self.key)}: another took this claim over meanwhile. Run again later")
         except BaseException:
             self.release()
             raise
 
-    def release(self) -> None:
-        """Let others have it. A failure to say so is none: the claim then expires."""
+    def release(self, *, failed: bool = False) -> None:
+        """Let others have it. A failure to say so is none: the claim then expires.
+
+        Args:
+            failed: workers may still be at it: the next one fences them out.
+        """
         self._end.set()
         # A heartbeat that waits for a dead server does not hold up the end of a run.
         self._thread.join(2 * self._store_pause)
+        left = Holder()
+        if failed and self._slot == "run":
+            expired = {"token": uuid.uuid4().hex, "machine": None, "started": None, "lease": _EXPIRED}
+            left = self._holder.model_copy(update=expired)
         with suppress(StorageError):
             if self._slot.startswith("search-"):
                 self._store.delete(self.key)
             elif not self.lost:
-                self._store.compare_and_swap(self.key, Holder().to_json(), self._version)
+                self._store.compare_and_swap(self.key, left.to_json(), self._version)
         _held.discard(str(self._holder.token))
 
     def _write(self) -> None:
@@ -193,6 +162,7 @@ class Claim:
                 found = self._store.read_versioned(self.key) if holder.token else found
                 if found is not None and Holder.parse(found[0], self._where(self.key)).token != holder.token:
                     continue
+                self._took_over = holder.token is not None
             if self._swap(found[1] if found else None):
                 return
         raise StorageError(f"{self._where(self.key)}: others keep taking this claim. Run again later")
@@ -208,33 +178,56 @@ class Claim:
         return True
 
     def _look_around(self) -> None:
-        """Refuse to go on when a claim that excludes this one is alive."""
+        """Refuse to go on when a claim that excludes this one is alive; take it from those who are not."""
         for key in list(self._store.list(layout.claims_prefix(self._lineage.pipeline))):
-            if key == self.key or _CARE not in (self._slot, _slot(key)):
-                continue
-            found = self._store.read_versioned(key)
-            if found is None:
-                continue
-            holder = Holder.parse(found[0], self._where(key))
-            if not self._over(key, holder, found[1]):
-                raise self._refused(holder)
-            if _slot(key).startswith("search-"):
-                self._store.delete(key)
+            if key != self.key and _CARE in (self._slot, _slot(key)):
+                while not self._passed(key):
+                    time.sleep(0.02)
 
-    def _over(self, key: str, holder: Holder, version: str) -> bool:
-        """Whether a claim is free or has expired; may watch it for its lease."""
+    def _passed(self, key: str) -> bool:
+        """Whether a claim is out of the way; False: look again. Raises Claimed when it stays."""
+        found = self._store.read_versioned(key)
+        holder = Holder.parse(found[0], self._where(key)) if found else Holder()
+        if found is None or holder.token is None:
+            return True
+        if holder.entering and holder.token > str(self._holder.token) and _runs(holder) is not False:
+            # It gives way to this one, unless it did not see it; then it will say that it is at work.
+            return self._over(key, holder, found[1], quietly=True) and self._revoked(key, found[1])
+        if not self._over(key, holder, found[1]):
+            raise self._refused(holder)
+        return self._revoked(key, found[1])
+
+    def _revoked(self, key: str, version: str) -> bool:
+        """Take an expired claim from its holder, who may be stopped and not dead; False: it has changed."""
+        found = self._store.read_versioned(key)
+        if found is None or Holder.parse(found[0], self._where(key)).token is None:
+            return True
+        if found[1] != version or not self._store.compare_and_swap(key, Holder().to_json(), version):
+            return False
+        self._took_over = True
+        if _slot(key).startswith("search-"):
+            self._store.delete(key)
+        return True
+
+    def _over(self, key: str, holder: Holder, version: str, *, quietly: bool = False) -> bool:
+        """Whether a claim is free or has expired; may watch it for its lease.
+
+        Args:
+            quietly: it is expected to change soon, whoever holds it.
+        """
         if holder.token is None or holder.token == self._holder.token:
             return True
-        alive = _runs(holder)
+        alive = None if quietly else _runs(holder)
         if alive is not None:
             return not alive
-        self._warn(
-            f"{holder} has not released its claim on pipeline {self._lineage.pipeline}: "
-            f"waiting up to {holder.lease:g} s for a sign of life"
-        )
+        if not quietly and holder.lease > _EXPIRED:
+            self._warn(
+                f"{holder} has not released its claim on pipeline {self._lineage.pipeline}: "
+                f"waiting up to {holder.lease:g} s for a sign of life"
+            )
         until = time.monotonic() + holder.lease
         while time.monotonic() < until:
-            time.sleep(min(1.0, holder.lease / (2 * BEATS)))
+            time.sleep(min(0.02 if quietly else 1.0, holder.lease / (2 * BEATS)))
             found = self._store.read_versioned(key)
             if found is None:
                 return True
@@ -245,14 +238,18 @@ class Claim:
     def _renew(self) -> None:
         while not self._end.wait(self._holder.lease / BEATS):
             try:
-                self._holder = self._holder.model_copy(update={"beat": self._holder.beat + 1})
-                if not self._swap(self._version):
-                    self.lost = True
+                if not self._renewed():
                     self._warn(self._loss())
                     return
             except StorageError:
                 # The server is away: the next beat may reach it, and a lease is several beats long.
                 continue
+
+    def _renewed(self, **changes: Any) -> bool:
+        with self._turn:
+            self._holder = self._holder.model_copy(update={"beat": self._holder.beat + 1, **changes})
+            self.lost = self.lost or not self._swap(self._version)
+            return not self.lost
 
     @property
     def _store_pause(self) -> float:
@@ -261,7 +258,7 @@ class Claim:
     def _loss(self) -> str:
         return (
             f"the claim on pipeline {self._lineage.pipeline} was lost: it could not be renewed for "
-            f"{self._holder.lease:g} s and another took over. Nothing is overwritten; one of the two will stop"
+            f"{self._holder.lease:g} s and another took over. This one writes nothing any more, and stops"
         )
 
     def _refused(self, holder: Holder) -> Claimed:

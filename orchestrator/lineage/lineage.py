@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, RefConflict, StorageError
 from orchestrator.lineage import layout
 from orchestrator.lineage.canonical_json import canonical_json, parse_json
 from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.fencing import NOTE_BYTES, Fence, create, is_note, write_fenced
 from orchestrator.storage.parallel_requests import in_parallel
 
 if TYPE_CHECKING:
@@ -36,13 +36,25 @@ class Lineage:
     """Reads and writes one pipeline's lineage.
 
     Blobs are written first, then the commit that needs them, then the ref: whatever dies in between leaves no half
-    state visible. What is read is verified against its hash. Every failure is a StorageError. Safe to use from several
-    threads, processes and machines at once.
+    state visible. What is read is verified against its hash, and so is a blob that is there already when it is to be
+    written: a damaged one is replaced. Every failure is a StorageError. Safe to use from several threads, processes and
+    machines at once.
+
+    Attributes:
+        fence: of the claim under which this writes (see `orchestrator.lineage.fencing`). Without one, nobody is asked:
+            for readers, and for programs that hold no claim.
+        verified: SHA-256 of blobs that this object has written, or read and found whole.
     """
 
-    def __init__(self, store: Store, pipeline: str) -> None:
+    def __init__(self, store: Store, pipeline: str, fence: Fence | None = None) -> None:
         self.store = store
         self.pipeline = layout.checked_pipeline(pipeline)
+        self.fence = fence
+        self.verified: set[str] = set()
+
+    def fenced(self, fence: Fence) -> Lineage:
+        """The same for whoever holds a claim: its writes raise ClaimLost once another has taken it over."""
+        return Lineage(self.store, self.pipeline, fence)
 
     def read(self, commit: str) -> Commit:
         """The commit with this id.
@@ -52,11 +64,17 @@ class Lineage:
             CorruptCommit: it is damaged or was tampered with.
         """
         key = layout.commit_key(self.pipeline, commit)
-        return Commit.parse(self.store.get(key), expected=commit, source=self._where(key))
+        data = self.store.get(key)
+        if is_note(data):
+            raise MissingKey(f"{self._where(key)}: not in the storage")
+        return Commit.parse(data, expected=commit, source=self._where(key))
 
     def exists(self, commit: str) -> bool:
         """Whether the commit with this id was written."""
-        return self.store.exists(layout.commit_key(self.pipeline, commit))
+        try:
+            return self.store.size(layout.commit_key(self.pipeline, commit)) != NOTE_BYTES
+        except MissingKey:
+            return False
 
     def write(self, commit: Commit, blobs: Mapping[str, bytes] | Iterable[bytes] = ()) -> Commit:
         """Write a commit after its blobs; if another writer was first, theirs stays.
@@ -68,19 +86,13 @@ class Lineage:
             The stored commit: `commit`, or the one with the same id that was there before.
 
         Raises:
-            CorruptBlob: a blob that the commit needs is neither in `blobs` nor in the store, or has another size.
+            ClaimLost: another took over the claim under which this writes; the commit never becomes visible.
+            CorruptBlob: a blob that the commit needs is neither in `blobs` nor in the store, or is damaged there.
             CorruptCommit: the commit that was there before is damaged.
         """
-        given = {hashlib.sha256(data).hexdigest(): data for data in _contents(blobs)}
-        needed = commit.referenced()
-        for sha256, data in given.items():
-            if needed.get(sha256, len(data)) != len(data):
-                raise CorruptBlob(f"blob {sha256}: commit {commit.id[:12]} records a wrong size")
-        in_parallel(self._store_blob, given.items(), PARALLEL)
-        rest = {sha256: size for sha256, size in needed.items() if sha256 not in given}
-        in_parallel(lambda item: self._require_blob(commit, *item), rest.items(), PARALLEL)
-        key = layout.commit_key(self.pipeline, commit.id)
-        return commit if self.store.put_if_absent(key, commit.to_json()) else self.read(commit.id)
+        from orchestrator.lineage.write_commit import write_commit
+
+        return write_commit(self, commit, _contents(blobs))
 
     def chain(self, commit: str) -> list[Commit]:
         """The commit and all its ancestors, oldest first.
@@ -127,9 +139,9 @@ class Lineage:
     def commits(self) -> Iterator[str]:
         """The ids of all commits, sorted."""
         prefix = layout.commits_prefix(self.pipeline)
-        for key in self.store.list(prefix):
+        for key, size, _ in self.store.entries(prefix):
             name = key.removeprefix(prefix).removesuffix(".json")
-            if re.fullmatch(r"[0-9a-f]{64}", name) and key.endswith(".json"):
+            if re.fullmatch(r"[0-9a-f]{64}", name) and key.endswith(".json") and size != NOTE_BYTES:
                 yield name
 
     def find(self, prefix: str) -> list[str]:
@@ -137,7 +149,8 @@ class Lineage:
         if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}", prefix):
             return []
         start = layout.commits_prefix(self.pipeline)
-        found = (key.removeprefix(start).removesuffix(".json") for key in self.store.list(start + prefix))
+        written = (key for key, size, _ in self.store.entries(start + prefix) if size != NOTE_BYTES)
+        found = (key.removeprefix(start).removesuffix(".json") for key in written)
         return [name for name in found if re.fullmatch(r"[0-9a-f]{64}", name)]
 
     def ref(self, name: str) -> Ref | None:
@@ -169,8 +182,10 @@ class Lineage:
 
         Raises:
             RefConflict: somebody did.
+            ClaimLost: this must not write any more.
             MissingKey: there is no such commit.
         """
+        self.check_fence()
         if not self.exists(commit):
             key = layout.commit_key(self.pipeline, commit)
             raise MissingKey(f"{self._where(key)}: no such commit; the ref {name!r} cannot stand for it")
@@ -179,12 +194,31 @@ class Lineage:
             ref = Ref(commit, (expected or 0) + 1)
             data = canonical_json({"commit": ref.commit, "generation": ref.generation})
             key = layout.ref_key(self.pipeline, name)
-            if self.store.compare_and_swap(key, data, found[1] if found else None):
+            if found:
+                moved = self.store.compare_and_swap(key, data, found[1])
+            else:
+                moved = create(self.store, self.fence, key, data)
+            if moved:
                 return ref
+        self.check_fence()
         raise RefConflict(
             f"{self._where(layout.ref_key(self.pipeline, name))}: another run moved it in between.\n"
             "Let the other run finish, then run again: what it committed is reused"
         )
+
+    def advance(self, name: str, commit: str, expected: int | None) -> Ref:
+        """As `move_ref`; whoever holds the claim also moves a ref on that a lost writer has moved to an ancestor.
+
+        Raises:
+            RefConflict, ClaimLost, MissingKey: as `move_ref`.
+        """
+        try:
+            return self.move_ref(name, commit, expected)
+        except RefConflict:
+            current = self.ref(name) if self.fence else None
+            if current is None or current.commit not in {ancestor.id for ancestor in self.chain(commit)}:
+                raise
+            return self.move_ref(name, commit, current.generation)
 
     def point(self, name: str, commit: str) -> Ref:
         """Let a ref stand for `commit` whatever it stood for; no write when it does already.
@@ -205,10 +239,28 @@ class Lineage:
         raise AssertionError("unreachable")
 
     def put_blob(self, data: bytes) -> str:
-        """Store `data` unless it is there already; its SHA-256."""
+        """Store `data` unless it is there already; its SHA-256. Raises ClaimLost as `write`."""
         sha256 = hashlib.sha256(data).hexdigest()
-        self._store_blob((sha256, data))
+        if not self.holds(sha256):
+            self.put(layout.blob_key(self.pipeline, sha256), data)
         return sha256
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object whose key says what it holds. Raises ClaimLost: it is not written, and never will be."""
+        if self.fence is None:
+            self.store.put(key, data)
+        else:
+            write_fenced(self.store, self.fence, key, data)
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if this may still write. Raises ClaimLost."""
+        self.check_fence()
+        self.store.delete(key)
+
+    def check_fence(self) -> None:
+        """Raise ClaimLost when this writes under a claim that another has taken over."""
+        if self.fence is not None:
+            self.fence.check(self.store)
 
     def blob(self, sha256: str, *, commit: str | None = None) -> bytes:
         """A blob's bytes, verified.
@@ -223,9 +275,11 @@ class Lineage:
         try:
             data = self.store.get(key)
         except MissingKey:
-            raise self._corrupt(key, commit, "it is missing") from None
+            raise self.corrupt(key, commit, "it is missing") from None
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise self._corrupt(key, commit, "its content does not match its SHA-256")
+            problem = "it is missing" if is_note(data) else "its content does not match its SHA-256"
+            raise self.corrupt(key, commit, problem)
+        self.verified.add(sha256)
         return data
 
     def tensors(
@@ -238,25 +292,15 @@ class Lineage:
         try:
             return decode(data, like=like)
         except CorruptBlob as error:
-            raise self._corrupt(layout.blob_key(self.pipeline, sha256), commit, str(error)) from None
+            raise self.corrupt(layout.blob_key(self.pipeline, sha256), commit, str(error)) from None
 
-    def _store_blob(self, item: tuple[str, bytes]) -> None:
-        sha256, data = item
-        key = layout.blob_key(self.pipeline, sha256)
-        with suppress(MissingKey):
-            # Another size is what a damaged file system or a careless copy left: writing again repairs it.
-            if self.store.size(key) == len(data):
-                return
-        self.store.put(key, data)
-
-    def _require_blob(self, commit: Commit, sha256: str, size: int) -> None:
-        key = layout.blob_key(self.pipeline, sha256)
+    def holds(self, sha256: str) -> bool:
+        """Whether a blob is there and whole: one that is not is to be written again."""
         try:
-            stored = self.store.size(key)
-        except MissingKey:
-            raise self._corrupt(key, commit.id, "it is missing") from None
-        if stored != size:
-            raise self._corrupt(key, commit.id, f"it has {stored} bytes instead of {size}")
+            self.blob(sha256)
+        except CorruptBlob:
+            return False
+        return True
 
     def read_if_there(self, commit: str) -> Commit | None:
         """The commit with this id, None without any. Raises CorruptCommit when it is damaged."""
@@ -268,7 +312,7 @@ class Lineage:
     def _read_ref(self, name: str) -> tuple[Ref, str] | None:
         key = layout.ref_key(self.pipeline, name)
         found = self.store.read_versioned(key)
-        if found is None:
+        if found is None or is_note(found[0]):
             return None
         data, version = found
         try:
@@ -283,7 +327,8 @@ class Lineage:
             ) from None
         return Ref(commit, generation), version
 
-    def _corrupt(self, key: str, commit: str | None, problem: str) -> CorruptBlob:
+    def corrupt(self, key: str, commit: str | None, problem: str) -> CorruptBlob:
+        """The error that a blob is damaged, of this commit if one is named."""
         owner = f" of commit {commit[:12]}" if commit else ""
         return CorruptBlob(
             f"{self._where(key)}: blob{owner} is damaged: {problem}.\n"

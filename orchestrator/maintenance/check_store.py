@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, StorageError
 from orchestrator.lineage import layout
-from orchestrator.lineage.claim import Holder
+from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
 from orchestrator.maintenance.check_shards import groups, length_problem, record_problems
@@ -59,7 +59,8 @@ class Report:
         damage: all that is wrong, by key.
         usable: ids of the commits that can be loaded, with all their ancestors.
         refs: by name, the commit and the newest usable one of its history (None: none).
-        unreferenced: keys of blobs that no commit needs, as a run that died leaves them; `gc` removes them.
+        unreferenced: keys of blobs that no commit needs, and of writes that did not end, as a run that died leaves
+            them; `gc` removes them.
         unknown: keys that Everlearn does not know.
     """
 
@@ -145,6 +146,7 @@ class _Check:
         self._check_refs(listed)
         self._check_rest(listed)
         report.commits, report.blobs, report.bytes = len(listed.commits), len(listed.blobs), listed.bytes
+        report.unreferenced += [entry.key for entry in listed.unfinished]
         report.unknown = [entry.key for entry in listed.unknown]
         report.damage.sort(key=lambda damage: damage.key)
         return report

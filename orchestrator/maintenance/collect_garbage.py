@@ -47,7 +47,7 @@ class Garbage:
         commits: ids, children before parents.
         thinned: ids of the commits that keep their record and lose their blobs, because of `keep`.
         blobs: size in bytes by SHA-256.
-        runs: keys of checkpoints and scratch.
+        runs: keys of checkpoints, scratch and unfinished writes.
         bytes: what becomes free.
         kept: number of commits that stay.
     """
@@ -99,7 +99,7 @@ def collect(
         # The store's own clock, whatever ours says.
         now = next(entry.modified for entry in lineage.store.entries(claim.key) if entry.key == claim.key)
         garbage = _find(lineage, keep, now - minimum_age, now - CHECKPOINT_AGE_S)
-        _remove(lineage, garbage)
+        _remove(lineage.fenced(claim.fence), garbage)
     return garbage
 
 
@@ -130,7 +130,7 @@ def _find(lineage: Lineage, keep: int | None, limit: float, checkpoint_limit: fl
     thinned = [id_ for id_ in sorted(kept - complete) if not _node(nodes, id_).thinned]
     needed = {sha256 for id_ in kept - set(thinned) for sha256 in _node(nodes, id_).blobs}
     blobs = {s: e.bytes for s, e in contents.blobs.items() if s not in needed and e.modified <= limit}
-    runs = [e for e in contents.scratch if e.modified <= limit]
+    runs = [e for e in [*contents.scratch, *contents.unfinished] if e.modified <= limit]
     for entry in contents.checkpoints:
         planned, _ = checkpoint_name(entry)
         if entry.modified <= (limit if planned in kept else checkpoint_limit):
@@ -148,14 +148,13 @@ def _find(lineage: Lineage, keep: int | None, limit: float, checkpoint_limit: fl
 
 
 def _remove(lineage: Lineage, garbage: Garbage) -> None:
-    store, name = lineage.store, lineage.pipeline
-    at = utc_now()
+    name, at = lineage.pipeline, utc_now()
     for id_ in garbage.thinned:
         rewrite(lineage, id_, lambda commit: commit.revised(blobs={}, memories={}, thinned=at))
     for id_ in garbage.commits:
-        store.delete(layout.commit_key(name, id_))
-    in_parallel(store.delete, [layout.blob_key(name, sha256) for sha256 in garbage.blobs], PARALLEL)
-    in_parallel(store.delete, garbage.runs, PARALLEL)
+        lineage.delete(layout.commit_key(name, id_))
+    in_parallel(lineage.delete, [layout.blob_key(name, sha256) for sha256 in garbage.blobs], PARALLEL)
+    in_parallel(lineage.delete, garbage.runs, PARALLEL)
 
 
 def _nodes(lineage: Lineage, contents: Contents) -> dict[str, _Node | None]:

@@ -85,8 +85,8 @@ def copy(
         Claimed: a run, a search or a care command is at work on the pipeline at the destination.
         StorageError: a store cannot be used; or samples were forgotten at the destination that the source still has.
     """
-    with claimed(target, "copy", on_warning=on_warning):
-        return _Copy(source, target, progress or (lambda part, done, total: None)).run()
+    with claimed(target, "copy", on_warning=on_warning) as claim:
+        return _Copy(source, target.fenced(claim.fence), progress or (lambda part, done, total: None)).run()
 
 
 class _Copy:
@@ -154,7 +154,7 @@ class _Copy:
         except CorruptBlob as error:
             self._result.problems.append(str(error).splitlines()[0])
             return None
-        self._target.store.put(key, data)
+        self._target.put(key, data)
         size = len(data)
         del data
         if not self._holds(key, sha256):
@@ -191,7 +191,11 @@ class _Copy:
             if found is not None and not self._follows(commit, found[0]):
                 self._result.kept += 1
                 return True
-            if store.compare_and_swap(key, data, found[1] if found else None):
+            if found is None:
+                self._target.put(key, data)
+                break
+            self._target.check_fence()
+            if store.compare_and_swap(key, data, found[1]):
                 break
         if store.get(key) != data:
             raise StorageError(f"{store.uri}/{key}: the storage does not return what was written to it")

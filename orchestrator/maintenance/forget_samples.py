@@ -98,10 +98,10 @@ def forget(lineage: Lineage, ids: Iterable[int], *, on_warning: OnWarning | None
     """
     wanted = set(ids)
     result = Forgotten(lineage.pipeline, ids=len(wanted))
-    with claimed(lineage, "forget", on_warning=on_warning):
+    with claimed(lineage, "forget", on_warning=on_warning) as claim:
         tombstones = add_tombstones(lineage, wanted)
         if tombstones:
-            _Work(lineage, tombstones, result).run()
+            _Work(lineage.fenced(claim.fence), tombstones, result).run()
     return result
 
 
@@ -122,7 +122,7 @@ class _Work:
         for id_ in sorted(contents.commits):
             self._rewrite(id_, contents)
         for sha256 in self._shards:
-            self._store.delete(layout.blob_key(self._lineage.pipeline, sha256))
+            self._lineage.delete(layout.blob_key(self._lineage.pipeline, sha256))
         self._result.blobs = sorted(self._shards)
         self._remove_checkpoints(contents)
         self._store.purge(f"{self._lineage.pipeline}/")
@@ -221,5 +221,5 @@ class _Work:
                 tensors = None
             ids = [t for name, t in (tensors or {}).items() if name.endswith("|ids") and not t.is_floating_point()]
             if tensors is None or any(self._tombstones.among(t.flatten().tolist()) for t in ids):
-                self._store.delete(entry.key)
+                self._lineage.delete(entry.key)
                 self._result.checkpoints.append(entry.key)

@@ -19,6 +19,7 @@ def rewrite(lineage: Lineage, commit: str, change: Callable[[Commit], Commit]) -
     A reader sees the old one or the new one.
 
     Raises:
+        ClaimLost: another took over the claim under which this writes.
         StorageError: it cannot be read or written, or somebody else changed it in between.
     """
     key = layout.commit_key(lineage.pipeline, commit)
@@ -30,6 +31,7 @@ def rewrite(lineage: Lineage, commit: str, change: Callable[[Commit], Commit]) -
     new = change(old)
     if new == old:
         return old
+    lineage.check_fence()
     swapped = lineage.store.compare_and_swap(key, new.to_json(), found[1])
     if not swapped and lineage.read(commit) != new:
         raise StorageError(f"{source}: somebody else changed it in between. Run again")

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import MissingKey
 from orchestrator.lineage import layout
+from orchestrator.lineage.fencing import NOTE_BYTES, is_note
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -27,6 +29,8 @@ class Contents:
         checkpoints: in the middle of an experience, by key.
         records: of searches.
         scratch: what else lies in `runs/`.
+        claims: who is at work.
+        unfinished: notes of writes that are going on, or never ended (see `orchestrator.lineage.fencing`).
         unknown: what nothing of Everlearn's is called like.
     """
 
@@ -37,13 +41,14 @@ class Contents:
     records: list[Entry] = field(default_factory=list)
     scratch: list[Entry] = field(default_factory=list)
     claims: list[Entry] = field(default_factory=list)
+    unfinished: list[Entry] = field(default_factory=list)
     unknown: list[Entry] = field(default_factory=list)
 
     @property
     def bytes(self) -> int:
         """Size of everything."""
         named = [*self.commits.values(), *self.blobs.values(), *self.refs.values()]
-        rest = [*self.checkpoints, *self.records, *self.scratch, *self.claims, *self.unknown]
+        rest = [*self.checkpoints, *self.records, *self.scratch, *self.claims, *self.unfinished, *self.unknown]
         return sum(entry.bytes for entry in [*named, *rest])
 
 
@@ -54,7 +59,9 @@ def read_contents(lineage: Lineage) -> Contents:
         folder, _, name = entry.key.removeprefix(f"{lineage.pipeline}/").partition("/")
         stem = name.removesuffix(".json")
         is_json = stem != name
-        if folder == "commits" and is_json and _SHA256.fullmatch(stem):
+        if entry.bytes == NOTE_BYTES and _is_note(lineage, entry.key):
+            found.unfinished.append(entry)
+        elif folder == "commits" and is_json and _SHA256.fullmatch(stem):
             found.commits[stem] = entry
         elif folder == "blobs" and _SHA256.fullmatch(name):
             found.blobs[name] = entry
@@ -74,6 +81,13 @@ def checkpoint_name(entry: Entry) -> tuple[str, str]:
     match = _CHECKPOINT.fullmatch("/".join(entry.key.split("/")[-2:]))
     assert match is not None
     return match[1], match[2]
+
+
+def _is_note(lineage: Lineage, key: str) -> bool:
+    try:
+        return is_note(lineage.store.get(key))
+    except MissingKey:
+        return False
 
 
 def _below_runs(found: Contents, entry: Entry, name: str) -> None:

@@ -85,17 +85,18 @@ def run(
             observers.tracker = tracker
             tracker.commit(chain)
             if reused < len(plan) or not lineage.stands("latest", plan[-1].id):
-                with claimed(lineage, "run", target=plan[-1].id, on_warning=observers.warn):
+                with claimed(lineage, "run", target=plan[-1].id, on_warning=observers.warn) as claim:
+                    held = lineage.fenced(claim.fence)
                     # Another run may have made some of them before it let the claim go.
                     chain = lineage.leading(ids)
                     observers.catch_up(chain)
                     reused = len(chain)
                     if reused < len(plan):
                         summary = _summary(pipeline, stream, chain, store.uri)
-                        _train(pipeline, stream, plan, summary, observers, address=address, verbose=verbose)
+                        _train(pipeline, stream, plan, summary, observers, held, address=address, verbose=verbose)
                         chain = lineage.chain(plan[-1].id)
                         observers.catch_up(chain)
-                    lineage.point("latest", plan[-1].id)
+                    held.point("latest", plan[-1].id)
             remove_checkpoints(lineage, plan[-1].id)
             tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
         seconds = time.monotonic() - started
@@ -176,6 +177,7 @@ def _train(
     plan: Sequence[PlannedCommit],
     summary: Summary,
     observers: Observers,
+    lineage: Lineage,
     *,
     address: str | None,
     verbose: bool,
@@ -193,7 +195,7 @@ def _train(
             telemetry.event(event)
             observers(event)
 
-        train_on_cluster(pipeline, stream, plan, on_event)
+        train_on_cluster(pipeline, stream, plan, on_event, fence=lineage.fence)
 
 
 def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str) -> Summary:

@@ -68,8 +68,10 @@ class Session:
         """Train every experience that has no commit yet; on return all commits are written.
 
         Raises:
+            ClaimLost: another took over the claim under which this runs.
             NonFiniteLoss, StrategyError, PipelineError, StorageError.
         """
+        self.lineage.check_fence()
         done = int(self.group.broadcast(str(self.lineage.longest([p.id for p in self.plan])).encode()))
         if done and self.group.rank == 0:
             # A run that died between a commit and its clean-up has left them.

@@ -28,6 +28,7 @@ from orchestrator.training.worker import train_loop
 from orchestrator.training.worker_error import as_error
 
 if TYPE_CHECKING:
+    from orchestrator.lineage.fencing import Fence
     from orchestrator.lineage.plan import PlannedCommit
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
@@ -42,6 +43,7 @@ def train_on_cluster(
     workers: int | None = None,
     resources: Mapping[str, float] | None = None,
     ref: str | None = "latest",
+    fence: Fence | None = None,
 ) -> None:
     """Train a pipeline's remaining experiences on the Ray cluster that this process is connected to.
 
@@ -54,6 +56,7 @@ def train_on_cluster(
         workers: how many; None: as the pipeline says, elastic if it says so.
         resources: of each worker, by Ray's names; None: as the pipeline says.
         ref: the name to move to every new commit, None for no name.
+        fence: of the claim under which they write.
 
     Raises:
         RunFailed, StorageError, PipelineError, StrategyError: what a worker met, or that too many workers died.
@@ -83,6 +86,7 @@ def train_on_cluster(
                 "search_path": [p for p in sys.path if p],
                 "threads": max(1, int(each.get("CPU", 1))),
                 "ref": ref,
+                "fence": fence,
             },
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
             scaling_config=ScalingConfig(num_workers=number, use_gpu=gpu, resources_per_worker=each),

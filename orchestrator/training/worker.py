@@ -28,7 +28,8 @@ def train_loop(config: dict[str, Any]) -> None:
     Args:
         config: `document` (the pipeline as YAML), `source` (its name in messages), `plan` (list of `PlannedCommit`),
             `storage` (URI), `stream` (object reference), `events` (`EventSender`), `search_path` (where user modules
-            are found), `threads` (for torch), `ref` (the name to move to every new commit, or None).
+            are found), `threads` (for torch), `ref` (the name to move to every new commit, or None),
+            `fence` (of the claim under which they write).
     """
     events = config["events"]
     if events.failed():
@@ -51,7 +52,7 @@ def _train(config: dict[str, Any]) -> None:
         pipeline=pipeline,
         stream=ray.get(config["stream"]),
         plan=plan,
-        lineage=Lineage(open_store(config["storage"]), pipeline.name),
+        lineage=Lineage(open_store(config["storage"]), pipeline.name, config["fence"]),
         group=Group.current(),
         device=ray.train.torch.get_device(),
         on_event=config["events"],

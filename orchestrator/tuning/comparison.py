@@ -70,7 +70,7 @@ def compare(
     reporter = reporter or SearchReporter()
     widest = max(bases, key=lambda base: base.scaling.maximum)
     with (
-        searching(bases, reporter.warning),
+        searching(bases, reporter.warning) as fences,
         cluster_when_needed(address, widest.scaling, verbose=verbose) as start,
     ):
         proposals = [
@@ -102,7 +102,7 @@ def compare(
                 from orchestrator.tuning.ray_tune import Plan, run_trials
 
                 start()
-                run_trials(Plan(bases, streams, left, max_concurrent=max_concurrent), records, heard)
+                run_trials(Plan(bases, streams, left, max_concurrent=max_concurrent, fences=fences), records, heard)
             result = CompareResult(
                 pipelines=[
                     Compared(

@@ -26,6 +26,7 @@ from orchestrator.tuning.trial_resources import at_once, needs, settled
 from orchestrator.tuning.trial_streams import Streams
 
 if TYPE_CHECKING:
+    from orchestrator.tuning.search_claim import Fences
     from pipelines.config.schema import Pipeline
 
 Heard = Callable[[TrialRecord], None]
@@ -54,6 +55,7 @@ class Plan:
         objectives: metrics that searcher and scheduler look at.
         resources: of each trial, beside what its pipeline says.
         retries, max_concurrent, time_budget: as in `tune`.
+        fences: of the search's claims.
     """
 
     pipelines: Sequence[Pipeline]
@@ -67,6 +69,7 @@ class Plan:
     retries: int = 0
     max_concurrent: int | None = None
     time_budget: float | None = None
+    fences: Fences = field(default_factory=dict)
 
 
 def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> None:
@@ -94,6 +97,7 @@ def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> Non
         retries=plan.retries,
         needs=needed,
         search_path=[path for path in sys.path if path],
+        fences=plan.fences,
     )
     follower = _Follower(records, heard, claims)
     space = {} if plan.searcher else {"trial": tune.grid_search([p.to_config()["trial"] for p in plan.proposals])}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import OrchestratorError, RunFailed
 from orchestrator.lineage.canonical_json import canonical_json
 from orchestrator.lineage.joint_reference import Reference
-from orchestrator.lineage.lineage import Lineage
 from orchestrator.tuning.early_stopping import early_stopping
 from orchestrator.tuning.search_id import search_id
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
@@ -25,6 +24,7 @@ from pipelines.config.pipeline_errors import PipelineError
 if TYPE_CHECKING:
     from orchestrator.storage.store import Store
     from orchestrator.tracking.search_tracker import SearchTracker
+    from orchestrator.tuning.search_claim import Fences
     from pipelines.config.schema import Pipeline
     from pipelines.config.sections.tune_section import TuneSpec
 
@@ -75,10 +75,10 @@ def tune(
     store.check()
     reporter = reporter or SearchReporter()
     with (
-        searching([base], reporter.warning),
+        searching([base], reporter.warning) as fences,
         cluster_when_needed(address, base.scaling, verbose=verbose) as start,
     ):
-        search = _Search(base, spec, store, reporter, start)
+        search = _Search(base, spec, store, reporter, start, fences)
         title = f"{pipeline.name} (tune)"
         with SearchTracker(pipeline, key=search.id, title=title, warn=reporter.warning) as tracker:
             search.run(tracker)
@@ -124,17 +124,25 @@ class _Search:
     """
 
     def __init__(
-        self, base: Pipeline, spec: TuneSpec, store: Store, reporter: SearchReporter, start: Callable[[], None]
+        self,
+        base: Pipeline,
+        spec: TuneSpec,
+        store: Store,
+        reporter: SearchReporter,
+        start: Callable[[], None],
+        fences: Fences,
     ) -> None:
         """
         Args:
             start: connects to the Ray cluster, once there is something to train.
+            fences: of the search's claims.
         """
         from orchestrator.lineage.plan import make_plan
         from orchestrator.tuning.trial_streams import Streams, Validation
         from pipelines.config.load import with_settings
 
         self._base, self._spec, self._store, self._reporter, self._start = base, spec, store, reporter, start
+        self._fences = fences
         self._seeds = [base.seed + number for number in range(spec.seeds)]
         self._streams = Streams(Validation(spec.validation, base.seed))
         streams = [self._streams.share(with_settings(base, {"seed": seed})) for seed in self._seeds]
@@ -217,6 +225,7 @@ class _Search:
             retries=spec.retries,
             max_concurrent=spec.max_concurrent,
             time_budget=budget,
+            fences=self._fences,
         )
         self._start()
         run_trials(plan, self.records, lambda record: self._heard(record, tracker))
@@ -293,9 +302,8 @@ class _Search:
         chosen = self.records[number]
         pipeline = with_settings(self._base, chosen.settings)
         self._reporter.stage("training the best settings on all of the training data")
-        whole = train_whole(pipeline, self._spec, self._reporter, self._start)
-        lineage = Lineage(self._store, pipeline.name)
-        lineage.point(REF, whole.ids[-1])
+        whole = train_whole(pipeline, self._spec, self._reporter, self._start, self._fences)
+        whole.job.lineage.point(REF, whole.ids[-1])
         try:
             publish(
                 pipeline,

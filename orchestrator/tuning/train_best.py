@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.lineage.chain_metrics import Metrics
     from orchestrator.lineage.commit import Commit
+    from orchestrator.tuning.search_claim import Fences
     from orchestrator.tuning.search_reporter import SearchReporter
     from orchestrator.tuning.train_trial import Job
     from orchestrator.tuning.trial_resources import Needs
@@ -55,11 +56,14 @@ class Whole:
         return example_and_model(self.job.pipeline, self.job.stream, self.job.lineage, self.chain[-1])
 
 
-def train_whole(pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter, start: Callable[[], None]) -> Whole:
+def train_whole(
+    pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter, start: Callable[[], None], fences: Fences
+) -> Whole:
     """Train what is missing of a pipeline's stream, with the resources of a trial and no test set held back.
 
     Args:
         start: connects to the Ray cluster.
+        fences: of the search's claims.
 
     Raises:
         RunFailed: it failed.
@@ -68,13 +72,13 @@ def train_whole(pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter, st
     from orchestrator.tuning.trial_resources import needs
 
     streams = Streams()
-    job = Job.of(pipeline, streams.share(pipeline))
+    job = Job.of(pipeline, streams.share(pipeline), fences)
     before = len(job.lineage.leading(job.ids))
     failure = ""
     if before < len(job.ids):
         start()
         need = needs(pipeline.scaling, spec.resources)
-        failure = _train_here(job, need) if _fits_here(need) else _train_there(job, streams, spec, reporter)
+        failure = _train_here(job, need) if _fits_here(need) else _train_there(job, streams, spec, reporter, fences)
     chain = job.lineage.leading(job.ids)
     if len(chain) < len(job.ids):
         raise RunFailed(f"the best settings failed on all of the training data: {failure or 'they were stopped'}")
@@ -99,7 +103,7 @@ def _train_here(job: Job, need: Needs) -> str:
     return ""
 
 
-def _train_there(job: Job, streams: Streams, spec: TuneSpec, reporter: SearchReporter) -> str:
+def _train_there(job: Job, streams: Streams, spec: TuneSpec, reporter: SearchReporter, fences: Fences) -> str:
     """Train as one more trial."""
     from orchestrator.tuning.proposal import Proposal
     from orchestrator.tuning.ray_tune import Plan, run_trials
@@ -111,6 +115,7 @@ def _train_there(job: Job, streams: Streams, spec: TuneSpec, reporter: SearchRep
         proposals=[Proposal(0, {}, [job.pipeline.seed])],
         resources=spec.resources,
         retries=spec.retries,
+        fences=fences,
     )
     run_trials(plan, {0: record}, reporter.trial)
     return record.error or ""

@@ -12,6 +12,7 @@ from orchestrator.lineage.plan import PlannedCommit, make_plan
 from orchestrator.storage.open_by_uri import open_store
 
 if TYPE_CHECKING:
+    from orchestrator.tuning.search_claim import Fences
     from orchestrator.tuning.trial_resources import Needs
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
@@ -29,8 +30,14 @@ class Job:
     lineage: Lineage
 
     @classmethod
-    def of(cls, pipeline: Pipeline, stream: Stream) -> Job:
-        return cls(pipeline, stream, make_plan(pipeline, stream), Lineage(open_store(pipeline.storage), pipeline.name))
+    def of(cls, pipeline: Pipeline, stream: Stream, fences: Fences | None = None) -> Job:
+        """
+        Args:
+            fences: of the claims under which it is trained; None: it is only read.
+        """
+        fence = (fences or {}).get((pipeline.storage, pipeline.name))
+        lineage = Lineage(open_store(pipeline.storage), pipeline.name, fence)
+        return cls(pipeline, stream, make_plan(pipeline, stream), lineage)
 
     @property
     def ids(self) -> list[str]:
@@ -59,7 +66,14 @@ def train(job: Job, until: int, needs: Needs, on_event: OnEvent) -> None:
         from orchestrator.training.ray_train import train_on_cluster
 
         train_on_cluster(
-            job.pipeline, job.stream, job.plan[:until], on_event, workers=needs.workers, resources=needs.each, ref=None
+            job.pipeline,
+            job.stream,
+            job.plan[:until],
+            on_event,
+            workers=needs.workers,
+            resources=needs.each,
+            ref=None,
+            fence=job.lineage.fence,
         )
 
 

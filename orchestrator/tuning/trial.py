@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import torch
 from ray import tune
 
 from orchestrator.cluster.log_levels import quiet
+from orchestrator.errors import ClaimLost
 from orchestrator.events import CommitWritten, Event
 from orchestrator.lineage.commit import Commit
 from orchestrator.tuning.proposal import Proposal
@@ -26,12 +27,13 @@ from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.tuning.search_claim import Fences
     from orchestrator.tuning.trial_resources import Needs
     from orchestrator.tuning.trial_streams import Streams
     from pipelines.config.schema import Pipeline
 
 # What another attempt with the same settings would meet again.
-_FINAL = (NonFiniteLoss, StrategyError, PipelineError, torch.cuda.OutOfMemoryError, MemoryError)
+_FINAL = (ClaimLost, NonFiniteLoss, StrategyError, PipelineError, torch.cuda.OutOfMemoryError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class TrialContext:
         retries: how often a trial that fails is tried again.
         needs: what a trial takes of the cluster, for each document.
         search_path: where the user's modules are found.
+        fences: of the search's claims.
     """
 
     documents: Sequence[str]
@@ -57,6 +60,7 @@ class TrialContext:
     retries: int
     needs: Sequence[Needs]
     search_path: Sequence[str]
+    fences: Fences = field(default_factory=dict)
 
 
 def run_trial(config: dict[str, str], context: TrialContext) -> None:
@@ -107,7 +111,7 @@ class _Trial:
         self._objectives, self._stepwise = context.objectives, context.stepwise
         self._needs = context.needs[proposal.document]
         pipelines = proposal.pipelines(_base(context.documents[proposal.document]))
-        self._jobs = [Job.of(pipeline, context.streams.of(pipeline)) for pipeline in pipelines]
+        self._jobs = [Job.of(pipeline, context.streams.of(pipeline), context.fences) for pipeline in pipelines]
         self._standing = Standing(self._jobs)
         self._chains: list[list[Commit]] = [[] for _ in self._jobs]
         self._written: deque[tuple[int, Commit]] = deque()

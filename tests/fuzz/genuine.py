@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from orchestrator.checkpointing.checkpoint import Checkpoint
-from orchestrator.lineage.claim import Holder
+from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.commit import Commit
 from orchestrator.storage.tensors import encode
 from strategies.memory.reservoir import Memory

@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.checkpointing.checkpoint import Checkpoint
 from orchestrator.errors import CorruptBlob, StorageError
-from orchestrator.lineage.claim import Holder
+from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.folder_store import FolderStore

@@ -18,7 +18,8 @@ import pytest
 
 from orchestrator.errors import Claimed, StorageError
 from orchestrator.lineage import claim as module
-from orchestrator.lineage.claim import Holder, claimed, lease_seconds
+from orchestrator.lineage.claim import claimed, lease_seconds
+from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.open_by_uri import open_store
 

@@ -17,7 +17,8 @@ import pytest
 
 from orchestrator.errors import Claimed
 from orchestrator.events import CommitWritten, Event, Warned
-from orchestrator.lineage.claim import Holder, claimed
+from orchestrator.lineage.claim import claimed
+from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.maintenance.check_store import fsck
 from orchestrator.progress.run_reporter import Reporter

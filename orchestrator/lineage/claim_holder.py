@@ -1,0 +1,70 @@
+"""What stands in a claim: who holds it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orchestrator.errors import StorageError
+
+Purpose = Literal["run", "search", "gc", "forget", "copy"]
+
+LEASE_S = 60.0
+LONGEST_LEASE = 3600.0
+
+_WORK = {
+    "run": "another run",
+    "search": "a search (everlearn tune or compare)",
+    "gc": "everlearn gc",
+    "forget": "everlearn forget",
+    "copy": "everlearn copy",
+}
+
+
+class Holder(BaseModel):
+    """Who holds a claim.
+
+    Attributes:
+        token: names this one holding; None: the claim is free.
+        purpose: what is done.
+        target: what it aims at: the id of the last commit, or of a search.
+        host, pid: of the process.
+        machine, started: tell whether that process still runs, on the machine where it ran; None: cannot be told.
+        since: ISO 8601, UTC, by its own clock: for people.
+        lease: seconds without a change after which the claim has expired.
+        beat: counts the renewals.
+        entering: it still looks for claims that exclude it; left out when not, as in older claims.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[1] = 1
+    token: Annotated[str, Field(max_length=64)] | None = None
+    purpose: Purpose = "run"
+    target: Annotated[str, Field(max_length=100)] | None = None
+    host: Annotated[str, Field(max_length=255)] = ""
+    pid: Annotated[int, Field(ge=0)] = 0
+    machine: Annotated[str, Field(max_length=64)] | None = None
+    started: Annotated[str, Field(max_length=32)] | None = None
+    since: Annotated[str, Field(max_length=40)] = ""
+    lease: Annotated[float, Field(gt=0, le=LONGEST_LEASE)] = LEASE_S
+    beat: Annotated[int, Field(ge=0)] = 0
+    entering: bool = False
+
+    def __str__(self) -> str:
+        return f"{_WORK[self.purpose]} (host {self.host}, process {self.pid}, since {self.since})"
+
+    def to_json(self) -> bytes:
+        left_out = None if self.entering else {"entering"}
+        return self.model_dump_json(exclude=left_out).encode("ascii", "backslashreplace")
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Holder:
+        """Raises StorageError when `data` is not what `to_json` wrote."""
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError:
+            raise StorageError(
+                f"{source}: this claim is damaged.\nDelete it, once nothing is at work on the pipeline any more"
+            ) from None
