@@ -97,6 +97,8 @@ def unknown_pipelines(store: Store) -> tuple[list[str], list[str]]:
         except StorageError:
             strange += list(store.list(f"{name}/"))
     strange += [key for key in store.list() if "/" not in key]
+    below = tuple(f"{name}/" for name in names)
+    strange += [name for name in store.foreign() if not name.startswith(below)]
     return names, sorted(strange)
 
 
@@ -148,6 +150,7 @@ class _Check:
         report.commits, report.blobs, report.bytes = len(listed.commits), len(listed.blobs), listed.bytes
         report.unreferenced += [entry.key for entry in listed.unfinished]
         report.unknown = [entry.key for entry in listed.unknown]
+        report.unknown += self._store.foreign(f"{self._lineage.pipeline}/")
         report.damage.sort(key=lambda damage: damage.key)
         return report
 

@@ -33,3 +33,9 @@ def checked_prefix(prefix: str) -> str:
     if prefix:
         checked_key(prefix[:-1] if prefix.endswith("/") else prefix)
     return prefix
+
+
+def readable(name: str) -> str:
+    """A name that may hold anything, as text for a person: what cannot be printed is escaped."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

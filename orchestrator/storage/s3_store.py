@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import MissingKey, StorageError
 from orchestrator.storage.conditional_write_probe import probe
-from orchestrator.storage.object_keys import RESERVED, checked_key, checked_prefix
+from orchestrator.storage.object_keys import RESERVED, checked_key, checked_prefix, readable
 from orchestrator.storage.parallel_requests import in_parallel
 from orchestrator.storage.s3_errors import GONE, LOST, OPEN, code_of, explained, was_retried
 from orchestrator.storage.store import Entry
@@ -106,6 +106,13 @@ class S3Store:
                 # What other programs left under names that are no keys is none of ours.
                 checked_key(entry.key)
                 yield entry
+
+    def foreign(self, prefix: str = "") -> Iterator[str]:
+        for entry in self._entries(checked_prefix(prefix)):
+            try:
+                checked_key(entry.key)
+            except StorageError:
+                yield readable(entry.key)
 
     def folders(self, prefix: str = "") -> Iterator[str]:
         start = f"{self.prefix}{checked_prefix(prefix)}"

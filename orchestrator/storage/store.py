@@ -66,6 +66,12 @@ class Store(Protocol):
         """As `list`, with what is known of each object."""
         ...
 
+    def foreign(self, prefix: str = "") -> Iterator[str]:
+        """What lies below `prefix` (empty, or ending in a slash) and is none of the store's: names that are no keys,
+        links that lead out of it, and the like; escaped for people. No other method sees or touches it.
+        """
+        ...
+
     def folders(self, prefix: str = "") -> Iterator[str]:
         """The names directly below `prefix` (empty, or ending in a slash) that have keys below them, sorted."""
         ...

@@ -79,6 +79,9 @@ class MemoryStore:
         below = (key[len(prefix) :] for key in self.list(prefix))
         yield from sorted({rest.partition("/")[0] for rest in below if "/" in rest})
 
+    def foreign(self, prefix: str = "") -> Iterator[str]:
+        return iter(())
+
     def delete(self, key: str) -> None:
         self._kept.pop(checked_key(key), None)
 

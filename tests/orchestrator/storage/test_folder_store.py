@@ -19,6 +19,8 @@ from orchestrator.errors import StorageError
 from orchestrator.storage import folder_store
 from orchestrator.storage.folder_store import INTERNAL, FolderStore
 
+HOUR = 3600.0
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -74,7 +76,7 @@ def test_a_loop_of_links_ends(root: Path) -> None:
 
 
 def test_file_systems_without_hard_links(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
@@ -218,3 +220,71 @@ def test_a_file_that_cannot_be_finished_never_appears(root: Path) -> None:
     assert "too large" in queue.get(timeout=60)
     process.join()
     assert FolderStore(root).get("key") == b"before"
+
+
+def test_an_internal_folder_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
+    """Nothing outside is made, changed or removed through it."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    precious = outside / f"{'a' * 32}.tmp"
+    precious.write_bytes(b"precious")
+    os.utime(precious, (0, 0))
+    store = FolderStore(root)
+    store.put("a/key", b"data")
+    shutil.rmtree(root / INTERNAL)
+    (root / INTERNAL).symlink_to(outside)
+    for act in (
+        store.check,
+        lambda: store.purge("a/"),
+        lambda: store.put("b", b""),
+        lambda: store.put_if_absent("c", b""),
+        lambda: store.delete("a/key"),
+    ):
+        with pytest.raises(StorageError, match="symbolic link"):
+            act()
+    assert [(path.name, path.read_bytes()) for path in outside.iterdir()] == [(precious.name, b"precious")]
+    assert store.get("a/key") == b"data"
+
+
+def test_what_others_put_there_is_not_ours(root: Path, tmp_path: Path) -> None:
+    store = FolderStore(root)
+    store.put("p/key", b"data")
+    folder = os.fsencode(root / "p")
+    for name in (b"Icon\r", b"two\nlines", b"not utf-8 \xff\xfe", b"\x1b[31mred", b"back\\slash"):
+        Path(os.fsdecode(folder + b"/" + name)).write_bytes(b"")
+    Path(os.fsdecode(folder + b"/folder\r")).mkdir()
+    (root / "p" / "folder\r" / "below").write_bytes(b"")
+    (root / "p" / "out").symlink_to(tmp_path)
+    (root / "p" / "dangling").symlink_to(root / "nowhere")
+    os.mkfifo(root / "p" / "pipe")
+    assert list(store.list()) == [entry.key for entry in store.entries("p/")] == ["p/key"]
+    assert list(store.folders()) == ["p"]
+    assert sorted(store.foreign("p/")) == [
+        r"p/Icon\r",
+        r"p/\x1b[31mred",
+        r"p/back\slash",
+        "p/dangling",
+        r"p/folder\r",
+        r"p/not utf-8 \xff\xfe",
+        "p/out",
+        "p/pipe",
+        r"p/two\nlines",
+    ]
+
+
+@pytest.mark.parametrize("jump", [-HOUR, HOUR])
+def test_a_clock_that_was_set_does_not_hold_up_a_purge(
+    root: Path, jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a dead writer left goes; what a living one writes stays."""
+    monkeypatch.setattr(folder_store, "SETTLED_AFTER_S", 0.3)
+    store = FolderStore(root)
+    store.put("key", b"")
+    left, held = root / INTERNAL / f"{'a' * 32}.tmp", root / INTERNAL / f"{'b' * 32}.tmp"
+    left.write_bytes(b"")
+    with held.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + jump)
+        store.purge("")
+        assert [path.name for path in (root / INTERNAL).glob("*.tmp")] == [held.name]
