@@ -52,6 +52,10 @@ class Claimed(StorageError):
     """Another run, search or maintenance command is working on the pipeline."""
 
 
+class Locked(StorageError):
+    """The storage keeps what was to be deleted: an object lock protects it."""
+
+
 class ClaimLost(StorageError):
     """Another took over the claim that this process had, so that it must not write any more."""
 

@@ -50,6 +50,9 @@ def _copy(source: str, target: str, pipelines: tuple[str, ...]) -> list[Copied]:
     origin, destination = open_store(source), open_store(target)
     if origin.uri == destination.uri:
         raise PipelineError([f"{origin.uri}: SRC and DST are the same store"])
+    outer, inner = sorted((f"{uri.rstrip('/')}/" for uri in (origin.uri, destination.uri)), key=len)
+    if inner.startswith(outer):
+        raise PipelineError([f"{destination.uri}: SRC and DST lie one in the other. Choose a DST beside {origin.uri}"])
     names, _ = unknown_pipelines(origin)
     for name in pipelines:
         if name not in names:

@@ -21,24 +21,30 @@ DAMAGED = 1
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path())
 @set_option
 @click.option("--storage", metavar="URI", help="Store to verify: a folder or s3://bucket/prefix.")
+@click.option(
+    "--repair", is_flag=True, help="Take what is damaged out of the way of the next run, which trains it again."
+)
 @json_option
-def fsck(file: str | None, overrides: tuple[str, ...], storage: str | None, as_json: bool) -> int:
+def fsck(file: str | None, overrides: tuple[str, ...], storage: str | None, repair: bool, as_json: bool) -> int:
     """Verify every commit, blob, ref, memory and checkpoint against its hash and against each other.
 
     Checks the pipeline of FILE, or all pipelines in the store: --storage, else EVERLEARN_STORAGE, else
-    .everlearn/store. Reads everything, changes nothing, and may run during training. Exit status: 0 nothing is damaged,
-    1 something is damaged, 3 the storage cannot be read.
+    .everlearn/store. Reads everything, and may run during training; changes nothing without --repair, which fails
+    while another command is working on the pipeline. Exit status: 0 nothing is damaged, 1 something is damaged, 3 the
+    storage cannot be read.
     """
     if overrides and file is None:
         raise click.UsageError("--set needs a FILE whose values it sets.", click.get_current_context())
     with reserved_stdout() as stdout:
-        uri, reports, unknown = _check(file, overrides, storage)
+        uri, reports, unknown, repaired = _check(file, overrides, storage, repair)
         damaged = any(report.damage for report in reports)
         if as_json:
             document = {"storage": uri, "clean": not damaged, "pipelines": [r.to_json() for r in reports]}
-            print_json({**document, "unknown": unknown}, stdout)
+            print_json({**document, "unknown": unknown, "repaired": repaired}, stdout)
         else:
             screen = console(stdout)
+            for line in repaired:
+                screen.print(f"repaired: {line}", soft_wrap=True)
             for report in reports:
                 _show(screen, uri, report)
             for key in unknown:
@@ -46,12 +52,15 @@ def fsck(file: str | None, overrides: tuple[str, ...], storage: str | None, as_j
     return DAMAGED if damaged else 0
 
 
-def _check(file: str | None, overrides: tuple[str, ...], storage: str | None) -> tuple[str, list[Report], list[str]]:
+def _check(
+    file: str | None, overrides: tuple[str, ...], storage: str | None, mend: bool
+) -> tuple[str, list[Report], list[str], list[str]]:
     from orchestrator.cli.support.progress_line import progress_line
     from orchestrator.errors import StorageError
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.maintenance.check_store import fsck as check
     from orchestrator.maintenance.check_store import unknown_pipelines
+    from orchestrator.maintenance.repair_store import repair as repair_store
     from orchestrator.storage.open_by_uri import open_store
     from pipelines.config.environment_variables import DEFAULT_STORAGE, expand
 
@@ -67,11 +76,15 @@ def _check(file: str | None, overrides: tuple[str, ...], storage: str | None) ->
         raise StorageError(
             f"{store.uri}: nothing of {what} is stored here.\nCheck the storage, or train the pipeline first"
         )
-    reports = []
+    reports: list[Report] = []
+    repaired: list[str] = []
+    for name in names if mend else ():
+        done = repair_store(Lineage(store, name), check, on_warning=lambda text: click.echo(text, err=True))
+        repaired += [f"{name}: {line}" for line in done]
     with progress_line() as update:
         for name in names:
             reports.append(check(Lineage(store, name), lambda done, total, name=name: update(name, done, total)))  # type: ignore[misc]
-    return store.uri, reports, unknown
+    return store.uri, reports, unknown, repaired
 
 
 def _show(screen: Console, uri: str, report: Report) -> None:
@@ -100,5 +113,5 @@ def _show(screen: Console, uri: str, report: Report) -> None:
                 say(f"  {name}: commit {short(commit)} is usable")
             else:
                 say(f"  {name}: commit {short(commit)} is not usable; its newest usable ancestor is {short(newest)}")
-        say("  Restore the damaged objects from a copy (everlearn copy), or delete the damaged commits: the next run")
-        say("  trains them again. A commit is not usable while one of its ancestors is missing.")
+        say("  Restore the damaged objects from a copy (everlearn copy), or take the damaged commits out with")
+        say("  --repair: the next run trains them again. A commit is not usable while one of its ancestors is missing.")

@@ -39,6 +39,11 @@ def tombstones_key(pipeline: str) -> str:
     return f"{checked_pipeline(pipeline)}/forgotten.json"
 
 
+def debt_key(pipeline: str) -> str:
+    """That older versions of what was forgotten could not be deleted yet."""
+    return f"{checked_pipeline(pipeline)}/debt.json"
+
+
 def commit_key(pipeline: str, commit: str) -> str:
     return f"{commits_prefix(pipeline)}{checked_sha256(commit)}.json"
 

@@ -313,6 +313,10 @@ class _Check:
             except StorageError:
                 self._hit(entry.key, "damaged: no run can take this claim; delete it once nothing is at work")
 
+        debt = layout.debt_key(self._lineage.pipeline)
+        if self._store.exists(debt):
+            self._hit(debt, "the storage still keeps older versions of forgotten samples: run everlearn forget again")
+
     def _checkpoint_problem(self, entry: Entry) -> str | None:
         from orchestrator.checkpointing.checkpoint import Checkpoint
 

@@ -19,11 +19,13 @@ the experiences that held them are then others, and the next run trains anew fro
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey
+from orchestrator.errors import CorruptBlob, CorruptCommit, Locked, MissingKey, StorageError
 from orchestrator.lineage import layout
+from orchestrator.lineage.canonical_json import canonical_json
 from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.commit import Commit, ForgottenRecord, MemoryRecord, ShardRecord, utc_now
 from orchestrator.lineage.forgotten_ids import Tombstones, add_tombstones
@@ -125,7 +127,7 @@ class _Work:
             self._lineage.delete(layout.blob_key(self._lineage.pipeline, sha256))
         self._result.blobs = sorted(self._shards)
         self._remove_checkpoints(contents)
-        self._store.purge(f"{self._lineage.pipeline}/")
+        self._purge()
         self._result.unreadable.sort()
 
     def _shard_blobs(self, contents: Contents) -> set[str]:
@@ -208,6 +210,22 @@ class _Work:
         self._result.commits.append(commit.id)
         record = ForgottenRecord(at=self._at, samples=len(hit))
         return commit.revised(memories=memories, forgotten=[*commit.forgotten, record])
+
+    def _purge(self) -> None:
+        """Remove what the storage keeps of deleted objects. What it cannot give up yet is a debt, which fsck shows."""
+        name = self._lineage.pipeline
+        debt = layout.debt_key(name)
+        try:
+            # Where there can be samples; a lock on other things is no debt.
+            for prefix in (layout.blobs_prefix(name), layout.runs_prefix(name)):
+                self._store.purge(prefix)
+        except StorageError as error:
+            self._store.put(debt, canonical_json({"since": self._at, "reason": str(error).splitlines()[0]}))
+            raise
+        with suppress(Locked):
+            self._store.purge(f"{name}/")
+        if self._store.exists(debt):
+            self._store.delete(debt)
 
     def _remove_checkpoints(self, contents: Contents) -> None:
         """A run that had come so far goes on after the last commit."""

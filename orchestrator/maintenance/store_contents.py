@@ -71,7 +71,7 @@ def read_contents(lineage: Lineage) -> Contents:
             found.claims.append(entry)
         elif folder == "runs":
             _below_runs(found, entry, name)
-        elif entry.key != layout.tombstones_key(lineage.pipeline):
+        elif entry.key not in (layout.tombstones_key(lineage.pipeline), layout.debt_key(lineage.pipeline)):
             found.unknown.append(entry)
     return found
 

@@ -14,6 +14,8 @@ GONE = {"NoSuchKey", "NoSuchUpload", "404"}
 
 # The action of finding out whether the store is there: the only one that doubts the server itself.
 OPEN = "open"
+# The action of removing older versions, which needs permissions of its own.
+PURGE = "delete older versions"
 
 _CREDENTIALS = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile that AWS_PROFILE names"
 _CLOCK = "this machine's clock differs too much from the server's. Set the clock (NTP)"
@@ -50,6 +52,11 @@ _PERMISSION = (
     "s3:DeleteObject and s3:AbortMultipartUpload on its objects"
 )
 
+_PURGE_PERMISSION = (
+    "permission denied. To remove older versions for good, allow these credentials s3:ListBucketVersions and\n"
+    "s3:ListBucketMultipartUploads on the bucket, and s3:DeleteObjectVersion and s3:AbortMultipartUpload on its objects"
+)
+
 
 @contextmanager
 def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
@@ -67,6 +74,7 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.exceptions import ConnectionError as NoConnection
     from botocore.exceptions import HTTPClientError as NoAnswer
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -77,7 +85,8 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
             raise StorageError(f"{where}: cannot {action}: {problem}") from None
         if code in ("NoSuchKey", "404"):
             raise MissingKey(f"{where}: not in the storage") from None
-        remedy = _REMEDIES.get(code) or (_PERMISSION if status == 403 else None)
+        permission = _PURGE_PERMISSION if action == PURGE else _PERMISSION
+        remedy = _REMEDIES.get(code) or (permission if status == 403 else None)
         if remedy is None:
             message = error.response.get("Error", {}).get("Message", "")
             remedy = f"the server answers {status} {code}: {message[:300]}"
@@ -87,6 +96,9 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
             f"{where}: cannot {action}: no answer from {endpoint} ({type(error).__name__}).\n"
             "Check AWS_ENDPOINT_URL, the network and the server; what was committed is kept"
         ) from None
+    except ResponseParserError:
+        problem = f"{endpoint} answers, but not like S3. Check AWS_ENDPOINT_URL and the server"
+        raise StorageError(f"{where}: cannot {action}: {problem}") from None
     except BotoCoreError as error:
         raise StorageError(f"{where}: cannot {action}: {_local(error)}") from None
 

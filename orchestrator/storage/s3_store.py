@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import MissingKey, StorageError
+from orchestrator.errors import Locked, MissingKey, StorageError
 from orchestrator.storage.conditional_write_probe import probe
 from orchestrator.storage.object_keys import RESERVED, checked_key, checked_prefix, readable
 from orchestrator.storage.parallel_requests import in_parallel
-from orchestrator.storage.s3_errors import GONE, LOST, OPEN, code_of, explained, was_retried
+from orchestrator.storage.s3_errors import GONE, LOST, OPEN, PURGE, code_of, explained, was_retried
 from orchestrator.storage.store import Entry
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ class S3Store:
 
     def purge(self, prefix: str) -> None:
         place: Any = {"Bucket": self.bucket, "Prefix": f"{self.prefix}{checked_prefix(prefix)}"}
-        with self._explained("delete", prefix):
+        locked: Sequence[str] = []
+        with self._explained(PURGE, prefix):
             for page in self._client.get_paginator("list_multipart_uploads").paginate(**place):
                 for upload in page.get("Uploads", []):
                     self._client.abort_multipart_upload(
@@ -149,19 +150,53 @@ class S3Store:
                     )
             markers: Sequence[Any] = []
             for versions in self._client.get_paginator("list_object_versions").paginate(**place):
-                self._delete_versions([found for found in versions.get("Versions", []) if not found["IsLatest"]])
+                older = [found for found in versions.get("Versions", []) if not found["IsLatest"]]
+                locked = [*locked, *self._delete_versions(older)]
                 markers = [*markers, *versions.get("DeleteMarkers", [])]
             # Last: without its marker, an older version would be the object again.
-            self._delete_versions(markers)
+            if not locked:
+                self._delete_versions(markers)
+        if locked:
+            raise Locked(
+                f"{self.uri}: the bucket's object lock keeps {len(locked)} older versions of deleted objects until "
+                f"{max(locked)}.\nRun everlearn forget again then; everlearn fsck reports it until that is done"
+            )
 
-    def _delete_versions(self, found: Sequence[Any]) -> None:
+    def _delete_versions(self, found: Sequence[Any]) -> Sequence[str]:
+        """Until when those are locked that could not be deleted."""
+        from botocore.exceptions import ClientError
+
+        locked = []
         for version in found:
-            self._client.delete_object(Bucket=self.bucket, Key=version["Key"], VersionId=version["VersionId"])
+            place: Any = {"Bucket": self.bucket, "Key": version["Key"], "VersionId": version["VersionId"]}
+            try:
+                self._client.delete_object(**place)
+            except ClientError:
+                until = self._locked_until(place)
+                if until is None:
+                    raise
+                locked.append(until)
+        return locked
+
+    def _locked_until(self, place: Any) -> str | None:
+        """Until when a version is locked; None: it is not, or that cannot be found out."""
+        with suppress(Exception):
+            head: Any = self._client.head_object(**place)
+            if head.get("ObjectLockLegalHoldStatus") == "ON":
+                return "their legal hold is lifted"
+            if "ObjectLockRetainUntilDate" in head:
+                return str(head["ObjectLockRetainUntilDate"].isoformat(timespec="seconds"))
+        return None
 
     def check(self) -> None:
         hasty = self._connect(patient=False)
         with self._explained(OPEN, ""):
-            hasty.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+            answer: Any = hasty.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+        if "KeyCount" not in answer and "Name" not in answer:
+            raise StorageError(
+                f"{self.uri}: cannot open: {hasty.meta.endpoint_url} answers, but not like S3. "
+                "Check AWS_ENDPOINT_URL and the server"
+            )
         probe(self)
 
     @cached_property

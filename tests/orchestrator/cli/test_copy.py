@@ -25,3 +25,13 @@ def test_copy_all_or_one(lineage: Lineage, capsys: pytest.CaptureFixture[str], t
     assert "needs a damaged blob" in capsys.readouterr().out
     for wrong in (["copy", "there", "./there"], ["copy", "empty", "x"], ["copy", "there", "x", "--pipeline", "q"]):
         assert invoke(wrong) == 2
+
+
+def test_a_copy_into_its_own_source_is_refused(lineage: Lineage, capsys: pytest.CaptureFixture[str]) -> None:
+    grow(lineage, 1)
+    before = sorted(lineage.store.list())
+    for source, target in ((".everlearn/store", ".everlearn/store/base"), (".everlearn/store", ".everlearn")):
+        assert invoke(["copy", source, target]) == 2
+        assert "lie one in the other" in capsys.readouterr().err
+    assert sorted(lineage.store.list()) == before
+    assert invoke(["copy", ".everlearn/store", ".everlearn/store-2"]) == 0
