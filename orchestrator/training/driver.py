@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.joint_reference import Reference
+    from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.plan import PlannedCommit
     from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.training.callback import Callback

@@ -57,7 +57,11 @@ class Whole:
 
 
 def train_whole(
-    pipeline: Pipeline, spec: TuneSpec, reporter: SearchReporter, start: Callable[[], None], fences: Fences
+    pipeline: Pipeline,
+    spec: TuneSpec,
+    reporter: SearchReporter,
+    start: Callable[[], None],
+    fences: Fences | None = None,
 ) -> Whole:
     """Train what is missing of a pipeline's stream, with the resources of a trial and no test set held back.
 
@@ -78,7 +82,9 @@ def train_whole(
     if before < len(job.ids):
         start()
         need = needs(pipeline.scaling, spec.resources)
-        failure = _train_here(job, need) if _fits_here(need) else _train_there(job, streams, spec, reporter, fences)
+        failure = (
+            _train_here(job, need) if _fits_here(need) else _train_there(job, streams, spec, reporter, fences or {})
+        )
     chain = job.lineage.leading(job.ids)
     if len(chain) < len(job.ids):
         raise RunFailed(f"the best settings failed on all of the training data: {failure or 'they were stopped'}")
