@@ -1,4 +1,7 @@
-"""Claims: one at a time, expiring when their holder is gone, whoever's clock says what."""
+"""Claims: one at a time, expiring when their holder is gone, whoever's clock says what.
+
+Covers: `orchestrator/lineage/claim_holder.py`
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The lineage in a store: order of writes, verification, races."""
+"""The lineage in a store: order of writes, verification, races.
+
+Covers: `orchestrator/lineage/write_commit.py`
+"""
 
 import hashlib
 import multiprocessing
