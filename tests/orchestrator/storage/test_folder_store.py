@@ -1,6 +1,7 @@
 """What only a folder can do wrong.
 
-Covers: `orchestrator/storage/folder_errors.py` `orchestrator/storage/folder_listing.py` `orchestrator/storage/internal_folder.py`
+Covers: `orchestrator/storage/folder_errors.py` `orchestrator/storage/folder_listing.py`
+Covers: `orchestrator/storage/internal_folder.py`
 """
 
 import fcntl
