@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from orchestrator.training.loss_curve import LossCurve
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.models.global_batch_norm import check_workers
 from pipelines.models.model_contract import check_model
+from strategies.importance.one_by_one import SlowImportance
 from strategies.loop.rank_agreement import check_ranks
 
 if TYPE_CHECKING:
@@ -143,7 +145,11 @@ class Session:
                     checkpointer.offer(learner, step, curve.samples, curve.points, urgent=urgent)
         samples = len(learner.samples)
         lap("learn", "consolidating")
-        learner.consolidate()
+        with warnings.catch_warnings(record=True) as said:
+            learner.consolidate()
+        for warning in said:
+            if issubclass(warning.category, SlowImportance):
+                self._emit({"kind": "warning", "text": str(warning.message)})
         check_ranks(learner)
         lap("consolidate", "evaluating")
         assessed = learner.assess(list(self.stream), seen=index + 1)

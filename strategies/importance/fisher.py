@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from strategies.importance.one_by_one import buffers_kept
 from strategies.importance.per_sample_gradients import Objective, per_sample_moment
 
 
@@ -37,7 +38,8 @@ def diagonal_fisher(
 def _outputs(model: nn.Module, inputs: Tensor) -> int:
     training = model.training
     model.eval()  # batch normalisation must neither learn from this call nor refuse a single sample
-    outputs = int(model(inputs[:1]).shape[1])
+    with buffers_kept(model):
+        outputs = int(model(inputs[:1]).shape[1])
     model.train(training)
     return outputs
 

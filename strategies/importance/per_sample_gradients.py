@@ -3,18 +3,25 @@
 For linear and convolutional layers, and for batch normalisation in evaluation mode, the gradient of one sample is a
 product of what enters the layer and what comes back to its output, so that the sum has a closed form and costs about
 one forward and one backward pass (Goodfellow 2015, Efficient per-example gradient computations). Models with anything
-else go through torch.func.
+else go through torch.func, and those that it cannot run, one sample after the other.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from weakref import WeakSet
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+
+from strategies.importance.one_by_one import SlowImportance, add_one_by_one, buffers_kept, slow_importance
+
+_ONE_BY_ONE: WeakSet[nn.Module] = WeakSet()
+"""Models that torch.func could not run."""
 
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From the outputs of some samples, (m, outputs), and their positions in the inputs, (m,) int64, to a scalar for each,
@@ -45,11 +52,12 @@ def per_sample_moment(
         total = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
         closed = _closed_form_layers(model, parameters)
         every = torch.arange(len(inputs), device=inputs.device)
-        for rows in every.split(chunk) if len(inputs) else ():
-            part = inputs[rows]
-            done = closed is not None and _closed_form(model, part, rows, objectives, closed, total, absolute)
-            if not done:
-                _functional(model, parameters, part, rows, objectives, total, absolute)
+        with buffers_kept(model):
+            for rows in every.split(chunk) if len(inputs) else ():
+                part = inputs[rows]
+                done = closed is not None and _closed_form(model, part, rows, objectives, closed, total, absolute)
+                if not done:
+                    _functional(model, parameters, part, rows, objectives, total, absolute)
         return total
     finally:
         model.train(training)
@@ -206,6 +214,9 @@ def _functional(
     total: dict[str, Tensor],
     absolute: bool,
 ) -> None:
+    if model in _ONE_BY_ONE:
+        add_one_by_one(model, parameters, inputs, rows, objectives, total, absolute)
+        return
     values = {name: p.detach() for name, p in parameters.items()}
     fixed = {n: p.detach() for n, p in model.named_parameters() if n not in parameters} | dict(model.named_buffers())
     size = sum(p.numel() for p in parameters.values())
@@ -219,7 +230,17 @@ def _functional(
             return value[0], weight[0].detach()
 
         gradient = vmap(grad(single, has_aux=True), in_dims=(None, 0, 0))
-        for part, places in zip(inputs.split(at_once), rows.split(at_once), strict=True):
-            per_sample, weights = gradient(values, part, places)
+        for number, (part, places) in enumerate(zip(inputs.split(at_once), rows.split(at_once), strict=True)):
+            try:
+                per_sample, weights = gradient(values, part, places)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:
+                if number or objective is not objectives[0]:
+                    raise
+                _ONE_BY_ONE.add(model)
+                warnings.warn(slow_importance(model, error), SlowImportance, stacklevel=2)
+                add_one_by_one(model, parameters, inputs, rows, objectives, total, absolute)
+                return
             for name, g in per_sample.items():
                 total[name] += torch.einsum("n,n...->...", weights.to(g.dtype), _moment(g, absolute))

@@ -92,7 +92,7 @@ class Shared(nn.Module):
 
 
 class Demanding(nn.Module):
-    """It cannot run on nothing, squeezes a batch of one, and has a branch for evaluation alone."""
+    """It cannot run on nothing, squeezes a batch of one in training, and has a branch for evaluation alone."""
 
     def __init__(self, outputs: int, *, plain: bool = False) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class Demanding(nn.Module):
         output: Tensor = self.head(features)
         if self.plain:
             return output
-        return output.squeeze() if self.training else self.calibration(output.squeeze())
+        return output.squeeze() if self.training else self.calibration(output)
 
 
 class StochasticDepth(nn.Module):
