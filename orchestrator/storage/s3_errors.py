@@ -97,7 +97,7 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
             "Check AWS_ENDPOINT_URL, the network and the server; what was committed is kept"
         ) from None
     except ResponseParserError:
-        problem = f"{endpoint} answers, but not like S3. Check AWS_ENDPOINT_URL and the server"
+        problem = f"{endpoint} answers something else, and not like S3. Check AWS_ENDPOINT_URL and the server"
         raise StorageError(f"{where}: cannot {action}: {problem}") from None
     except BotoCoreError as error:
         raise StorageError(f"{where}: cannot {action}: {_local(error)}") from None

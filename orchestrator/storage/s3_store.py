@@ -194,7 +194,7 @@ class S3Store:
             answer: Any = hasty.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
         if "KeyCount" not in answer and "Name" not in answer:
             raise StorageError(
-                f"{self.uri}: cannot open: {hasty.meta.endpoint_url} answers, but not like S3. "
+                f"{self.uri}: cannot open: {hasty.meta.endpoint_url} answers something else, and not like S3. "
                 "Check AWS_ENDPOINT_URL and the server"
             )
         probe(self)

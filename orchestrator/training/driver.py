@@ -10,7 +10,7 @@ from orchestrator.progress.run_reporter import Reporter, Summary
 from orchestrator.result import RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.joint_reference import Reference
@@ -92,6 +92,7 @@ def run(
                     chain = lineage.leading(ids)
                     observers.catch_up(chain)
                     reused = len(chain)
+                    _tell_if_set_back(lineage, chain, observers.warn)
                     if reused < len(plan):
                         summary = _summary(pipeline, stream, chain, store.uri)
                         _train(pipeline, stream, plan, summary, observers, held, address=address, verbose=verbose)
@@ -104,6 +105,18 @@ def run(
         result = summarise(pipeline, stream, chain, reference(chain), reused=reused, seconds=seconds, tracker=tracker)
         observers.finish(result)
     return result
+
+
+def _tell_if_set_back(lineage: Lineage, chain: Sequence[Commit], warn: Callable[[str], object]) -> None:
+    """A run that died leaves `latest` at most one commit behind: further back, something else has set it."""
+    latest = lineage.ref("latest")
+    places = {commit.id: place for place, commit in enumerate(chain)}
+    behind = len(chain) - 1 - places.get(latest.commit, len(chain)) if latest else 0
+    if latest and behind > 1:
+        warn(
+            f"latest was set back: it stands for commit {latest.commit[:12]}, and {behind} later commits of this "
+            "pipeline are stored. They are reused, and latest moves on"
+        )
 
 
 def with_workers(pipeline: Pipeline, workers: int | None) -> Pipeline:

@@ -67,3 +67,9 @@ def test_a_damaged_commit_is_named(folder: Path, capsys: pytest.CaptureFixture[s
 def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["log", "missing.yaml"]) == 2
     assert "missing.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["log", "gc", "run"])
+def test_a_storage_that_is_no_folder(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke([command, "small.yaml", "--set", "storage=/dev/null"]) == 3
+    assert "/dev/null" in capsys.readouterr().err

@@ -229,6 +229,40 @@ def test_of_several_at_once_one_gets_it(lineage: Lineage) -> None:
     assert found == ["held", "refused", "refused", "refused"]
 
 
+def _enter(uri: str, purpose: Any, begin: Any, answers: Any, end: Any) -> None:
+    lineage = Lineage(open_store(uri), "split-digits")
+    for number in range(12):
+        begin.wait()
+        try:
+            with claimed(Lineage(lineage.store, f"p{number}"), purpose):
+                answers.put("held")
+                end.wait()
+        except Claimed:
+            answers.put("refused")
+            end.wait()
+        except BaseException as error:
+            answers.put(repr(error))
+            end.wait()
+
+
+def test_of_several_kinds_at_once_one_gets_it(tmp_path: Path) -> None:
+    """Each sees the others before any of them is at work: not all of them give way."""
+    context = multiprocessing.get_context("fork")
+    purposes = ["run", "gc", "forget", "run"]
+    begin, answers, end = context.Barrier(5), context.Queue(), context.Barrier(5)
+    processes = [context.Process(target=_enter, args=(str(tmp_path), p, begin, answers, end)) for p in purposes]
+    for process in processes:
+        process.start()
+    rounds = []
+    for _ in range(12):
+        begin.wait(60)
+        rounds.append(sorted(answers.get(timeout=60) for _ in purposes))
+        end.wait(60)
+    for process in processes:
+        process.join()
+    assert rounds == [["held", "refused", "refused", "refused"]] * 12
+
+
 def test_a_damaged_claim_is_named(lineage: Lineage) -> None:
     lineage.store.put(KEY, b"{}junk")
     with pytest.raises(StorageError, match=r"claims/run\.json: this claim is damaged"), claimed(lineage, "run"):

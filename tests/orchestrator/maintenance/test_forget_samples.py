@@ -250,3 +250,35 @@ def test_whatever_ends_it_running_it_again_finishes(data: st.DataObject) -> None
 
 def test_samples_are_what_they_seem() -> None:
     assert samples(1)["inputs"][3].numpy().tobytes() == sample_bytes(1003)
+
+
+@pytest.mark.s3
+def test_what_an_object_lock_keeps_is_a_debt(s3_server: object) -> None:
+    """The cause is said, fsck shows it, and a later call pays."""
+    import time
+    import uuid
+    from datetime import UTC, datetime, timedelta
+
+    import boto3
+
+    from orchestrator.errors import Locked
+    from orchestrator.storage.open_by_uri import open_store
+
+    client, bucket = boto3.client("s3"), f"locked-{uuid.uuid4().hex[:12]}"
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    lineage = Lineage(open_store(f"s3://{bucket}"), "digits")
+    chain = grow(lineage, 2)
+    victim = memory_ids(lineage, chain[1])[0]
+    until = datetime.now(UTC) + timedelta(seconds=12)
+    for key in lineage.store.list("digits/blobs/"):
+        client.put_object_retention(Bucket=bucket, Key=key, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until})
+    with pytest.raises(Locked, match="object lock"):
+        forget(lineage, [victim])
+    assert [damage.key for damage in fsck(lineage).damage] == ["digits/debt.json"]
+    assert fsck(lineage).unknown == []
+    time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()) + 2)
+    forget(lineage, [])
+    assert fsck(lineage).damage == []
+    for version in client.list_object_versions(Bucket=bucket, Prefix="digits/blobs/")["Versions"]:
+        body = client.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])["Body"].read()
+        assert sample_bytes(victim) not in body

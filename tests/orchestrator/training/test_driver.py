@@ -149,3 +149,17 @@ def test_a_run_with_nothing_to_do_needs_no_claim(tmp_path: Path) -> None:
     # To move the ref is to write.
     with claimed(lineage, "run"), pytest.raises(Claimed):
         run(pipeline)
+
+
+def test_a_ref_that_was_set_back_is_noticed(tmp_path: Path) -> None:
+    """By hand, or from an old copy of the storage; a run that died leaves it one commit behind."""
+    pipeline, lineage = made(written(tmp_path))
+    ids = train(pipeline)
+    for place, noticed in ((0, True), (1, False)):
+        lineage.point("latest", ids[place])
+        reporter = Recording()
+        assert run(pipeline, reporter=reporter).trained == 0
+        told = [event.text for event in reporter.events if isinstance(event, Warned) and "set back" in event.text]
+        assert bool(told) == noticed
+        assert all(ids[0][:12] in text and "2 later commits" in text for text in told)
+        assert lineage.stands("latest", ids[2])
