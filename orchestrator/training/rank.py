@@ -149,7 +149,7 @@ class Session:
             learner.consolidate()
         for warning in said:
             if issubclass(warning.category, SlowImportance):
-                self._emit({"kind": "warning", "text": str(warning.message)})
+                self._emit(Warned(str(warning.message)))
         check_ranks(learner)
         lap("consolidate", "evaluating")
         assessed = learner.assess(list(self.stream), seen=index + 1)
