@@ -63,8 +63,8 @@ def lie_in_wait(deaths: Path) -> None:
         store: Any = open_store(uri)
         return DyingStore(store, ours) if here(Group.current()) else store
 
-    made: Any = orchestrator
-    made.session.make_learner, made.worker.open_store = watched, dying
+    made: Any = orchestrator.training
+    made.rank.make_learner, made.worker.open_store = watched, dying
 
 
 def eat_memory(limit: int = 8 * 2**30) -> None:

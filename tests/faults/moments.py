@@ -5,7 +5,7 @@ A moment is written `WHERE N`: at the N-th time that this process gets there.
     step N                  after the backward pass, before the optimiser's step
     consolidation N         in a forward pass of the strategies' `after_experience` (or at its end, if they make none)
     evaluation N            in a forward pass of the evaluation
-    blob | commit | ref | checkpoint | sweep, followed by
+    blob | commit | ref | checkpoint | announcement | sweep, followed by
         before N            before the store is asked to write (`sweep`: to remove a checkpoint)
         half N              in the middle of writing: the bytes are in a temporary file
         after N             when it is written, before the writer hears of it
@@ -25,6 +25,7 @@ from typing import Any
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from orchestrator.errors import StorageError
+from orchestrator.lineage.fencing import is_note
 from orchestrator.storage.store import Store
 from strategies.api.data import Experience
 from strategies.loop.evaluation import Evaluation
@@ -106,15 +107,15 @@ class DyingStore:
         return getattr(self._store, name)
 
     def put(self, key: str, data: bytes) -> None:
-        kind = "checkpoint" if "/runs/" in key else "blob"
-        return self._dying(kind, lambda: self._store.put(key, data))
+        return self._dying(_kind(key), lambda: self._store.put(key, data))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        kind = "commit" if "/commits/" in key else "ref"
-        return self._dying(kind, lambda: self._store.put_if_absent(key, data))
+        return self._dying(_kind(key), lambda: self._store.put_if_absent(key, data))
 
     def compare_and_swap(self, key: str, data: bytes, version: str | None) -> bool:
-        return self._dying("ref", lambda: self._store.compare_and_swap(key, data, version))
+        # What announces a write (see `orchestrator.lineage.fencing`) is not the write.
+        kind = "announcement" if is_note(data) else _kind(key)
+        return self._dying(kind, lambda: self._store.compare_and_swap(key, data, version))
 
     def delete(self, key: str) -> None:
         return self._dying("sweep", lambda: self._store.delete(key))
@@ -128,6 +129,10 @@ class DyingStore:
         answer = write()
         self._moment.reached(f"{kind} after")
         return answer
+
+
+def _kind(key: str) -> str:
+    return {"runs": "checkpoint", "commits": "commit", "blobs": "blob"}.get(key.split("/")[1], "ref")
 
 
 with suppress(ImportError):
