@@ -187,9 +187,11 @@ def _reach(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        # `address` is RAY_ADDRESS where no --address was given.
+        unset = "unset RAY_ADDRESS" if address == os.environ.get("RAY_ADDRESS") else "leave --address out"
         raise ClusterError(
             f"the Ray cluster at {address} cannot be reached: {reason}\n"
-            "Give the address that `ray start --head` printed, or leave --address out to use this machine"
+            f"Give the address that `ray start --head` printed, or {unset} to use this machine"
         ) from error
 
 

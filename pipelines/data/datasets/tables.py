@@ -162,6 +162,7 @@ class FileExperiences(ExperienceDataset):
         self._labels = label_map(options.classes, found)
         self.classes = self._labels.count
         self._dtype: torch.dtype | None = None
+        self._ids: dict[int, NDArray[np.int64]] = {}
         first = self.train(0)
         self.input_shape, self._dtype = first.input_shape, first.dtype
 
@@ -192,6 +193,7 @@ class FileExperiences(ExperienceDataset):
             self._last = None
             file = self._files[index]
             train, test = self._options.reader.read(file)
+            self._compare_ids(index, train)
             held_out: TensorSamples | None = None
             if self._tests is not None:
                 samples = self._options.samples(train, self._labels, file, index << ID_BITS)
@@ -199,6 +201,23 @@ class FileExperiences(ExperienceDataset):
                 samples, held_out = self._options.divided(train, test, self._labels, file, index << ID_BITS)
             self._last = (index, self._fitting(samples, file), held_out)
         return self._last[1], self._last[2]
+
+    def _compare_ids(self, index: int, table: Table) -> None:
+        """Refuse ids that other files have too: to the memory of a strategy they would be the same sample."""
+        if table.ids is None or index in self._ids:
+            return
+        own = id_numbers(table.ids, self._files[index].path)
+        for other, numbers in self._ids.items():
+            _, rows, places = np.intersect1d(own, numbers, assume_unique=True, return_indices=True)
+            if len(rows):
+                row = int(rows.min())
+                (place,) = places[rows == row]
+                raise DataError(
+                    f"{self._files[index].path}: row {row} has the id {table.ids[row]!s}, which row {place} of "
+                    f"{self._files[other].name} has too ({len(rows)} such rows): an id names one sample of all files. "
+                    "Make them different, or leave out dataset.id"
+                )
+        self._ids[index] = own
 
     def _fitting(self, samples: TensorSamples, file: Location) -> TensorSamples:
         if self._dtype is not None and (samples.input_shape, samples.dtype) != (self.input_shape, self._dtype):
@@ -209,4 +228,4 @@ class FileExperiences(ExperienceDataset):
         return samples
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_last": None}
+        return {**self.__dict__, "_last": None, "_ids": {}}

@@ -64,3 +64,11 @@ def test_an_address_at_which_nothing_listens() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ClusterError, match=f"Ray cluster at {address} cannot be reached"), cluster(address, FIXED):
             pass
+
+
+def test_a_dead_address_of_the_environment_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(ClusterError, match="unset RAY_ADDRESS to use this machine"), cluster(None, FIXED):
+            pass

@@ -68,8 +68,8 @@ def test_importances_are_those_of_the_definitions_and_it_is_said_once(kind: str)
     for one, other in zip(found, (fisher(model, inputs), sensitivity(model, inputs)), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-9)
     slow = [warning for warning in said if issubclass(warning.category, SlowImportance)]
-    # torch.func runs a forward pass that only counts, and an LSTM where torch has oneDNN's.
-    assert len(slow) == (0 if kind == "buffer" else 1) or (kind == "lstm" and not slow)
+    # torch.func runs an LSTM where torch has oneDNN's.
+    assert len(slow) == 1 or (kind == "lstm" and not slow)
     assert all(
         "one sample at a time" in str(warning.message) and "`samples`" in str(warning.message) for warning in slow
     )

@@ -8,10 +8,12 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import ExperienceDataset
 from pipelines.data.datasets.npz import load
 
@@ -67,3 +69,16 @@ def test_one_file_is_read_once_for_training_and_test(tmp_path: Path) -> None:
     train = found.train(1)
     (tmp_path / "001.npz").unlink()
     assert len(found.test(1)) + len(train) == 4
+
+
+def test_an_id_that_two_files_have_is_refused_with_both_rows(tmp_path: Path) -> None:
+    """To a memory they would be one sample: those of later files would never be kept."""
+    for number, ids in enumerate(([1, 2, 3, 4], [5, 6, 7, 8], [9, 7, 10, 4])):
+        np.savez(tmp_path / f"{number}.npz", x=np.arange(4)[:, None], y=np.array([0, 0, 1, 1]), id=np.array(ids))
+    found = load(str(tmp_path), id="id")
+    assert isinstance(found, ExperienceDataset)
+    assert found.train(0).ids.max() <= 4 and found.train(1).ids.min() >= 5 and len(found.train(0)) > 0
+    said = r"2\.npz: row 3 has the id 4, which row 3 of 0\.npz has too .*leave out dataset\.id"
+    with pytest.raises(DataError, match=said):
+        found.train(2)
+    assert found.train(1).ids.min() >= 5
