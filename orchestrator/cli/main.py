@@ -112,11 +112,9 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
-    status = invoke()
-    if status in (INTERRUPTED, TERMINATED):
-        # A thread may still be waiting for Ray: a normal exit of the interpreter would crash in it.
-        _leave(status)
-    sys.exit(status)
+    # Everything is written by now. After PyTorch, MLflow and Ray were loaded, ending the interpreter takes seconds, and
+    # may crash under a thread that still waits for one of them.
+    _leave(invoke())
 
 
 def _leave(status: int) -> NoReturn:

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers; it does not change the result."
 )
-@click.option("--address", metavar="RAY", help="Address of a Ray cluster; by default Ray is started on this machine.")
+@click.option(
+    "--address",
+    metavar="RAY",
+    help="Address of a Ray cluster. By default one worker trains in this process, more on a local Ray; 'local' always.",
+)
 @json_option
 @click.pass_obj
 def run(

@@ -41,7 +41,7 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
     """
     import ray
 
-    address = address or os.environ.get("RAY_ADDRESS") or None
+    address = None if address == "local" else address or os.environ.get("RAY_ADDRESS") or None
     settings = dict(_SETTINGS)
     if address is None and not ray.is_initialized():
         # The only node of a local cluster is never preempted: save the process that watches for it.

@@ -36,7 +36,8 @@ def run(
 
     Args:
         workers: instead of `scaling.workers`.
-        address: of the Ray cluster; None: RAY_ADDRESS, else a local one for the time of the run.
+        address: of the Ray cluster; `local`: one of its own for the time of the run; None: RAY_ADDRESS, else one
+            worker trains in this process, and more on a local Ray.
         reporter: shows the progress; None: silent.
         verbose: let the log of Ray and MLflow through.
         callbacks: observe the run, in this process (see `Callback`).
@@ -60,6 +61,7 @@ def run(
     from orchestrator.lineage.plan import make_plan
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.run_tracker import Tracker
+    from orchestrator.training.in_process import runs_in_this_process, train_in_process
     from orchestrator.training.observers import Observers
     from pipelines.data.streams import build_stream
 
@@ -95,7 +97,12 @@ def run(
                     _tell_if_set_back(lineage, chain, observers.warn)
                     if reused < len(plan):
                         summary = _summary(pipeline, stream, chain, store.uri)
-                        _train(pipeline, stream, plan, summary, observers, held, address=address, verbose=verbose)
+                        if runs_in_this_process(pipeline.scaling, address):
+                            train_in_process(pipeline, stream, plan, held, observers)
+                        else:
+                            _train_on_ray(
+                                pipeline, stream, plan, summary, observers, held, address=address, verbose=verbose
+                            )
                         chain = lineage.chain(plan[-1].id)
                         observers.catch_up(chain)
                     held.point("latest", plan[-1].id)
@@ -185,7 +192,7 @@ class _LatestMetrics:
         return course_metrics(course, chain, self._reference(chain), first=len(chain) - 1)[0]
 
 
-def _train(
+def _train_on_ray(
     pipeline: Pipeline,
     stream: Stream,
     plan: Sequence[PlannedCommit],

@@ -27,6 +27,14 @@ def as_error(event: RunError) -> Exception:
     return RunFailed(text)
 
 
+def raised_here(error: Exception) -> Exception:
+    """What an error of the training in this process means to the caller: as for an error of a worker."""
+    event = as_event(error)
+    if event.known and not isinstance(error, NonFiniteLoss):
+        return error
+    return RunFailed(event.text if event.known else f"{event.type}: {event.text}")
+
+
 def _descendants(kind: type[Exception]) -> list[type[Exception]]:
     found = kind.__subclasses__()
     return found + [further for sub in found for further in _descendants(sub)]

@@ -81,7 +81,8 @@ def ordeal(victims: Victims, strategy: str, workers: int, planned: Sequence[str]
     made = prepared(disturbed)[0]
     lineage = Lineage(open_store(made.storage), made.name)
     wrong: list[str] = []
-    command = [sys.executable, "-m", "orchestrator.cli.main", "run", str(file), "--workers", str(workers)]
+    command = [sys.executable, "-m", "orchestrator.cli.main", "run", str(file)]
+    command += ["--workers", str(workers), "--address", "local"]
     environment = {**os.environ, DEATHS: str(list_of_deaths)}
     if any(death.startswith("memory") for death in planned):
         environment |= short_of_memory()

@@ -100,7 +100,7 @@ def place(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
 @pytest.mark.ray
 def test_a_run_and_what_people_do_around_it(place: Place, new_database: Callable[[Path], str]) -> None:
     place.command("validate", "digits.yaml", "--debug", expected=0)
-    place.process("run", "digits.yaml", "--debug", "--verbose")
+    place.process("run", "digits.yaml", "--address", "local", "--debug", "--verbose")
     database = new_database(place.folder / "mlflow.db")
     again = json.loads(place.command("run", "digits.yaml", "--json", MLFLOW_TRACKING_URI=database, expected=0))
     assert again["reused"] == 2

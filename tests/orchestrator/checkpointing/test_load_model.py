@@ -28,8 +28,8 @@ from pipelines.data.streams import build_stream
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Group
 from strategies.networks.frozen_parts import join_model
-from tests.orchestrator.in_process import train
 from tests.orchestrator.lineage.chains import make_commit
+from tests.orchestrator.train_stream import train
 
 State = dict[str, dict[str, Tensor]]
 

@@ -43,7 +43,6 @@ def test_what_is_not_supported_says_what_is(data: Path, capfd: pytest.CaptureFix
 
 
 @pytest.mark.slow
-@pytest.mark.ray
 def test_the_file_runs(data: Path) -> None:
     assert everlearn("init", "blobs.npz", cwd=data).returncode == 0
     done = everlearn("run", "blobs.yaml", "--json", cwd=data)

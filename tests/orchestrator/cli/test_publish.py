@@ -10,8 +10,8 @@ import pytest
 from orchestrator.cli.main import invoke
 from pipelines.config.load import load_pipeline
 from tests.orchestrator.cli.commands import documented
-from tests.orchestrator.in_process import train
 from tests.orchestrator.tracking.stores import points, rows
+from tests.orchestrator.train_stream import train
 
 PIPELINE = """
 name: small

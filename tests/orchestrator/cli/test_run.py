@@ -59,8 +59,6 @@ def test_storage_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-@pytest.mark.timeout(900)
 def test_a_pipeline_from_its_first_run_to_its_log(capsys: pytest.CaptureFixture[str]) -> None:
     shown = everlearn("run", "small.yaml", timeout=600)
     assert (shown.returncode, shown.stderr) == (0, "")
@@ -87,12 +85,15 @@ def test_a_pipeline_from_its_first_run_to_its_log(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "place",
+    [pytest.param(("--address", "local"), marks=[pytest.mark.ray, pytest.mark.timeout(900)]), ()],
+    ids=["ray", "here"],
+)
 def test_an_interrupted_run_ends_at_once_and_keeps_its_commits(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    place: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["run", "small.yaml", "--set", "train={steps: 2000, batch_size: 16}", *NOWHERE]
+    arguments = ["run", "small.yaml", "--set", "train={steps: 2000, batch_size: 16}", *NOWHERE, *place]
     command = [sys.executable, "-m", "orchestrator.cli.main", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

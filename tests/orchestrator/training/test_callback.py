@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator import Callback, run
 from orchestrator.errors import CallbackFailed
-from tests.orchestrator.in_process import train
+from tests.orchestrator.train_stream import train
 from tests.orchestrator.training.diary import Diary, pipeline
 
 EXAMPLE = Path(__file__).parents[3] / "docs/examples/csv_callback.py"
@@ -40,7 +40,6 @@ def test_the_example_is_short_enough_to_be_copied() -> None:
     assert len(EXAMPLE.read_text().splitlines()) <= 20
 
 
-@pytest.mark.ray
 @pytest.mark.slow
 def test_the_example_writes_the_metrics_of_a_run(tmp_path: Path) -> None:
     diary = Diary()
@@ -53,7 +52,6 @@ def test_the_example_writes_the_metrics_of_a_run(tmp_path: Path) -> None:
     assert diary.methods().count("on_experience_end") == diary.methods().count("on_experience_start") == 3
 
 
-@pytest.mark.ray
 @pytest.mark.slow
 def test_a_callback_that_fails_stops_the_run_and_the_next_one_continues(tmp_path: Path) -> None:
     made = pipeline(tmp_path)

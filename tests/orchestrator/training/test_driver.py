@@ -26,7 +26,7 @@ from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
-from tests.orchestrator.in_process import train
+from tests.orchestrator.train_stream import train
 
 CLAIM = "digits/claims/run.json"
 
@@ -81,7 +81,6 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.ray
 @pytest.mark.slow
 def test_a_second_driver_is_refused_and_takes_over_when_the_first_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -91,7 +90,6 @@ def test_a_second_driver_is_refused_and_takes_over_when_the_first_was_killed(
     pipeline, lineage = made(file)
     with driver(file) as first:
         wait_for(lambda: lineage.store.exists(CLAIM))
-        # Before its workers have started: it is here for its claim.
         first.send_signal(signal.SIGSTOP)
         with driver(file) as second:
             output, _ = second.communicate(timeout=120)

@@ -21,8 +21,8 @@ from orchestrator.training.driver import run
 from orchestrator.tuning.search import tune
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
-from tests.orchestrator.in_process import train
 from tests.orchestrator.noting import notes
+from tests.orchestrator.train_stream import train
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -18,7 +18,7 @@ from orchestrator.training.driver import run
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
 from strategies.memory.reservoir import Memory
-from tests.orchestrator.in_process import train
+from tests.orchestrator.train_stream import train
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
-from tests.orchestrator.in_process import train
+from tests.orchestrator.train_stream import train
 from tests.s3.server import s3_server, s3_uri
 
 __all__ = ["s3_server", "s3_uri"]

@@ -11,7 +11,7 @@ from orchestrator.tuning.trial_record import TrialRecord
 from orchestrator.tuning.trial_streams import Streams, Validation
 from pipelines.config.load import with_settings
 from pipelines.config.schema import Pipeline
-from tests.orchestrator.in_process import train
+from tests.orchestrator.train_stream import train
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 

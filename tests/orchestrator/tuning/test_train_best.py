@@ -13,7 +13,7 @@ from orchestrator.tuning.train_best import train_whole
 from orchestrator.tuning.trial_resources import Needs
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import build_stream
-from tests.orchestrator.in_process import train
+from tests.orchestrator.train_stream import train
 
 TUNE = {"search": "random", "space": {"strategy.ewc.lambda": {"uniform": [1, 2]}}}
 Make = Callable[..., Pipeline]

@@ -10,7 +10,7 @@ from orchestrator.tuning.train_trial import Job, train
 from orchestrator.tuning.trial_resources import Needs
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import build_stream
-from tests.orchestrator.in_process import train as train_alone
+from tests.orchestrator.train_stream import train as train_alone
 
 HERE = Needs(1, {"CPU": 1})
 

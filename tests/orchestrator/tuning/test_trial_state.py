@@ -10,7 +10,7 @@ from orchestrator.tuning.trial_state import Standing
 from pipelines.config.load import with_settings
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import build_stream
-from tests.orchestrator.in_process import train
+from tests.orchestrator.train_stream import train
 
 
 def test_a_record_hears_of_every_experience(make: Callable[..., Pipeline]) -> None:

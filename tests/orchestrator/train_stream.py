@@ -8,10 +8,9 @@ from orchestrator.events import Event
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training.rank import Session
+from orchestrator.training.in_process import train_in_process
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import Stream, build_stream
-from strategies.loop.process_group import Group
 
 
 def train(
@@ -23,15 +22,8 @@ def train(
         stream: None: the pipeline's.
         on_event: gets the events.
     """
-    import torch
-
     stream = stream or build_stream(pipeline.stream, pipeline.seed)
     plan = make_plan(pipeline, stream)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as a worker with one CPU, whose sums have to be the same to the last bit
-    try:
-        Session(pipeline, stream, plan, lineage, Group(), torch.device("cpu"), on_event).run()
-    finally:
-        torch.set_num_threads(threads)
+    train_in_process(pipeline, stream, plan, lineage, on_event)
     return [planned.id for planned in plan]
