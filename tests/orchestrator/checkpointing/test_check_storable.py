@@ -13,7 +13,7 @@ from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.data.streams import build_stream
 from strategies.registry import BUILT_IN
-from tests.orchestrator.in_process import train
+from tests.orchestrator.train_stream import train
 
 FILE = """
 name: x

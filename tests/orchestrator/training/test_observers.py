@@ -17,7 +17,7 @@ from orchestrator.progress.run_reporter import Reporter
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.observers import Observers
 from pipelines.config.schema import Pipeline
-from tests.orchestrator.in_process import train
+from tests.orchestrator.train_stream import train
 from tests.orchestrator.training.diary import Diary, pipeline
 
 
