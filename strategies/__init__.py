@@ -1,4 +1,4 @@
-"""How not to forget: the strategies, their contract, the learning loop, and the mathematics beneath them.
+"""Continual-learning strategies: the methods, their contract, the learning loop, and the mathematics that they use.
 
     from strategies import Strategy, StrategyOptions
 

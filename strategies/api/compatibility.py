@@ -1,8 +1,8 @@
-"""What strategies cannot do, alone, together, in a setting or in an online stream: decided here and nowhere else.
+"""What strategies cannot do, alone, together, in a setting or in an online stream. Only this module decides it.
 
 Everything follows from what the classes declare (`strategies.api.strategy.Strategy` says what each attribute means) and
-from the hooks that they override. No strategy is known here by its name, so that one from a package of a user's is
-treated as the built-in ones are. Texts call a strategy what the pipeline file calls it.
+from the hooks that they override. This module uses no strategy's name, so strategies of a user's package are treated
+like the built-in ones. Messages name a strategy as the pipeline file does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ONLY_ONE = {
     "predict": "choose how to classify",
     "restructure": "change the model's structure",
 }
-"""Hooks whose answer replaces something, so that one strategy of a pipeline may have them."""
+"""Hooks whose return value replaces something, so that only one strategy of a pipeline may override each."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Listed:
 def refusals(listed: Sequence[Listed], objective: str = "classification") -> list[str]:
     """Why the strategies cannot be used together, or not with the objective; nothing when they can.
 
-    A sentence for each strategy that the objective does not suit, and for each pair of which one hinders the other.
+    One sentence for each strategy that does not suit the objective, and for each incompatible pair.
 
     Args:
         objective: what is learned.
@@ -91,8 +91,8 @@ def warnings(listed: Sequence[Listed], setting: Setting) -> list[list[str]]:
 def limits(kind: type[Strategy]) -> dict[str, str]:
     """What a strategy cannot do alone, and the remedy, by setting and `online`, where there is anything to say.
 
-    This is for showing: with some options, or beside some strategies, a limit may not hold. The texts go on after the
-    strategy's name.
+    This is for showing: with some options, or beside some strategies, a limit may not hold. Each text continues a
+    sentence that begins with the strategy's name.
     """
     found: dict[str, Limit | None] = {setting: _limit(kind, setting) for setting in SETTINGS}
     found[ONLINE] = _online_limit(kind)
@@ -129,7 +129,7 @@ def _limit(kind: type[Strategy], setting: Setting) -> Limit | None:
 def _holds(limit: Limit, one: Listed, others: Sequence[Listed]) -> bool:
     if limit.lifted_by and any(getattr(other.kind, limit.lifted_by) for other in others):
         return False
-    # Who replaces the options of the class that declares the limit may have left this one out.
+    # A subclass with options of its own may lack this option of the class that declares the limit.
     return all(getattr(one.options, option, None) == value for option, value in limit.only_with.items())
 
 
@@ -162,14 +162,14 @@ def _overrides(kind: type[Strategy], hook: str) -> bool:
 
 
 # ---------------------------------------------------------------- rules for pairs
-# Each says why `one` cannot be beside `other`, or None; it is asked both ways round.
+# Each rule says why `one` cannot be listed with `other`, or None; it is called for both orders of the pair.
 
 
 def _starts_afresh(one: Listed, other: Listed) -> str | None:
     kind = other.kind
     if not one.kind.starts_afresh or not (kind.rehearses or kind.needs_fixed_structure or kind.freezes_features):
         return None
-    return f"{one.name} learns everything anew from its memory, {other.name} has nothing to keep: use one of them"
+    return f"{one.name} trains a new model from its memory, so {other.name} has nothing to keep: use one of them"
 
 
 def _freezes_answers(one: Listed, other: Listed) -> str | None:
@@ -178,7 +178,7 @@ def _freezes_answers(one: Listed, other: Listed) -> str | None:
     if not one.kind.freezes_answers or not acts:
         return None
     return (
-        f"{one.name} never changes what an experience has learned, {other.name} has nothing to add: "
+        f"{one.name} never changes what an experience has learned, so {other.name} has nothing to add: "
         "use one of them, or {name: replay}"
     )
 
@@ -187,8 +187,8 @@ def _freezes_features(one: Listed, other: Listed) -> str | None:
     if not one.kind.freezes_features or not other.kind.needs_fixed_structure:
         return None
     return (
-        f"{one.name} changes the model's structure and freezes what it has learned, {other.name} counts on the model "
-        f"as it was: use one of them, or {{name: replay}} with {one.name}"
+        f"{one.name} changes the model's structure and freezes what it has learned, {other.name} needs the model's "
+        f"structure unchanged: use one of them, or {{name: replay}} with {one.name}"
     )
 
 
@@ -220,8 +220,8 @@ def _no_origin(one: Listed, other: Listed) -> str | None:
     if not one.kind.needs_sample_origin or not other.kind.generates_samples:
         return None
     return (
-        f"{one.name} must know which experience a sample comes from, those that {other.name} generates come from none: "
-        "use one of them"
+        f"{one.name} must know which experience a sample comes from, and samples that {other.name} generates come from "
+        "no experience: use one of them"
     )
 
 

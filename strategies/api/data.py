@@ -1,4 +1,4 @@
-"""What the learning loop asks of its data: samples, experiences and batches.
+"""The data interfaces of the learning loop: samples, experiences and batches.
 
 Pipelines implement `Samples` and `Experience`; strategies and the learner see only these protocols.
 """
@@ -24,7 +24,7 @@ class Samples(Protocol):
 
     @property
     def targets(self) -> Tensor:
-        """(n,) int64: the output unit that is right for each sample."""
+        """(n,) int64: the correct output unit for each sample."""
         ...
 
     def __len__(self) -> int: ...
@@ -58,7 +58,7 @@ class Experience(Protocol):
 
     @property
     def outputs(self) -> tuple[int, ...] | None:
-        """The output units that may answer (task-incremental), or None: all of them."""
+        """The active classes, as output units (task-incremental), or None: all of them."""
         ...
 
     @property
@@ -70,11 +70,11 @@ class Experience(Protocol):
 
 @dataclass(frozen=True)
 class Places:
-    """Where in the global batch the samples of one rank are, those added by strategies behind the others.
+    """Positions of one rank's samples in the global batch, where samples added by strategies come last.
 
     Attributes:
         index: (n,) int64, ascending.
-        rank, ranks: whose share it is, and of how many.
+        rank, ranks: the rank that has this share, and the number of ranks.
     """
 
     index: Tensor
@@ -83,11 +83,11 @@ class Places:
 
     @classmethod
     def first(cls, size: int, rank: int, ranks: int) -> Places:
-        """Of a rank's share of `size` samples (`Group.share`)."""
+        """The places of a rank's share of `size` samples (`Group.share`)."""
         return cls(torch.arange(size * rank // ranks, size * (rank + 1) // ranks), rank, ranks)
 
     def joined(self, before: int, added: int) -> Places:
-        """With the rank's share of `added` samples behind `before` others of all ranks."""
+        """These places and those of the rank's share of `added` samples, which follow `before` samples of all ranks."""
         more = Places.first(added, self.rank, self.ranks).index + before
         return replace(self, index=torch.cat([self.index, more]))
 
@@ -104,12 +104,12 @@ class Batch:
         targets: (n,) int64.
         experiences: (n,) int64: the experience each sample comes from.
         weights: (n,) float, or None when every sample counts 1.
-        total_weight: what the weighted sum is divided by: as a rule the sum of the weights, over all ranks.
+        total_weight: the divisor of the weighted sum, usually the sum of the weights over all ranks.
         current: the first `current` samples are of the experience being learned, the rest was added by strategies.
         total_samples: samples of the global batch, over all ranks.
         extra: further per-sample tensors by name, (n, ...), put there by strategies (stored logits, say).
         total_current: `current` summed over all ranks, each of which has its share of them (`Group.share`).
-        places: where in the global batch its samples are, where that matters, else None.
+        places: positions of its samples in the global batch, or None where they are not needed.
     """
 
     inputs: Tensor
@@ -148,9 +148,9 @@ class Batch:
         Args:
             inputs, targets, experiences: the added samples of this rank.
             added: how many samples all ranks add together.
-            weights: (n + added here,) new weights of all samples, or None.
+            weights: (n + samples added on this rank,) new weights of all samples, or None.
             total_weight: their sum over all ranks.
-            extra: further tensors that go with the whole batch; those that it has already are 0 for what is added.
+            extra: further tensors for the whole batch; tensors that the batch already has are 0 for the added samples.
         """
         added_here = len(targets)
         carried = {
@@ -172,9 +172,8 @@ class Batch:
     def split(self, parts: int) -> list[Batch]:
         """The batch in `parts` parts of about equal size; their losses add up to that of the whole.
 
-        With `places` a part has the samples of every rank whose places leave the same rest when divided by `parts`, so
-        that it is the same part at any number of ranks. Without, each rank divides its own share, and leaves out parts
-        without samples.
+        With `places`, part i has the samples whose places modulo `parts` are i, so that parts are the same at any
+        number of ranks. Without `places`, each rank divides its own share, and leaves out parts without samples.
         """
         if self.places is not None and parts > 1:
             rest = self.places.index % parts

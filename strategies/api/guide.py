@@ -23,7 +23,7 @@ NEEDS = ("memory", "old data", "task labels")
 
 @dataclass(frozen=True)
 class Guide:
-    """Of one strategy.
+    """The cost of one strategy, and when to use it.
 
     Attributes:
         time: cost per experience, beside plain training.
@@ -41,11 +41,11 @@ class Limit:
     """What a strategy cannot do in a setting, or in an online stream.
 
     Attributes:
-        why: goes on after the strategy's name: "makes features alike in all experiences, ...".
+        why: continues a sentence that begins with the strategy's name: "makes features alike in all experiences, ...".
         remedy: what to do instead, as an instruction: "use {name: replay}".
         only_with: values of options with which it holds; empty: with any.
         lifted_by: a capability, an attribute of `Strategy`, that another strategy of the pipeline must have for the
-            limit not to hold; empty: none lifts it.
+            limit not to hold; empty: no capability lifts it.
     """
 
     why: str
@@ -55,6 +55,6 @@ class Limit:
 
 
 def needs(kind: type[Strategy]) -> tuple[str, ...]:
-    """What a strategy declares to need beside the experience's own data: of `NEEDS`, in their order."""
+    """What a strategy needs besides the experience's own data, as entries of `NEEDS`, in their order."""
     declared = (kind.keeps_samples, kind.needs_old_data, kind.needs_task_labels)
     return tuple(need for need, needed in zip(NEEDS, declared, strict=True) if needed)

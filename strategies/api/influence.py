@@ -26,13 +26,12 @@ class Influence:
     Attributes:
         on: `model`: what is learned, so that its value is part of the id. `data`: only which data is learned: the
             fingerprint of the data is part of the id instead. `nothing`: it never changes what is learned. `section`:
-            as its own fields say, which stand in the id beside those of the part that it is in.
+            its own fields say it; in the id they are listed beside the fields of the enclosing part.
         experience: the first experience in which it has an effect. Before it, its value is not part of the id, so that
             runs that differ in it alone share their first commits.
         added: the version of Everlearn (or of a plug-in) that added the field, "0.2" for example: at its default it is
-            not part of the id. None: the field is as old as the part that it is in.
-        at_once: while it is not at its default, all fields of the part that it is in have an effect from experience 0
-            on.
+            not part of the id. None: the field is as old as the enclosing part.
+        at_once: while it is not at its default, all fields of the enclosing part have an effect from experience 0 on.
     """
 
     on: Literal["model", "data", "nothing", "section"] = "model"

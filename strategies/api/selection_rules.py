@@ -1,8 +1,8 @@
 """Which methods fit which situation, and why: the decision table of `everlearn recommend`, as data.
 
-Rules are in the order of preference. They name what they recommend; what it needs (that samples may be kept, say) is
-what its classes declare. Every reason names its source; a figure is the source's own, in its own protocol,
-and says which method stands above which, not what another model or data set will reach.
+Rules are in the order of preference. They name what they recommend; its needs (such as kept samples) are declared by
+the strategies' classes. Every reason names its source; a figure is the source's own, in its own protocol, and says
+which method stands above which, not what another model or data set will reach.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Rule:
         settings: the stream's settings in which it fits.
         online: whether it is for online streams, for others, or for both (None).
         why: the reason.
-        source: of the reason.
-        most: it fits memories of at most so many samples; None: of any size.
+        source: where the reason comes from.
+        most: the largest memory, in samples, that it fits; None: any size.
     """
 
     strategies: Sequence[Mapping[str, Any]]
@@ -56,11 +56,11 @@ class Rule:
         return tuple(str(entry["name"]) for entry in self.strategies)
 
 
-# Below so many samples, what is stored beside each of them counts for more than their number.
+# Below this number of samples, extra data stored with each sample matters more than the number of samples.
 SMALL_MEMORY = 500
 
 RULES: tuple[Rule, ...] = (
-    # Old samples may be kept, shared heads.
+    # Old samples may be kept; classes share one head.
     Rule(
         [{"name": "der"}],
         [CLASS],
@@ -71,7 +71,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         [{"name": "replay"}],
         [CLASS],
-        "88.79 %, where fine-tuning reaches 19.89 % and EWC 20.64 %: old samples tell new classes from old ones",
+        "88.79 %, where fine-tuning reaches 19.89 % and EWC 20.64 %: old samples separate new classes from old ones",
         VAN_DE_VEN,
         online=False,
     ),
@@ -85,7 +85,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         [{"name": "ewc"}, {"name": "replay"}],
         [CLASS],
-        "the memory tells old classes from new ones, and important weights change less between its samples",
+        "the memory separates old classes from new ones, and important weights change less",
         NO_FIGURE,
         online=False,
     ),
@@ -124,7 +124,7 @@ RULES: tuple[Rule, ...] = (
         VAN_DE_VEN_2019,
         online=False,
     ),
-    # Test samples come with their task.
+    # The task of each test sample is given.
     Rule(
         [{"name": "lwf"}],
         [TASK],
@@ -184,7 +184,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         [{"name": "dann"}],
         [DOMAIN],
-        "features that do not tell one domain from another carry over from each to the next",
+        "features that do not distinguish domains carry over from one domain to the next",
         GANIN,
         online=False,
     ),
@@ -220,14 +220,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         [{"name": "agem"}],
         [TASK, DOMAIN],
-        "one projection a step against a memory costs little, which is what counts when data do not wait",
+        "one projection per step against a memory costs little, which matters when data keep arriving",
         AGEM,
         online=True,
     ),
     Rule(
         [{"name": "ewc", "mode": "online", "every": 100}],
         [TASK, DOMAIN],
-        "the online form keeps one running estimate of what matters, and no samples",
+        "the online form keeps one running estimate of parameter importance, and no samples",
         SCHWARZ,
         online=True,
     ),

@@ -1,4 +1,4 @@
-"""Letting a user's own package named like one of Everlearn's be imported beside it."""
+"""Imports from a user's package that has the same name as one of Everlearn's packages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def share(module: str) -> None:
 
 
 def twin(module: str) -> Path | None:
-    """A user's file that Everlearn's module of the same name hides; None: there is none."""
+    """A user's file that is hidden by Everlearn's module of the same name; None: there is none."""
     parts = module.split(".")
     ours = getattr(sys.modules.get(module), "__file__", None)
     if parts[0] not in _ROOMS or ours is None or not Path(ours).resolve().is_relative_to(_HOME):

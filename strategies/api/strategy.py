@@ -1,4 +1,4 @@
-"""The contract of a strategy: what it may do, and when.
+"""The contract of a strategy: its hooks, when they are called, and the capabilities that it declares.
 
 The learner calls the hooks of all strategies at the same moments, in the order of the pipeline file:
 
@@ -19,20 +19,20 @@ The learner calls the hooks of all strategies at the same moments, in the order 
 A strategy overrides what it needs; a hook that no strategy overrides costs nothing.
 
 In an online stream (`Learner.online`) each sample is shown once, and nothing says where one experience ends and the
-next begins: `before_experience` and `after_experience` are called for the strategies alone that ask for them
-(`Strategy.needs_boundaries`). What a strategy keeps of the data it takes as it passes, by `observe`.
+next begins: `before_experience` and `after_experience` are called only for strategies that ask for them
+(`Strategy.needs_boundaries`). A strategy keeps data of such a stream in `observe`, batch by batch.
 
 Beside its hooks a strategy declares, as plain class attributes, what it is and what it needs: its *capabilities*, of
 which `Strategy` lists all. From these alone `strategies.api.compatibility` decides which strategies can be listed
-together, and what is warned about in a setting; `everlearn list`, `everlearn recommend` and the reference show them.
-A class that declares nothing can be listed beside any other, as long as the two do not override the same of
-`training_set`, `training_loss`, `predict` and `restructure`. A rehearsal method of a package of its own, for example:
+together, and which warnings a setting gives; `everlearn list`, `everlearn recommend` and the reference show them.
+A class that declares nothing can be listed with any other, as long as they do not both override one of
+`training_set`, `training_loss`, `predict` and `restructure`. For example, a rehearsal method in a plug-in:
 
     class Mine(Strategy):
         rehearses = True
         keeps_samples = True
 
-With it in the list nobody is warned that another strategy alone forgets. Subclasses inherit declarations.
+With it in the list there is no warning that another strategy alone forgets. Subclasses inherit declarations.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class StrategyOptions(BaseModel):
 
     Each field says by annotation what it influences (`strategies.api.influence`): `Annotated[float, LEARNED]`, or
     `Annotated[float, Influence(experience=1)]` for an option without any effect before experience 1, so that trials
-    which differ only in it share experience 0. (In an online stream every option has an effect at once.)
-    `Influence(added="0.2")` marks one that version 0.2 added: at its default it does not change the ids of commits.
-    `Field(json_schema_extra={"fixed": True})` marks one that holds for the whole stream, because what is kept from one
-    experience to the next was made by it: `train.per_experience` may not change it. All others are read anew in each
-    experience.
+    which differ only in it share experience 0. (In an online stream every option has an effect from the start.)
+    `Influence(added="0.2")` marks an option that version 0.2 added: at its default it does not change the ids of
+    commits. `Field(json_schema_extra={"fixed": True})` marks an option that holds for the whole stream, because state
+    that is kept between experiences depends on it: `train.per_experience` may not change it. All other options are read
+    anew in each experience.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -87,35 +87,35 @@ class Strategy:
     which decide what is refused and warned about; by default a strategy has none.
 
     Attributes:
-        name: its name in pipeline files and in stored states; by default the class's name in small letters.
+        name: its name in pipeline files and in stored states; by default the class's name in lower case.
         family: bound, regularisation, rehearsal, architecture, ...
         summary: one line for `everlearn list`; by default the first line of the class's docstring.
-        paper: where it comes from.
+        paper: the publication of the method.
         guide: its cost, and when to use it; None: not said.
         Options: its options.
         reductions: for each statistic it keeps, by the first part of its name in `state_dict`, how the ranks' values
             were combined into it.
         predicts_logits: whether the scores of its `predict` are logits, so that a softmax over them is a confidence.
-        rehearses: the past takes part in its training steps, as kept samples, generated ones, or all of them.
+        rehearses: its training steps use the past, as kept samples, generated samples, or all past data.
         keeps_samples: it keeps samples of the past (`memories`), which may be forbidden.
-        generates_samples: it adds samples to the batches that are of no experience.
+        generates_samples: it adds samples to the batches that belong to no experience.
         projects_gradients: it changes gradients so that the loss on the past does not rise.
         trains_other_loss: its `training_loss` is another loss than the cross entropy of the references that a strategy
             with `projects_gradients` takes.
         freezes_features: it changes the model's structure, and parts that were learned do not change again.
-        freezes_answers: no answer to an earlier experience ever changes, so that there is nothing left to protect.
-        works_on_past_answers: it acts on the answers to earlier experiences, which must be free to change.
+        freezes_answers: predictions for earlier experiences never change, so that they need no other protection.
+        works_on_past_answers: it acts on the predictions for earlier experiences, which must be free to change.
         starts_afresh: the model is untrained when an experience begins.
-        includes: the strategies, as classes, whose work it does itself.
+        includes: classes of the strategies whose effect it already has.
         bound: "lower" or "upper" for a bound to compare with; empty for a method to use.
         needs_rehearsal_on_shared_head: alone it forgets where all classes share one head (class-incremental).
         needs_task_labels: it needs the task of a test sample, given or inferred.
         needs_old_data: it needs all data of the past.
-        needs_fixed_structure: it counts on the model as it was: its parameters, features or head, or a copy of it.
+        needs_fixed_structure: it needs the model's structure unchanged: its parameters, features or head, or a copy.
         needs_sample_origin: it must know which experience each sample of a batch comes from.
         objectives: names of the objectives that it is defined for; None: any.
         limits: what else it cannot do, by setting or "online", in words with the remedy (`Limit`). A limit for a
-            setting stands in place of what follows there from `needs_rehearsal_on_shared_head` or `needs_task_labels`.
+            setting replaces the one that follows there from `needs_rehearsal_on_shared_head` or `needs_task_labels`.
     """
 
     name: ClassVar[str] = "strategy"
@@ -163,9 +163,9 @@ class Strategy:
 
     @classmethod
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
-        """What this strategy cannot do in such a pipeline, each with its remedy, beside what its declarations say.
+        """What this strategy cannot do in such a pipeline, each with its remedy, in addition to its declarations.
 
-        This is for what declarations cannot say, such as what depends on several options together.
+        For limits that declarations cannot express, such as those that depend on several options together.
 
         Args:
             setting: class-incremental, task-incremental or domain-incremental.
@@ -175,30 +175,30 @@ class Strategy:
 
     @classmethod
     def online_problem(cls, options: Any) -> str | None:
-        """Why it cannot learn an online stream with these options, with the remedy, or None.
+        """Why this strategy cannot learn an online stream with these options, with the remedy, or None.
 
-        A class that overrides it decides by this alone; otherwise `limits` decides, and whether it overrides
-        `training_set`, which an online stream does not allow.
+        If a class overrides this method, only its result counts. Otherwise `limits` decides, and a class that overrides
+        `training_set` is refused, because an online stream does not allow that.
         """
         return None
 
     @property
     def needs_boundaries(self) -> bool:
-        """Whether it asks, in an online stream, to be told where experiences begin and end."""
+        """Whether its hooks at experience boundaries are called in an online stream too."""
         return True
 
     @classmethod
     def conflict(cls, other: type[Strategy]) -> str | None:
-        """Why it cannot work with another strategy, with the remedy, or None, beside what their declarations say."""
+        """Why it cannot work with another strategy, with the remedy, or None, in addition to their declarations."""
         return None
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
-        """Before the first step; may change the model's structure, alike on every rank (see `restructure`)."""
+        """Before the first step; may change the model's structure, equally on every rank (see `restructure`)."""
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
         """The samples to train on instead of the experience's own, or None.
 
-        Samples of several experiences say so in an attribute `experiences`, (n,) int64.
+        Samples of several experiences have an attribute `experiences`, (n,) int64.
         """
         return None
 
@@ -219,7 +219,8 @@ class Strategy:
 
         Args:
             output: (n, outputs) of the model on `batch.inputs`, before any task mask, with its graph. A rank without
-                samples has run one that does not count: what a hook has kept of the pass has to be cut to len(batch).
+                samples has run one placeholder sample: what a hook has kept of the forward pass has to be cut to
+                len(batch).
         """
         return None
 
@@ -227,15 +228,14 @@ class Strategy:
         """Gradients are averaged over the ranks: add to them, project or mask them. Same on every rank."""
 
     def after_step(self, learner: Learner) -> None:
-        """The optimiser has stepped."""
+        """Called after the optimiser step."""
 
     def observe(self, learner: Learner, samples: Samples, positions: Tensor) -> None:
-        """A global batch has passed. Same on every rank, so that all of them can keep the same samples.
+        """Called after each global batch; the same on every rank, so that all ranks can keep the same samples.
 
         Args:
             samples: what is trained on: `learner.samples` unless a strategy has chosen another training set.
-            positions: (b,) int64: where in them the samples of the global batch are, those added by strategies left
-                out.
+            positions: (b,) int64: positions in `samples` of the global batch, without samples added by strategies.
         """
 
     def after_experience(self, learner: Learner, experience: Experience) -> None:
@@ -249,7 +249,7 @@ class Strategy:
         return None
 
     def task_labels(self, experience: Experience) -> Literal["given", "inferred"] | None:
-        """How its `predict` knows which task an experience's test samples are of; None: it does not ask, or cannot."""
+        """How its `predict` knows the task of test samples of an experience; None: it does not use it, or cannot."""
         return None
 
     def memories(self, learner: Learner) -> dict[str, Memory]:
@@ -257,7 +257,7 @@ class Strategy:
         return {}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything needed to go on exactly, memories excepted, as tensors by dotted names."""
+        """Everything needed to resume exactly, memories excepted, as tensors by dotted names."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:

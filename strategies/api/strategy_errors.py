@@ -1,4 +1,4 @@
-"""What can go wrong while learning."""
+"""Errors of strategies and of the learning loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model as it was, frozen: what distillation learns from."""
+"""The teacher of distillation: a frozen copy of a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from strategies.loop.learner import Learner
 class Teacher:
     """A copy of the learner's model, in evaluation mode, without gradients.
 
-    False while there is none: before the first experience ends.
+    Its truth value is False while there is no copy: before the first experience ends.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Teacher:
         return self._model is not None or bool(self._state)
 
     def take(self, model: nn.Module) -> None:
-        """Become a copy of `model` as it is."""
+        """Copy `model` as it is now."""
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
         self._state = {}
 

@@ -36,7 +36,7 @@ def per_sample_moment(
     The model is put in evaluation mode: samples must not depend on each other.
 
     Args:
-        model: its parameters with `requires_grad` are meant.
+        model: gradients are of its parameters with `requires_grad`.
         inputs: (n, *shape), as the model takes them.
         objectives: at least one.
         absolute: sum absolute values instead of squares.
@@ -127,7 +127,7 @@ def _closed_form(
             unusual = True
         else:
             seen[module] = (args[0].detach(), output)
-        return output.clone()  # what follows may work in place
+        return output.clone()  # later operations may change it in place
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
     try:

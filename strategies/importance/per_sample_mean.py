@@ -24,7 +24,7 @@ def mean_importance(
     """The mean of `moment` over the experience's own samples, by parameter name; the same on every rank.
 
     Args:
-        samples: over so many of them, drawn at random; None: all.
+        samples: how many of them to use, drawn at random; None: all.
         purpose: address of the draw.
     """
     own = learner.samples

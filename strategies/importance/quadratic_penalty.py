@@ -12,7 +12,7 @@ from strategies.loop.process_group import Reduction
 
 
 class QuadraticPenalty:
-    """strength / 2 * sum_i importance_i * (theta_i - anchor_i)^2, any number of anchors in one.
+    """strength / 2 * sum_i importance_i * (theta_i - anchor_i)^2; any number of anchors is merged into one.
 
     The sum over experiences k of F_k (theta - theta_k)^2 equals, up to a constant, F (theta - a)^2 with F = sum F_k and
     a = sum F_k theta_k / F: the precision-weighted mean of the anchors. Kept as a mean, and not as sum F_k theta_k, the
@@ -31,7 +31,7 @@ class QuadraticPenalty:
 
     @torch.no_grad()
     def add(self, model: nn.Module, importance: Mapping[str, Tensor]) -> None:
-        """A further quadratic around the model's parameters as they are."""
+        """Add a quadratic around the model's current parameters."""
         parameters = dict(model.named_parameters())
         for name, new in importance.items():
             theta = parameters[name].detach()
@@ -45,7 +45,7 @@ class QuadraticPenalty:
 
     @torch.no_grad()
     def replace(self, model: nn.Module, importance: Mapping[str, Tensor], gamma: float) -> None:
-        """One quadratic around the model's parameters as they are, with gamma * importance so far + the new one."""
+        """Set one quadratic around the model's current parameters, with gamma * importance so far + the new one."""
         parameters = dict(model.named_parameters())
         for name, new in importance.items():
             old = self.importance.get(name)

@@ -1,4 +1,4 @@
-"""The samples of the last steps, held until they are asked for."""
+"""The samples of the last steps, held until they are read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _NAMES = ("inputs", "targets", "experiences")
 
 
 class Window:
-    """Samples that have passed, in their order, the same on every rank.
+    """Samples of the last steps, in their order, the same on every rank.
 
     Attributes:
-        steps: how many steps it reaches back.
+        steps: number of steps whose samples are held.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class Window:
         self._held: dict[str, list[Tensor]] = {name: [] for name in _NAMES}
 
     def add(self, samples: Samples, positions: Tensor, experience: int) -> None:
-        """A step has passed.
+        """Add the samples of a step.
 
         Args:
-            positions: (m,) int64, of its samples that are to be held.
-            experience: where they come from, unless `samples` says it of each one.
+            positions: (m,) int64, of the samples to hold.
+            experience: the experience that they come from, unless `samples` has one for each sample.
         """
         self.steps += 1
         if not len(positions):

@@ -1,4 +1,4 @@
-"""The loss of one rank's part of a global batch: the strategies' own or the cross entropy, and what they add to it."""
+"""The loss of one rank's part of a global batch: a strategy's loss or the cross entropy, and further loss terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers for which a batch is more than its samples: they normalise by it, or keep statistics of it."""
+"""Layers that depend on the whole batch: they normalise by its statistics, or keep running statistics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def layers_with_statistics(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def takes_one_value(model: nn.Module, example: Tensor) -> str | None:
-    """The name of a layer that would take its statistics from a single value for each channel, None where none would.
+    """The name of a layer that would take its statistics from a single value per channel; None: there is no such layer.
 
     Args:
         model: in training mode.
@@ -54,7 +54,7 @@ def single_sample(experience: int, samples: int, layer: str = "") -> StrategyErr
 
     Args:
         samples: of the experience.
-        layer: which one cannot; empty where it is not known.
+        layer: name of the layer that cannot; empty where it is not known.
     """
     where = f" of layer '{layer}'" if layer else ""
     cause = f"experience {experience}: a batch of one sample is too small for the batch normalisation{where}"

@@ -1,6 +1,6 @@
-"""A model on test sets: one pass, shared by the ranks, and everything that it counts.
+"""Evaluation of a model on test sets: one pass, shared by the ranks, and its counts.
 
-What is counted is whole numbers, summed over the ranks, so that the number of ranks changes nothing.
+Counts are whole numbers, summed over the ranks, so that the number of ranks does not change them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 EVALUATION_BATCH = 1000
 BINS = 15
-"""Of the confidences, equally wide (Guo et al. 2017, section 4.1)."""
+"""Number of bins of the confidence, equally wide (Guo et al. 2017, section 4.1)."""
 MOST_UNITS = 256
-"""No confusion matrix is counted for a larger head."""
+"""A head with more units than this gets no confusion matrix."""
 # Confidences are summed as whole multiples of it: such sums do not depend on the order of the terms.
 _UNIT = 2.0**-30
 
@@ -38,17 +38,17 @@ class Count:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What one pass over test sets found.
+    """The results of one pass over the test sets.
 
     Attributes:
         counts: of each test set.
-        right: by experience, (n,) bool: which samples of its test set were answered right. Only of the `seen` ones, as
-            everything below, which is over all of them together.
-        classes: (units, 2) int64: correct answers and samples by the unit that is right.
-        confusion: (units, units) int64: samples by the unit that is right (row) and the one that answered (column);
+        right: by experience, (n,) bool: which samples of its test set were classified correctly. Only for `seen`
+            experiences, as are the fields below, which are over all of these experiences together.
+        classes: (units, 2) int64: correctly classified samples and all samples, by their target.
+        confusion: (units, units) int64: samples by their target (row) and the predicted unit (column);
             None for more than `MOST_UNITS` units.
-        calibration: for each of `BINS` bins of the confidence, (k/15, (k+1)/15], its samples, those answered right, and
-            the sum of their confidences; None where scores are not logits (see `Strategy.predicts_logits`).
+        calibration: for each of `BINS` bins of the confidence, (k/15, (k+1)/15], its samples, the correctly classified
+            ones, and the sum of their confidences; None where scores are not logits (see `Strategy.predicts_logits`).
     """
 
     counts: list[Count]
@@ -63,7 +63,7 @@ def evaluate(learner: Learner, experiences: Sequence[Experience], seen: int = 0)
     """The learner's model on the experiences' test sets; the same on every rank.
 
     Args:
-        seen: the experiences with an index below it are those that the model has learned.
+        seen: the model has learned the experiences with a smaller index.
     """
     tally = _Tally(learner, experiences, seen)
     with learner.evaluating():
@@ -92,7 +92,7 @@ class _Tally:
         seen = experience.index in self._seen
         part = learner.group.share(len(test))
         share = torch.arange(len(test))[part]
-        # Who infers the task may answer with any unit.
+        # Where the task is inferred, all units are active.
         told = experience.outputs is not None and learner.task_labels(experience) != "inferred"
         units = learner.units(experience) if told else None
         found: list[tuple[Tensor, Tensor, Tensor]] = []

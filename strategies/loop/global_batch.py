@@ -22,7 +22,7 @@ def share_of_batch(
     Args:
         samples: what is trained on.
         taken: inputs in stored dtype and targets of this rank's share.
-        placed: note where in the global batch each sample is.
+        placed: record the position of each sample in the global batch.
     """
     inputs, targets = taken
     size, group = order.size(step), learner.group

@@ -18,8 +18,8 @@ class GlobalLoss:
     """Backward passes through a model whose gradients are those of the sum of all ranks' losses.
 
     Attributes:
-        whole_parts: the parts of a batch are those of the global batch, not of each rank's share, because layers take
-            statistics of them.
+        whole_parts: the global batch is divided into parts, not each rank's share, because layers take statistics of
+            each part.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class GlobalLoss:
     ) -> None:
         """
         Args:
-            model: the parameters; the same on every rank.
+            model: has the same parameters on every rank.
             loss: this rank's part of the loss of a batch, with its graph.
             example: gives some prepared inputs, (n, *shape), the same on every rank.
-            parts: each batch passes in so many parts.
+            parts: number of parts in which each batch passes through the model.
         """
         self._loss = loss
         self._parts = parts
@@ -81,9 +81,9 @@ class _Whole(nn.Module):
 
 
 def _is_static(model: nn.Module) -> bool:
-    """Whether every forward pass is known to use the same parameters: of all but torch's and our own layers, none is.
+    """Whether every forward pass is known to use the same parameters: it is for torch's layers and Everlearn's only.
 
-    A user's own may draw which of its layers it uses (stochastic depth), or use some in evaluation only.
+    A user's model may draw which of its layers it uses (stochastic depth), or use some in evaluation only.
     """
     return all(type(m).__module__.partition(".")[0] in ("torch", "strategies", "pipelines") for m in model.modules())
 

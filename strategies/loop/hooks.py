@@ -1,4 +1,4 @@
-"""Which strategies of a list override a hook; one that none overrides costs nothing."""
+"""Which strategies of a list override a hook; a hook that no strategy overrides costs nothing."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def prepared(inputs: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Stored inputs as a model takes them: uint8 scaled to [0, 1], other floats as `dtype`, other integers as such."""
+    """Stored inputs as a model takes them: uint8 scaled to [0, 1], other floats as `dtype`, integers unchanged."""
     if inputs.dtype == torch.uint8:
         inputs = inputs.float().div_(255.0)
     elif not inputs.is_floating_point():
@@ -16,6 +16,6 @@ def prepared(inputs: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def input_dtype(model: nn.Module) -> torch.dtype:
-    """What a model takes numbers in: the type of its parameters, float32 when they have several or none."""
+    """The dtype of a model's inputs: that of its parameters, float32 when they have several or none."""
     found = {p.dtype for p in model.parameters() if p.is_floating_point()}
     return found.pop() if len(found) == 1 else torch.float32

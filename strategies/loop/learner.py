@@ -1,7 +1,7 @@
 """The learning loop: the one place that runs forward, backward, mixed precision, accumulation, clipping and steps.
 
-The moments at which strategies take part are listed in `strategies.api.strategy`. The loop keeps to a law: the batch is
-global, so that the number of ranks never changes what is learned (within float tolerance).
+The moments at which strategies take part are listed in `strategies.api.strategy`. The batch is global: the number of
+ranks never changes what is learned (within float tolerance).
 """
 
 from __future__ import annotations
@@ -49,11 +49,12 @@ class Learner:
         outputs: units of the model's head.
         seed: of the run.
         group: the ranks that learn together.
-        online: each sample is shown once, and only strategies that ask are told where experiences begin and end.
+        online: each sample is shown once, and hooks at experience boundaries are called only for strategies that ask
+            for them (`Strategy.needs_boundaries`).
         device: where the model lives.
-        past: experiences before the current one, as far as they were given to `learn`.
+        past: experiences before the current one that were given to `learn`.
         samples: the current experience's own training samples, while it is learned.
-        experience, step: where the loop is.
+        experience, step: the current experience and step.
         length: optimiser steps of the experience.
         settings: how the experience is trained.
     """
@@ -120,7 +121,7 @@ class Learner:
 
         Args:
             past: the experiences before it; what they hold is loaded only by strategies that ask for it.
-            listener: hears every step.
+            listener: called after every step with a `StepReport`.
 
         Raises:
             NonFiniteLoss: the loss became NaN or infinite.
@@ -142,7 +143,7 @@ class Learner:
         """The steps of one experience, as an iterator over the number of steps done; `consolidate` must follow.
 
         Args:
-            start: go on after so many steps, with the state that was taken there by `state_dict`.
+            start: resume after this number of steps, from the state that `state_dict` returned there.
 
         Raises:
             StrategyError: an online stream that would be passed more or less than once.
@@ -152,12 +153,12 @@ class Learner:
         self.experience, self.past, self.samples = experience, past, experience.train
         self.settings = settings
         self._active.remember([*past, experience])
-        self.memories()  # they take over the options that the experience has for them
+        self.memories()  # the strategies get the options that the experience has for them
         self.model.train()
         if start == 0:
             for strategy in self._told():
                 strategy.before_experience(self, experience)
-            self.model.train()  # it may be another one now
+            self.model.train()  # the hooks may have replaced the model
         samples = self._training_set(experience)
         order = sample_order(len(samples), settings, self.seed, experience.index)
         self.length = len(order)
@@ -219,7 +220,7 @@ class Learner:
         del self.samples
 
     def _told(self) -> list[Strategy]:
-        """The strategies that are told where experiences begin and end."""
+        """The strategies whose hooks at experience boundaries are called."""
         return [s for s in self.strategies if not self.online or s.needs_boundaries]
 
     def _training_set(self, experience: Experience) -> Samples:
@@ -227,7 +228,7 @@ class Learner:
         return next((samples for samples in replaced if samples is not None), self.samples)
 
     def moved(self, tensor: Tensor) -> Tensor:
-        """On the device; to a GPU from pinned memory, so that the copy runs beside the computation."""
+        """The tensor on the device; a copy to a GPU is from pinned memory, so that it overlaps with the computation."""
         if self.device.type == "cuda" and not tensor.is_cuda:
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
@@ -296,16 +297,16 @@ class Learner:
         return self.assess(experiences).counts
 
     def assess(self, experiences: Sequence[Experience], seen: int = 0) -> Evaluation:
-        """`evaluate`, and what else the pass shows of the experiences before `seen` (`loop.evaluation`)."""
+        """`evaluate`, with all results of the pass for the experiences before `seen` (`loop.evaluation`)."""
         return evaluate(self, experiences, seen)
 
     def task_labels(self, experience: Experience) -> Literal["given", "inferred"] | None:
-        """How the strategies know which task an experience's test samples are of; None: none of them asks."""
+        """How the strategies know the task of an experience's test samples; None: no strategy uses the task."""
         said = (strategy.task_labels(experience) for strategy in self.strategies)
         return next((labels for labels in said if labels is not None), None)
 
     def scores(self, inputs: Tensor, experience: Experience) -> Tensor:
-        """(n, outputs) to classify prepared `inputs` by: a strategy's own, else the model's output."""
+        """(n, outputs) to classify prepared `inputs` by: a strategy's `predict`, else the model's output."""
         for strategy in self.strategies:
             scores = strategy.predict(self, inputs, experience)
             if scores is not None:
@@ -336,7 +337,7 @@ class Learner:
         """Take over what `state_dict` returned.
 
         Args:
-            optimizer: name of the optimiser that the state is of; without it, the optimiser starts afresh.
+            optimizer: name of the optimiser that the state belongs to; without it, the optimiser starts afresh.
         """
         for strategy in self.strategies:
             tensors = state.get(f"strategy.{strategy.name}", {})

@@ -29,9 +29,9 @@ class FiniteLoss:
 
         Args:
             loss: this rank's part of the global loss, 0-dim.
-            averaged: with several ranks, parameters whose gradients hold what all of them did.
+            averaged: with several ranks, parameters whose gradients are averaged over all ranks.
         """
-        # A rank whose own part is finite learns of the others' from the gradients, and does not wait for them in vain.
+        # A rank whose own part is finite sees a NaN of another rank in the gradients, and ends too instead of waiting.
         last = next((p.grad for p in reversed(averaged) if p.grad is not None), None)
         if last is not None:
             loss = loss + 0 * last.sum()
@@ -43,7 +43,7 @@ class FiniteLoss:
             raise NonFiniteLoss(self._experience, step, value)
 
     def settle(self) -> None:
-        """Read the losses that were not looked at yet."""
+        """Check the losses that have not been read yet."""
         if not self._seen:
             return
         values = torch.stack([loss for _, loss in self._seen]).tolist()

@@ -1,7 +1,8 @@
-"""What a rank without a sample of a batch runs instead: a sample that does not count.
+"""A placeholder sample for a rank that has no sample of a batch; it does not count.
 
-With fewer samples than ranks somebody's share is empty. Many models cannot run on nothing (`x.view(len(x), -1)`), and
-the others wait for this rank in the layers that communicate: it runs one sample, and throws the output away.
+With fewer samples than ranks, the share of some rank is empty. Many models cannot run on an empty batch
+(`x.view(len(x), -1)`), and the other ranks wait for this rank in the layers that communicate. So it runs one sample and
+discards the output.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ _running = False
 
 
 def counts() -> bool:
-    """Whether what passes through the model now counts; layers that take statistics leave out what does not."""
+    """Whether the current forward pass counts; layers that take statistics leave out placeholder samples."""
     return not _running
 
 
 @contextmanager
 def placeholder() -> Iterator[None]:
-    """What passes through a model in the block does not count."""
+    """Forward passes within the block do not count."""
     global _running
     _running = True
     try:

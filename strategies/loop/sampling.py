@@ -23,15 +23,15 @@ def _permutation(n: int, seed: int, experience: int, epoch: int) -> Tensor:
 class SampleOrder:
     """The order of the samples of one experience: one seeded permutation for each epoch.
 
-    By `epochs`, what `batch_size` leaves at the end of an epoch is a smaller batch (`keep`), left out (`drop`), or part
-    of the batch before it (`merge`); an experience of less than a batch is one batch. By `steps`, the permutations
-    follow each other without a seam, so that every batch is full.
+    With `epochs`, the samples left at the end of an epoch are a smaller batch (`keep`), left out (`drop`), or added to
+    the batch before (`merge`); an experience of less than a batch is one batch. With `steps`, a batch may span two
+    permutations, so that every batch is full.
 
     Attributes:
         n: samples in the training set, at least 1.
         batch_size: samples in a global batch.
         epochs, steps: how long; exactly one is given.
-        seed, experience: address of the permutations.
+        seed, experience: what the permutations are drawn from.
         last_batch: keep, drop or merge.
     """
 
@@ -101,5 +101,5 @@ class SampleOrder:
 
 
 def sample_order(n: int, settings: TrainSettings, seed: int, experience: int) -> SampleOrder:
-    """The order of n samples as the settings of an experience ask for it."""
+    """The order of n samples under the settings of an experience."""
     return SampleOrder(n, settings.batch_size, settings.epochs, settings.steps, seed, experience, settings.last_batch)

@@ -1,7 +1,7 @@
 """Random numbers that depend on what they are for, not on what was drawn before.
 
-Every draw is addressed by the run's seed, a purpose and integers such as experience and step. A run that goes on in the
-middle, or on another number of workers, therefore draws exactly what an undisturbed run would have drawn.
+Every draw is addressed by the run's seed, a purpose and integers such as experience and step. A run that is resumed
+within an experience, or on another number of workers, therefore draws the same numbers as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor
 
 
 def generator(seed: int, purpose: str, *address: int) -> np.random.Generator:
-    """The generator for one purpose at one place; creating it costs about 10 microseconds."""
+    """The generator for one purpose and address; creating it costs about 10 microseconds."""
     return np.random.Generator(np.random.Philox(key=_digest(seed, purpose, *address)))
 
 
 def integer(seed: int, purpose: str, *address: int) -> int:
-    """A 63-bit integer for one purpose at one place, to seed other generators with."""
+    """A 63-bit integer for one purpose and address, to seed other generators with."""
     return _digest(seed, purpose, *address) % 2**63
 
 
 def normal(rows: int, columns: int, seed: int, purpose: str, *address: int) -> Tensor:
-    """Standard normal numbers for one purpose at one place, (rows, columns) float32, on the CPU.
+    """Standard normal numbers for one purpose and address, (rows, columns) float32, on the CPU.
 
-    A rank that needs some rows takes them from all of these: what a sample gets depends on its place in the global
-    batch alone.
+    A rank that needs some rows takes them from all of these, so that a sample's numbers depend only on its position in
+    the global batch.
     """
     draw = torch.Generator().manual_seed(integer(seed, purpose, *address))
     return torch.randn(rows, columns, generator=draw)

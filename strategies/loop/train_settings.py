@@ -1,4 +1,4 @@
-"""How one experience is trained: the learner's settings and what torch makes of them."""
+"""How one experience is trained: the learner's settings, and torch's optimisers and schedulers made from them."""
 
 from __future__ import annotations
 
@@ -44,10 +44,11 @@ class TrainSettings:
         scheduler_options: its keyword arguments; its length defaults to the steps of the experience.
         warmup: the learning rate grows linearly over so many steps.
         clip: bound of the gradient's norm.
-        accumulate: each batch passes in so many parts, to save memory. The result stays the same, but for layers that
-            take statistics of a batch: they take them of each part, which every number of ranks divides alike.
+        accumulate: number of parts in which each batch passes through the model, to save memory. The result stays the
+            same, except that layers with batch statistics take them over each part. Parts are the same at any number of
+            ranks.
         precision: float32, or bf16 for mixed precision.
-        last_batch: keep, drop or merge what `batch_size` leaves at the end of an epoch (see `SampleOrder`).
+        last_batch: keep, drop or merge the samples left at the end of an epoch (see `SampleOrder`).
     """
 
     epochs: int | None = 1
@@ -86,15 +87,15 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
 class WarmUp:
     """The learning rates that a scheduler sets, or constant ones, growing linearly over the first steps.
 
-    (torch's own LinearLR, chained, multiplies the rate of the step before, which a scheduler that sets the rate anew at
-    every step does not start from.)
+    (torch's own LinearLR, chained, multiplies the rate of the step before. That fails with a scheduler that sets the
+    rate anew at every step.)
     """
 
     def __init__(self, optimizer: Optimizer, inner: LRScheduler | None, steps: int) -> None:
         """
         Args:
             inner: the scheduler, at its beginning.
-            steps: step t, from 0, learns at (t + 1) / (steps + 1) of the rate, until that is the whole.
+            steps: length of the warm-up; step t, from 0, uses (t + 1) / (steps + 1) of the rate.
         """
         self._groups = optimizer.param_groups
         self._inner = inner
@@ -124,7 +125,7 @@ def make_scheduler(
 ) -> LRScheduler | WarmUp | None:
     """The scheduler of `settings` for an experience of `steps` steps, warm-up included; None for a constant rate.
 
-    It is brought to where it stands after `start` steps by taking them: schedulers hold no other state.
+    Its state after `start` steps is reached by taking these steps: schedulers hold no other state.
 
     Raises:
         StrategyError: no such scheduler, or an option that it does not take.

@@ -41,7 +41,7 @@ def herd(features: Tensor, n: int) -> Tensor:
 class ExemplarMemory(Memory):
     """A class-balanced memory that keeps the samples of the smallest `rank`, a per-sample tensor given to `add`.
 
-    Lists of several experiences for one class interleave: equal ranks are told apart by the seeded hash of the id.
+    Lists of several experiences for one class interleave: equal ranks are ordered by the seeded hash of the id.
     Every class keeps a prefix of each of its lists, so that everything else is as in `Memory`; only `candidates`, which
     knows no ranks, has no meaning here.
     """

@@ -22,7 +22,8 @@ class JoinedSamples:
         """
         Args:
             parts: at least one.
-            experiences: where each of them comes from: all of it, or each sample, (n,) int64.
+            experiences: for each part the experience that it comes from: one for the part, or (n,) int64 for its
+                samples.
         """
         self._parts = list(parts)
         lengths = torch.tensor([len(p) for p in self._parts])

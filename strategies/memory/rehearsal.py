@@ -1,4 +1,4 @@
-"""What the methods with a memory have in common: how it is made, filled and stored."""
+"""What the methods with a memory have in common: how the memory is made, filled and stored."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class MemoryOptions(StrategyOptions):
 class Rehearsal(Strategy):
     """A strategy with a bounded memory, the same on every rank.
 
-    It is filled at the end of each experience. In an online stream, unless the strategy asks for boundaries, samples
-    compete for it as they pass, after the step that they were in: what it holds is then always a uniform (or balanced)
-    sample of the stream so far, the current experience included. At an experience's end it is the same either way.
+    The memory is filled at the end of each experience. In an online stream, unless the strategy asks for boundaries,
+    samples compete for it after the step that they were in: the memory is then always a uniform (or balanced) sample of
+    the stream so far, the current experience included. At an experience's end it is the same either way.
     """
 
     family = "rehearsal"
@@ -81,7 +81,7 @@ class Rehearsal(Strategy):
         self.remember(learner, experience)
 
     def observe(self, learner: Learner, samples: Samples, positions: Tensor) -> None:
-        """In an online stream, let the samples that passed compete for the memory."""
+        """In an online stream, let the samples of this step compete for the memory."""
         if learner.online and not self.needs_boundaries:
             self.remember(learner, learner.experience, positions)
 
@@ -89,7 +89,7 @@ class Rehearsal(Strategy):
         """Let the experience's samples compete for the memory; a second time changes nothing.
 
         Args:
-            positions: of those that are meant, (m,) int64; None: all.
+            positions: (m,) int64, positions of the samples to use; None: all.
         """
         memory = self.memory(learner)
         samples = learner.samples

@@ -1,4 +1,4 @@
-"""How much the past counts beside the present in one batch."""
+"""The weights of past and current samples in one batch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def joined_weights(batch: Batch, here: int, added: int, seen: int, weighting: We
     """Weights of a batch with samples of the past behind its own, and their sum over all ranks.
 
     Args:
-        batch: as it is before they join it.
-        here, added: samples of the past that join it on this rank, and on all ranks together.
+        batch: the batch before samples of the past are added.
+        here, added: samples of the past that are added on this rank, and on all ranks together.
         seen: k, the experiences so far, this one included.
-        weighting: `samples`: every sample counts the same. `experiences`: the batch as it is counts 1/k, what joins it
+        weighting: `samples`: every sample counts the same. `experiences`: the current samples count 1/k, the added ones
             1 - 1/k (van de Ven, Tuytelaars & Tolias 2022, Three types of incremental learning).
 
     Returns:

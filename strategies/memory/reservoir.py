@@ -1,8 +1,8 @@
-"""The memory of rehearsal: a uniform sample of the past that any number of workers builds alike.
+"""The memory of rehearsal: a uniform sample of the past, the same at any number of workers.
 
 Every sample has a key, a seeded hash of its id, and the memory keeps those with the smallest keys (bottom-k sampling,
-Cohen & Kaplan 2007, Summarizing data using bottom-k sketches). That is a uniform sample without replacement, as a
-reservoir's (Vitter 1985), and merging, repeating and resuming cannot change it.
+Cohen & Kaplan 2007, Summarizing data using bottom-k sketches). Like a reservoir (Vitter 1985), this gives a uniform
+sample without replacement. Merging, repeating and resuming do not change it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def balanced_bottom_k(keys: Keys, classes: Index, k: int, per_class: int | None 
 
     Args:
         keys: (n,) uint64. classes: (n,) int64.
-        per_class: no class keeps more than so many.
+        per_class: the most samples that a class keeps.
     """
     by_class = np.lexsort((keys, classes))
     ordered = classes[by_class]
@@ -131,11 +131,11 @@ class Memory:
 
     @property
     def bytes(self) -> int:
-        """Size of what it holds."""
+        """Size of the tensors that it holds."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
     def resize(self, capacity: int) -> None:
-        """Hold at most `capacity` samples from now on; what is too much goes at once."""
+        """Hold at most `capacity` samples from now on; surplus samples are removed now."""
         self.capacity = capacity
         if len(self) > capacity:
             kept = torch.from_numpy(np.sort(self._choose(self.tensors)))
@@ -144,7 +144,7 @@ class Memory:
     def promising(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Positions of the samples whose keys are small enough to get in, (m,) int64.
 
-        A quick test, for batches as they pass: all candidates are among them, and few others.
+        A quick filter for each batch: the result has all candidates, and few others.
 
         Args:
             ids, targets: (n,) int64.
@@ -174,7 +174,7 @@ class Memory:
         return fresh[torch.from_numpy(np.sort(chosen[chosen >= len(self)] - len(self)))]
 
     def add(self, experience: int, tensors: Mapping[str, Tensor]) -> None:
-        """Take in samples of an experience; samples that it holds already, or has forgotten, change nothing.
+        """Add samples of an experience; samples that the memory holds already, or has forgotten, change nothing.
 
         Args:
             tensors: `ids`, `targets`, `inputs` and any further per-sample tensors, all of the same first size.
@@ -189,7 +189,7 @@ class Memory:
         self.tensors = {name: _rows(self.tensors.get(name), t, order) for name, t in new.items()}
 
     def merge(self, other: Memory) -> None:
-        """Take in another memory of the same capacity, policy and seed: the memory of the union of what both saw."""
+        """Merge another memory of the same capacity, policy and seed: gives the memory of the union of both."""
         self.forget(other.forgotten)
         for shard in other.shards():
             self.add(shard.experience, shard.tensors)
@@ -202,7 +202,7 @@ class Memory:
             self.tensors = {name: t[keep] for name, t in self.tensors.items()}
 
     def draw(self, n: int, generator: np.random.Generator) -> Tensor:
-        """Positions of n random samples, (n,) int64: without repetition as far as the memory reaches."""
+        """Positions of n random samples, (n,) int64: without repetition unless n exceeds the memory."""
         size = len(self)
         rounds = [generator.permutation(size) for _ in range(n // size)]
         rounds.append(generator.choice(size, n % size, replace=False, shuffle=False))
@@ -213,7 +213,7 @@ class Memory:
         return [self._shard(int(e)) for e in self.tensors["experiences"].unique()] if self.tensors else []
 
     def restore(self, shards: Iterable[Shard]) -> None:
-        """Take in the shards that were stored, each shortened to its lengths.
+        """Restore the memory from stored shards, each shortened to its lengths.
 
         Shards may be longer than their lengths, as they were when first stored.
         """

@@ -31,7 +31,7 @@ class AGEM(Rehearsal):
 
     At every step the gradient r of the mean loss on samples drawn from the memory is the reference. When the gradient g
     points against it, g . r < 0, the step takes g - (g . r / r . r) r instead, the closest vector that does not. In an
-    online stream the memory, and with it the reference, covers everything that has passed.
+    online stream the memory, and with it the reference, covers all samples so far.
     """
 
     name = "agem"

@@ -12,7 +12,7 @@ from strategies.memory.joined_samples import JoinedSamples
 class Cumulative(Strategy):
     """Train on the union of all experiences so far: the upper bound, at the price of keeping all data.
 
-    With `train.epochs` an epoch passes over the whole union; with `train.steps` every experience takes the same steps.
+    With `train.epochs` an epoch passes over the whole union; with `train.steps` every experience takes as many steps.
     """
 
     name = "cumulative"
@@ -20,7 +20,7 @@ class Cumulative(Strategy):
     summary = "Joint training on all data so far: the upper bound"
     paper = "Caruana 1997, Multitask learning"
     guide = Guide(
-        time="with train.epochs it grows with all data so far",
+        time="with train.epochs it grows with the amount of data so far",
         memory="all data of the past",
         use_when="as the upper bound, or where all data may be kept and training anew is affordable",
     )

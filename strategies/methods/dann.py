@@ -45,20 +45,20 @@ class DANNOptions(ReplayOptions):
 class DANN(Replay):
     """DANN: Ganin et al. 2016, Domain-adversarial training of neural networks, equations 9 and 13 to 18.
 
-    The domains are the experiences of a domain-incremental stream. A discriminator learns to tell from the features
-    that enter the head which experience a sample comes from, and the layers below the head learn from its gradient
-    reversed, times lambda_p, to make that impossible: features on which a class looks the same in every domain. As in
-    the paper lambda_p = lambda * (2 / (1 + exp(-10 p)) - 1), with p from 0 to 1 over the steps of the experience, and
-    the discriminator itself learns at its full rate.
+    The domains are the experiences of a domain-incremental stream. A discriminator learns to predict, from the features
+    that enter the head, which experience a sample comes from. The layers below the head learn from its gradient,
+    reversed and times lambda_p, to prevent that: the features of a class become the same in every domain. As in the
+    paper lambda_p = lambda * (2 / (1 + exp(-10 p)) - 1), with p from 0 to 1 over the steps of the experience, and the
+    discriminator itself learns at its full rate.
 
     The paper has a labelled domain and an unlabelled one at the same time. Here all are labelled, and the past ones are
-    in a memory: batches are those of `replay`. The discriminator begins anew in every experience, which has a domain
-    more. A step costs what it does with `replay`, and a training step of the discriminator.
+    in a memory: batches are those of `replay`. The discriminator begins anew in every experience, which has one more
+    domain. A step costs as much as with `replay`, plus a training step of the discriminator.
     """
 
     name = "dann"
     family = "domain shift"
-    summary = "Replay with features that do not tell one domain from another (adversarial)"
+    summary = "Replay with features that do not distinguish domains (adversarial)"
     paper = "Ganin et al. 2016, Domain-adversarial training of neural networks"
     guide = Guide(
         time="a domain classifier beside the model, and larger batches",
@@ -99,7 +99,7 @@ class DANN(Replay):
         self._head = None
 
     def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
-        """Add this rank's share of the samples drawn from the memory, and watch what will enter the head."""
+        """Add this rank's share of the samples drawn from the memory, and record the input of the head."""
         if not self._memory or self.options.lambda_ == 0:
             return super().extend_batch(learner, batch)
         if self._head is None:
@@ -125,7 +125,7 @@ class DANN(Replay):
         loss = batch.mean(F.cross_entropy(discriminator(seen), batch.experiences, reduction="none"))
         (gradient,) = self.discriminator.add_gradients(loss, [seen])
         lambda_p = self.options.lambda_ * schedule(learner.step / learner.length)
-        # Its value is what is said above, its gradient by the features - lambda_p * gradient.
+        # The value is as in the docstring; its gradient with respect to the features is - lambda_p * gradient.
         linear = (entering * gradient.to(entering)).sum()
         return -lambda_p * (loss.detach() + (linear - linear.detach()).float())
 
@@ -141,7 +141,7 @@ class DANN(Replay):
             self.discriminator.step(learner, self.options.lr)
 
     def after_experience(self, learner: Learner, experience: Experience) -> None:
-        """Let the experience's samples compete for the memory; the discriminator has done its part."""
+        """Let the experience's samples compete for the memory, and drop the discriminator."""
         super().after_experience(learner, experience)
         self.discriminator.drop()
 

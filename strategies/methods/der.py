@@ -49,14 +49,14 @@ class DER(Rehearsal):
     task-incremental stream over the units of the sample's own task.
 
     The memory is filled when an experience ends, and the logits are those of the model at that moment. In an online
-    stream they are taken, as in the paper, when the memory lets the sample in: after the step that it was in.
+    stream they are taken, as in the paper, when the sample enters the memory: after the step that it was in.
     """
 
     name = "der"
-    summary = "Rehearse a memory together with the logits the model gave then (DER, DER++)"
+    summary = "Rehearse a memory together with the logits stored with its samples (DER, DER++)"
     paper = "Buzzega et al. 2020, Dark experience for general continual learning: a strong, simple baseline"
     guide = Guide(
-        time="larger batches, by what is replayed",
+        time="larger batches, by the replayed samples",
         memory="`capacity` samples and their logits",
         use_when="old samples may be kept, but only few",
     )
@@ -84,8 +84,8 @@ class DER(Rehearsal):
         """The batch with this rank's share of n samples.
 
         Args:
-            weight: of each of them in the cross entropy.
-            matched: of each of them in the distance from the logits.
+            weight: weight of each of them in the cross entropy.
+            matched: weight of each of them in the distance from the logits.
         """
         drawn = memory.draw(n, generator(learner.seed, purpose, learner.experience.index, learner.step))
         share = drawn[learner.group.share(n)]

@@ -84,10 +84,10 @@ class EWC(Strategy):
     lambda times gamma is this one's.
 
     With `every`, nothing depends on where experiences end. After every so many steps, counted through the whole stream,
-    the mean Fisher information F of the samples that passed since, at the parameters as they are now, is added to the
-    running sum: gamma * sum + F, around these parameters (Schwarz et al. 2018, equation 8, with a window of the stream
-    for the task). With `samples`, each of these steps contributes its share of them, the first ones of its batch, whose
-    order is random. They are held in stored dtype until then.
+    the mean Fisher information F of the samples since then, at the current parameters, is added to the running sum:
+    gamma * sum + F, around these parameters (Schwarz et al. 2018, equation 8, with a window of the stream for the
+    task). With `samples`, each of these steps contributes its share of them, the first ones of its batch, whose order
+    is random. They are held in stored dtype until then.
     """
 
     name = "ewc"
@@ -119,7 +119,7 @@ class EWC(Strategy):
         return self.options.every is None
 
     def observe(self, learner: Learner, samples: Samples, positions: Tensor) -> None:
-        """Hold what passes, and consolidate when it is time."""
+        """Hold the samples of this step, and consolidate after every `every` steps."""
         every, n = self.options.every, self.options.samples
         if every is None:
             return

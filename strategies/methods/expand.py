@@ -46,12 +46,12 @@ class Expand(Strategy):
     When an experience needs new features, the network gets a new extractor: a fresh copy of the model without its head.
     The extractors before it are frozen, the features of all are concatenated, and one head over all of them is learned
     on (equations 2 to 4). The loss gains `auxiliary` times the cross entropy of a classifier on the new features alone,
-    which tells the experience's classes from one another and from everything older, one more class (equation 6); it
-    goes when the experience ends.
+    which has the experience's classes and one more class for all older ones (equation 6); it is removed when the
+    experience ends.
 
-    An experience needs new features when the model as it is answers less than `threshold` of its training samples
-    right, counted over all of them (one forward pass; in a task-incremental stream among the task's units). The paper
-    expands always. When it does not, all extractors stay frozen and the head alone learns.
+    An experience needs new features when the model, before learning it, classifies less than `threshold` of its
+    training samples correctly, counted over all of them (one forward pass; in a task-incremental stream among the
+    task's units). The paper always expands. Without expansion, all extractors stay frozen and only the head learns.
 
     Left out of the paper: the channel masks that make extractors smaller (section 3.3), and the second stage that
     trains the head anew on a balanced set (3.4), for which `replay` with `policy: class-balanced` is a substitute.
@@ -71,7 +71,11 @@ class Expand(Strategy):
     objectives = ("classification",)
     limits: ClassVar[Mapping[str, Limit]] = dict.fromkeys(
         (CLASS, DOMAIN),
-        Limit("keeps its features and not the head that all share", "add {name: replay}", lifted_by="rehearses"),
+        Limit(
+            "keeps its features and not the head that all experiences share",
+            "add {name: replay}",
+            lifted_by="rehearses",
+        ),
     )
     Options = ExpandOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {}
@@ -80,14 +84,14 @@ class Expand(Strategy):
 
     def __init__(self, options: ExpandOptions | None = None) -> None:
         super().__init__(options)
-        self._places: Tensor | None = None  # (outputs,) int64: where units are in the auxiliary classifier
+        self._places: Tensor | None = None  # (outputs,) int64: position of each unit in the auxiliary classifier
 
     @property
     def needs_boundaries(self) -> bool:
         return True
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
-        """Grow if the experience needs it; the first one makes the model `Extractors`."""
+        """Grow if the experience needs new features; the first experience turns the model into `Extractors`."""
         self._places = None
         network = learner.model
         if not isinstance(network, Extractors):
@@ -102,7 +106,7 @@ class Expand(Strategy):
 
     @torch.no_grad()
     def accuracy(self, learner: Learner, experience: Experience) -> float:
-        """The share of the experience's training samples that the model answers right: the same on every rank."""
+        """The share of the experience's training samples that the model classifies correctly; equal on every rank."""
         samples, allowed = learner.samples, learner.units(experience)
         share = torch.arange(len(samples))[learner.group.share(len(samples))]
         right = torch.zeros((), dtype=torch.int64, device=learner.device)

@@ -32,8 +32,8 @@ class GDumb(Rehearsal):
 
     The greedy sampler keeps a class-balanced memory (algorithm 1), the dumb learner trains a model from scratch on
     nothing but the memory. Here it does so for every experience: the experience's samples compete for the memory first,
-    model and optimiser go back to where they were before the first experience, and `train` then passes over the memory.
-    With `train.epochs` an epoch is one pass over the memory; it takes many (the paper: 256 with batches of 16).
+    model and optimiser are reset to their state before the first experience, and `train` then passes over the memory.
+    With `train.epochs` an epoch is one pass over the memory; many are needed (the paper: 256 with batches of 16).
     """
 
     name = "gdumb"
@@ -57,7 +57,7 @@ class GDumb(Rehearsal):
         self.initial: dict[str, Tensor] = {}
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
-        """Go back to the untrained model."""
+        """Reset to the untrained model."""
         if not self.initial:
             self.initial = {name: t.detach().clone() for name, t in learner.model.state_dict().items()}
             return
@@ -65,7 +65,7 @@ class GDumb(Rehearsal):
         learner.reset_optimizer()
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
-        """The memory, with what of the experience's samples belongs in it."""
+        """The memory, after the experience's samples have competed for it."""
         self.remember(learner, experience)
         return MemorySamples(self.memory(learner))
 

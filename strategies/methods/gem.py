@@ -43,14 +43,14 @@ class GEM(Rehearsal):
     """GEM: Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning, equations 8 to 12.
 
     At every step each past experience has a reference gradient: of the mean loss on its samples in the memory. When the
-    gradient of the batch points against one of them, the step takes the closest vector that points against none
+    gradient of the batch points against one of them, the step takes the closest vector that points against no reference
     (`projection.gradient_projection`). A step costs a forward and a backward pass through the memory, and as many
-    gradients are held as there are past experiences. In an online stream it asks where experiences end: its constraints
-    are one for each of them.
+    gradients are held as there are past experiences. In an online stream it needs experience boundaries, because each
+    past experience is one constraint.
     """
 
     name = "gem"
-    summary = "Keep each step from raising the loss on any past experience (a quadratic programme a step)"
+    summary = "Keep each step from raising the loss on any past experience (a quadratic programme per step)"
     paper = "Lopez-Paz & Ranzato 2017, Gradient episodic memory for continual learning"
     guide = Guide(
         time="a backward pass for each past experience and a quadratic programme each step",
@@ -79,14 +79,14 @@ class GEM(Rehearsal):
         references = self.references(learner)
         gradient = gradients(learner, references)
         if all(0 < float(inner(gradient, reference)) < torch.inf for reference in references):
-            return  # the usual case, and cheap to see
+            return  # the usual case, and cheap to check
         found = pulls(gradient, self._stacked(references), self.options.margin)
         if found is not None:
             for pull, reference in zip(found.tolist(), references, strict=True):
                 torch._foreach_add_(gradient, reference, alpha=pull)
 
     def _stacked(self, gradients: Sequence[Sequence[Tensor]]) -> Tensor:
-        """One row for each gradient, in memory that is kept: to allocate so much at every step takes its time."""
+        """One row for each gradient. The memory is reused, because allocating that much at every step is slow."""
         parts = [t.reshape(-1) for gradient in gradients for t in gradient]
         shape, kept = (len(gradients), sum(t.numel() for t in gradients[0])), self._rows
         if kept is None or kept.shape != shape or kept.dtype != parts[0].dtype or kept.device != parts[0].device:

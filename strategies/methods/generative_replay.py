@@ -64,9 +64,9 @@ class GenerativeReplayOptions(StrategyOptions):
 class GenerativeReplay(Strategy):
     """DGR: Shin et al. 2017, Continual learning with deep generative replay; as by van de Ven et al. 2022, with a VAE.
 
-    A generator (`networks.vae`) is trained beside the model, at every step. While an experience is learned, the
-    generator and the model as they were before it make samples of the past: the one their inputs, the other their
-    labels, its most probable ones. Both the model and the generator learn from these and the current samples together
+    A generator (`networks.vae`) is trained beside the model, at every step. While an experience is learned, copies of
+    the generator and the model from before it make samples of the past: the generator makes inputs, and the model
+    labels them with its most probable class. Model and generator both learn from these samples and the current ones
     (equation 1, with 1/k for the importance r of the new task after k experiences).
     On one head that all share, a label may be any of its units, one that no experience has had yet included: it answers
     for what the previous model takes a sample for.
@@ -81,12 +81,12 @@ class GenerativeReplay(Strategy):
 
     name = "generative-replay"
     family = "rehearsal"
-    summary = "Rehearse what a generator (a VAE) remembers, labelled by the previous model (no data kept)"
+    summary = "Rehearse samples of a generator (a VAE), labelled by the previous model (no data kept)"
     paper = "Shin et al. 2017, Continual learning with deep generative replay; van de Ven et al. 2022"
     guide = Guide(
         time="a generator is trained beside the model, and its samples are replayed",
         memory="the generator and the previous model, no samples",
-        use_when="no data may be kept, on one head that all share, and inputs are simple enough to be generated",
+        use_when="no data may be kept, all classes share one head, and inputs are simple enough to be generated",
     )
     rehearses = True
     generates_samples = True
@@ -105,8 +105,8 @@ class GenerativeReplay(Strategy):
     def __init__(self, options: GenerativeReplayOptions | None = None) -> None:
         super().__init__(options)
         self.generator: SideNetwork[VAE] = SideNetwork()
-        self.teacher = Teacher()  # the model before the experience; none in the first one
-        self._decoder: nn.Module | None = None  # the generator's before the experience
+        self.teacher = Teacher()  # the model before the experience; none in the first experience
+        self._decoder: nn.Module | None = None  # the generator's decoder before the experience
         self._decoder_state: dict[str, Tensor] = {}
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
@@ -148,7 +148,7 @@ class GenerativeReplay(Strategy):
 
     @torch.no_grad()
     def _remembered(self, learner: Learner, vae: VAE, batch: Batch, added: int) -> tuple[Tensor, Tensor, Tensor]:
-        """This rank's share of `added` generated samples: inputs, labels, and the experiences that they stand for."""
+        """This rank's share of `added` generated samples: inputs, labels, and the experiences that they represent."""
         if self._decoder is None:
             self._decoder = copy.deepcopy(vae.decoder).requires_grad_(False)
             self._decoder.load_state_dict(self._decoder_state)
@@ -164,7 +164,7 @@ class GenerativeReplay(Strategy):
         """A step of the generator.
 
         Args:
-            parts: inputs of this rank, their number over all ranks, and how much their mean counts.
+            parts: inputs of this rank, their number over all ranks, and the weight of their mean.
         """
         like = next(vae.parameters())
         total = sum(n for _, n, _ in parts)
@@ -180,7 +180,7 @@ class GenerativeReplay(Strategy):
         self.generator.step(learner, self.options.lr)
 
     def _normal(self, learner: Learner, purpose: str, rows: int, wanted: slice | Tensor, like: Tensor) -> Tensor:
-        """The wanted ones of standard normal rows for the latent units, which depend on the step alone."""
+        """The requested rows of standard normal numbers for the latent units, which depend on the step alone."""
         numbers = normal(rows, self.options.latent, learner.seed, purpose, learner.experience.index, learner.step)
         return numbers[wanted].to(like)
 
@@ -189,17 +189,17 @@ class GenerativeReplay(Strategy):
         made = (options.hidden, options.latent, options.likelihood)
         try:
             vae = self.generator.get(learner, lambda: VAE(values, *made), "vae-weights")
-        except RuntimeError:  # what was stored has other shapes
+        except RuntimeError:  # the stored state has other shapes
             vae = None
         if vae is None or (vae.hidden, vae.latent, vae.likelihood) != made:
             raise StrategyError(
-                "generative-replay: hidden, latent and likelihood are those of the first experience for good: "
+                "generative-replay: hidden, latent and likelihood cannot change after the first experience: "
                 "leave them out of train.per_experience"
             )
         return vae
 
     def after_experience(self, learner: Learner, experience: Experience) -> None:
-        """The generator is kept; what it was before the experience is not needed any more."""
+        """Keep the generator, and drop its copy from before the experience."""
         if not all(bool(tensor.isfinite().all()) for tensor in self.generator.state_dict("vae").values()):
             raise StrategyError(
                 f"generative-replay: the generator diverged in experience {experience.index}: set a lower lr"

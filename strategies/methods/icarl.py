@@ -53,13 +53,13 @@ class ICaRLOptions(StrategyOptions):
 class ICaRL(Strategy):
     """iCaRL: Rebuffi et al. 2017, iCaRL: incremental classifier and representation learning, algorithms 1 to 5.
 
-    - The experience is trained together with the exemplars, by sigmoids instead of a softmax: a unit of the experience
-      learns the label, a unit of earlier classes what the sigmoid of the previous model said about the sample; the
+    - The experience is trained together with the exemplars, with sigmoids instead of a softmax: the targets are the
+      labels for units of the experience, and the sigmoids of the previous model for units of earlier classes; the
       binary cross entropies of the units are added up. Units that no class has used yet take no part.
     - Exemplars are chosen by herding on the normalised input of the head; a class has capacity / classes of them, and
-      as classes come, each list is cut at its end. Over several ranks each computes its share of the features; the
-      choice is then made alike everywhere (two samples may change places when their distances agree to the last bit).
-    - A sample is classified by the nearest mean of exemplars in that space, its means computed with the model as it is.
+      as classes come, each list is cut at its end. With several ranks, each computes its share of the features; all
+      ranks then choose alike (two samples may change places when their distances agree to the last bit).
+    - A sample is classified by the nearest mean of exemplars in that space, with means computed by the current model.
 
     A class that comes again in a later experience is labelled anew, and its lists of exemplars interleave.
     """
@@ -71,7 +71,7 @@ class ICaRL(Strategy):
     guide = Guide(
         time="a forward pass of the previous model each step, and herding at the end",
         memory="`capacity` samples and the previous model",
-        use_when="new classes come, and the memory is small for each of them",
+        use_when="new classes arrive, and the memory is small for each of them",
     )
     rehearses = True
     keeps_samples = True
@@ -80,7 +80,7 @@ class ICaRL(Strategy):
     objectives = ("classification",)
     limits: ClassVar[Mapping[str, Limit]] = {
         DOMAIN: Limit(
-            "is made for new classes, and rehearses old domains by their exemplars only",
+            "is made for new classes, and rehearses old domains only through their exemplars",
             "use {name: replay} or {name: der}",
         )
     }
@@ -154,7 +154,7 @@ class ICaRL(Strategy):
         return torch.cat([shared_forward(learner, part, lambda x: features(learner.model, x)) for part in parts])
 
     def predict(self, learner: Learner, inputs: Tensor, experience: Experience) -> Tensor | None:
-        """Minus the squared distance from each class's mean of exemplars; -inf for classes without any."""
+        """Minus the squared distance from each class's mean of exemplars; -inf for classes without exemplars."""
         if not self._memory:
             return None
         if self._means is None:
@@ -165,7 +165,7 @@ class ICaRL(Strategy):
 
     @torch.no_grad()
     def class_means(self, learner: Learner) -> tuple[Tensor, Tensor]:
-        """Normalised means of the exemplars' features, (outputs, d), and which classes have any, (outputs,) bool."""
+        """Normalised means of the exemplars' features, (outputs, d), and whether a class has any, (outputs,) bool."""
         tensors = self.memory(learner).tensors
         with learner.evaluating():
             parts = [features(learner.model, learner.prepare(x)) for x in tensors["inputs"].split(CHUNK)]

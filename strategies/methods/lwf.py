@@ -43,16 +43,16 @@ class LwFOptions(StrategyOptions):
 class LwF(Strategy):
     """LwF: Li & Hoiem 2016, Learning without forgetting, equation 3.
 
-    The model as it was before the experience is the teacher. On the samples of the batch, and on the units that have
-    learned something before, the model should still answer as the teacher does: the mean over the samples of
-    T^2 * cross entropy(softmax(teacher / T), softmax(output / T)) is added to the loss. In a task-incremental stream
-    each old task's units have a softmax of their own, and the mean over the old tasks counts; otherwise one softmax
-    goes over the units that occurred as targets: the old classes, or in a domain-incremental stream all of them.
+    The model before the experience is the teacher. On the samples of the batch, and on the units that have been learned
+    before, the model's output should stay that of the teacher: the mean over the samples of T^2 * cross
+    entropy(softmax(teacher / T), softmax(output / T)) is added to the loss. In a task-incremental stream each old
+    task's units have a softmax of their own, and the mean over the old tasks counts; otherwise one softmax goes over
+    the units that occurred as targets: the old classes, or in a domain-incremental stream all of them.
     """
 
     name = "lwf"
     family = "regularisation"
-    summary = "Distil the previous model's answers on the new data (no data kept)"
+    summary = "Distil the previous model's outputs on the new data (no data kept)"
     paper = "Li & Hoiem 2016, Learning without forgetting"
     guide = Guide(
         time="a forward pass of the previous model each step",

@@ -43,7 +43,8 @@ class MAS(Strategy):
 
     The importance of a parameter is the mean over samples of |d ||f(x)||^2 / d theta|: how much the squared norm of the
     model's output depends on it. No labels are needed. Importances of the experiences add up (section 4.1), and the
-    anchor is where the latest experience ended. In a task-incremental stream f(x) are the experience's own units.
+    anchor is the parameters at the end of the latest experience. In a task-incremental stream f(x) is the output of the
+    experience's own units.
     """
 
     name = "mas"
@@ -53,7 +54,7 @@ class MAS(Strategy):
     guide = Guide(
         time="one pass over samples of the experience, without labels",
         memory="a fixed number of tensors per parameter, however many experiences",
-        use_when="as ewc, and labels are few or not to be trusted",
+        use_when="as ewc, and labels are few or unreliable",
     )
     needs_rehearsal_on_shared_head = True
     needs_fixed_structure = True
@@ -92,7 +93,7 @@ def output_sensitivity(model: nn.Module, inputs: Tensor, units: Tensor | None = 
 
     Args:
         inputs: (n, *shape), as the model takes them.
-        units: output units that f consists of; None: all.
+        units: the output units of f; None: all.
     """
 
     def squared_norm(outputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,21 +45,21 @@ class PackNet(SeparateTasks):
 
     An experience trains the weights that are still free, on top of those of its predecessors, which stay as they are.
     After the first 1 - `retrain` of its steps the `prune` smallest of them, by magnitude and layer by layer, become 0
-    and free again, and the remaining steps train the ones that are kept; then they are the experience's own for good.
-    Each experience has its own head, which is not pruned. Biases, and parameters and running statistics of
+    and free again, and the remaining steps train the ones that are kept, which then belong to the experience
+    permanently. Each experience has its own head, which is not pruned. Biases, and parameters and running statistics of
     normalisation, are learned in the first experience and fixed from then on, as in the paper.
 
-    For an experience's task, the weights of later ones count as 0: its answers never change, whatever the optimiser
-    does (frozen weights are put back after every step, which momentum and weight decay would move). Owners of weights
-    are stored as bits. Predicting T tasks takes T forward passes.
+    For an experience's task, the weights of later ones count as 0, so that its predictions never change. Frozen weights
+    are restored after every step, because momentum and weight decay would move them. Owners of weights are stored as
+    bits. Predicting T tasks takes T forward passes.
     """
 
     name = "packnet"
     summary = "Prune, freeze and reuse: each experience keeps its own share of the weights"
     paper = "Mallya & Lazebnik 2018, PackNet: adding multiple tasks to a single network by iterative pruning"
     guide = Guide(
-        time="pruning, and training again what is left",
-        memory="which experience owns each weight",
+        time="pruning, and retraining the remaining weights",
+        memory="the owner of each weight",
         use_when="nothing at all may be forgotten, and the model must not grow",
     )
     Options = PackNetOptions
@@ -69,11 +69,11 @@ class PackNet(SeparateTasks):
 
     def __init__(self, options: PackNetOptions | None = None) -> None:
         super().__init__(options)
-        # Weights of which some do not learn; 1 for each of them that does, 0 else; the others as they were, 0 else.
+        # Weights of which some are frozen; 1 where a weight learns, else 0; values of the frozen weights, else 0.
         self._held: list[tuple[nn.Parameter, Tensor, Tensor]] | None = None
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
-        """A head for the experience; the first one makes the model a `PackedNetwork`."""
+        """Add a head for the experience; the first experience turns the model into a `PackedNetwork`."""
         network = learner.model
         if not isinstance(network, PackedNetwork):
             with learner.evaluating(), torch.no_grad():
@@ -110,7 +110,7 @@ class PackNet(SeparateTasks):
         self._held = [(w, mask, w.detach() * (1 - mask)) for w, mask in learning if not bool(mask.all())]
 
     def _pruning(self, learner: Learner) -> int:
-        """After how many steps of the experience its weights are pruned."""
+        """The number of steps of the experience after which its weights are pruned."""
         return max(1, learner.length - round(learner.length * self.options.retrain))
 
     def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:

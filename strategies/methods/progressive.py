@@ -25,11 +25,11 @@ class Progressive(SeparateTasks):
 
     with h_(i-1)^(<k) what enters layer i in the columns before, each times a learned scalar alpha, V a projection and U
     of the layer's own form (`networks.lateral_connections`). Layers are the torch.nn.Linear and Conv2d of the model,
-    in the order in which it calls them; whatever else it has (normalisation, say) belongs to the column alone.
+    in the order in which it calls them; other parts (such as normalisation) belong to the column alone.
 
-    Each experience is answered by its own column, which never changes again. The network grows with the number of
-    experiences, and the lateral connections with its square; predicting any of the tasks passes through the columns
-    up to its own.
+    Each experience is classified by its own column, which never changes again. The network grows with the number of
+    experiences, and the lateral connections with its square; a prediction passes through the columns up to that of its
+    task.
     """
 
     name = "progressive"
@@ -42,7 +42,7 @@ class Progressive(SeparateTasks):
     )
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
-        """A column for the experience; the first one is the model itself."""
+        """Add a column for the experience; the first column is the model itself."""
         network, inputs = learner.model, learner.example()
         if not isinstance(network, Columns):
             with learner.evaluating():

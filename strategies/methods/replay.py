@@ -1,4 +1,4 @@
-"""Experience replay: train on the past's memory together with the present."""
+"""Experience replay: train on a memory of past samples together with the current ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Replay(Rehearsal):
     )
     limits: ClassVar[Mapping[str, Limit]] = {
         ONLINE: Limit(
-            "with weighting: experiences counts them, and an online stream does not tell where they end",
+            "with weighting: experiences counts experiences, and an online stream does not say where they end",
             "use weighting: samples",
             only_with={"weighting": "experiences"},
         )

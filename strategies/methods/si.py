@@ -39,18 +39,18 @@ class SIOptions(StrategyOptions):
 class SI(Strategy):
     """SI: Zenke, Poole & Ganguli 2017, Continual learning through synaptic intelligence, equations 3 to 5.
 
-    While an experience is learned, each parameter adds up what it did for the loss: path_i -= g_i * change_i, with the
-    gradient g of the loss of the global batch as it is when this strategy's turn comes (without its own penalty, and
-    before clipping), and the change that the optimiser's step made. At the end the importance grows by
-    max(path_i, 0) / (total change_i^2 + xi). The anchor is where the experience started.
+    While an experience is learned, each parameter adds up its contribution to the loss: path_i -= g_i * change_i. Here
+    g is the gradient of the loss of the global batch when this strategy's hook is called (without its own penalty, and
+    before clipping), and change_i is the change by the optimiser's step. At the end the importance grows by max(path_i,
+    0) / (total change_i^2 + xi). The anchor is the parameters at the start of the experience.
 
-    A path below zero comes from the noise of the steps; it would push the parameter away from its anchor without bound,
-    so that it counts as zero here.
+    A path below zero comes from the noise of the steps, and would push the parameter away from its anchor without
+    bound. It counts as zero here.
     """
 
     name = "si"
     family = "regularisation"
-    summary = "Hold parameters by what they did for the loss along the way (no data kept)"
+    summary = "Hold parameters by their contribution to lowering the loss (no data kept)"
     paper = "Zenke, Poole & Ganguli 2017, Continual learning through synaptic intelligence"
     guide = Guide(
         time="two element-wise operations per parameter a step",
@@ -74,7 +74,7 @@ class SI(Strategy):
         self.path: dict[str, Tensor] = {}
         self._gradients: list[Tensor] = []
         self._held: list[tuple[str, nn.Parameter]] = []
-        # Kept from step to step: a step that allocates as much as the model holds takes twice the time for it.
+        # Buffers are reused: a step that allocates memory of the model's size takes twice the time.
         self._drift: list[Tensor] = []  # from the anchor
         self._spare: list[Tensor] = []
         self._total: list[Tensor] = []  # gradients with the penalty's
@@ -89,13 +89,13 @@ class SI(Strategy):
 
     @torch.no_grad()
     def after_backward(self, learner: Learner) -> None:
-        """Keep the gradients for the path, and give the optimiser others, with the penalty's added."""
+        """Keep the gradients for the path, and give the optimiser gradients with the penalty added."""
         alone = len(learner.strategies) == 1
         if not self._drift:
             self._held = [(n, p) for n, p in learner.model.named_parameters() if n in self.path]
             self._drift, self._spare, self._total = ([torch.empty_like(p) for _, p in self._held] for _ in range(3))
             self._measure(self._drift)
-        elif not alone:  # the others may have changed the parameters
+        elif not alone:  # other strategies may have changed the parameters
             self._measure(self._drift)
         held = self._held
         self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad for _, p in held]
@@ -116,7 +116,7 @@ class SI(Strategy):
         self._drift, self._spare, self._gradients = self._spare, self._drift, []
 
     def _measure(self, drift: list[Tensor]) -> None:
-        """The distance from the anchor, into `drift`."""
+        """Write the distance from the anchor into `drift`."""
         for (name, p), distance in zip(self._held, drift, strict=True):
             torch.sub(p, self.penalty.anchor[name], out=distance)
 

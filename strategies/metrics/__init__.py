@@ -1,4 +1,4 @@
-"""How well a model learns and remembers along a stream: the metrics of continual learning.
+"""The metrics of continual learning: how well a model learns and remembers along a stream.
 
 One record per metric (`Metric`, in `metric_registry`) says its name, unit, direction, definition and source, and how it
 is computed from what is known after an experience (`Evidence`). Everything that names or shows metrics takes them from

@@ -1,4 +1,4 @@
-"""The metrics as functions of the accuracy matrix, for a matrix that comes from elsewhere.
+"""The metrics as functions of an accuracy matrix, also for matrices that Everlearn has not measured.
 
 R is (T, T): R[i, j] is the accuracy on experience j's test set after training on experience i, NaN where it was not
 evaluated; b is (T,): the untrained model's accuracy. Indices count from 0 and k is the last experience trained. A
@@ -48,7 +48,7 @@ def average_incremental_accuracy(R: ArrayLike, k: int) -> float:
 
 
 def intransigence(R: ArrayLike, reference: ArrayLike, k: int) -> float:
-    """Mean over j <= k of a*_j - R[j, j]: what is not learned any more; may be negative.
+    """Mean over j <= k of a*_j - R[j, j], the accuracy on new experiences that is missing; may be negative.
 
     Chaudhry et al. 2018, Riemannian walk for incremental learning, section 3, I_k, averaged over the experiences.
 

@@ -1,4 +1,4 @@
-"""What the metrics are computed from."""
+"""The measurements that the metrics are computed from."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class Evidence:
     """What is known after experience k. NaN: not evaluated, or not known.
 
     Attributes:
-        rows: R[i, 0..i] for each i <= k, the last is `row`. A metric that looks at all of them takes time that grows
-            with the stream; the fields below are kept so that most need not.
-        learned: (k + 1,) R[j, j], each when it was new.
+        rows: R[i, 0..i] for each i <= k, the last is `row`. A metric that reads all rows takes time that grows with the
+            stream; most metrics need only the fields below.
+        learned: (k + 1,) R[j, j], the accuracy on each experience right after training on it.
         best: (k,) max over j <= l < k of R[l, j].
         averages: (k + 1,) mean of R[i, 0..i].
-        ahead: (k,) R[j - 1, j] for 1 <= j <= k, each before it was learned.
+        ahead: (k,) R[j - 1, j] for 1 <= j <= k, the accuracy on each experience right before training on it.
         untrained: (k,) b[j] for 1 <= j <= k.
         reference: (k + 1,) a*[j], accuracy on experience j of a model trained jointly on experiences 0..j.
-        flips, totals: for each experience before k, samples of its test set that the model before answered right and
-            this one wrong, and all samples; empty where that was not counted.
-        bins: for each bin of the confidence its samples, those answered right, and the sum of their confidences.
-        parameters, model_bytes: of the model.
-        memory_bytes: of all rehearsal memories.
-        seconds: of training on experience k.
+        flips, totals: for each experience before k, samples of its test set that the previous model classified right
+            and this one wrong, and all samples; empty where they were not counted.
+        bins: for each bin of the confidence its samples, the correct ones, and the sum of their confidences.
+        parameters, model_bytes: size of the model.
+        memory_bytes: size of all rehearsal memories.
+        seconds: duration of training on experience k.
     """
 
     rows: tuple[Values, ...]
@@ -61,7 +61,7 @@ class Evidence:
 
     @classmethod
     def of(cls, R: ArrayLike, b: ArrayLike | None = None, k: int | None = None) -> Self:
-        """From the whole matrix.
+        """The evidence in a whole matrix.
 
         Args:
             R: (T, T) R[i, j], accuracy on experience j's test set after training on experience i.

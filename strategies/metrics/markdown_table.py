@@ -14,6 +14,6 @@ def metrics_table() -> str:
 
 
 def _line(cells: tuple[str, ...]) -> str:
-    # A bar would end the cell, a star would set what follows in italics.
+    # A bar would end the cell, a star would set the following text in italics.
     escaped = (cell.replace("|", "\\|").replace("*", "\\*") for cell in cells)
     return f"| {' | '.join(escaped)} |"

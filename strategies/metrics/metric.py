@@ -22,14 +22,14 @@ class Metric:
     Attributes:
         name: in `--json`, in MLflow and for `tune.metric`; shown to a person with spaces.
         unit: fractions are shown in percent, signed ones with their sign.
-        better: which direction is the better one.
+        better: the direction of improvement.
         scope: what it is computed from: the accuracy `matrix`; a `reference`, which is joint training; the `answers`
             to each test sample; the `cost` of model, memory and training.
         function: computes it from what is known after experience k; NaN where it is not defined or not known. It should
             take time that grows with R[k, 0..k] alone, because it is called after every experience.
         meaning: for a person at a terminal, at most 36 characters.
         definition: the formula (R[i, j]: accuracy on j after training on i; b: untrained; k: the last).
-        source: the paper, or how it is found.
+        source: the paper, or how it is measured.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Metric:
 
     @property
     def mode(self) -> Literal["max", "min"]:
-        """What a search wants of it."""
+        """Whether a search maximises or minimises it."""
         return "max" if self.better == "higher" else "min"
 
     @property
@@ -61,5 +61,5 @@ class Metric:
         value = self.function(evidence)
         if math.isnan(value):
             return None
-        # Numbers of NumPy are no JSON; counts stay whole.
+        # NumPy numbers cannot be written as JSON; counts stay whole numbers.
         return value if isinstance(value, int) else float(value)

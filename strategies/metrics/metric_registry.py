@@ -11,7 +11,7 @@ from strategies.metrics.metric import Metric, Scope
 if TYPE_CHECKING:
     from strategies.metrics.evidence import Values
 
-# NumPy is not imported here: a pipeline file is checked against the names without it.
+# NumPy is not imported here, because checking a pipeline file needs the names only.
 
 
 def _mean(values: Values) -> float:
@@ -166,15 +166,15 @@ METRICS: tuple[Metric, ...] = (
 
 
 def all_metrics(*scopes: Scope) -> tuple[Metric, ...]:
-    """All metrics in the order in which they are shown; with arguments, those of these scopes."""
+    """All metrics in the order in which they are shown; with arguments, the metrics of these scopes."""
     return tuple(one for one in METRICS if not scopes or one.scope in scopes)
 
 
 def metric_names(*scopes: Scope) -> tuple[str, ...]:
-    """Their names."""
+    """The names of `all_metrics`."""
     return tuple(one.name for one in all_metrics(*scopes))
 
 
 def find_metric(name: str) -> Metric | None:
-    """The metric of this name; None where there is none, as in records that another version wrote."""
+    """The metric of this name; None: there is none, for example for a record that another version wrote."""
     return next((one for one in METRICS if one.name == name), None)

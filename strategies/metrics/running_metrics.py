@@ -1,4 +1,4 @@
-"""The continual-learning metrics along a stream, in time that grows with the row that is added alone."""
+"""The continual-learning metrics along a stream; the time per experience grows only with its row."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from strategies.metrics.metric_registry import all_metrics
 
 
 class RunningMetrics:
-    """Takes the rows of the accuracy matrix R one after another: what the earlier ones amount to is kept.
+    """Takes the rows of the accuracy matrix R one after another, and keeps what the metrics need of earlier rows.
 
-    `summary` of the whole matrix gives the same numbers, and takes time that grows with its size each time.
+    `summary` of the whole matrix gives the same numbers, in time that grows with the size of the matrix.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class RunningMetrics:
         return {metric.name: metric.value(evidence) for metric in all_metrics("matrix")}
 
     def evidence(self, k: int) -> Evidence:
-        """What the matrix says after experience k, which has been added."""
+        """The evidence after experience k, which has been added."""
         return Evidence(
             rows=self._rows[: k + 1],
             learned=self._learned[: k + 1],

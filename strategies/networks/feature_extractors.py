@@ -18,7 +18,7 @@ class Extractors(nn.Module):
     """Feature extractors of one architecture under one linear head.
 
     The head over the concatenated features is held as a block for each extractor: W [f_0, f_1, ...] + b =
-    W_0 f_0 + b + W_1 f_1 + ..., so that growing changes the shape of nothing.
+    W_0 f_0 + b + W_1 f_1 + ..., so that no tensor changes its shape when the network grows.
 
     Attributes:
         extractors: oldest first; the first is the model without its head.
@@ -33,7 +33,7 @@ class Extractors(nn.Module):
     def __init__(self, model: nn.Module, head: str) -> None:
         """
         Args:
-            model: is taken apart.
+            model: is changed: its head is taken off.
             head: name of the layer that makes its output.
         """
         super().__init__()
@@ -62,7 +62,7 @@ class Extractors(nn.Module):
     def grow(self, units: int, seed: int, who: str) -> None:
         """A further extractor, its weights drawn from `seed`, and an auxiliary head for `units` and all others.
 
-        Its block of the head begins with 0, so that growing alone changes no answer.
+        Its block of the head begins with 0, so that growing alone changes no output.
 
         Raises:
             StrategyError: the model cannot be copied.
@@ -75,7 +75,7 @@ class Extractors(nn.Module):
         self.freeze(growing=True)
 
     def freeze(self, *, growing: bool) -> None:
-        """Freeze all extractors, or with `growing` all but the newest; without, the auxiliary head goes."""
+        """Freeze all extractors and drop the auxiliary head; with `growing`, not the newest one and that head."""
         self.growing.fill_(growing)
         self.extractors.requires_grad_(False)
         if growing:

@@ -1,4 +1,4 @@
-"""A model's state in parts, so that what never changes again is stored once."""
+"""A model's state in parts, so that parts that never change again are stored once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def split_model(state: Mapping[str, Tensor], parts: Mapping[str, str]) -> dict[s
     """The groups `model.<part>`, with the tensors whose names begin with a part's prefix, and `model` with the others.
 
     Args:
-        state: of the model.
+        state: the model's state.
         parts: prefixes by part; none begins with another one.
     """
     groups: dict[str, dict[str, Tensor]] = {_MODEL: dict(state)}

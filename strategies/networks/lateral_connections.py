@@ -26,8 +26,8 @@ class Lateral(nn.Module):
     def __init__(self, layer: nn.Module, columns: int) -> None:
         """
         Args:
-            layer: a torch.nn.Linear or Conv2d of the column that receives.
-            columns: earlier columns.
+            layer: a torch.nn.Linear or Conv2d of the receiving column.
+            columns: number of earlier columns.
         """
         super().__init__()
         self.scale: nn.Parameter
@@ -66,13 +66,13 @@ class Lateral(nn.Module):
 
 
 class Connected(nn.Module):
-    """A layer of a column that remembers what enters it, and adds what its lateral connection gives.
+    """A layer of a column that keeps its input, and adds the output of its lateral connection.
 
     Attributes:
         layer: the layer.
         lateral: None in the first column and for the first layer.
-        earlier: for one pass, what entered the layer in the earlier columns.
-        entered: what entered it in the pass under way.
+        earlier: for one forward pass, the inputs of the layer in the earlier columns.
+        entered: the layer's input in the current forward pass.
     """
 
     def __init__(self, layer: nn.Module, lateral: Lateral | None = None) -> None:
@@ -83,13 +83,13 @@ class Connected(nn.Module):
         self.entered: Tensor | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """As the layer's own."""
+        """The layer's output, plus that of the lateral connection."""
         self.entered = inputs
         output: Tensor = self.layer(inputs)
         return output if self.lateral is None else output + self.lateral(self.earlier)
 
     def __getattr__(self, name: str) -> Any:
-        """Models may ask their layers for `weight`, `in_features`, ..."""
+        """Attributes of the layer, because models may read `weight`, `in_features`, ..."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -97,7 +97,7 @@ class Connected(nn.Module):
 
 
 def connectable(body: nn.Module) -> dict[str, nn.Module]:
-    """The layers of a body that lateral connections may lead from and to, by name."""
+    """The layers of a body that lateral connections may connect, by name."""
     return {name: layer for name, layer in body.named_modules() if type(layer) in CONNECTED}
 
 
@@ -105,7 +105,7 @@ def called(body: nn.Module, inputs: Tensor, who: str) -> list[str]:
     """Those of the `connectable` layers that a forward pass calls, in their order.
 
     Raises:
-        StrategyError: it calls one twice, so that there is no one thing that enters it.
+        StrategyError: it calls a layer twice, so that the layer has no single input.
     """
     order: list[str] = []
     handles = [

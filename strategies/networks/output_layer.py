@@ -1,4 +1,4 @@
-"""The last layer of a model: its name, taking it off, and putting another one in its place."""
+"""The last layer of a model: finding, removing and replacing it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def head_name(model: nn.Module, inputs: Tensor, who: str) -> str:
     """The name of the layer that makes the model's output.
 
     Args:
-        inputs: a few, as the model takes them.
-        who: the strategy that asks.
+        inputs: a few inputs, as the model takes them.
+        who: the strategy's name, for the error.
 
     Raises:
         StrategyError: the model does not end in a torch.nn.Linear.
@@ -28,10 +28,10 @@ def stored_head(model: nn.Module, stored: Callable[[str], bool]) -> str:
     """The name of the layer that was taken off a model before its state was stored: the torch.nn.Linear it lacks.
 
     Args:
-        stored: whether the state has the layer of a name.
+        stored: whether the state has the layer of a given name.
 
     Raises:
-        ValueError: it lacks none, or several.
+        ValueError: it lacks no such layer, or several.
     """
     missing: list[str] = [
         name for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and not stored(name)
@@ -42,7 +42,7 @@ def stored_head(model: nn.Module, stored: Callable[[str], bool]) -> str:
 
 
 def take_off(model: nn.Module, name: str) -> tuple[nn.Module, nn.Linear]:
-    """The model without its layer `name`, changed in place, and that layer; what entered the layer comes out."""
+    """The model without its layer `name`, changed in place, and that layer; the layer's input is then the output."""
     last = model.get_submodule(name)
     assert isinstance(last, nn.Linear)
     return put(model, name, nn.Identity()), last

@@ -1,4 +1,4 @@
-"""One network whose weights are shared out among tasks."""
+"""One network whose weights are divided among tasks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from strategies.networks.weight_ownership import MOST_TASKS, Owners
 class PackedNetwork(TaskNetwork):
     """A model whose weights belong to the tasks that use them, with a head for each task.
 
-    A task's answer is that of its own and of its predecessors' weights; weights of later tasks count as 0. While the
-    newest task is learned, it also uses the weights that nobody owns. From the second task on everything that is no
-    weight (biases, parameters and running statistics of normalisation) stays as it is.
+    A task uses its own weights and those of its predecessors; weights of later tasks count as 0. While the newest task
+    is learned, it also uses the weights that no task owns. From the second task on, all else (biases, parameters and
+    running statistics of normalisation) is frozen.
 
     Attributes:
         body: the model without its head.
@@ -32,7 +32,7 @@ class PackedNetwork(TaskNetwork):
     def __init__(self, model: nn.Module, head: str) -> None:
         """
         Args:
-            model: is taken apart.
+            model: is changed: its head is taken off.
             head: name of the layer that makes its output.
         """
         body, last = take_off(model, head)
@@ -42,14 +42,14 @@ class PackedNetwork(TaskNetwork):
         self.owners = Owners(self.body)
 
     def add_task(self, units: Sequence[int], experience: int, seed: int) -> None:
-        """A further task, which owns nothing yet but its head; what is no weight is frozen from now on.
+        """Add a task, which owns only its head at first; biases and normalisation are frozen from now on.
 
         Args:
-            units: of the model's output, ascending.
+            units: output units of the model, ascending.
             seed: of the head's weights.
 
         Raises:
-            StrategyError: there are too many.
+            StrategyError: there are too many tasks.
         """
         if len(self.heads) == MOST_TASKS:
             raise StrategyError(f"packnet shares a network among {MOST_TASKS} experiences at most: use progressive")
@@ -60,7 +60,7 @@ class PackedNetwork(TaskNetwork):
                     parameter.requires_grad_(False)
 
     def restore_tasks(self, state: Mapping[str, Tensor]) -> None:
-        """Add the tasks that a stored state has beside those that are here. Raises ValueError."""
+        """Add the tasks of a stored state that this network lacks. Raises ValueError."""
         count = stored_count(state, "heads")
         if count > MOST_TASKS:
             raise ValueError(f"it has {count} tasks, {MOST_TASKS} are possible")
@@ -81,7 +81,7 @@ class PackedNetwork(TaskNetwork):
 
     @torch.no_grad()
     def prune(self, share: float) -> None:
-        """Give the newest task the weights of each layer that nobody owns, but for the `share` smallest, set to 0."""
+        """Give the newest task the weights of each layer that no task owns, but set the `share` smallest to 0."""
         for weight, owner in self.weights():
             owned = owner.view(-1)
             free = (owned == 0).nonzero().squeeze(1)

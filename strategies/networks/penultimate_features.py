@@ -1,4 +1,4 @@
-"""What enters a model's head."""
+"""The features that enter a model's head."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def head(model: nn.Module, inputs: Tensor, use: str) -> nn.Linear:
 
     Args:
         inputs: (n, *shape), n >= 1, as the model takes them.
-        use: what is done with what enters it, for the error.
+        use: what the layer's input is used for, for the error.
 
     Raises:
         StrategyError: the model does not end in a torch.nn.Linear.

@@ -29,8 +29,8 @@ _HEAD = "head"
 class Columns(TaskNetwork):
     """Columns of one architecture, each with a head, connected from the earlier to the later.
 
-    A column computes what the ones before it compute too, so that one pass through all gives every task's answer. All
-    but the newest are frozen, and in evaluation mode.
+    A column needs the activations of all columns before it, so that one pass through all columns gives the outputs of
+    every task. All columns but the newest are frozen, and in evaluation mode.
 
     Attributes:
         columns: one for each task, oldest first; the first one is the model itself.
@@ -39,7 +39,7 @@ class Columns(TaskNetwork):
     def __init__(self, model: nn.Module, head: str) -> None:
         """
         Args:
-            model: is taken apart.
+            model: is changed: its head is taken off.
             head: name of the layer that makes its output.
         """
         body, last = take_off(model, head)
@@ -54,12 +54,12 @@ class Columns(TaskNetwork):
         """A new column, whose weights are drawn from `seed`; the first is the model with its own weights.
 
         Args:
-            inputs: a few, as the model takes them.
-            units: of the model's output, ascending.
-            who: the strategy that asks.
+            inputs: a few inputs, as the model takes them.
+            units: output units of the model, ascending.
+            who: the strategy's name, for the error.
 
         Raises:
-            StrategyError: the model cannot be copied, or not be connected.
+            StrategyError: the model cannot be copied or connected.
         """
         device = inputs.device
         body = self._body() if not self.columns else redrawn(self._body(), self._learned, seed, who).to(device)
@@ -74,7 +74,7 @@ class Columns(TaskNetwork):
         self.to(device)
 
     def restore_tasks(self, state: Mapping[str, Tensor]) -> None:
-        """Add the tasks that a stored state has beside those that are here. Raises ValueError."""
+        """Add the tasks of a stored state that this network lacks. Raises ValueError."""
         count = stored_count(state, "columns")
         if count != stored_count(state, "heads"):
             raise ValueError("it has more columns than heads, or more heads")
@@ -118,7 +118,7 @@ class Columns(TaskNetwork):
         return self
 
     def _body(self) -> nn.Module:
-        """The model without its head: itself for the first column, then a copy of that."""
+        """The model without its head: the model itself for the first column, later a fresh copy."""
         if not self.columns:
             return self._first.pop()
         body = disconnected(copy.deepcopy(self.columns[0]))

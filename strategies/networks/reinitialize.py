@@ -1,4 +1,4 @@
-"""A network like another one, with weights of its own."""
+"""A copy of a network with newly drawn weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def learned_parameters(model: nn.Module) -> frozenset[str]:
 
 
 def drawn(make: Callable[[], M], seed: int) -> M:
-    """What `make` makes on the CPU, with random numbers that depend on `seed` alone; torch's own stay as they were."""
+    """The result of `make` on the CPU, with random numbers from `seed` alone; torch's own generator is unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return make()
@@ -33,8 +33,8 @@ def redrawn(model: nn.Module, learned: Container[str], seed: int, who: str) -> n
 
     Args:
         learned: names of the parameters that training changes; they require gradients in the copy.
-        seed: of the draw.
-        who: the strategy that asks.
+        seed: seed of the weights.
+        who: the strategy's name, for the error.
 
     Raises:
         StrategyError: a layer cannot draw its weights.

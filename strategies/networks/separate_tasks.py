@@ -1,4 +1,4 @@
-"""What PackNet and progressive networks have in common: each experience is a task that keeps its own answer."""
+"""What PackNet and progressive networks have in common: each experience is a task with outputs of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from strategies.networks.task_network import TaskNetwork
 
 
 class TaskOptions(StrategyOptions):
-    """Options of a strategy with an answer for each task."""
+    """Options of a strategy with outputs for each task."""
 
     infer_task: Annotated[bool, LEARNED] = Field(
         default=False,
@@ -44,15 +44,15 @@ _TOLD = {"infer_task": False}
 
 
 class SeparateTasks(Strategy):
-    """Every experience is a task: a softmax over units of its own, learned apart and never changed again.
+    """Every experience is a task: a softmax over its own units, learned separately and never changed again.
 
-    Its units are those that may answer in a task-incremental stream, and otherwise those that occur as targets. The
-    learner's model becomes a `TaskNetwork`, which says how a sample whose task is not known is answered.
+    Its units are the active classes in a task-incremental stream, and otherwise those that occur as targets. The
+    learner's model becomes a `TaskNetwork`, which defines how a sample of unknown task is classified.
 
-    Samples of earlier experiences that another strategy adds to the batches: with `infer_task` they teach the new task
-    to answer evenly what is not its own (uniform targets, as in Hendrycks et al. 2019, Deep anomaly detection with
-    outlier exposure), so that its entropy is high there. Without it, they are learned if their unit is one of the new
-    task's, as in a domain-incremental stream, where the newest answer is the one for all, and count nothing if not.
+    Another strategy may add samples of earlier experiences to the batches. With `infer_task` the new task learns
+    uniform outputs for them (as in Hendrycks et al. 2019, Deep anomaly detection with outlier exposure), so that its
+    entropy is high there. Without `infer_task`, they are learned if their unit belongs to the new task, as in a
+    domain-incremental stream, where the newest task classifies all samples; otherwise they have weight 0.
     """
 
     family = "architecture"
@@ -63,8 +63,8 @@ class SeparateTasks(Strategy):
     needs_task_labels = True
     objectives = ("classification",)
     limits: ClassVar[Mapping[str, Limit]] = {
-        CLASS: Limit("has an answer for each task and does not know the task", _REMEDY, _TOLD),
-        DOMAIN: Limit("answers samples of all domains as it answers those of the newest one", _REMEDY, _TOLD),
+        CLASS: Limit("has outputs for each task and does not know the task", _REMEDY, _TOLD),
+        DOMAIN: Limit("classifies samples of all domains as samples of the newest one", _REMEDY, _TOLD),
     }
 
     options: TaskOptions
@@ -77,14 +77,14 @@ class SeparateTasks(Strategy):
         """The units of the experience's task, ascending.
 
         Raises:
-            StrategyError: a single unit, without the labels that would make it the only answer.
+            StrategyError: a single unit, which is only enough where task labels are given.
         """
         if experience.outputs is not None:
             return sorted(experience.outputs)
         units: list[int] = learner.samples.targets.unique().tolist()
         if len(units) < 2:
             raise StrategyError(
-                f"{self.name} learns to tell an experience's classes apart, and experience {experience.index} has "
+                f"{self.name} learns to separate an experience's classes, and experience {experience.index} has "
                 "one: give each experience two or more, or use {name: expand} with {name: replay}"
             )
         return units
@@ -106,7 +106,7 @@ class SeparateTasks(Strategy):
         return batch.mean(torch.where(places >= 0, labelled, 0.0))
 
     def predict(self, learner: Learner, inputs: Tensor, experience: Experience) -> Tensor | None:
-        """The answer of the experience's task where its label may be used, else that of the network."""
+        """The outputs of the experience's task where its task label may be used, else those of the network."""
         network = learner.model
         if not isinstance(network, TaskNetwork):
             return None

@@ -24,7 +24,7 @@ class SideNetwork(Generic[Network]):
     differentiates this rank's part, `step` adds up the ranks' gradients and steps. The network computes in the model's
     precision, but at least in single precision, and lives on its device.
 
-    False until it is made, or has state to be made from.
+    Its truth value is False until the network is made, or has state to be made from.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class SideNetwork(Generic[Network]):
 
         Args:
             make: builds it; its initial weights are torch's random ones.
-            purpose, address: what those weights depend on, beside the run's seed (`strategies.loop.seeded_random`).
+            purpose, address: what these weights depend on, besides the run's seed (`strategies.loop.seeded_random`).
         """
         if self._network is None:
             with torch.random.fork_rng(devices=[]):
@@ -57,10 +57,11 @@ class SideNetwork(Generic[Network]):
     def add_gradients(self, loss: Tensor, inputs: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """Add the gradients of this rank's part of the loss to those of the step.
 
-        They never become `grad` attributes before the step: what watches the model's backward pass does not see them.
+        They do not become `grad` attributes before the step, so that hooks on the model's backward pass do not see
+        them.
 
         Args:
-            loss: 0-dim, with its graph.
+            loss: this rank's part, 0-dim, with its graph.
             inputs: tensors in the graph.
 
         Returns:
@@ -76,7 +77,7 @@ class SideNetwork(Generic[Network]):
         return found[: len(inputs)]
 
     def step(self, learner: Learner, rate: float) -> None:
-        """Step along the gradients that all ranks have added.
+        """Take an optimiser step with the gradients that all ranks have added.
 
         Args:
             rate: learning rate.
@@ -92,7 +93,7 @@ class SideNetwork(Generic[Network]):
         self._gradients = []
 
     def drop(self) -> None:
-        """Forget the network: the next one begins anew."""
+        """Drop the network: the next one begins anew."""
         self._network, self._optimizer, self._state, self._gradients = None, None, {}, []
 
     def state_dict(self, prefix: str) -> dict[str, Tensor]:
@@ -124,7 +125,7 @@ class SideNetwork(Generic[Network]):
 
 
 def perceptron(sizes: Sequence[int]) -> nn.Sequential:
-    """Linear layers between so many units, with rectified linear units between the layers."""
+    """Linear layers between these numbers of units, with rectified linear units between the layers."""
     layers: list[nn.Module] = []
     for entering, leaving in itertools.pairwise(sizes):
         layers += [nn.Linear(entering, leaving), nn.ReLU()]

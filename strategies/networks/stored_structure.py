@@ -11,7 +11,7 @@ _MOST = 10_000
 
 
 def stored_count(state: Mapping[str, Tensor], prefix: str) -> int:
-    """How many things are called `<prefix>.<number>.<...>`, numbered from 0.
+    """How many modules are called `<prefix>.<number>.<...>`, numbered from 0.
 
     Raises:
         ValueError: a number is left out, so that they cannot be counted.
@@ -24,10 +24,10 @@ def stored_count(state: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def require(state: Mapping[str, Tensor], prefix: str, module: nn.Module) -> None:
-    """Make sure, before a module like it is made, that the state has all its tensors, in their shapes.
+    """Check that the state has all tensors of a module, in their shapes, before the module is made.
 
     Args:
-        prefix: of their names, with the dot.
+        prefix: prefix of their names, with the dot.
 
     Raises:
         ValueError: one is missing or has another shape.

@@ -1,4 +1,4 @@
-"""A network with an answer for each task it has learned."""
+"""A network with outputs for each task it has learned."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-# Between the scores of the inferred task's units and of all others: exp(-50) is nothing beside them.
+# Gap between the scores of the inferred task's units and all others: exp(-50) is negligible.
 APART = 50.0
 
 
@@ -37,11 +37,11 @@ class TaskHead(nn.Module):
 
 
 class TaskNetwork(nn.Module, ABC):
-    """A network that learns task after task, each with a head of its own, and keeps its answers to the earlier ones.
+    """A network that learns task after task, each with its own head, and keeps the outputs of earlier tasks.
 
     In training mode `forward` gives the newest task's logits, and 0 for the units of others. In evaluation mode it
-    knows no task: each unit is answered by the newest task that has it, or, with `infer`, the task is inferred. Units
-    that no task has learned are at -inf.
+    knows no task: each unit gets the output of the newest task that has it, or, with `infer`, the task is inferred.
+    Units that no task has learned are at -inf.
 
     Attributes:
         outputs: units that `forward` returns.
@@ -57,7 +57,7 @@ class TaskNetwork(nn.Module, ABC):
         self._own_units: list[list[int]] = []
 
     def add_head(self, layer: nn.Module, units: Sequence[int], experience: int) -> None:
-        """A head for a further task; the others are frozen.
+        """Add a head for a further task; the other heads are frozen.
 
         Args:
             layer: as in `TaskHead`.
@@ -96,11 +96,11 @@ class TaskNetwork(nn.Module, ABC):
         return found
 
     def position(self, experience: int) -> int | None:
-        """Where the task of an experience is among the heads; None when it was not learned."""
+        """Position of the task of an experience among the heads; None when it was not learned."""
         return next((k for k in range(len(self.heads)) if int(self.head(k).experience) == experience), None)
 
     def places(self) -> Tensor:
-        """(outputs,) int64: where a unit is among those of the newest task; -1 for units that it does not have."""
+        """(outputs,) int64: position of a unit among those of the newest task; -1 for units that it does not have."""
         units = self.head(-1).units
         places = torch.full((self.outputs,), -1, device=units.device)
         places[units] = torch.arange(len(units), device=units.device)
@@ -109,7 +109,7 @@ class TaskNetwork(nn.Module, ABC):
     def _inferred(self, answers: Sequence[Tensor]) -> Tensor:
         """Log probabilities within each task; those of all tasks but the inferred one are lower by `APART`.
 
-        The order within a task stays, so that who knows the task may still ask its units alone.
+        The order within a task stays, so that a caller that knows the task can still use its units alone.
         """
         log_p = [logits.float().log_softmax(1) for logits in answers]
         chosen = torch.stack([-(values.exp() * values).sum(1) for values in log_p]).argmin(0)
@@ -142,7 +142,7 @@ def stored_units(state: Mapping[str, Tensor], task: int, outputs: int) -> list[i
     """The units of a task in a stored state of a `TaskNetwork`.
 
     Raises:
-        ValueError: they cannot be.
+        ValueError: they are no units of the model.
     """
     stored = state.get(f"heads.{task}.units")
     if stored is None or stored.dtype != torch.int64 or stored.dim() != 1 or not 0 < len(stored) <= outputs:

@@ -14,11 +14,11 @@ class Owners(nn.Module):
 
     Weights are the parameters that are learned and have two dimensions or more. In a state dict there is one tensor
     of bits, (planes, ceil(weights / 8)) uint8: bit planes of the owner's number, lowest first, so that T tasks take
-    log2(T + 1) bits a weight, rounded up. In memory it is a byte a weight.
+    log2(T + 1) bits a weight, rounded up. In memory each weight takes a byte.
 
     Attributes:
-        owner: (weights,) uint8, of one parameter after the other.
-        shapes: of the parameters, by name.
+        owner: (weights,) uint8, the parameters one after the other.
+        shapes: shapes of the parameters, by name.
     """
 
     owner: Tensor
@@ -43,7 +43,7 @@ class Owners(nn.Module):
         """Take over what `get_extra_state` returned.
 
         Raises:
-            ValueError: they are not the bits of as many weights.
+            ValueError: their number does not fit the weights.
         """
         size = len(self.owner)
         fits = state.dtype == torch.uint8 and state.dim() == 2 and 1 <= len(state) <= 8

@@ -1,4 +1,4 @@
-"""Gradients that must not point against the past: reference gradients, and projections onto what they allow.
+"""Gradients that must not point against the past: reference gradients, and projections that satisfy them.
 
 GEM and A-GEM use these. `gradient_projection` is pure mathematics on lists of tensors.
 """

@@ -12,8 +12,8 @@ from torch import Tensor
 def project(gradient: Tensor, references: Tensor, margin: float = 0.0) -> Tensor:
     """The quadratic programme of GEM (Lopez-Paz & Ranzato 2017, equations 8 to 12).
 
-    With a margin of 0: the vector closest to `gradient` whose inner product with every reference is at least 0. A
-    margin makes every reference pull at least so much, once one of them is violated.
+    With a margin of 0: the vector closest to `gradient` whose inner product with every reference is at least 0. With a
+    margin, once one reference is violated, at least margin times every reference is added.
 
     Args:
         gradient: (p,). references: (k, p).
@@ -40,7 +40,7 @@ def pulls(gradient: Sequence[Tensor], references: Tensor, margin: float = 0.0) -
     products, gram = _products(gradient, references), references @ references.T
     least = torch.finfo(gram.dtype).tiny ** 0.8
     if not bool(((gram.diagonal() > least) & (gram.diagonal() < 1 / least)).all()):
-        # What a loss that has all but vanished says about the direction counts, and its square must not be 0.
+        # A gradient of a nearly vanished loss still has a direction, and its square must not underflow to 0.
         references = references.double()
         products, gram = _products([g.double() for g in gradient], references), references @ references.T
     if bool((products >= 0).all()):
@@ -68,7 +68,7 @@ def _dual(gram: Tensor, products: Tensor, least: Tensor, accuracy: float) -> Ten
     """argmin over v >= least of v^T gram v / 2 + products^T v, as (k,) float64.
 
     Args:
-        accuracy: of `gram`, relative.
+        accuracy: relative accuracy of `gram`.
     """
     from scipy.optimize import nnls
 
@@ -83,7 +83,7 @@ def _dual(gram: Tensor, products: Tensor, least: Tensor, accuracy: float) -> Ten
 
 
 def project_off(gradient: list[Tensor], reference: list[Tensor]) -> Tensor:
-    """How much of `reference` to take off `gradient`, 0-dim: A-GEM (Chaudhry et al. 2019, equation 11).
+    """How much of `reference` to subtract from `gradient`, 0-dim: A-GEM (Chaudhry et al. 2019, equation 11).
 
     Args:
         gradient, reference: the same shapes.

@@ -18,15 +18,15 @@ CHUNK = 1000
 def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list[Tensor]:
     """The gradient of the mean cross entropy on samples of the memory, the same on every rank.
 
-    Each rank takes its share of the samples. The model is in evaluation mode: what the past says about a step must
-    neither be noise nor change the statistics of batch normalisation.
+    Each rank takes its share of the samples. The model is in evaluation mode, so that the gradient has no dropout noise
+    and the statistics of batch normalisation do not change.
 
     Args:
         chosen: positions in the memory, (m,) int64, m >= 1.
 
     Returns:
-        One tensor for each parameter with `requires_grad`, in the model's order; zeros where it has no part. Not to be
-        changed in place.
+        One tensor for each parameter with `requires_grad`, in the model's order; zeros where the loss does not use it.
+        Do not change them in place.
     """
     parameters = [p for p in learner.model.parameters() if p.requires_grad]
     total: list[Tensor] = []
@@ -37,10 +37,10 @@ def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list
             logits = learner.masked(output, memory.tensors["experiences"][part].to(learner.device))
             targets = memory.tensors["targets"][part].to(learner.device)
             loss = F.cross_entropy(logits, targets, reduction="sum") / len(chosen)
-            # Not loss.backward(), whose hooks would make DistributedDataParallel average what it should not see.
+            # Not loss.backward(), whose hooks would make DistributedDataParallel average these gradients.
             found = torch.autograd.grad(loss, parameters, allow_unused=True)
             own = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
-            # Not in place: two parameters may have been given one tensor.
+            # Not in place: two parameters may share one tensor here.
             total = list(torch._foreach_add(total, own)) if total else own
     total = total or [torch.zeros_like(p) for p in parameters]
     learner.group.reduce_(total, Reduction.SUM)
@@ -48,9 +48,9 @@ def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list
 
 
 def gradients(learner: Learner, references: Sequence[list[Tensor]]) -> list[Tensor]:
-    """The gradients as they are, one for each parameter with `requires_grad`, to be changed in place.
+    """The current gradients, one for each parameter with `requires_grad`, to be changed in place.
 
-    A parameter that has none, and that one of the references cares for, gets one of zeros.
+    A parameter without a gradient that one of the references uses gets a gradient of zeros.
     """
     found: list[Tensor] = []
     for number, p in enumerate(p for p in learner.model.parameters() if p.requires_grad):

@@ -125,7 +125,7 @@ def test_strategies_are_told_about_by_the_names_that_the_file_has(
     monkeypatch.syspath_prepend(str(tmp_path))
     (text,) = strategies("ewc-plus").warnings()
     assert text.startswith("strategy.ewc-plus: ewc-plus alone forgets ")
-    with pytest.raises(PipelineError, match=r"strategy: gdumb learns .*, ewc-plus has nothing to keep: use one of"):
+    with pytest.raises(PipelineError, match=r"strategy: gdumb trains .*, so ewc-plus has nothing to keep: use one of"):
         strategies("ewc-plus", "gdumb")
     with pytest.raises(PipelineError, match="icarl chooses what to train on, and an online stream shows"):
         strategies("ewc-plus", "icarl", online=True)

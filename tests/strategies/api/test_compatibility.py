@@ -31,13 +31,13 @@ REFUSED = """
     both choose what to train on: cumulative icarl
     project the same gradient: gem agem
     trains another loss: gem icarl, agem icarl
-    learns everything anew: gdumb cumulative, gdumb ewc, gdumb si, gdumb mas, gdumb lwf, gdumb replay
-    learns everything anew: gdumb der, gdumb gem, gdumb agem, gdumb icarl, gdumb generative-replay, gdumb dann
-    learns everything anew: gdumb packnet, gdumb progressive, gdumb expand
+    trains a new model: gdumb cumulative, gdumb ewc, gdumb si, gdumb mas, gdumb lwf, gdumb replay
+    trains a new model: gdumb der, gdumb gem, gdumb agem, gdumb icarl, gdumb generative-replay, gdumb dann
+    trains a new model: gdumb packnet, gdumb progressive, gdumb expand
     dann does what replay does already: dann replay
     must know which experience: dann generative-replay
-    counts on the model as it was: expand ewc, expand si, expand mas, expand lwf, expand icarl
-    counts on the model as it was: expand generative-replay, expand dann
+    needs the model's structure unchanged: expand ewc, expand si, expand mas, expand lwf, expand icarl
+    needs the model's structure unchanged: expand generative-replay, expand dann
     never changes what: packnet cumulative, packnet ewc, packnet si, packnet mas, packnet lwf, packnet der, packnet gem
     never changes what: packnet agem, packnet icarl, packnet generative-replay, packnet dann, packnet expand
     never changes what: progressive cumulative, progressive ewc, progressive si, progressive mas, progressive lwf
@@ -199,18 +199,18 @@ def test_rehearsal_of_one_s_own_is_recognised(partner: type[Strategy]) -> None:
     assert len(refusals([Listed(GDumb), Listed(partner)])) == 1
 
 
-def test_a_subclass_is_told_about_by_its_own_name() -> None:
+def test_messages_name_a_subclass_by_its_own_name() -> None:
     ((text,),) = warnings([Listed(EWCPlus)], CLASS)
     assert text.startswith("ewc-plus alone forgets ")
     assert warnings([Listed(EWCPlus), Listed(Replay)], CLASS) == [[], []]
     (reason,) = refusals([Listed(EWCPlus), Listed(GDumb)])
-    assert reason.startswith("gdumb learns") and "ewc-plus has nothing to keep" in reason
+    assert reason.startswith("gdumb trains") and "ewc-plus has nothing to keep" in reason
 
 
 def test_texts_call_a_strategy_what_the_file_calls_it() -> None:
     pair = [Listed(EWCPlus, written="my.module:EWCPlus"), Listed(PackNet, written="shares")]
     assert refusals(pair) == [
-        "shares never changes what an experience has learned, my.module:EWCPlus has nothing to add: "
+        "shares never changes what an experience has learned, so my.module:EWCPlus has nothing to add: "
         "use one of them, or {name: replay}"
     ]
     found = [texts[0].partition(" ")[0] for texts in warnings(pair, CLASS)]
@@ -323,10 +323,10 @@ def test_who_chooses_what_to_train_on_cannot_learn_online(name: str) -> None:
 def test_options_decide_what_can_be_learned_online() -> None:
     counts = ReplayOptions(weighting="experiences")
     assert online_refusal(Listed(Replay, counts, "again")) == (
-        "again with weighting: experiences counts them, and an online stream does not tell where they end: "
+        "again with weighting: experiences counts experiences, and an online stream does not say where they end: "
         "use weighting: samples"
     )
     dann = KINDS["dann"]  # is told where experiences end
     assert online_refusal(Listed(dann, dann.Options(weighting="experiences"))) is None
-    with pytest.raises(StrategyError, match="replay with weighting: experiences counts them"):
+    with pytest.raises(StrategyError, match="replay with weighting: experiences counts experiences"):
         Learner(build("mlp", 6), [Replay(counts)], outputs=6, online=True)

@@ -41,7 +41,7 @@ def test_a_task_s_units_are_the_active_ones_or_those_that_occur() -> None:
     learner, tasks, experiences = prepared("class-incremental", infer_task=True)
     assert tasks.task_units(learner, experiences[1]) == [2, 3]
     learner.samples = rows((4,), 5, 1)
-    with pytest.raises(StrategyError, match="tell an experience's classes apart"):
+    with pytest.raises(StrategyError, match="separate an experience's classes"):
         tasks.task_units(learner, experiences[1])
 
 
