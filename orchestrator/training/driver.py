@@ -46,7 +46,7 @@ def run(
         PipelineError, StrategyError: the pipeline or its data are wrong.
         RunFailed: training stopped; the commits made so far stay. CallbackFailed: a callback stopped it.
         Claimed: another run is at work on the same pipeline in the same storage.
-        StorageError, ClusterError: what is around cannot be used.
+        StorageError, ClusterError: the storage or the cluster is not available.
     """
     from orchestrator.cluster.log_levels import quiet
 
@@ -94,7 +94,7 @@ def run(
                     chain = lineage.leading(ids)
                     observers.catch_up(chain)
                     reused = len(chain)
-                    _tell_if_set_back(lineage, chain, observers.warn)
+                    _warn_if_set_back(lineage, chain, observers.warn)
                     if reused < len(plan):
                         summary = _summary(pipeline, stream, chain, store.uri)
                         if runs_in_this_process(pipeline.scaling, address):
@@ -114,15 +114,15 @@ def run(
     return result
 
 
-def _tell_if_set_back(lineage: Lineage, chain: Sequence[Commit], warn: Callable[[str], object]) -> None:
-    """A run that died leaves `latest` at most one commit behind: further back, something else has set it."""
+def _warn_if_set_back(lineage: Lineage, chain: Sequence[Commit], warn: Callable[[str], object]) -> None:
+    """Warn when `latest` is more than one commit behind: a run that was killed leaves it at most one behind."""
     latest = lineage.ref("latest")
     places = {commit.id: place for place, commit in enumerate(chain)}
     behind = len(chain) - 1 - places.get(latest.commit, len(chain)) if latest else 0
     if latest and behind > 1:
         warn(
-            f"latest was set back: it stands for commit {latest.commit[:12]}, and {behind} later commits of this "
-            "pipeline are stored. They are reused, and latest moves on"
+            f"the ref latest was set back to commit {latest.commit[:12]}, and {behind} later commits of this "
+            "pipeline are stored. They are reused, and latest is moved forward"
         )
 
 

@@ -46,11 +46,11 @@ class LossCurve:
 
     @property
     def complete(self) -> bool:
-        """Whether every step so far is in a point: then the curve can go on from its points alone."""
+        """Whether every step so far is in a point: then the curve can be resumed from its points alone."""
         return not self._count
 
     def resume(self, steps: int, samples: int, points: list[tuple[int, float, int]]) -> None:
-        """Go on after so many steps."""
+        """Resume the curve after `step` steps."""
         self.steps, self.samples, self.points = steps, samples, list(points)
         self._reported_samples = samples
 

@@ -72,7 +72,7 @@ class Readings:
         if index > len(self._chain):
             # Without the commits before it there is no matrix.
             return
-        # After a restart a commit may be told of again.
+        # After a restart the event of a commit may come again.
         self._chain[index:] = [Commit.model_validate(document, strict=False)]
         values = course_metrics(self._course.follow(self._chain), self._chain, first=index)[-1]
         self.metrics = {

@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from strategies.loop.learner import Learner
     from strategies.loop.process_group import Group
 
-NOTICE = "a node of the workers is about to be taken away: what is learned is kept"
+NOTICE = "preemption notice: a node will be taken away; saving a checkpoint"
 
 
 @dataclass
 class Session:
-    """Everything that a rank needs to go on with a stream.
+    """Everything that a rank needs to continue a stream.
 
     Attributes:
         pipeline, stream, plan: what is to be done.
@@ -53,7 +53,7 @@ class Session:
         group, device: the ranks that learn together, and this one's device.
         on_event: gets the events of rank 0.
         ref: the name to move to every new commit, None for no name (a search's trials).
-        preempted: says that a node is about to be taken away; rank 0 then keeps what is learned at once.
+        preempted: whether a preemption notice has come; rank 0 then saves a checkpoint at once.
     """
 
     pipeline: Pipeline

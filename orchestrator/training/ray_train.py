@@ -72,7 +72,7 @@ def train_on_cluster(
     buffer = event_buffer()
 
     def trainer() -> TorchTrainer:
-        # Named anew each time: the lineage says where to go on, and Ray Train takes a finished name for finished work.
+        # A new name each time: the lineage says where to resume, and Ray Train skips the work of a finished name.
         names.append(f"{plan[-1].id[:12]}-{uuid.uuid4().hex[:8]}")
         return TorchTrainer(
             train_loop,
@@ -189,7 +189,7 @@ def _sweep(pipeline: Pipeline, names: Sequence[str]) -> None:
 
 
 def _reason(error: BaseException | None) -> str:
-    if isinstance(error, ray.train.WorkerGroupError) and (told := failures_in_words(error.worker_failures)):
-        return told
+    if isinstance(error, ray.train.WorkerGroupError) and (words := failures_in_words(error.worker_failures)):
+        return words
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(error).__name__

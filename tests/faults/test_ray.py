@@ -115,7 +115,7 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def preempt(node: Any, seconds: float) -> None:
-    """Tell Ray that a node will be taken away, as a cloud's autoscaler does."""
+    """Give Ray a preemption notice for a node, as a cloud's autoscaler does."""
     import ray
 
     reason = 2  # DRAIN_NODE_REASON_PREEMPTION

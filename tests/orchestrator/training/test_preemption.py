@@ -1,4 +1,4 @@
-"""The notice that a node is about to be taken away. That Ray's notice is heard, tests/faults/test_ray.py shows."""
+"""Preemption notices. That the notice of a real Ray arrives is tested in tests/faults/test_ray.py."""
 
 from __future__ import annotations
 
