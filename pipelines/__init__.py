@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Everlearn's package beside this one, even where the folder of the script has one of the same name.
+# Import Everlearn's own package, even where the script's folder has a package of the same name.
 _HOME = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(_HOME))
 try:

@@ -1,4 +1,4 @@
-"""From a pipeline file's words to the objects that learn: the model, the strategies, the settings of an experience."""
+"""Builds what a pipeline file describes: the model, the strategies, the learner, the settings of an experience."""
 
 from __future__ import annotations
 

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Situation:
-    """What of a file decides which methods fit.
+    """The properties of a file that decide which methods fit.
 
     Attributes:
-        setting: of the stream.
+        setting: setting of the stream.
         online: whether each sample is shown once.
-        memory: samples that may be kept, 0: none; None: neither the file nor the caller says.
-        task_labels: whether test samples come with their task.
+        memory: samples that may be kept, 0: none; None: neither the file nor the caller limits it.
+        task_labels: whether the task of each test sample is given.
     """
 
     setting: str
@@ -42,8 +42,8 @@ class Suggestion:
 
     Attributes:
         strategies: as in a pipeline file.
-        why, source: the reason, and where it is from.
-        needs, time, memory: what the strategies say of themselves, in their order.
+        why, source: the reason, and where it comes from.
+        needs, time, memory: as the strategies declare them, in their order.
     """
 
     strategies: list[dict[str, Any]]
@@ -60,14 +60,14 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The answer for one file.
+    """The recommendation for one file.
 
     Attributes:
-        situation: what it depends on.
+        situation: the situation that it depends on.
         suggestions: best first.
-        unfit: by name, why the other strategies are not among them.
+        unfit: by name, why each other strategy is not suggested.
         current: names of the file's own strategies.
-        warnings: what those cannot do in this file.
+        warnings: what these strategies cannot do in this file.
     """
 
     situation: Situation
@@ -78,7 +78,7 @@ class Recommendation:
 
     @property
     def snippet(self) -> str:
-        """The first suggestion as it stands in a pipeline file; empty without one."""
+        """The first suggestion as text for a pipeline file; empty without a suggestion."""
         import yaml
 
         if not self.suggestions:
@@ -100,7 +100,7 @@ class Recommendation:
 
 
 def recommend(pipeline: Pipeline, memory: int | None = None) -> Recommendation:
-    """Which methods fit a pipeline, best first, and why the others do not.
+    """Which methods fit a pipeline, best first, and why others do not.
 
     Args:
         memory: samples that may be kept, 0: none; None: as many as the pipeline's own strategies keep.
@@ -154,17 +154,17 @@ def _entries(rule: Rule, situation: Situation) -> list[dict[str, Any]]:
 
 
 def _refusal(pipeline: Pipeline, entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why the file's schema or a strategy objects to these strategies in this pipeline; nothing where they fit."""
+    """Why the schema or a strategy refuses these strategies in this pipeline; empty where they fit."""
     try:
         found = with_settings(_bare(pipeline), {"strategy": list(entries)}).warnings()
     except PipelineError as error:
         found = error.problems
-    # Whoever reads it knows the file, and the strategy stands beside it.
+    # The reader knows the file, and the strategy is named beside the message.
     return [re.sub(r"^(\S*: )?(setting )?(strategy\S*: )?", "", problem) for problem in found]
 
 
 def _bare(pipeline: Pipeline) -> Pipeline:
-    """The pipeline without what belongs to its own strategies alone."""
+    """The pipeline without settings that only apply to its own strategies."""
     each = {
         index: {key: value for key, value in settings.items() if key != "strategy"}
         for index, settings in pipeline.train.per_experience.items()
@@ -188,7 +188,7 @@ def _suggestion(rule: Rule, entries: list[dict[str, Any]]) -> Suggestion:
 
 
 def _unfit(pipeline: Pipeline, name: str, situation: Situation) -> list[str]:
-    """Why a strategy is not suggested: what it says itself, then what the situation lacks."""
+    """Why a strategy is not suggested: its own limits first, then what the situation lacks."""
     reasons = _refusal(pipeline, [{"name": name}])
     kind = strategy_class(name)
     if kind.keeps_samples and situation.memory == 0:
@@ -197,4 +197,4 @@ def _unfit(pipeline: Pipeline, name: str, situation: Situation) -> list[str]:
         reasons.append(f"{name} needs to know the task of a test sample: {situation.setting} does not give it")
     if kind.bound:
         reasons.append(f"{name} is the {kind.bound} bound, to compare with")
-    return reasons or [f"the table knows no reason to prefer {name} here; it can be used"]
+    return reasons or [f"the table has no reason to prefer {name} here; it can be used"]

@@ -1,4 +1,4 @@
-"""A commented pipeline file for data that a person has: what `everlearn init` writes."""
+"""A commented pipeline file for a user's data, as `everlearn init` writes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipelines.data.datasets.dataset import ExperienceDataset
 
 _STEPS = 300
-"""About how many steps an experience gets: enough to learn something, few enough for a first run."""
+"""The approximate number of steps of an experience: enough to learn, few enough for a first run."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class StarterFile:
     """A pipeline file.
 
     Attributes:
-        name: of the pipeline.
-        text: of the file, in YAML.
+        name: name of the pipeline.
+        text: content of the file, in YAML.
         notes: what was found and what was chosen, a sentence each; they are comments of the file, too.
     """
 
@@ -53,7 +53,7 @@ def starter_file(path: str, label: str | None = None) -> StarterFile:
         label: the column or array of the labels; None: chosen by its name or its values.
 
     Raises:
-        PipelineError: the data is of no kind that a built-in dataset reads, or it does not fit.
+        PipelineError: no built-in dataset reads the data, or the data does not fit.
     """
     found = detect_dataset(path, label)
     facts = _facts(_load(found))
@@ -85,7 +85,7 @@ def _load(found: Detected) -> Dataset | ExperienceDataset:
 
 @dataclass
 class _Facts:
-    """What decides the rest of the file."""
+    """The facts about the data that decide the rest of the file."""
 
     setting: str
     why: str
@@ -190,7 +190,7 @@ def _comment(text: str, indent: str = "") -> list[str]:
 
 
 def _flow(value: dict[str, Any]) -> str:
-    """A mapping on one line of YAML: JSON but for the quotes around plain words."""
+    """A mapping on one line of YAML: JSON, except that plain words have no quotes."""
     plain = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
     reserved = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 

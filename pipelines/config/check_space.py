@@ -1,4 +1,4 @@
-"""The searched space of `tune`, tried against the schema before anything starts."""
+"""Checks the search space of `tune` against the schema before anything starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIXED = ("name", "storage", "tracking", "scaling", "tune", "published")
 
 
 def check_space(document: Document) -> None:
-    """Set every path of `tune.space` to the ends of its domain, or to each choice; what is then wrong is a problem."""
+    """Set every path of `tune.space` to the ends of its domain, or to each choice, and report what is then invalid."""
     space = document.get(("tune", "space"))
     if not isinstance(space, dict) or not isinstance(document.data, dict):
         return
@@ -27,7 +27,7 @@ def check_space(document: Document) -> None:
         try:
             searched = domain(text)
         except ValueError:
-            # The schema says so.
+            # The schema reports it.
             continue
         try:
             keys = address(document, path)

@@ -1,4 +1,4 @@
-"""Options of a pipeline file as the keyword arguments of the component that takes them."""
+"""Options of a pipeline file as keyword arguments of their component."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipelines.config.pipeline_errors import PipelineError
 
 
 def arguments(model: type[BaseModel], options: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The options as `model` understands them, by their names in the file, defaults filled in.
+    """The options, validated by `model`, by their names in the file, with defaults filled in.
 
-    Pipeline files are checked when they are loaded; this is for everybody who comes without one.
+    Pipeline files are checked when they are loaded; this is for callers without a pipeline file.
 
     Args:
-        model: of the options, from `pipelines.config.component_options`.
+        model: the class of the options, from `pipelines.config.component_options`.
         where: the key that holds the options, for messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which options a component takes, and their values checked against that.
+"""Which options a component takes, and validation of their values.
 
 A strategy declares its options as a pydantic class `Options`. A dataset or a model declares them in the same way (an
 attribute of the function or class) or by its signature; either way it gets them as keyword arguments.
@@ -50,11 +50,11 @@ def options_model(kind: Kind, name: str) -> type[BaseModel]:
 
 
 def validate(model: type[BaseModel], given: Any) -> tuple[BaseModel, Any]:
-    """`given` as an instance of `model`, and `given` as it was understood.
+    """`given` as an instance of `model`, and the values that were validated.
 
     Nothing is converted silently (no text for numbers, no numbers for booleans), with exceptions that samplers and YAML
-    make necessary: 200.0 where a whole number is expected, 1e-3 (for want of a dot text in YAML 1.1) where a number is
-    expected, and a bare true where the word is one of the choices.
+    make necessary: 200.0 where a whole number is expected, 1e-3 (text in YAML 1.1, because it has no dot) where a
+    number is expected, and a bare true where the word is one of the choices.
 
     Raises:
         pydantic.ValidationError: with all problems.
@@ -76,7 +76,7 @@ def validate(model: type[BaseModel], given: Any) -> tuple[BaseModel, Any]:
                     word = str(value).lower()
                     if f"'{word}'" in details["ctx"]["expected"]:
                         repaired = _with(repaired, path, word)
-            # A validator that runs before pydantic's own hands it Python lists, which strictness refuses as tuples.
+            # A validator that runs before pydantic's own passes on Python lists, which strict mode refuses as tuples.
             lists = strict and any(details["type"] in _CONTAINERS for details in errors)
             if repaired is given and not lists:
                 raise
@@ -88,7 +88,7 @@ def signature_model(component: Any, *, leading: int = 0, provided: frozenset[str
     """A pydantic class with the keyword parameters of `component` and their types.
 
     Args:
-        leading: how many parameters in front are no options.
+        leading: how many leading parameters are no options.
         provided: names of further parameters that are no options.
     """
     try:
@@ -109,7 +109,7 @@ def signature_model(component: Any, *, leading: int = 0, provided: frozenset[str
         by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if by_name and parameter.name not in provided:
             default = ... if parameter.default is parameter.empty else parameter.default
-            # By alias, for there are names that pydantic does not take for fields.
+            # By alias, because pydantic does not allow all names for fields.
             fields[f"option_{index}"] = (_type(hints.get(parameter.name, Any)), Field(default, alias=parameter.name))
     return create_model(_FROM_SIGNATURE, __config__=config, **fields)
 
@@ -118,7 +118,7 @@ def _type(hint: Any) -> Any:
     try:
         TypeAdapter(hint)
     except Exception:
-        # Not a type that a file can hold: the component itself has to check.
+        # Not a type that a file can hold: the component has to check the value itself.
         return Any
     return hint
 

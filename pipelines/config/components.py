@@ -46,13 +46,13 @@ class Component(NamedTuple):
 
 @cache
 def resolve(kind: Kind, name: str) -> Any:
-    """The component called `name`; nothing else is imported for it.
+    """The component called `name`; no other component is imported.
 
     Args:
         name: a built-in name, a name registered in the entry point group `everlearn.<kind>`, or `package.module:Name`.
 
     Returns:
-        A subclass of `strategies.api.strategy.Strategy`, or the callable that gives a dataset or a model.
+        A subclass of `strategies.api.strategy.Strategy`, or the callable that returns a dataset or a model.
 
     Raises:
         PipelineError: no such component, or it cannot be imported. One line, without the place in a file.
@@ -77,9 +77,9 @@ def resolve(kind: Kind, name: str) -> Any:
 
 
 def names(kind: Kind) -> list[Component]:
-    """All components of a kind that have a name, with a one-line summary and where they come from.
+    """All named components of a kind, with a one-line summary and where they come from.
 
-    One that cannot be imported is listed with the reason.
+    A component that cannot be imported is listed with the reason.
     """
     found = [Component(name, _summary(kind, name), "built-in") for name in sorted(BUILT_IN[kind])]
     for entry in sorted(_entry_points(kind), key=lambda entry: entry.name):
@@ -131,7 +131,7 @@ def _import(path: str) -> Any:
     parts = attribute.split(".")
     if not all(part.isidentifier() for part in [*module_name.split("."), *parts]):
         raise PipelineError(f"'{shorten(path)}' is not an import path, such as my_package.module:Name")
-    # The console script does not look for modules in the working directory, as `python` itself does.
+    # Unlike `python`, the console script does not search the working directory for modules.
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)

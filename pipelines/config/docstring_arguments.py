@@ -1,4 +1,4 @@
-"""What a docstring says about each argument or attribute, for components that say nothing elsewhere."""
+"""What a docstring says about each argument or attribute, for components without other descriptions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def documented_arguments(docstring: str | None) -> dict[str, str]:
     """The meaning of each name in the `Args:` and `Attributes:` sections of a docstring in Google's style.
 
     Args:
-        docstring: as in the source; None gives nothing.
+        docstring: as in the source; None gives an empty result.
 
     Returns:
         One line of text for each name; `a, b: text` gives the text to both.

@@ -1,4 +1,4 @@
-"""A YAML text as plain data that remembers where each value was written."""
+"""A YAML text as plain data, with the place where each value was written."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Problem:
     """What is wrong with the value at `path`.
 
     Attributes:
-        got: the value, ready to be shown; None where it says nothing.
-        line: where, when it is not where `path` was written.
+        got: the value, ready to be shown; None where showing it does not help.
+        line: the line of the problem, when it differs from the line of `path`.
     """
 
     path: KeyPath
@@ -50,7 +50,7 @@ class Document:
         source: the file's name, as errors show it.
         data: the content.
         origins: for a key path the line it was written on, or the command-line option that set it.
-        problems: what was wrong so far; reading goes on after most problems so that all are shown in one go.
+        problems: the problems so far; reading continues after most problems so that all are shown together.
     """
 
     source: str
@@ -71,7 +71,7 @@ class Document:
         return value
 
     def origin(self, path: KeyPath) -> tuple[int | str, KeyPath]:
-        """Where `path`, or the nearest part above it, was written, and that part's path."""
+        """Where `path`, or its nearest parent in the file, was written, and the path of that part."""
         for length in range(len(path), -1, -1):
             if path[:length] in self.origins:
                 return self.origins[path[:length]], path[:length]
@@ -143,7 +143,7 @@ def parse(text: str, source: str, *, start: KeyPath = (), origin: str | None = N
             document.origins[start] = origin or text.count("\n", 0, error.position) + 1
         raise _refused(document, start, f"not valid YAML: {error.reason}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        # PyYAML lets int() and chr() fail on escapes such as "\Uffffffff".
+        # In PyYAML, int() and chr() fail on escapes such as "\Uffffffff".
         raise _refused(document, start, f"not valid YAML: {error}") from None
     return document
 
@@ -177,7 +177,7 @@ class _Reader:
 
     def read(self, node: yaml.Node, path: KeyPath, depth: int) -> Any:
         self.nodes += 1
-        # An alias of a node inside itself is endless, and ends here too.
+        # An alias of a node inside itself would never end; it is refused here too.
         if depth > MAX_DEPTH:
             raise _refused(self.document, path, _TOO_DEEP)
         if self.nodes > MAX_NODES:

@@ -11,13 +11,13 @@ from pipelines.config.document import Document, KeyPath, Problem
 DEFAULT_STORAGE = "${EVERLEARN_STORAGE:-.everlearn/store}"
 DEFAULT_TRACKING = "${MLFLOW_TRACKING_URI:-sqlite:///.everlearn/mlflow.db}"
 
-# $${ stands for a literal ${.
+# $${ is an escaped, literal ${.
 _REFERENCE = re.compile(r"(\$?)\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\})?")
 _PLACES = ("storage", "tracking")
 
 
 def expand(text: str) -> str:
-    """`text` with ${NAME} and ${NAME:-default} replaced; the default stands in for an unset or empty variable.
+    """`text` with ${NAME} and ${NAME:-default} replaced; the default replaces an unset or empty variable.
 
     Raises:
         ValueError: a variable without default is not set, or the text cannot be read.
@@ -44,7 +44,7 @@ def expand(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """`text` such that `expand` gives it back."""
+    """`text`, escaped so that `expand` returns it unchanged."""
     return text.replace("${", "$${")
 
 
@@ -76,7 +76,7 @@ def _refuse(document: Document, path: KeyPath, value: Any) -> None:
             Problem(
                 path,
                 "environment variables are read in storage and tracking only, "
-                "so that a file means the same learning everywhere",
+                "so that a file describes the same training everywhere",
             )
         )
     if isinstance(value, dict):

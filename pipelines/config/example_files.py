@@ -15,12 +15,12 @@ FOLDER = Path(__file__).parents[1] / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """A pipeline file, and the modules of its own beside it.
+    """A pipeline file, and the modules beside it that it uses.
 
     Attributes:
         name: the file's name without its suffix.
         file: where it is installed.
-        published: whether it repeats the protocol of a paper, with the paper's numbers.
+        published: whether it repeats the protocol of a paper, and has the paper's numbers.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Example:
 
     @property
     def tunes(self) -> bool:
-        """Whether it has a space of settings to search."""
+        """Whether it has a search space (`tune`)."""
         return "tune" in self._document()
 
     @property
     def files(self) -> list[Path]:
-        """What it needs to run from another folder: itself, and the modules beside it that its import paths name."""
+        """The files to run it from another folder: itself, and modules beside it that its import paths name."""
         modules = {name.partition(":")[0] for name in _texts(self._document()) if ":" in name}
         beside = [self.file.parent / f"{module}.py" for module in sorted(modules) if module.isidentifier()]
         return [self.file, *(file for file in beside if file.is_file())]
@@ -58,7 +58,7 @@ class Example:
 
 
 def examples(folder: Path = FOLDER) -> list[Example]:
-    """All examples by name, those with a paper's numbers last."""
+    """All examples by name; published ones come last."""
     found = [(folder, False), (folder / "published", True)]
     return [Example(file.stem, file, published) for where, published in found for file in sorted(where.glob("*.yaml"))]
 
@@ -67,7 +67,7 @@ def find_example(name: str, folder: Path = FOLDER) -> Example:
     """The example called `name`, with or without the suffix .yaml.
 
     Raises:
-        PipelineError: there is none; the message has the nearest name.
+        PipelineError: there is no such example; the message suggests the closest name.
     """
     known = {example.name: example for example in examples(folder)}
     wanted = name.removesuffix(".yaml").removeprefix("published/")
@@ -82,13 +82,13 @@ def write_example(example: Example, folder: Path, *, overwrite: bool = False) ->
     """Copy an example and what it needs into a folder.
 
     Args:
-        overwrite: replace files that are there.
+        overwrite: replace existing files.
 
     Returns:
         The files that were written.
 
     Raises:
-        PipelineError: a file of that name is there, or the folder cannot be written. Nothing is written then.
+        PipelineError: a file of that name exists, or the folder cannot be written. Nothing is written then.
     """
     targets = [(source, folder / source.name) for source in example.files]
     there = [target.name for _, target in targets if target.exists() or target.is_symlink()]

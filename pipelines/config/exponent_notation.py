@@ -10,9 +10,9 @@ _EXPONENT = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+", re.ASCII)
 
 
 def exponent(value: Any) -> float | None:
-    """The number that the text `value` writes with an exponent, None where it is something else.
+    """The number that the text `value` is in exponent notation; None: it is something else.
 
-    YAML 1.1 takes 1e-3, unlike 1.0e-3, for text.
+    YAML 1.1 reads 1e-3, unlike 1.0e-3, as text.
     """
     if not isinstance(value, str) or not _EXPONENT.fullmatch(value):
         return None

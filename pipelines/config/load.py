@@ -26,14 +26,16 @@ def load_pipeline(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
         overrides: values to set, such as "train.epochs=2"; see `pipelines.config.overrides`.
 
     Raises:
-        PipelineError: everything that is wrong with the file and the overrides, each with its line.
+        PipelineError: all problems of the file and the overrides, each with its line.
     """
     return load_text(_read(Path(path)), str(path), overrides)
 
 
 def locate(problem: str, path: str | Path, overrides: Sequence[str] = ()) -> str:
-    """A problem that only showed when the data was read, such as "stream.experiences: 20 experiences, but ...", with
-    the line or the override that it comes from; as it is where it names no key of the file."""
+    """The message of a problem that was found when the data was read, with its line or override.
+
+    `problem` names a key, as in "stream.experiences: 20 experiences, but ..."; without a key it is returned unchanged.
+    """
     key, _, message = problem.partition(": ")
     try:
         document = parse(_read(Path(path)), str(path))
@@ -49,7 +51,7 @@ def load_text(text: str, source: str = "<text>", overrides: Sequence[str] = ()) 
     """Read the text of a pipeline file; `source` is its name in error messages.
 
     Raises:
-        PipelineError: everything that is wrong with the text and the overrides, each with its line.
+        PipelineError: all problems of the text and the overrides, each with its line.
     """
     document = parse(text, source)
     write_out(document)
@@ -73,7 +75,7 @@ def with_settings(pipeline: Pipeline, settings: Mapping[str, Any]) -> Pipeline:
     Raises:
         PipelineError: a path that does not exist, or a value that is not valid there.
     """
-    # By way of JSON, in which all keys are text.
+    # Through JSON, in which all keys are text.
     document = Document(pipeline.name, json.loads(json.dumps(pipeline.to_document())))
     document.data.pop("tune", None)
     for path, value in sorted(settings.items(), key=lambda item: item[0].count(".")):

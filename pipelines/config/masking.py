@@ -17,12 +17,12 @@ _USER_IN_VALUE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?(?:.*:)?.*@", re.DOT
 
 
 def mask(text: str) -> str:
-    """`text` without user information in URIs and without values that a query string names as secret."""
+    """`text` without user information in URIs and without secret values in query strings."""
     return _NAMED.sub(rf"\1{HIDDEN}", _USER_IN_URI.sub(rf"\1{HIDDEN}@", text))
 
 
 def mask_value(value: str) -> str:
-    """One whole value without secrets: unlike in a sentence, a password with spaces or slashes is recognised."""
+    """A whole value without secrets; unlike in a sentence, a password with spaces or slashes is recognised too."""
     if "@" in value and ":" in value[: value.rindex("@")]:
         value = _USER_IN_VALUE.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", value)
     return mask(value)

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in the words of a pipeline file."""
+"""Pydantic's validation errors, as messages about a pipeline file."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _WITHOUT_VALUE = {"missing", "extra_forbidden", "too_short", "too_long", "refuse
 
 
 def explain(error: ValidationError, model: type[BaseModel], data: Any) -> list[Problem]:
-    """The problems of `data` that validation against `model` gave; key paths are relative to `data`."""
+    """The problems of `data` from its validation against `model`; key paths are relative to `data`."""
     return [problem for details in error.errors(include_url=False) for problem in _problems(details, model, data)]
 
 
 def located(loc: tuple[int | str, ...], data: Any) -> KeyPath:
-    """Pydantic's location as a key path in `data`: without names of union members and without what is not there."""
+    """Pydantic's location as a key path in `data`, without names of union members and other parts that `data` lacks."""
     path: list[int | str] = []
     for part in loc:
         if isinstance(data, dict) and str(part) in data:
@@ -63,7 +63,7 @@ def located(loc: tuple[int | str, ...], data: Any) -> KeyPath:
 
 
 def unknown_key(key: str, known: list[str]) -> str:
-    """What to say about `key` where only the keys `known` are taken."""
+    """The message about `key` where only the keys `known` are allowed."""
     close = did_you_mean(key, known)
     if close:
         return f"unknown key, did you mean '{close}'?"

@@ -20,7 +20,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Optimizer(OptimizerSpec):
-    """What all take: torch's own defaults apply to options that are not given.
+    """Options of all optimisers; torch's own defaults apply to options that are not given.
 
     Attributes:
         weight_decay: the L2 penalty; for adamw the decoupled decay of the weights.
@@ -40,7 +40,7 @@ class SGD(_Optimizer):
 
     Attributes:
         momentum: the share of the last update that is added to the next one.
-        dampening: of the momentum: the gradient counts 1 - dampening.
+        dampening: dampening of the momentum: the gradient counts 1 - dampening.
         nesterov: whether the momentum is Nesterov's.
         fused: whether torch updates the parameters in one kernel; by default wherever it can (not with a momentum).
     """

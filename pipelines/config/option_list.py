@@ -63,7 +63,7 @@ def model_options(model: type[BaseModel], *docstrings: str | None) -> Options:
 
     Args:
         model: of the options.
-        docstrings: where to look for the meaning of a field that has no description; the last one wins.
+        docstrings: give the meaning of a field that has no description; the last one wins.
     """
     documented: dict[str, str] = {}
     for docstring in docstrings:
@@ -84,7 +84,7 @@ def _default(field: FieldInfo) -> Any:
         value = field.get_default(call_default_factory=True)
         return TypeAdapter(Any).dump_python(value, mode="json")
     except Exception:
-        # A default that no pipeline file can hold, such as an object of the component's own.
+        # A default that no pipeline file can hold, such as an object of a class that the component defines.
         return repr(field.default)
 
 

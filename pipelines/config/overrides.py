@@ -1,4 +1,4 @@
-"""Values set from outside: `--set strategy.ewc.lambda=1000`."""
+"""Values set on the command line: `--set strategy.ewc.lambda=1000`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def apply(document: Document, options: Iterable[str]) -> None:
     """Set the values of `--set` options, such as "train.epochs=2", in the document; the value is read as YAML.
 
     Raises:
-        PipelineError: an option that cannot be read or addresses nothing, all of them in one error.
+        PipelineError: options that cannot be read or address nothing, all in one error.
     """
     problems: list[str] = []
     for option in options:
@@ -42,7 +42,7 @@ def apply(document: Document, options: Iterable[str]) -> None:
 
 
 def address(document: Document, path: str) -> KeyPath:
-    """A dotted path as a key path in the document. Strategies, in a list there, are addressed by name.
+    """A dotted path as a key path in the document. Strategies, which are in a list, are addressed by name.
 
     Paths below `tune.space` are keys themselves.
 
@@ -70,7 +70,7 @@ def address(document: Document, path: str) -> KeyPath:
 
 
 def assign(document: Document, keys: KeyPath, value: Any, origin: str) -> None:
-    """Put `value` at `keys`, with the mappings above it that are missing, and remember where it came from.
+    """Put `value` at `keys`, create missing mappings above it, and record the origin of the value.
 
     `train.steps` replaces `train.epochs`, and the other way round.
 
@@ -99,7 +99,7 @@ def assign(document: Document, keys: KeyPath, value: Any, origin: str) -> None:
         del document.origins[path]
     document.origins[keys] = origin
     other = _SWITCHES.get(str(keys[-1]))
-    # Two options that contradict each other are left for the schema to refuse.
+    # The schema refuses two options that contradict each other.
     contradicts = other and isinstance(document.origins.get((*keys[:-1], other)), str)
     if other and not contradicts and keys[0] == "train" and value is not None and isinstance(target, dict):
         target.pop(other, None)

@@ -1,4 +1,4 @@
-"""What is raised when a pipeline file, an argument or a dataset is wrong: every problem found, one line each."""
+"""Errors of pipeline files, arguments and datasets: every problem found, one line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipeline: everything that a pipeline file says."""
+"""The schema of a pipeline file."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ScalingSpec(Spec):
             refuse([(place, f"a worker trains on one GPU, got {share:g}: ask for more workers instead")])
         if share < 1 and self.maximum > 1:
             refuse(
-                [(place, f"workers that share a GPU cannot talk to each other (NCCL), got {share:g}: give each one")]
+                [(place, f"workers that share a GPU cannot communicate (NCCL), got {share:g}: give each worker one")]
             )
         return self
 
@@ -109,7 +109,7 @@ class ScalingSpec(Spec):
 
 
 class TrackingSpec(Spec):
-    """Where the numbers are shown.
+    """Where MLflow records the metrics.
 
     Attributes:
         uri: MLflow's tracking URI. Environment variables are read here: ${NAME} or ${NAME:-default}.
@@ -132,7 +132,7 @@ class Pipeline(Spec):
         train: how each experience is trained.
         scaling: how many workers train, and what each of them needs.
         storage: a folder or s3://bucket/prefix. Environment variables are read here: ${NAME} or ${NAME:-default}.
-        tracking: where MLflow shows the numbers.
+        tracking: where MLflow records the metrics.
         cluster: the Ray cluster that `everlearn submit` sends it to.
         tune: what `everlearn tune` searches.
         published: figures of a paper by metric, shown beside the measured ones.
@@ -156,7 +156,7 @@ class Pipeline(Spec):
     published: Annotated[dict[Metric, float] | None, NOT_LEARNED] = None
 
     def at(self, index: int) -> Pipeline:
-        """The pipeline with the training and the strategies that it has in experience `index`."""
+        """The pipeline with the training settings and strategy options of experience `index`."""
         return self.model_copy(update={"train": self.train.at(index), "strategy": self.strategy_at(index)})
 
     def strategy_at(self, index: int) -> list[StrategySpec]:
@@ -176,10 +176,10 @@ class Pipeline(Spec):
         return [f"strategy.{one.name}: {text}" for one, texts in found for text in texts]
 
     def to_document(self, *, masked: bool = False) -> dict[str, Any]:
-        """Plain data that, as YAML, reads back to an equal pipeline.
+        """Plain data that, written as YAML and read again, gives an equal pipeline.
 
         Args:
-            masked: leave passwords out of the URIs, for showing; such a document does not read back to an equal one.
+            masked: leave passwords out of the URIs, for showing; such a document does not give an equal pipeline.
         """
         hide = mask_value if masked else str
         document: dict[str, Any] = super().to_document()
@@ -192,7 +192,8 @@ class Pipeline(Spec):
     def flat(self) -> dict[str, str | int | float | bool]:
         """The pipeline as dotted parameters, strategies by their names, lists as JSON, passwords left out.
 
-        Without `cluster`: where a run was submitted is no parameter of it, and may change until it is finished.
+        Without `cluster`: where a run was submitted is no parameter of the run, and may change until the run is
+        finished.
         """
         document = self.to_document(masked=True)
         document.pop("cluster", None)
@@ -207,7 +208,7 @@ class Pipeline(Spec):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not self.tracking.experiment:
-            # The model is frozen for its users; this is still its construction.
+            # The model is frozen once it is constructed, and this is part of the construction.
             self.__dict__["tracking"] = self.tracking.model_copy(update={"experiment": self.name})
         refuse(
             [

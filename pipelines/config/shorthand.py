@@ -1,4 +1,4 @@
-"""The short forms of a pipeline file, written out: a name stands for {name: ...}, one strategy for a list of one."""
+"""The short forms of a pipeline file, written out: a name means {name: ...}, one strategy means a list of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECTIONS = ("train", "scaling", "tracking")
 
 
 def write_out(document: Document) -> None:
-    """Replace the short forms in place. What has another shape is left for the schema to refuse."""
+    """Replace the short forms in place. The schema refuses values of any other shape."""
     data = document.data
     if not isinstance(data, dict):
         return

@@ -28,12 +28,12 @@ _BOUNDS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 
 
 def type_in_words(annotation: Any, metadata: Iterable[Any] = (), *, several: bool = False) -> str:
-    """What may stand in a pipeline file for a type.
+    """The values that a pipeline file may have for a type.
 
     Args:
         annotation: the type.
-        metadata: what `Annotated` says about it beside the type; of a field, `FieldInfo.metadata`.
-        several: in the plural, as in "list of whole numbers".
+        metadata: the metadata of `Annotated`; for a field, `FieldInfo.metadata`.
+        several: use the plural, as in "list of whole numbers".
     """
     metadata = list(metadata)
     if typing.get_origin(annotation) is Annotated:

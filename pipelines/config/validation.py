@@ -1,4 +1,4 @@
-"""A document against the schema, and the options of each component against what it takes."""
+"""Validation of a document against the schema, and of the options of each component."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _TORCH: dict[str, tuple[type[NamedSpec], ModelOf]] = {
 
 
 def pipeline_of(document: Document) -> Pipeline | None:
-    """The pipeline that the document describes; None, with the reasons among the document's problems, if it is not one.
+    """The pipeline that the document describes; None if it is invalid, with the reasons in the document's problems.
 
-    In the document, strategies get the defaults of the options that are not given.
+    Options of strategies that are not given are filled into the document with their defaults.
     """
     if not isinstance(document.data, dict):
         empty = document.data is None
@@ -57,7 +57,7 @@ def pipeline_of(document: Document) -> Pipeline | None:
 
 
 def add(document: Document, problems: list[Problem], at: KeyPath = ()) -> None:
-    """Add problems, whose paths start at `at`, except where something is known to be wrong already."""
+    """Add problems, whose paths start at `at`, except where a problem is known already."""
     known = {problem.path for problem in document.problems}
     for problem in problems:
         problem.path = (*at, *problem.path)
@@ -95,14 +95,14 @@ def _check_named(
 def _checked(
     entry: Mapping[str, Any], spec: type[NamedSpec], model_of: ModelOf, problems: list[Problem]
 ) -> tuple[BaseModel | None, dict[str, Any]]:
-    """The options of one named thing, as its own class and as plain data; what is wrong goes to `problems`.
+    """The options of one component, as its own class and as plain data; problems are added to `problems`.
 
     Args:
-        spec: the part of the schema; the fields that it declares itself are no options: the schema checks them.
+        spec: the part of the schema; the fields that it declares are no options, the schema checks them.
     """
     name = entry.get("name")
     if not isinstance(name, str) or not name:
-        # The schema says so.
+        # The schema reports it.
         return None, {}
     try:
         model = model_of(name)
@@ -134,7 +134,7 @@ def _plain(document: Document, at: KeyPath, options: BaseModel) -> dict[str, Any
 
 
 def _check_override(document: Document, at: KeyPath, override: dict[str, Any]) -> None:
-    """Optimiser, scheduler and strategy options of one experience: merged into the general ones, they must be valid."""
+    """Check the options of one experience: merged into the general ones, they must be valid."""
     train = document.get(("train",))
     base = {"optimizer": train.get("optimizer", _OPTIMIZER), "scheduler": train.get("scheduler")}
     merged = merge_train(base, override)
@@ -180,7 +180,7 @@ def _check_merged(
 
 
 def _changed_for_good(base: dict[str, Any], merged: dict[str, Any], model_of: ModelOf) -> list[Problem]:
-    """Options that hold for the whole stream, and that an experience would change."""
+    """Options that hold for the whole stream, but that an experience would change."""
     from strategies.api.strategy import StrategyOptions
 
     before, now = (_checked(entry, StrategySpec, model_of, [])[0] for entry in (base, merged))
@@ -188,7 +188,7 @@ def _changed_for_good(base: dict[str, Any], merged: dict[str, Any], model_of: Mo
         return []
     fields = type(now).model_fields
     text = (
-        "holds for the whole stream, for what is kept from one experience to the next was made by it: "
+        "holds for the whole stream, because state that is kept between experiences depends on it: "
         "set it under strategy, for all experiences"
     )
     was = before.fixed()
@@ -199,7 +199,7 @@ def _by_alias(options: dict[str, Any], name: str) -> dict[str, Any]:
     try:
         fields = options_model("strategies", name).model_fields
     except Exception:
-        # Said where the strategy is listed.
+        # Reported where the strategy is listed.
         return options
     return {(fields[key].alias or key) if key in fields else key: value for key, value in options.items()}
 

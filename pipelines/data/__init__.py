@@ -1,6 +1,6 @@
 """From files and arrays to a stream of experiences.
 
 `streams` is the ordered sequence of experiences that everything else uses; `samples` holds labelled samples,
-`splits`, `transforms` and `blurry_streams` say which of them an experience has, `fingerprint` gives equal data
-equal hashes. `datasets` has one file for each kind of data.
+`splits`, `transforms` and `blurry_streams` decide which samples an experience has, `fingerprint` gives equal data equal
+hashes. `datasets` has one file for each kind of data.
 """

@@ -1,7 +1,7 @@
-"""Streams whose experiences are not cleanly apart: a share of each one's training samples comes from the others.
+"""Streams with blurry boundaries: a share of each experience's training samples comes from other experiences.
 
 Blurry boundaries as in Bang et al. 2021, Rainbow memory: continual learning with a memory of diverse samples. Each
-class has an experience of its own, and some of its samples come in others.
+class belongs to one experience, and some of its samples come in others.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ _TRIES = 20
 class Exchange:
     """Which training samples the experiences of a stream exchange.
 
-    Of n samples in an experience, round(share * n) leave, those with the smallest seeded hash of their ids, and as many
-    come from the others: experiences keep their size, and every sample stays in the stream exactly once. Where each one
-    goes is drawn from the seed. An experience that is larger than all others together gives them what they can take.
+    Of n samples in an experience, the round(share * n) with the smallest seeded hash of their ids move to others, and
+    as many come from others: experiences keep their size, and every sample stays in the stream exactly once. Where each
+    sample goes is drawn from the seed. An experience that is larger than all others together gives only as many as the
+    others have.
 
     Attributes:
-        parts: the experiences as they were, by index; each sample has the same target in all of them.
+        parts: the experiences before the exchange, by index; each sample has the same target in all of them.
     """
 
     def __init__(self, dataset: Dataset, parts: Mapping[int, Part], share: float, seed: int) -> None:
@@ -44,7 +45,7 @@ class Exchange:
         self._after: dict[int, tuple[Tensor, Tensor]] | None = None
 
     def between(self, parts: Mapping[int, Part]) -> dict[int, BlurredPart]:
-        """The experiences after the same exchange between others, of the same dataset."""
+        """The same exchange between other experiences of the same dataset."""
         return blurred(self._dataset, parts, self._share, self._seed)
 
     def train(self, index: int) -> StoredSamples:
@@ -82,7 +83,7 @@ class Exchange:
 
 @dataclass(frozen=True, eq=False)
 class BlurredPart:
-    """One experience of a blurry stream: its test set and its classes are as they were. A `Part`."""
+    """One experience of a blurry stream; its test set and its classes are unchanged. A `Part`."""
 
     part: Part
     index: int
@@ -91,7 +92,7 @@ class BlurredPart:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """The classes whose experience it is; samples of others are among the training samples."""
+        """The classes that belong to this experience; its training samples include samples of other classes."""
         return self.part.classes
 
     @property
@@ -127,26 +128,26 @@ def leaving(sizes: list[int], share: float) -> list[int]:
 
 
 def assignment(counts: list[int], random: np.random.RandomState) -> NDArray[np.int64]:
-    """A random permutation of sum(counts) things in runs of `counts`, such that none stays within its run.
+    """A random permutation of sum(counts) items in runs of `counts`, such that no item stays within its run.
 
     Args:
-        counts: none is larger than the sum of the others.
+        counts: no count is larger than the sum of the others.
 
     Returns:
-        At each place, the thing that goes there.
+        For each position, the item that goes there.
     """
     run = np.repeat(np.arange(len(counts)), counts)
     total = len(run)
     thing = random.permutation(total).astype(np.int64)
     for place in np.flatnonzero(run[thing] == run):
         if run[thing[place]] != run[place]:
-            continue  # an earlier swap has moved it
+            continue  # an earlier swap has moved this item
         for _ in range(_TRIES):
             other = int(random.randint(total))
             if run[other] != run[place] != run[thing[other]]:
                 break
         else:
-            # There is one: fewer than half of all things are of this run.
+            # There is a partner: fewer than half of all items are of this run.
             fitting = np.flatnonzero((run != run[place]) & (run[thing] != run[place]))
             other = int(fitting[random.randint(len(fitting))])
         thing[place], thing[other] = thing[other], thing[place]

@@ -13,10 +13,10 @@ _LABELS = ("label", "labels", "class", "target", "targets", "y", "category")
 _INPUTS = ("x", "inputs", "input", "images", "image", "data", "features")
 _IDS = ("id", "ids", "uuid")
 MOST_CLASSES = 1000
-"""More different values are no labels: they are ids, or measurements."""
+"""A column with more different values has no labels, but ids or measurements."""
 
 Found = tuple[dict[str, Any], list[str]]
-"""Options of a dataset, and what to say about them."""
+"""Options of a dataset, and notes about them."""
 
 
 def npz_columns(files: Sequence[Location], label: str | None = None) -> Found:
@@ -91,7 +91,7 @@ def parquet_columns(files: Sequence[Location], label: str | None = None) -> Foun
 
 
 def _npz_arrays(file: Location) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and kind of numbers of each array, from its header."""
+    """Shape and dtype kind of each array, from its header."""
     import zipfile
 
     import numpy as np
@@ -147,7 +147,7 @@ def _kind(arrow: Any) -> str:
 
 
 def _by_values(file: Location, schema: dict[str, str], empty: set[str]) -> str | None:
-    """The only column of few different values of which none is missing."""
+    """The only column with few different values and no missing ones."""
     likely = [name for name, kind in schema.items() if kind in ("whole", "text", "flag") and name not in empty]
     different = _different(file, likely)
     return _only(name for name, (count, rows) in different.items() if 2 <= count <= min(MOST_CLASSES, rows // 4))

@@ -24,7 +24,7 @@ class Detected:
     """A dataset for a pipeline file.
 
     Attributes:
-        name: of the dataset.
+        name: name of the dataset.
         options: as in a pipeline file.
         notes: what was found and what was chosen, a sentence each.
     """
@@ -42,7 +42,7 @@ def detect_dataset(path: str, label: str | None = None) -> Detected:
         label: the column or array of the labels; None: chosen by its name or its values.
 
     Raises:
-        DataError: nothing is there, or nothing that a built-in dataset reads; the message says what is supported.
+        DataError: there is no data, or no built-in dataset reads it; the message says what is supported.
     """
     where = Location.of(path)
     if not where.is_folder():

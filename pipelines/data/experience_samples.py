@@ -15,7 +15,7 @@ from pipelines.data.samples import StoredSamples
 from pipelines.data.transforms import Transform
 
 ID_BITS = 40
-"""Rows in ids that are made of an experience and a row: (experience << ID_BITS) | row."""
+"""Bits of the row in ids of the form (experience << ID_BITS) | row."""
 
 
 class Part(Protocol):
@@ -28,7 +28,7 @@ class Part(Protocol):
 
     @property
     def outputs(self) -> tuple[int, ...] | None:
-        """Output units that may answer; None: all."""
+        """Active classes, as output units; None: all."""
         ...
 
     @property
@@ -85,8 +85,8 @@ class StoredPart:
     """One experience of a dataset that comes in experiences; targets are class numbers.
 
     Attributes:
-        number: which one.
-        masked: only its own classes' units may answer.
+        number: its number in the dataset.
+        masked: only the units of its own classes are active.
     """
 
     dataset: ExperienceDataset
@@ -131,8 +131,8 @@ def class_parts(dataset: Dataset, groups: Sequence[tuple[int, ...]], setting: st
 def transformed_parts(dataset: Dataset, transforms: Sequence[Transform | None], setting: str) -> list[ClassPart]:
     """An experience with all classes for each transform.
 
-    Domain-incremental: a class has the unit of its number. Class- and task-incremental: each experience has units
-    of its own for all classes (van de Ven & Tolias 2019, Permuted MNIST).
+    Domain-incremental: a class has the unit of its number. Class- and task-incremental: each experience has its own
+    units for all classes (van de Ven & Tolias 2019, Permuted MNIST).
     """
     classes = tuple(range(dataset.classes))
     parts = []

@@ -14,7 +14,7 @@ from pipelines.data.samples import StoredSamples, chunks
 
 
 def fingerprint(samples: StoredSamples, transform: dict[str, Any] | None) -> str:
-    """SHA-256, in hex, over raw inputs, ids, targets and what the transform will do to the inputs.
+    """SHA-256, in hex, over raw inputs, ids, targets and the transform's parameters.
 
     Args:
         samples: before the transform, with the targets that the model learns.

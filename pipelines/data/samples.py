@@ -20,7 +20,7 @@ from strategies.api.data import Samples
 InputTransform = Callable[[Tensor], Tensor]
 
 CHUNK = 4096
-"""Samples that are read at a time when all of a set is gone through: bounds the memory."""
+"""Samples that are read at a time when a whole set is read, to limit memory."""
 
 
 class StoredSamples(Samples, Protocol):
@@ -33,7 +33,7 @@ class StoredSamples(Samples, Protocol):
 
     @property
     def content_fingerprint(self) -> str | None:
-        """Stands for the content of the whole underlying dataset when that is too large to be read; else None."""
+        """Identifies the content of the whole underlying dataset when that is too large to be read; else None."""
         ...
 
     def subset(self, index: Tensor, targets: Tensor | None = None, ids: Tensor | None = None) -> StoredSamples:
@@ -76,7 +76,7 @@ class TensorSamples:
         inputs: (N, *shape).
         targets: (n,) integers.
         ids: (n,) integers; default: 0..n-1.
-        rows: (n,) int64, the rows of `inputs` that are meant; default: all of them.
+        rows: (n,) int64, the rows of `inputs` to use; default: all of them.
 
     Raises:
         DataError: the lengths do not agree.
@@ -130,7 +130,7 @@ class TensorSamples:
         )
 
     def transformed(self, transform: InputTransform) -> TransformedSamples:
-        """Transforms all inputs when the first is taken: one experience in memory, and no cost in later epochs."""
+        """Transforms all inputs when the first is taken: one experience is in memory, and later epochs are free."""
         return TransformedSamples(self, transform)
 
     def __getstate__(self) -> tuple[Packed, Packed, Packed]:
@@ -181,7 +181,7 @@ class TransformedSamples:
         return self._samples().batches(indices)
 
     def subset(self, index: Tensor, targets: Tensor | None = None, ids: Tensor | None = None) -> StoredSamples:
-        """A view; what has not been made yet is only made for the samples of the view."""
+        """A view; inputs that are not transformed yet are only transformed for the samples of the view."""
         if self._made is not None:
             return self._made.subset(index, targets, ids)
         return TransformedSamples(self._source.subset(index, targets, ids), self._transform)
@@ -205,7 +205,7 @@ class MapSamples:
         dataset: its item i is (input, label, ...); inputs are tensors or arrays of one shape and dtype.
         targets: (n,) integers: used instead of the dataset's own labels.
         ids: (n,) integers; default: 0..n-1.
-        rows: (n,) int64, the items that are meant; default: all of them.
+        rows: (n,) int64, the items to use; default: all of them.
         transform: applied to each batch of inputs.
         workers: processes that read ahead; 0 reads in this process.
 
@@ -302,7 +302,7 @@ class MapSamples:
 
 
 class _Positions:
-    """Index tensors as the lists that a DataLoader wants, one a batch, not before it is wanted."""
+    """Index tensors as lists for a DataLoader, one per batch, each made when it is needed."""
 
     def __init__(self, indices: Iterable[Tensor]) -> None:
         self.indices = indices

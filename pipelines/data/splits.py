@@ -14,10 +14,10 @@ Classes = tuple[int, ...]
 
 
 def even_split(classes: Sequence[int], experiences: int) -> list[Classes]:
-    """The classes, in the given order, in so many runs; where they do not divide, the first runs have one more.
+    """The classes, in the given order, in `experiences` runs; if they do not divide evenly, the first have one more.
 
     Raises:
-        DataError: more experiences than classes, or none.
+        DataError: more experiences than classes, or no experiences.
     """
     if experiences < 1:
         raise DataError(f"stream.experiences: must be at least 1, got {experiences}")
@@ -36,7 +36,7 @@ def shuffled(count: int, seed: int) -> list[int]:
 
 
 def explicit_split(order: Sequence[Sequence[int]], classes: int, experiences: int | None) -> list[Classes]:
-    """The class lists of the pipeline file, of which the first `experiences` are meant, or all.
+    """The class lists of the pipeline file: the first `experiences` of them, or all.
 
     Raises:
         DataError: an empty list, a class that does not exist, a class in two experiences, too few lists.
@@ -61,9 +61,9 @@ def explicit_split(order: Sequence[Sequence[int]], classes: int, experiences: in
 
 
 def seeded(seed: int, purpose: str) -> np.random.RandomState:
-    """A generator of its own for each purpose.
+    """A separate generator for each purpose.
 
-    RandomState, since numpy guarantees its numbers for good (NEP 19), which fingerprints rely on.
+    RandomState, because numpy guarantees that its numbers never change (NEP 19), and fingerprints depend on them.
     """
     words = np.frombuffer(hashlib.sha256(f"{purpose}:{seed}".encode()).digest(), dtype="<u4")
     return np.random.RandomState(words)

@@ -54,7 +54,7 @@ class StreamSettings(Protocol):
 class StreamExperience:
     """One step of the stream (see `strategies.api.data.Experience`).
 
-    Samples are made when they are asked for and not kept here.
+    Samples are made when they are read, and not cached here.
     """
 
     index: int
@@ -87,8 +87,8 @@ class StreamExperience:
 class Stream(Sequence[StreamExperience]):
     """Experiences in order.
 
-    A slice is a stream of the same experiences: they keep their index, their fingerprints and the output units of the
-    whole. Picklable; data in memory is shared by the processes of a node when the pickle goes through Ray.
+    A slice is a stream of the same experiences: they keep their index, fingerprints and output units. Picklable; data
+    in memory is shared by the processes of a node when the pickle goes through Ray.
 
     Attributes:
         setting: `class-incremental`, `task-incremental` or `domain-incremental`.
@@ -137,7 +137,7 @@ class Stream(Sequence[StreamExperience]):
         return (self[position] for position in range(len(self)))
 
     def fingerprint(self, index: int) -> str:
-        """SHA-256 (hex) of what experience `index` of this stream teaches: training inputs, ids, targets, transform.
+        """SHA-256 (hex) of the training data of experience `index`: training inputs, ids, targets, transform.
 
         It does not change when the stream gets longer.
         """
@@ -161,11 +161,11 @@ def build_stream(settings: StreamSettings, seed: int) -> Stream:
     """The stream that a pipeline file describes.
 
     Args:
-        seed: of the order, of the transforms and of what blurry experiences exchange.
+        seed: seed of the order, of the transforms and of the exchange between blurry experiences.
 
     Raises:
         DataError: the dataset is missing, or does not fit the stream.
-        PipelineError: an unknown dataset, or options that it does not take.
+        PipelineError: an unknown dataset, or options that the dataset does not take.
     """
     name = settings.dataset.name
     load = resolve("datasets", name)

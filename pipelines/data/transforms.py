@@ -26,7 +26,7 @@ class Transform(Protocol):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All that it depends on, for fingerprints (JSON)."""
+        """All parameters of the function, for fingerprints (JSON)."""
         ...
 
 
@@ -73,7 +73,7 @@ class Rotate:
         source_x = x * math.cos(angle) - y * math.sin(angle)
         source_y = x * math.sin(angle) + y * math.cos(angle)
         grid = torch.stack([2 * source_x / max(width - 1, 1), 2 * source_y / max(height - 1, 1)], dim=-1)
-        # Samples stand in the place of channels: all share one grid, whose weights are then computed once.
+        # Samples take the place of channels: all share one grid, whose weights are then computed once.
         images = inputs.reshape(1, -1, height, width).float()
         turned = F.grid_sample(images, grid.float().unsqueeze(0), mode="bilinear", align_corners=True)
         if not inputs.is_floating_point():
@@ -87,7 +87,7 @@ class Rotate:
 
 
 def permutations(experiences: int, seed: int, input_shape: tuple[int, ...]) -> list[Transform | None]:
-    """A seeded permutation for each experience; the first sees the inputs as they are.
+    """A seeded permutation for each experience; the first experience has the inputs unchanged.
 
     A longer stream begins with the same permutations.
     """
@@ -99,7 +99,7 @@ def permutations(experiences: int, seed: int, input_shape: tuple[int, ...]) -> l
 def rotations(
     experiences: int, seed: int, input_shape: tuple[int, ...], degrees: float | Sequence[float] | None = None
 ) -> list[Transform | None]:
-    """A rotation for each experience; 0 degrees leaves the inputs as they are.
+    """A rotation for each experience; 0 degrees leaves the inputs unchanged.
 
     Args:
         degrees: the angle of each experience; or one number, the last experience's, with the others spread evenly from

@@ -24,7 +24,7 @@ def hold_out(stream: Stream, share: float, seed: int) -> Stream:
     Of every class in an experience the samples with the smallest seeded hash of their ids are held out: which they are
     depends neither on their order nor on the other classes. Transformed streams show the same rows in every experience,
     so there the rows are hashed: a row that is held out is held out everywhere. The experiences of a blurry stream
-    exchange what is left after that, so that their test sets stay clear.
+    exchange the remaining samples, so that their test sets are not mixed.
 
     Args:
         share: of each class's samples, in (0, 1); at least one sample of each class that has two stays on either side.

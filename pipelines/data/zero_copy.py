@@ -13,10 +13,10 @@ Packed = tuple[NDArray[np.uint8], torch.dtype, tuple[int, ...]]
 
 
 class _Writable:
-    """The memory of a read-only array, shown as writable.
+    """The memory of a read-only array, marked as writable.
 
-    Memory out of the object store is read-only, about which `torch.from_numpy` warns. Nothing here writes to stored
-    samples: they are only ever indexed, which copies.
+    Memory of the object store is read-only, about which `torch.from_numpy` warns. No code writes to stored samples:
+    they are only indexed, which copies them.
     """
 
     def __init__(self, array: NDArray[Any]) -> None:
@@ -30,14 +30,14 @@ def tensor_of(array: NDArray[Any]) -> Tensor:
     """The tensor on an array's memory; if that is read-only, the tensor must not be written to.
 
     Raises:
-        TypeError: an array of something else than numbers.
+        TypeError: an array without numbers.
     """
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return torch.from_numpy(array if array.flags.writeable or array.size == 0 else np.asarray(_Writable(array)))
 
 
 def pack(tensor: Tensor) -> Packed:
-    """The bytes of a tensor as a one-dimensional uint8 array that shares its memory if it is contiguous, on the CPU.
+    """The bytes of a tensor as a one-dimensional uint8 array; it shares the memory of a contiguous CPU tensor.
 
     Bytes, because numpy lacks some dtypes (bfloat16). Pickle protocol 5 keeps them out of band.
     """

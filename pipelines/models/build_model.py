@@ -28,10 +28,10 @@ def build_model(
             attribute(input_shape, outputs, **options).
         input_shape: shape of one input, without the batch.
         outputs: units of the head.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
-        PipelineError: no such model, options that it does not take, or inputs that it cannot take.
+        PipelineError: no such model, or options or inputs that the model does not take.
     """
     make = resolve("models", name)
     checked = arguments(options_model("models", name), options, "model")

@@ -21,7 +21,7 @@ class GlobalBatchNorm(_BatchNorm):
     For inputs (n, channels, ...) with any number of further dimensions. In training with several ranks it gives what
     torch's BatchNorm gives on the concatenated batch: outputs, gradients and running statistics. Ranks may hold shares
     of different sizes, empty ones included; all must run forward and backward. The loss that is differentiated is the
-    sum of the ranks' losses. With one rank, and in evaluation, it is torch's own.
+    sum of the ranks' losses. With one rank, and in evaluation, torch's own implementation is used.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 (torch's name)
@@ -36,7 +36,7 @@ class GlobalBatchNorm(_BatchNorm):
             return super().forward(inputs)
         self._check_input_dim(inputs)
         count, mean, variance = _global_moments(inputs)
-        # A share of two values or more settles it without waiting for the device.
+        # A share with two values or more is enough, without waiting for the device.
         if (not counts() or inputs.numel() < 2 * inputs.shape[1]) and count.item() < 2:
             raise ValueError("batch normalisation needs more than one value per channel in the global batch")
         if self.track_running_stats:
@@ -204,7 +204,7 @@ def _gather(mine: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """Backward: what reaches this rank's vector on all ranks, summed."""
+    """Backward: the gradients of this rank's vector, summed over all ranks."""
 
     @staticmethod
     def forward(ctx: Any, mine: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The `cluster` part of a pipeline file: the Ray cluster to which `everlearn submit` takes it, and what goes along."""
+"""The `cluster` part of a pipeline file: the Ray cluster for `everlearn submit`, and what is uploaded with the job."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def checked_address(address: str) -> str:
-    """The address of a cluster's jobs in full: `head:8265` as http://head:8265.
+    """The full address of a cluster's Jobs API: `head:8265` as http://head:8265.
 
     Raises:
-        ValueError: it is none, or holds a secret.
+        ValueError: it is no address, or holds a secret.
     """
     full = (address if "://" in address else f"http://{address}").rstrip("/")
     try:
@@ -27,7 +27,7 @@ def checked_address(address: str) -> str:
     except ValueError:
         valid = False
     if valid and "@" in parts.netloc:
-        raise ValueError("must not hold a user: the token lies in the file that RAY_AUTH_TOKEN_PATH names")
+        raise ValueError("must not hold a user: put the token into the file that RAY_AUTH_TOKEN_PATH names")
     if not valid:
         raise ValueError("must be the address of the head's dashboard, http://HEAD:8265")
     return full
@@ -35,21 +35,23 @@ def checked_address(address: str) -> str:
 
 def _variable(name: str) -> str:
     if _NAME.fullmatch(name) is None:
-        raise ValueError("must be the name of a variable alone; its value stays in the environment of whoever submits")
+        raise ValueError(
+            "must be the name of a variable only: its value comes from the environment at `everlearn submit`"
+        )
     return name
 
 
 class ClusterSpec(Spec):
-    """Where `everlearn submit` takes the pipeline. Never changes what is learned; secrets have no place in it.
+    """Where `everlearn submit` runs the pipeline. Never changes what is learned, and must not hold secrets.
 
     Attributes:
-        address: the address of the head's dashboard, http://HEAD:8265; None: RAY_API_SERVER_ADDRESS says it.
-        ca: a file of the authority that signed the certificate of an https address; None: the system's authorities.
-        working_dir: a folder with modules of one's own, sent along.
+        address: the address of the head's dashboard, http://HEAD:8265; None: that in RAY_API_SERVER_ADDRESS.
+        ca: a file with the certificate authority of an https address; None: the system's authorities.
+        working_dir: a folder with your own modules, uploaded with the job.
         dependencies: requirements that pip installs for the job.
-        env: names of environment variables whose values, where it is submitted, the job gets.
+        env: names of environment variables that the job gets, with their values where it is submitted.
 
-    Paths are relative to the folder where the command is typed, as everywhere in a pipeline file.
+    Paths are relative to the working directory of the command, as everywhere in a pipeline file.
     """
 
     address: Annotated[Annotated[str, AfterValidator(checked_address)] | None, NOT_LEARNED] = None

@@ -1,4 +1,4 @@
-"""What all parts of the schema share."""
+"""Base classes of all parts of the schema."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class Spec(BaseModel):
 
 
 class NamedSpec(Spec):
-    """Something by name; the keys beside the name are its options, checked against what it takes.
+    """A named component; the other keys are its options, checked against those that it takes.
 
     Class attributes:
-        component: which kind of component it names, where a user may write one; its source then influences commit ids.
+        component: the kind of component that it names, where users may write their own, whose source then influences
+            commit ids.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -47,17 +48,17 @@ class NamedSpec(Spec):
 
     @property
     def extras(self) -> dict[str, Any]:
-        """The keys beside those that this class declares."""
+        """The keys that this class does not declare."""
         return dict(self.__pydantic_extra__ or {})
 
     @property
     def declared_options(self) -> BaseModel | None:
-        """Its options with their defaults filled in, where a class declares them; None: there are those written."""
+        """Its options with defaults filled in, where a class declares them; None: use the options as written."""
         return None
 
 
 class OptionsSpec(NamedSpec):
-    """A named thing whose options are plain data."""
+    """A named component whose options are plain data."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _plain(value: Any) -> Any:
 
 
 def refuse(problems: Iterable[tuple[KeyPath, str]]) -> None:
-    """Raise, inside a validator, all `problems`: key paths relative to the validated part, and what is wrong there."""
+    """Raise, inside a validator, all `problems`: key paths relative to the validated part, and messages."""
     listed = list(problems)
     if listed:
         text = "; ".join(f"{'.'.join(map(str, path))}: {message}" for path, message in listed)

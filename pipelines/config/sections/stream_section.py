@@ -93,8 +93,8 @@ class StreamSpec(Spec):
         experiences: how many experiences there are; None: given by `order` or by the dataset itself.
         order: classes in their natural order, shuffled by the seed, or listed for each experience.
         transform: what changes from one experience to the next, all of which then hold the same classes. In a class- or
-            task-incremental stream each experience has output units of its own for them.
-        online: each sample is shown once, and strategies are not told where experiences end unless they ask.
+            task-incremental stream each experience has its own output units for them.
+        online: each sample is shown once, and strategies learn where experiences end only if they ask for it.
         blurry: share of each experience's training samples that comes from the others.
     """
 
@@ -144,7 +144,7 @@ class StreamSpec(Spec):
             return []
         reason = None
         if self.setting == "task-incremental":
-            reason = "cannot be with task labels, which say what a sample may be: use class- or domain-incremental"
+            reason = "cannot be with task labels, which limit the classes of a sample: use class- or domain-incremental"
         elif self.transform is not None:
             reason = "cannot be with a transform, under which every experience has all classes: leave one of them out"
         elif self.length == 1:

@@ -52,18 +52,17 @@ class TrainSpec(Spec):
         scheduler: the learning-rate scheduler and its options; None: the learning rate stays as it is.
         warmup: optimiser steps over which the learning rate grows to its value.
         clip: the largest norm of the gradient; None: no limit.
-        accumulate: passes that one batch is divided into to save memory. It changes nothing else, but for layers that
-            take statistics of a batch (batch normalisation): they take them of each part.
+        accumulate: number of passes that one batch is divided into, to save memory. Nothing else changes, except that
+            layers with batch statistics (batch normalisation) take them over each part.
         precision: `float32`, or `bf16` for autocast to bfloat16. With `bf16` the number of workers changes what is
-            learned by its rounding, to about three digits: one or two of 40 answers may differ.
-        last_batch: what becomes of the samples that batch_size leaves at the end of an epoch. `keep`: they are a
-            smaller batch. `drop`: they are left out of this epoch; which ones differs from epoch to epoch. `merge`:
-            they join the batch before. An experience of less than a batch is one batch; with steps every batch is
-            full.
-        checkpoint_every: how often the state is kept within an experience: a number of steps, or seconds such as 30s;
-            0 is never.
-        per_experience: other values of these keys by experience index, such as {3: {epochs: 2}}; under `strategy` those
-            of strategy options, by strategy name.
+            learned, because numbers are rounded to about three digits: one or two of 40 predictions may differ.
+        last_batch: what happens with the samples left at the end of an epoch. `keep`: they are a smaller batch. `drop`:
+            they are left out of this epoch; which ones differs from epoch to epoch. `merge`: they are added to the
+            batch before. An experience of less than a batch is one batch; with steps every batch is full.
+        checkpoint_every: how often a checkpoint is saved within an experience: a number of steps, or seconds such as
+            30s; 0 is never.
+        per_experience: other values of these keys by experience index, such as {3: {epochs: 2}}; under `strategy`,
+            other values of strategy options by strategy name.
     """
 
     steps: Annotated[Count | None, LEARNED] = None
@@ -122,8 +121,8 @@ class TrainSpec(Spec):
 def merge_train(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
     """The train section `base` with `override` merged in.
 
-    Mappings are merged key by key, unless they name another optimiser or scheduler: then its options are new as well.
-    `steps` in the override replaces `epochs`, and the other way round.
+    Mappings are merged key by key, unless they name another optimiser or scheduler: then its options replace the old
+    ones. `steps` in the override replaces `epochs`, and the other way round.
     """
     merged = dict(base)
     for one, other in (("steps", "epochs"), ("epochs", "steps")):

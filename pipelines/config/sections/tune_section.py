@@ -1,4 +1,4 @@
-"""The `tune` part of a pipeline file: what is searched, where, and for what."""
+"""The `tune` part of a pipeline file: what is searched, in which domains, and for which metric."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _how_many(value: Any) -> str:
     return "several" if isinstance(value, list) else "one"
 
 
-# One or several: an error is then said once, of the kind that was written.
+# One or several: the error is then reported once, for the kind that was written.
 _Several = Discriminator(_how_many)
 Metrics = Annotated[
     Annotated[Metric, Tag("one")] | Annotated[list[Metric], Field(min_length=1), Tag("several")], _Several
@@ -44,11 +44,11 @@ Modes = Annotated[Annotated[Mode, Tag("one")] | Annotated[list[Mode], Tag("sever
 
 
 class Domain(Spec):
-    """Where one setting is searched.
+    """The domain in which one setting is searched.
 
     Attributes:
         kind: uniform [low, high], loguniform [low, high], quniform [low, high, step], randint [low, high) of whole
-            numbers, choice [...] one of these, grid [...] every one of these.
+            numbers, choice [...] one of these, grid [...] each of these.
         values: the numbers or choices.
     """
 
@@ -56,7 +56,7 @@ class Domain(Spec):
     values: Annotated[list[Any], NOT_LEARNED]
 
     def probes(self) -> list[tuple[KeyPath, Any]]:
-        """Values that all have to be valid for the whole domain to be, each with the place where it is written."""
+        """Values that must be valid for the whole domain to be valid, each with its position."""
         if self.kind in ("choice", "grid"):
             return [((self.kind, index), value) for index, value in enumerate(self.values)]
         low, high = self.values[:2]
@@ -65,7 +65,7 @@ class Domain(Spec):
             return [*first, ((self.kind, 1), high - 1)]
         if self.kind == "quniform":
             return [*first, ((self.kind, 1), high), ((self.kind, 2), low + self.values[2])]
-        # A place between the bounds that is not a whole number.
+        # A value between the bounds that is not a whole number.
         return [*first, ((self.kind, 1), high), ((self.kind,), low + (high - low) * 0.381966011250105)]
 
 
@@ -73,7 +73,7 @@ def domain(value: Any) -> Domain:
     """Read `{loguniform: [1, 100000]}`.
 
     Raises:
-        ValueError: with what is wrong.
+        ValueError: it is no such domain; the message says why.
     """
     if isinstance(value, Domain):
         return value
@@ -120,15 +120,15 @@ class TuneSpec(Spec):
     Attributes:
         metric: the objective, after the last experience; a list of several gives a Pareto front.
         mode: `max` or `min`, for each metric; by default the direction in which the metric is better.
-        trials: how many settings are tried; `search: grid` tries all there are.
+        trials: how many settings are tried; `search: grid` tries all of them.
         space: domain of each setting by its dotted path (`strategy.ewc.lambda`).
         search: how settings are proposed.
         scheduler: how bad trials are stopped early.
         max_concurrent: trials at the same time, None: as many as fit.
         time_budget: seconds for the whole search.
         seeds: runs for each setting; the objective is their mean.
-        validation: share of the training data that gives the objective; test sets stay unseen.
-        resources: what each trial takes, such as {gpu: 0.25}.
+        validation: share of the training data on which the objective is measured; test sets stay unseen.
+        resources: Ray resources of each trial, such as {gpu: 0.25}.
         retries: how often a failed trial is tried again.
     """
 
@@ -147,12 +147,12 @@ class TuneSpec(Spec):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The objectives by name; the first decides where one has to."""
+        """The objectives by name; the first one decides where a single objective is needed."""
         return (self.metric,) if isinstance(self.metric, str) else tuple(self.metric)
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        """What is wanted of each of `metrics`."""
+        """`max` or `min` for each of `metrics`."""
         if self.mode is None:
             modes = {metric.name: metric.mode for metric in all_metrics()}
             return tuple(modes[name] for name in self.metrics)
@@ -168,7 +168,7 @@ class TuneSpec(Spec):
                 (("mode",), f"must have one entry for each of the {len(self.metrics)} metrics, or be one word")
             )
         if self.scheduler == "pbt":
-            message = "does not fit: it changes settings in mid-stream, and no pipeline file could say what came out"
+            message = "is not supported: its changes of settings in mid-stream have no form in a pipeline file"
             problems.append((("scheduler",), f"pbt {message}; use asha or median"))
         elif self.scheduler != "none" and len(self.metrics) > 1:
             message = f"{self.scheduler} stops trials by one metric: name one, or set scheduler: none"

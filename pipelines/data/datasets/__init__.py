@@ -1,5 +1,5 @@
-"""Datasets: each kind's `load` gives one, as `dataset` defines it.
+"""Datasets: each module's `load` returns one, as `dataset` defines it.
 
-`digits`, `mnist` and `fashion_mnist` are named data; `npz` and `parquet` read a person's files by way of `tables`,
+`digits`, `mnist` and `fashion_mnist` are well-known datasets; `npz` and `parquet` read a user's files with `tables`,
 `labels` and `location`. Adding a kind takes one file here and one line in `pipelines.config.components`.
 """

@@ -1,4 +1,4 @@
-"""What a dataset is: a training and a test set with class numbers for targets, or one pair of them per experience."""
+"""What a dataset is: a training and a test set with class numbers as targets, or one such pair per experience."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Dataset:
 
     Attributes:
         name: for messages.
-        train, test: their targets are class numbers, 0 to classes - 1. Ids are row numbers if they have none.
-        classes: how many there are.
+        train, test: their targets are class numbers, 0 to classes - 1. Row numbers are the ids of a dataset without
+            ids.
+        classes: number of classes.
     """
 
     name: str
@@ -38,11 +39,11 @@ class Dataset:
 
 
 class ExperienceDataset(ABC):
-    """A dataset that comes in experiences, each read when it is used.
+    """A dataset that is divided into experiences already; each is read when it is used.
 
     Attributes:
         name: for messages.
-        classes: how many there are in all experiences.
+        classes: number of classes in all experiences.
         input_shape: shape of one input.
     """
 
@@ -96,7 +97,7 @@ def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = No
         name: for messages.
         train, test: map-style torch datasets: item i is (input, label, ...). Labels are taken from an attribute
             `targets` or `labels`; without one, every item is read once. An attribute `fingerprint` (a string that
-            changes with the content) spares reading all inputs to recognise them.
+            changes with the content) saves reading all inputs to compute one.
         classes: how many; default: one more than the highest label.
         workers: processes that read ahead.
 
@@ -113,21 +114,21 @@ def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = No
     for part, samples in (("training", first), ("test", second)):
         if len(samples) and samples.content_fingerprint is None and not _repeatable(samples):
             raise DataError(
-                f"{name}: the {part} set gives another input each time that it is read, so that it cannot be "
-                "recognised; give the dataset an attribute `fingerprint`, a string that changes with its content"
+                f"{name}: the {part} set gives different inputs each time that it is read, so it has no fixed "
+                "fingerprint; give the dataset an attribute `fingerprint`, a string that changes with its content"
             )
     return checked(Dataset(name, first, second, _count(classes, first, second)))
 
 
 def adopt(name: str, value: Any) -> Dataset | ExperienceDataset:
-    """What a user's function returned, as a dataset.
+    """The return value of a user's function, as a dataset.
 
     Args:
         value: ((x_train, y_train), (x_test, y_test)) of tensors or arrays; (train, test) map-style torch datasets; or a
             dataset as this module defines it.
 
     Raises:
-        DataError: it is none of these, or does not fit.
+        DataError: it is none of these, or its parts do not fit together.
     """
     if isinstance(value, Dataset):
         return checked(value)
@@ -146,7 +147,7 @@ def adopt(name: str, value: Any) -> Dataset | ExperienceDataset:
 
 
 def checked(dataset: Dataset) -> Dataset:
-    """The dataset, if all in it fits together.
+    """The dataset, if its parts fit together.
 
     Raises:
         DataError: an empty set, shapes or dtypes that differ, labels out of range, inputs that are not numbers.

@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn: nothing to download."""
+"""The handwritten digits that are part of scikit-learn, without a download."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def load() -> Dataset:
 def _table() -> np.ndarray:
     """(1797, 65): the 64 grey levels of each image, and its label.
 
-    From scikit-learn's own file where it lies in the installation: to import the package takes every process two
-    seconds.
+    Read from scikit-learn's own file where the installation has it, because importing the package takes each process
+    two seconds.
     """
     package = find_spec("sklearn")
     for folder in (package.submodule_search_locations or ()) if package else ():

@@ -45,10 +45,10 @@ class IdxDataset:
     """An MNIST-like dataset.
 
     Attributes:
-        name: also of its folder in the cache.
-        folders: where in a data folder the files may lie.
+        name: its name, and that of its folder in the cache.
+        folders: subfolders of a data folder where the files may be.
         files: training images, training labels, test images, test labels.
-        mirrors: addresses that, with a file's name and .gz, give the file.
+        mirrors: addresses to which a file's name and .gz are appended.
     """
 
     name: str
@@ -64,7 +64,7 @@ class IdxDataset:
             padding: rows and columns of zeros around each image.
 
         Raises:
-            DataError: a file is nowhere, or is not the right one.
+            DataError: a file is not found, or is not the right one.
         """
         contents = [self._content(file, folder) for file in self.files]
         arrays = [parse(content, file.name) for file, content in zip(self.files, contents, strict=True)]
@@ -131,7 +131,7 @@ class IdxDataset:
         return ", ".join(f"{file.name}.gz" for file in self.files)
 
     def _keep(self, file: IdxFile, data: bytes) -> None:
-        """Puts a download into the cache, whole or not at all. A cache that cannot be written is none."""
+        """Puts a download into the cache, atomically. A cache that cannot be written is not used."""
         target = self._cache() / f"{file.name}.gz"
         part = target.with_name(f".{target.name}.{os.getpid()}")
         try:

@@ -32,7 +32,7 @@ class LabelMap:
         """Class numbers of labels, (n,).
 
         Raises:
-            DataError: a label that is none of the classes; the message names it, its row and the file.
+            DataError: a label is none of the classes; the message names the label, its row and the file.
         """
         if len(labels) == 0:
             return np.zeros(0, dtype=np.int64)
@@ -64,10 +64,10 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]]) -> La
 
     Args:
         classes: as in the pipeline file.
-        found: all labels, with where they are from; only gone through if `classes` does not say it all.
+        found: all labels, with their files; read only if `classes` does not list the labels.
 
     Raises:
-        DataError: labels of different kinds, negative ones, none, or a class listed twice.
+        DataError: labels of different kinds, negative labels, no labels, or a class listed twice.
     """
     if isinstance(classes, int):
         return LabelMap(classes)
@@ -98,7 +98,7 @@ def id_numbers(ids: NDArray[Any], where: str) -> NDArray[np.int64]:
     """Ids, (n,): integers as they are, text by the first 8 bytes of its BLAKE2b as a signed number.
 
     Raises:
-        DataError: ids of another kind, or one that occurs twice.
+        DataError: ids of another kind, or an id that occurs twice.
     """
     if ids.ndim != 1 or ids.dtype.kind not in "iuUSO":
         raise DataError(f"{where}: ids must be whole numbers or text, got {ids.dtype} of shape {ids.shape}")

@@ -19,7 +19,7 @@ _REQUEST_SECONDS = 60
 
 @dataclass(frozen=True)
 class Location:
-    """A path or an s3:// address. It holds no connection and no credentials, so that it can be pickled.
+    """A path or an s3:// address, without a connection or credentials, so that it can be pickled.
 
     In S3 the endpoint, the region and the credentials are the standard AWS environment's.
     """
@@ -40,7 +40,7 @@ class Location:
         """Whether this is a folder and not a file.
 
         Raises:
-            DataError: nothing is there, or it cannot be reached.
+            DataError: it does not exist, or cannot be reached.
         """
         from pyarrow import fs
 
@@ -54,7 +54,7 @@ class Location:
         """The files of this folder that end in `suffix`, by name; hidden ones are left out.
 
         Raises:
-            DataError: there are none, or the folder cannot be read.
+            DataError: there are no such files, or the folder cannot be read.
         """
         from pyarrow import fs
 
@@ -84,7 +84,7 @@ class Location:
 
     @contextmanager
     def _reached(self) -> Iterator[tuple[Any, str]]:
-        """The file system and the path in it, with its errors in words."""
+        """The file system and the path in it; its errors become a DataError."""
         try:
             if self.path.startswith(_SCHEME):
                 yield _s3(), self.path.removeprefix(_SCHEME)

@@ -19,13 +19,13 @@ from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import Table, TableFiles
 
-# RuntimeError: an encrypted file; NotImplementedError, a kind of it: a compression that this Python does not know.
+# RuntimeError: an encrypted file; its subclass NotImplementedError: a compression that this Python does not support.
 _UNREADABLE = (ArithmeticError, EOFError, KeyError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError)
 
 
 @dataclass(frozen=True)
 class NpzReader:
-    """Arrays by name; with `_train` and `_test` at their end, a file keeps its test rows apart.
+    """Arrays by name; names that end in `_train` and `_test` separate training and test rows in one file.
 
     Attributes:
         inputs, label, id: names of the arrays; without id: None.

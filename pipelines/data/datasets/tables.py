@@ -21,7 +21,7 @@ from pipelines.data.zero_copy import tensor_of
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a file.
+    """The rows of a file.
 
     Attributes:
         inputs: (n, *shape) numbers.
@@ -39,14 +39,14 @@ class Reader(Protocol):
 
     @property
     def suffix(self) -> str:
-        """How its files' names end."""
+        """Suffix of its files."""
         ...
 
     def read(self, location: Location) -> tuple[Table, Table | None]:
-        """The file's rows, and its test rows if it keeps them apart.
+        """The file's training rows, and its test rows if the file separates them.
 
         Raises:
-            DataError: not such a file, or it lacks something.
+            DataError: the file is not of this format, or lacks an array or column.
         """
         ...
 
@@ -57,15 +57,15 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class TableFiles:
-    """What the options of a dataset of files say.
+    """The options of a dataset of files.
 
     Attributes:
-        reader: of the format.
+        reader: the reader of the file format.
         path: a file or a folder.
         test: a file or a folder with the test rows, of the same names; None: a part of each file is held out.
-        test_fraction: how much, of each class.
+        test_fraction: share of each class that is held out.
         classes: as in the pipeline file.
-        shape: inputs are reshaped to it; None: as they are.
+        shape: inputs are reshaped to it; None: unchanged.
     """
 
     reader: Reader
@@ -121,7 +121,7 @@ class TableFiles:
         return first.subset(torch.from_numpy(kept)), first.subset(torch.from_numpy(held_out))
 
     def samples(self, table: Table, labels: LabelMap, file: Location, id_base: int = 0) -> TensorSamples:
-        """All rows of a table; ids of their own, or id_base + row."""
+        """All rows of a table, with the table's ids, or id_base + row."""
         inputs, where = table.inputs, file.path
         if inputs.ndim == 0 or inputs.dtype.kind not in "biuf":
             raise DataError(
@@ -147,7 +147,7 @@ class TableFiles:
 class FileExperiences(ExperienceDataset):
     """A folder with one file per experience, in the order of their names. A file is read when it is used.
 
-    Rows without ids of their own have (number of the file << 40) | row: new files must sort behind the others.
+    Rows without ids get the id (number of the file << 40) | row: new files must sort behind the others.
     """
 
     def __init__(self, name: str, options: TableFiles, files: list[Location], tests: list[Location] | None) -> None:
@@ -188,7 +188,7 @@ class FileExperiences(ExperienceDataset):
         return self._classes[index]
 
     def _read(self, index: int) -> tuple[TensorSamples, TensorSamples | None]:
-        """Training and test samples of a file; the last one stays, since both are often wanted one after the other."""
+        """Training and test samples of a file; those of the last file are cached."""
         if self._last is None or self._last[0] != index:
             self._last = None
             file = self._files[index]

@@ -53,7 +53,7 @@ def test_trials_share_a_gpu(tmp_path: Path) -> None:
     ("scaling", "words"),
     [
         ({"gpu": True, "resources": {"GPU": 2}}, "a worker trains on one GPU, got 2"),
-        ({"gpu": True, "workers": [1, 2], "resources": {"GPU": 0.5}}, "cannot talk to each other"),
+        ({"gpu": True, "workers": [1, 2], "resources": {"GPU": 0.5}}, "cannot communicate"),
     ],
 )
 def test_what_gpus_cannot_do_is_refused(scaling: Any, words: str, tmp_path: Path) -> None:

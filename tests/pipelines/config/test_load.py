@@ -140,7 +140,11 @@ train:
         ("3: {", "3: {epochs: 3, ", "14: train.per_experience.3.epochs: must be 1, got 3"),
         ("3: {", "3: {steps: 3, ", "14: train.per_experience.3.steps: an online stream shows"),
         ("{name: replay, capacity: 100}", "gdumb", "9: strategy.1: gdumb chooses what to train on"),
-        ("capacity: 100", "weighting: experiences", "9: strategy.1: replay with weighting: experiences counts them"),
+        (
+            "capacity: 100",
+            "weighting: experiences",
+            "9: strategy.1: replay with weighting: experiences counts experiences",
+        ),
         (
             "ratio: 0.3",
             "weighting: experiences",

@@ -68,7 +68,7 @@ class _Random(Rows):
         (((X.astype(str), Y), (X, Y)), "not numbers"),
         (((X, Y[:, None] + np.zeros((4, 2))), (X, Y)), r"labels must have shape \(n,\), got \(4, 2\)"),
         ((np.array(3), np.array(3)), "own: "),
-        ((_Random(X, Y), Rows(X, Y)), "another input each time.*attribute `fingerprint`"),
+        ((_Random(X, Y), Rows(X, Y)), "different inputs each time.*attribute `fingerprint`"),
         ((X, Y, X, Y), "must return"),
         (3, "must return .* not int"),
     ],
