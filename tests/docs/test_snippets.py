@@ -32,6 +32,7 @@ from tests.docs.pages import ROOT, Block, Page, pages
 from tests.s3.server import server, use
 
 TRAINS = re.compile(r"everlearn (run|tune|compare)\b|\b(run|tune|compare)\(")
+RAY = re.compile(r"workers|everlearn (tune|compare)\b|\b(tune|compare)\(")
 OTHER_PROGRAMS = ("Avalanche", "Renate")
 BASE = {"name": "page", "stream": {"dataset": "digits", "experiences": 5}, "model": {"name": "mlp", "hidden": [16]}}
 
@@ -41,6 +42,11 @@ def trains(block: Block) -> bool:
     return block.language in ("bash", "python") and not block.title and TRAINS.search(block.text) is not None
 
 
+def on_ray(block: Block) -> bool:
+    """Whether running a block needs Ray: one worker trains without it."""
+    return trains(block) and RAY.search(block.text) is not None
+
+
 def runs(page: Page) -> bool:
     return any(block.language in ("bash", "python", "yaml") for block in page.blocks)
 
@@ -48,7 +54,8 @@ def runs(page: Page) -> bool:
 def cases() -> Iterator[object]:
     for page in pages():
         if runs(page):
-            slow = [pytest.mark.slow, pytest.mark.ray] if any(map(trains, page.blocks)) else []
+            slow = [pytest.mark.slow] if any(map(trains, page.blocks)) else []
+            slow += [pytest.mark.ray] if any(map(on_ray, page.blocks)) else []
             s3 = [pytest.mark.s3] if page.settings.get("s3") else []
             yield pytest.param(page, id=page.name, marks=[*slow, *s3])
 
@@ -80,10 +87,11 @@ def test_every_block_of_a_page_works(
         _make_bucket(running.environment["AWS_ENDPOINT_URL"])
     if any(map(trains, page.blocks)):
         new_database(folder / ".everlearn" / "mlflow.db")
-        monkeypatch.setenv("RAY_ADDRESS", request.getfixturevalue("standing_ray"))
-    environment = dict(os.environ)
+    # One Ray for all blocks that need it, started once: each would start its own.
+    ray = {"RAY_ADDRESS": request.getfixturevalue("standing_ray")} if any(map(on_ray, page.blocks)) else {}
     for block in page.blocks:
         where = f"{page.name}:{block.line}"
+        environment = {**os.environ, **(ray if on_ray(block) else {})}
         if block.language == "bash":
             _run(["bash", "-euo", "pipefail", "-c", block.text], environment, where)
         elif block.language == "python" and not block.title:
