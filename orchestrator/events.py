@@ -160,6 +160,8 @@ class RunError(Event):
         type: name of its class.
         text: its message.
         known: whether the message alone is enough for a person.
+        where: the line of the user's own code at which it arose, empty where there is none.
+        trace: the traceback, for `--debug`.
     """
 
     kind = "error"
@@ -167,6 +169,8 @@ class RunError(Event):
     type: str
     text: str
     known: bool = False
+    where: str = ""
+    trace: str = ""
 
 
 _KINDS = {kind.kind: kind for kind in Event.__subclasses__()}

@@ -148,4 +148,5 @@ def test_an_error_in_a_strategy_of_ones_own_ends_the_run(tmp_path: Path, monkeyp
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(RunFailed, match="AttributeError: 'Learner' object has no attribute 'labels'") as caught:
         train(pipeline(tmp_path, "strategy=wrong_here:Wrong"))
+    assert str(caught.value).splitlines()[1] == f"{tmp_path / 'wrong_here.py'}:9: return learner.labels"
     assert isinstance(caught.value.__cause__, AttributeError)
