@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from orchestrator.errors import OrchestratorError, TrackingError
 from orchestrator.redact import redact
+from orchestrator.tracking.new_database import create_database
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
@@ -55,22 +56,24 @@ def connect(uri: str) -> MlflowClient:
     """
     for name, value in _REQUESTS.items():
         os.environ.setdefault(name, value)
+    import mlflow
     from mlflow import MlflowClient
 
     # It logs a traceback for each database error that it also raises.
     if logging.getLogger("mlflow").getEffectiveLevel() >= logging.WARNING:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     with tracking_errors(uri):
-        _open_sqlite(resolve_uri(uri))
+        _open_sqlite(resolve_uri(uri), mlflow.__version__)
         return MlflowClient(tracking_uri=resolve_uri(uri))
 
 
-def _open_sqlite(uri: str) -> None:
-    """Fail at once where MLflow would try for a minute."""
+def _open_sqlite(uri: str, version: str) -> None:
+    """Make the database if there is none, and fail at once where MLflow would try for a minute."""
     path = uri.removeprefix(SQLITE).partition("?")[0]
     if not path.startswith("/"):
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    create_database(Path(path), version)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("pragma schema_version")
 

@@ -34,8 +34,8 @@ BACK_OFF = (2.0, 60.0)
 GRACE, GRACE_AFTER_FAILURE = 60.0, 5.0
 # Losses kept for a store that is away. What is dropped comes from the commits later.
 _MOST_LOSSES = 20_000
-# Figures may take this share of the time.
-_FIGURES = 0.05
+# Figures may take this share of the time. The first are drawn after so many seconds: a shorter run draws them once.
+_FIGURES, _FIRST_FIGURES = 0.05, 10.0
 
 
 class Tracker:
@@ -86,7 +86,8 @@ class Tracker:
         self._view: RunView | None = None
         self._written = 0
         self._failures = 0
-        self._retry_at = self._figures_at = 0.0
+        self._retry_at = 0.0
+        self._figures_at = time.monotonic() + _FIRST_FIGURES
         self._warm = False
         self._thread = threading.Thread(target=self._run, name="everlearn-tracking", daemon=True)
 

@@ -1,0 +1,45 @@
+"""A new MLflow database in SQLite, made from a schema instead of by all of MLflow's migrations one by one.
+
+The schema is the one that the migrations of one version of MLflow make, written down in `mlflow_schema.sql`; a test
+compares them. With another version MLflow makes its database itself, in the same time as ever.
+`python -m tests.orchestrator.tracking.dump_schema` writes the file anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import uuid
+from pathlib import Path
+
+SCHEMA = Path(__file__).with_name("mlflow_schema.sql")
+
+
+def create_database(path: Path, version: str) -> bool:
+    """Make the database at `path`, and say whether it was made here.
+
+    A file that is there already is left as it is, whatever it holds. Of several processes one makes the file; it is
+    complete when it appears.
+
+    Args:
+        version: of the MLflow that is installed.
+    """
+    if path.exists() or _made_for() != version:
+        return False
+    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
+    # Where this cannot be done, such as on a file system without links, MLflow does it or says why it cannot be done.
+    with contextlib.suppress(OSError, sqlite3.Error):
+        try:
+            with contextlib.closing(sqlite3.connect(draft)) as connection:
+                connection.executescript(SCHEMA.read_text(encoding="utf-8"))
+            os.link(draft, path)
+            return True
+        finally:
+            draft.unlink(missing_ok=True)
+    return False
+
+
+def _made_for() -> str:
+    with SCHEMA.open(encoding="utf-8") as file:
+        return file.readline().rpartition(" ")[2].strip()
