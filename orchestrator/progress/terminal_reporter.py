@@ -18,7 +18,7 @@ from orchestrator.progress.run_reporter import FINISHING, RESTARTING, STARTING, 
 from orchestrator.result import RunResult
 
 _STAGES = {
-    STARTING: "starting Ray and the workers",
+    STARTING: "starting the training",
     RESTARTING: "restarting the workers",
     FINISHING: "finishing",
     "consolidating": "consolidating",

@@ -49,7 +49,7 @@ def test_the_cursor_is_back_after_a_failure() -> None:
 
 
 def test_before_the_first_experience_it_says_what_it_waits_for() -> None:
-    assert "starting Ray and the workers" in present(RunState(summary()))[0]
+    assert "starting the training" in present(RunState(summary()))[0]
 
 
 def test_the_live_lines_show_step_loss_rate_and_accuracy_in_80_columns() -> None:
