@@ -38,7 +38,7 @@ def matrix_view(matrix: Matrix) -> RenderableType:
             continue
         cells = [Text("") if column is None else _cell(matrix, row, column) for column in columns]
         table.add_row(str(row), *cells, _mean(matrix, row))
-    caption = "accuracy in percent; row: after training on this one; column: tested on this one"
+    caption = "accuracy in percent; row: trained up to this experience; column: tested on it"
     parts: list[RenderableType] = [Text(caption, style="dim"), table]
     if None in rows or None in columns:
         parts.append(Text("only the first and the last experiences; --json has all", style="dim"))
