@@ -79,7 +79,12 @@ class Moment:
             with self._forward(learner, "evaluation"):
                 return assess(experiences, seen)
 
-        register_optimizer_step_pre_hook(lambda *_: self.reached("step"))
+        def step(*_: Any) -> None:
+            # A learner that is tried out before the first experience takes steps, too.
+            if learner.length:
+                self.reached("step")
+
+        register_optimizer_step_pre_hook(step)
         made: Any = learner
         made.consolidate, made.assess = consolidate_and_tell, assess_and_tell
         return learner
