@@ -54,19 +54,20 @@ class Decision:
     reason: str
 
 
-def decide(failure: Failure, max_failures: int = MAX_FAILURES) -> Decision:
+def decide(failure: Failure, max_failures: int | None = None) -> Decision:
     """Whether to start another attempt.
 
     Args:
         max_failures: as many consecutive failures without progress are followed by another attempt.
     """
+    limit = MAX_FAILURES if max_failures is None else max_failures
     if failure.cause not in ("workers", "controller"):
         # Another attempt would end in the same way, or there is nothing left to start it on.
         return Decision(False, failure.failures, failure.reason)
     if failure.progress:
         return Decision(True, 0, failure.reason)
-    failures = failure.failures + (max_failures + 1 if failure.cause == "workers" else 1)
-    if failures <= max_failures:
+    failures = failure.failures + (limit + 1 if failure.cause == "workers" else 1)
+    if failures <= limit:
         return Decision(True, failures, failure.reason)
     counted = f"{failures} consecutive {_WHAT[failure.cause]} without a new checkpoint or commit"
     return Decision(False, failures, f"{counted}; the last: {failure.reason}")

@@ -15,7 +15,7 @@ from orchestrator.events import CheckpointWritten, Event, Resumed, Warned, Worke
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.progress.run_reporter import Reporter
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training import ray_train
+from orchestrator.training import failure_policy
 from orchestrator.training.driver import run
 from orchestrator.training.rank import NOTICE
 from pipelines.config.load import load_text
@@ -131,7 +131,7 @@ def test_a_killed_worker_and_a_node_that_is_taken_away(
 
     No death in vain is allowed: those after which a checkpoint was kept do not count.
     """
-    monkeypatch.setattr(ray_train, "MAX_FAILURES", 0)
+    monkeypatch.setattr(failure_policy, "MAX_FAILURES", 0)
     text = pipeline(tmp_path / "disturbed", steps=1200, every=250, workers="[1, 2]")
     (lost,) = two_nodes.worker_nodes
     saboteur = Saboteur(
