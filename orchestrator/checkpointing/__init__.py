@@ -1,7 +1,6 @@
 """From a learner's state to stored bytes and back: commits, and checkpoints within an experience.
 
-`snapshot` takes the state, `async_commit` writes commits behind the next experience, `checkpoint` keeps the state
-within one, `restore` puts stored tensors into a learner, `evaluation_record` holds what an evaluation found, and
-`load_model` gives the model of a commit to a person. What a commit is and where it lies is
-`orchestrator.lineage`'s.
+`snapshot` copies the state, `async_commit` writes commits during the next experience, `checkpoint` saves the state
+within an experience, `restore` loads stored tensors into a learner, `evaluation_record` stores the results of an
+evaluation, and `load_model` returns the model of a commit. Commits themselves are defined in `orchestrator.lineage`.
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Committer:
     """One upload at a time, in order: a commit is written after its parent, and a ref moves only forward.
 
-    At most one snapshot waits beside the one that is written, so that memory stays bounded.
+    At most one snapshot waits while another is written, so that memory stays bounded.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Committer:
         """Write a snapshot in the background; waits for the one before.
 
         Raises:
-            StorageError: the one before could not be written.
+            StorageError: the snapshot before could not be written.
         """
         if not self._write:
             return

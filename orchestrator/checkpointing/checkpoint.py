@@ -1,8 +1,8 @@
-"""Checkpoints in the middle of an experience: where to go on when a run dies between two commits.
+"""Checkpoints within an experience: where a run resumes that failed between two commits.
 
 A checkpoint is one safetensors file beside Ray's scratch, `<pipeline>/runs/<id of the commit it leads to>/`, named by
 its step and its SHA-256. It holds the learner's state; random numbers and the order of the samples need none, because
-they are addressed by step. A commit makes its checkpoints superfluous, and removes them.
+they are addressed by step. A commit replaces its checkpoints, and removes them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NAME = re.compile(r"(\d{12})-([0-9a-f]{64})\.safetensors")
 _MEMORY = "memory"
 _FORMAT = "1"
 URGENT = 2.0
-"""Seconds between two checkpoints when a node is about to be taken away."""
+"""Seconds between two checkpoints after a preemption notice."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Checkpoint:
     Attributes:
         step: optimiser steps done.
         samples: samples seen, replayed ones included.
-        points: of the loss curve so far.
+        points: the loss curve so far.
         state: as `Learner.state_dict` gives it.
         memories: shards of the memories that changed since the experience began, by name.
-        seconds: of training in the experience so far, whoever trained.
+        seconds: duration of training in the experience so far, over all invocations.
     """
 
     step: int
@@ -104,7 +104,7 @@ class Checkpoint:
 
 
 def latest_checkpoint(lineage: Lineage, planned: str, group: Group) -> Checkpoint | None:
-    """The furthest checkpoint on the way to a commit, the same on every rank; None when there is none that is whole.
+    """The latest intact checkpoint on the way to a commit, the same on every rank; None: there is no intact checkpoint.
 
     Raises:
         StorageError: the storage cannot be read.
@@ -117,19 +117,19 @@ def latest_checkpoint(lineage: Lineage, planned: str, group: Group) -> Checkpoin
 
 
 def remove_checkpoints(lineage: Lineage, planned: str) -> None:
-    """Remove everything on the way to a commit. Raises StorageError."""
+    """Remove all checkpoints on the way to a commit. Raises StorageError."""
     for key in list(lineage.store.list(_prefix(lineage, planned))):
         lineage.store.delete(key)
 
 
 def resume_from(learner: Learner, checkpoint: Checkpoint, *, optimizer: str) -> None:
-    """Put a learner, that stands where the experience began, where the checkpoint was taken.
+    """Load the checkpoint into a learner that is at the beginning of the experience.
 
     Args:
         optimizer: name of the experience's optimiser.
 
     Raises:
-        CorruptBlob: it is of another model.
+        CorruptBlob: the checkpoint is of another model.
     """
     with fitting(f"checkpoint after step {checkpoint.step}"):
         learner.load_state_dict(checkpoint.state, optimizer=optimizer)
@@ -141,9 +141,9 @@ def resume_from(learner: Learner, checkpoint: Checkpoint, *, optimizer: str) -> 
 
 
 class Checkpointer:
-    """Writes checkpoints of one experience in the background, at the pace that the pipeline asks for.
+    """Writes checkpoints of one experience in the background, as often as the pipeline file says.
 
-    While one is written the next is not taken, so that training never waits.
+    No checkpoint is taken while another one is being written, so that training never waits.
     """
 
     def __init__(
@@ -163,11 +163,11 @@ class Checkpointer:
         self._began = time.monotonic()
 
     def begin(self, learner: Learner, step: int, *, changed: Container[str] = (), seconds: float = 0.0) -> None:
-        """The experience begins, or goes on, at `step`.
+        """The experience begins, or resumes, at `step`.
 
         Args:
             changed: names of memories that have changed since it began: the others are in the commit before.
-            seconds: of training so far.
+            seconds: duration of training so far.
         """
         self._last_step, self._last_time = step, time.monotonic()
         self._began = time.monotonic() - seconds
@@ -178,10 +178,10 @@ class Checkpointer:
         """Take a checkpoint if it is time and none is being written.
 
         Args:
-            urgent: this may soon end; it is time again `URGENT` seconds after the last one.
+            urgent: the process may soon be ended; a checkpoint is due `URGENT` seconds after the last one.
 
         Raises:
-            StorageError: the one before could not be written.
+            StorageError: the checkpoint before could not be written.
         """
         soon = urgent and (not self._urgent or time.monotonic() - self._last_time >= URGENT)
         if self._every is None or not (soon or self._due(step)):
@@ -234,7 +234,7 @@ def _prefix(lineage: Lineage, planned: str) -> str:
 
 
 def _furthest(lineage: Lineage, planned: str) -> bytes:
-    """The bytes of the furthest checkpoint that is whole; empty when there is none."""
+    """The bytes of the latest intact checkpoint; empty when there is none."""
     prefix = _prefix(lineage, planned)
     for key in sorted(lineage.store.list(prefix), reverse=True):
         name = _NAME.fullmatch(key.removeprefix(prefix))

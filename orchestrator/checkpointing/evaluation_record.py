@@ -1,7 +1,7 @@
-"""From what an evaluation found to what a commit records of it.
+"""From the results of an evaluation to the record in a commit.
 
-Which test samples were answered right is kept as a bit for each, so that the next commit's flips can be counted, by
-this run or another.
+Whether a test sample was classified correctly is stored as a bit, so that this run or another can count the flips of
+the next commit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The model that a commit records, as a torch module again: a commit says how large it is, so no data is read."""
+"""The model of a commit as a torch module. A commit records the model's size, so that no data is read."""
 
 from __future__ import annotations
 

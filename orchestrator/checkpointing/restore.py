@@ -1,4 +1,4 @@
-"""Putting stored tensors into a learner: what does not fit is refused, before it can fail somewhere else."""
+"""Loading stored tensors into a learner: tensors that do not fit are refused here, before they can fail elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def fitting(source: str) -> Iterator[None]:
-    """Whatever goes wrong in the block means that stored tensors are not what the pipeline needs.
+    """Any failure in the block means that the stored tensors do not fit the pipeline.
 
     Args:
         source: where they come from.

@@ -1,4 +1,4 @@
-"""Between a learner's state and a commit's blobs."""
+"""From a learner's state to a commit's blobs, and back."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PACKAGES = ("everlearn", "torch", "ray", "numpy")
 
 @dataclass
 class Snapshot:
-    """A model after an experience, held apart from the learner that goes on: a commit in the making.
+    """A copy of the learner's state after an experience, from which a commit is written while the learner continues.
 
     Attributes:
         planned: its id and what decides it.
@@ -38,7 +38,7 @@ class Snapshot:
         state: tensors by group, as `Learner.state_dict` gives them.
         shards: the shards of each memory.
         size: of the model and the memories.
-        answers: which test samples were answered right (see `orchestrator.checkpointing.evaluation_record`).
+        answers: which test samples were classified correctly (see `orchestrator.checkpointing.evaluation_record`).
         row, previous, baseline, quality, task_labels, losses, steps, timings: as in `Commit`.
     """
 
@@ -59,7 +59,7 @@ class Snapshot:
 
 
 def take_snapshot(learner: Learner, planned: PlannedCommit, experience: Experience, samples: int) -> Snapshot:
-    """A copy of the learner's state, so that it may go on while the copy is written."""
+    """A copy of the learner's state, so that training continues while the copy is written."""
     memories = learner.memories()
     return Snapshot(
         planned=planned,
@@ -77,7 +77,7 @@ def take_snapshot(learner: Learner, planned: PlannedCommit, experience: Experien
 
 
 def copied_state(learner: Learner) -> dict[str, dict[str, Tensor]]:
-    """`Learner.state_dict` in memory of its own, on the CPU."""
+    """A copy of `Learner.state_dict` on the CPU."""
     return {
         group: {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
         for group, tensors in learner.state_dict().items()
@@ -148,7 +148,7 @@ def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer
 
 
 def load_answers(lineage: Lineage, commit: Commit) -> dict[int, Tensor]:
-    """Which samples of each test set a commit's model answered right, by experience; nothing of an older commit.
+    """Which samples of each test set a commit's model classified correctly, by experience; empty for an older commit.
 
     Raises:
         CorruptBlob, StorageError: as `load_commit`.

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-# Deeper documents are refused: nothing honest nests so far, and a parser that recurses would fail on its own terms.
+# Deeper documents are refused: no valid document nests this deep, and a recursive parser would fail on them.
 DEEPEST = 64
 
 
@@ -12,10 +12,10 @@ def canonical_json(value: Any) -> bytes:
     """`value` as ASCII JSON: keys sorted, no spaces, tuples as arrays, every key a string.
 
     Raises:
-        ValueError: it holds NaN or infinity, which JSON has not, or nests too deeply.
-        TypeError: it holds something that is no JSON.
+        ValueError: it holds NaN or infinity, which JSON does not have, or is nested too deeply.
+        TypeError: it holds a value that JSON does not have.
     """
-    # Once through JSON turns keys into strings, so that 9 and 10 sort the same before and after they were stored.
+    # A pass through JSON turns keys into strings, so that 9 and 10 sort the same before and after they were stored.
     try:
         plain = json.loads(json.dumps(value, allow_nan=False))
         return json.dumps(plain, allow_nan=False, sort_keys=True, separators=(",", ":")).encode("ascii")
@@ -29,7 +29,7 @@ def digest(value: Any) -> str:
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of JSON `data` from a store that somebody else may have written.
+    """The value of JSON `data` from a store that other programs may have written.
 
     Raises:
         ValueError: no UTF-8 JSON, a key twice in one object, NaN, infinity, or nested too deeply.

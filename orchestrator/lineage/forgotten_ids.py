@@ -1,4 +1,4 @@
-"""Which samples must never be remembered again: what `everlearn forget` leaves of them."""
+"""Tombstones: salted hashes of the samples that `everlearn forget` removed and that no memory may hold again."""
 
 from __future__ import annotations
 

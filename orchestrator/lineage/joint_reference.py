@@ -73,7 +73,7 @@ class Reference:
         return [*self._known[: len(chain)], *[None] * (len(chain) - len(self._known))]
 
     def _follow(self, chain: Sequence[Commit]) -> None:
-        """Keep what is known of a chain that has grown; an id stands for all of the commits before it."""
+        """Keep what is known of a chain that has grown; an id determines all commits before it."""
         known = len(self._chain)
         if known > len(chain) or (known and chain[known - 1].id != self._chain[-1]):
             known = 0

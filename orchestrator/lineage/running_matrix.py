@@ -1,4 +1,4 @@
-"""The accuracy matrix and the metrics of a chain of commits that grows: each commit is looked at once."""
+"""The accuracy matrix and the metrics of a growing chain of commits: each commit is processed once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Course:
-    """What a chain has come to. A commit that is added costs what its row costs, whatever came before.
+    """The matrix and metrics of a chain so far. The cost of adding a commit depends only on the length of its row.
 
     Attributes:
         rows, baseline: as `accuracy_matrix` gives them.
@@ -39,14 +39,14 @@ class Course:
         self.summaries: list[dict[str, float | None]] = []
 
     def evidence(self, k: int) -> Evidence:
-        """What the matrix says after commit k; NaN where it says nothing."""
+        """The evidence after commit k; NaN where it is not known."""
         return self._running.evidence(k)
 
     def follow(self, chain: Sequence[Commit]) -> Self:
-        """Take what is new in a chain, oldest first; a chain of another stream is taken from its beginning."""
+        """Add the new commits of a chain, oldest first; a chain of another stream is added from its beginning."""
         tests = columns(chain) if self._given is None else list(self._given)
         known = len(self.rows)
-        # An id stands for all of the commits before it.
+        # An id determines all commits before it.
         if tests != self._tests or (known and (len(chain) < known or chain[known - 1].id != self._last)):
             self._forget(tests)
         for index in range(len(self.rows), len(chain)):

@@ -31,7 +31,7 @@ def groups(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     if uneven:
         raise ValueError(f"{len(ids)} ids, but another number of {', '.join(sorted(uneven)[:3])}")
     if len(ids.unique()) != len(ids):
-        raise ValueError("an id stands in it twice")
+        raise ValueError("an id occurs in it twice")
     values, counts = targets.unique(return_counts=True)
     return {EVERYTHING: len(ids), **{str(v): c for v, c in zip(values.tolist(), counts.tolist(), strict=True)}}
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
-# Seconds that a patient client goes on trying: enough for a server that is restarted.
+# Seconds for which a patient client retries: enough for a server that is restarted.
 PATIENCE_S = 120.0
 LONGEST_PAUSE_S = 5.0
 PATIENT_ATTEMPTS = 16
@@ -71,7 +71,7 @@ def s3_client(session: Session, *, patient: bool = True) -> S3Client:
 def _wait_longer(
     attempts: int, response: Any, caught_exception: Exception | None, request_dict: dict[str, Any], **_: Any
 ) -> float | None:
-    """Seconds until a failed request is sent again, None to give up: where botocore itself would not go on.
+    """Seconds until a failed request is sent again, where botocore itself would not retry; None: give up.
 
     Its own retries share a quota, which a few requests side by side use up within a second.
     """

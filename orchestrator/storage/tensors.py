@@ -1,4 +1,4 @@
-"""Tensors as safetensors bytes: equal tensors give equal bytes, and bytes can do no more than become tensors.
+"""Tensors as safetensors bytes: equal tensors give equal bytes, and reading bytes never runs code.
 
 The format: eight bytes with the header's length, a JSON header, the data (https://github.com/huggingface/safetensors).
 The library itself writes metadata in random order; tests hold both against each other.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# A header is some hundred bytes for each tensor; more than this is no model but an attack on memory.
+# A header is some hundred bytes for each tensor; a larger header would only exhaust memory.
 LARGEST_HEADER = 64 * 2**20
 METADATA = "__metadata__"
 
@@ -133,7 +133,7 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name occurs twice")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: which class is taken for which."""
+"""The confusion matrix as a picture: predicted classes by target."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The colour of each experience, the same in the figures and in MLflow's charts."""
 
-# Okabe & Ito's colours, which people with any colour vision can tell apart, without the yellow that white swallows,
+# Okabe & Ito's colours, which people with any colour vision can distinguish, without yellow, which is faint on white,
 # and two more.
 FEW = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5f6b3c")
 # The palest end of the scale cannot be seen on white.

@@ -29,7 +29,7 @@ class ExportFailed(Exception):
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose model it is: the run and commit, the step of the metrics that belong to it, and what else to note."""
+    """The owner of a model: its run and commit, the step of its metrics, and further tags."""
 
     experiment_id: str
     run_id: str
@@ -43,7 +43,7 @@ def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
 
     Raises:
         ExportFailed: nothing was logged.
-        MlflowException: the store cannot be used; another call goes on with the same entry.
+        MlflowException: the store cannot be used; another call continues with the same entry.
     """
     found = _find(client, owner)
     if found is not None and str(found.status) == "READY":
@@ -130,7 +130,7 @@ def _export(path: Path, make: MakeModel) -> None:
 
 
 def _name(path: Path, owner: Owner, entry: Any) -> None:
-    """Write whose model it is into the exported files: they were made before MLflow had a name for it."""
+    """Write the model's owner into the exported files, which were made before MLflow had an id for the model."""
     from mlflow.models import Model
 
     exported = Model.load(str(path))

@@ -115,5 +115,5 @@ def milliseconds(commit: Commit) -> int:
 
 
 def start_milliseconds(chain: Sequence[Commit]) -> int:
-    """When learning began, as far as the commits tell, in Unix milliseconds."""
+    """When training began, according to the commits, in Unix milliseconds."""
     return min([milliseconds(chain[0]), *(time for _, _, time in chain[0].losses[:1])])

@@ -35,7 +35,7 @@ def publish(
         model: gives the model of the last commit and an example of its input; None logs no model.
         register: name of a registered model of which the model becomes a version.
         reference: finds what joint training reaches.
-        warn: hears that the model could not be exported.
+        warn: called with a message when the model could not be exported.
 
     Raises:
         TrackingError: MLflow cannot be used.
@@ -57,5 +57,5 @@ def publish(
 
 
 def cannot_export(failure: ExportFailed) -> str:
-    """What to tell about a model that MLflow cannot hold."""
+    """The warning about a model that MLflow cannot hold."""
     return f"tracking: the model is not in MLflow, torch.export cannot write it ({failure}); its commit holds it"

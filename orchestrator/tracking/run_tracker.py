@@ -42,7 +42,7 @@ class Tracker:
     """Writes a run into MLflow from a thread of its own. Its methods return at once and raise nothing.
 
     A store that is away, slow or refusing costs the training nothing: what could not be written is tried again after a
-    pause, the person is told once, and `everlearn publish` writes what is still missing at the end.
+    pause, one warning is shown, and `everlearn publish` writes what is still missing at the end.
 
         with Tracker(pipeline, key=..., stream_length=5, reporter=reporter) as tracker:
             tracker.commit(chain)           # what is there already, perhaps nothing: creates or resumes the run
@@ -238,7 +238,7 @@ class Tracker:
         with self._changed:
             told, self._told = self._told, True
         if not told:
-            remedy = "the run goes on without it, `everlearn publish FILE` completes it"
+            remedy = "the run continues without it, `everlearn publish FILE` completes it"
             self._warn(f"tracking: MLflow at {self.uri} {what}; {remedy}")
 
     def _warn(self, text: str) -> None:

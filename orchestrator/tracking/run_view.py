@@ -1,6 +1,6 @@
 """One pipeline run as MLflow shows it: the run, a nested run for each experience, files and the model.
 
-The run is found by the tag `everlearn.run`, so whoever writes first creates it and everybody else goes on with it. All
+The run is found by the tag `everlearn.run`, so the first writer creates it and all others use it. All
 that is written follows from the commits, with their own timestamps: writing something twice changes nothing.
 """
 
@@ -206,7 +206,7 @@ class RunView:
     def _create(self, chain: Sequence[Commit]) -> Run:
         start = min(_now(), of.start_milliseconds(chain)) if chain else _now()
         tags = {RUN: self._key, PIPELINE: self._pipeline.name, **_origin()}
-        # The legends of the UI name runs: an experiment's runs are to be told apart.
+        # The legends of the UI name runs, so the names of an experiment's runs must differ.
         name = f"{self._pipeline.name} ({'+'.join(strategy.name for strategy in self._pipeline.strategy)})"
         run: Run = self._client.create_run(self.experiment_id, start, tags, name)
         return run

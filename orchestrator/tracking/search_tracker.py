@@ -35,7 +35,7 @@ class SearchTracker:
         Args:
             key: by which the run is found again.
             title: the run's name.
-            warn: hears, once, that MLflow cannot be used.
+            warn: called once, with a message, when MLflow cannot be used.
         """
         self.uri = redact(resolve_uri(pipeline.tracking.uri))
         self.run_id: str | None = None
@@ -129,5 +129,5 @@ class SearchTracker:
         if not told:
             # A reporter that fails must not end the tracking, nor tracking the search.
             with contextlib.suppress(Exception):
-                remedy = "the search goes on without it, the same command completes it"
+                remedy = "the search continues without it, the same command completes it"
                 self._warn(redact(" ".join(f"tracking: MLflow at {self.uri} {what}; {remedy}".split())))

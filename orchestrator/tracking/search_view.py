@@ -102,7 +102,7 @@ class SearchView(RunView):
             tags[COMMIT] = closing.commit
         self._tags(tags)
         for number, (run, _) in self._trials.items():
-            # An earlier sitting may have had another best.
+            # An earlier invocation may have had another best trial.
             if closing.best is not None:
                 self._client.set_tag(run, BEST, "true" if number == closing.best else "false")
         with tempfile.TemporaryDirectory(prefix="everlearn-files-") as folder:

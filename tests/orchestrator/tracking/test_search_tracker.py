@@ -59,7 +59,7 @@ def test_a_server_that_fails_is_told_once_and_holds_nothing_up(
         following.trial(record(1), {})
     assert following.run_id is None
     (text,) = told
-    assert server.uri in text and "the search goes on without it" in text and "\n" not in text
+    assert server.uri in text and "the search continues without it" in text and "\n" not in text
 
 
 def test_a_reporter_that_fails_does_not_end_the_search(faulty: Callable[[int | str], Faulty]) -> None:
