@@ -140,7 +140,7 @@ def test_a_killed_worker_and_a_node_that_is_taken_away(
     )
     run(load_text(text, "digits.yaml"), reporter=saboteur)
     assert not saboteur.acts
-    assert saboteur.deaths[0].endswith("died: it was killed, or it crashed")
+    assert saboteur.deaths[0].endswith("failed: it was killed, or it crashed")
     assert len(saboteur.resumed) >= 2
     gaps = [after - before for (a, before), (b, after) in pairwise(saboteur.checkpoints) if a == b and after > before]
     assert min(gaps) < 250, "the notice was not heard"
