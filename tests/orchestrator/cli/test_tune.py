@@ -55,7 +55,7 @@ def test_a_search_its_document_its_tuned_file_and_its_run_in_mlflow(
     assert invoke(["tune", "small.yaml", "--trials", "3"]) == 0
     more = capsys.readouterr().out
     assert "2 trials done before" in more and "best: trial" in more
-    snippet = yaml.safe_load(more.split("pasted into the file:")[1])
+    snippet = yaml.safe_load(more.split("to paste into the file:")[1])
     assert snippet["strategy"][0]["name"] == "replay"
 
 
