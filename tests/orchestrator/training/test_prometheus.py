@@ -97,7 +97,7 @@ def test_ray_exports_every_metric_under_the_name_that_the_dashboard_uses() -> No
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _metrics_export_port=port)
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, _metrics_export_port=port)
     try:
         telemetry = Telemetry("demo")
         first, second = chain([[0.9, 0.1], [0.6, 0.8]])
