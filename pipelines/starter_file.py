@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import re
@@ -53,7 +54,7 @@ def starter_file(path: str, label: str | None = None) -> StarterFile:
         label: the column or array of the labels; None: chosen by its name or its values.
 
     Raises:
-        PipelineError: no built-in dataset reads the data, or the data does not fit.
+        PipelineError: no dataset reads the data, or the data does not fit.
     """
     found = detect_dataset(path, label)
     facts = _facts(_load(found))
@@ -72,7 +73,7 @@ def _load(found: Detected) -> Dataset | ExperienceDataset:
     else:
         present = sorted(set().union(*(data.classes_of(index) for index in range(len(data)))))
     where = found.options.get("path", found.name)
-    label = found.options.get("label", "y" if found.name == "npz" else "label")
+    label = found.options.get("label", _default_label(load))
     if len(present) < 2:
         raise DataError(f"{where}: all samples have the same label; is '{label}' the right one (--label)?")
     if len(present) > MOST_CLASSES:
@@ -81,6 +82,11 @@ def _load(found: Detected) -> Dataset | ExperienceDataset:
         return data
     found.options["classes"] = present
     return adopt(found.name, load(**found.options))
+
+
+def _default_label(load: Any) -> str:
+    option = inspect.signature(load).parameters.get("label")
+    return str(option.default) if option is not None else "label"
 
 
 @dataclass
@@ -131,7 +137,7 @@ def _text(name: str, found: Detected, facts: _Facts) -> str:
     epochs = min(20, max(1, math.ceil(_STEPS * batch / max(facts.each, 1))))
     capacity = min(2000, max(10 * facts.classes, facts.samples // 10))
     model, about_model = _model(facts.input_shape)
-    tabular = len(facts.input_shape) == 1 and found.name == "parquet"
+    tabular = len(facts.input_shape) == 1 and found.table
     lines = [
         *_comment("A first pipeline, written by `everlearn init`. What was found:"),
         *(line for note in (*found.notes, *facts.notes) for line in _comment(f"- {note}.")),

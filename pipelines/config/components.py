@@ -76,6 +76,19 @@ def resolve(kind: Kind, name: str) -> Any:
     return component
 
 
+def declared(kind: Kind, name: str, attribute: str) -> object | None:
+    """The value that the module of a named component gives to `attribute`.
+
+    Returns:
+        None where the module has no such attribute, or cannot be imported.
+    """
+    try:
+        component = resolve(kind, name)
+    except PipelineError:
+        return None
+    return getattr(sys.modules.get(component.__module__), attribute, None)
+
+
 def names(kind: Kind) -> list[Component]:
     """All named components of a kind, with a one-line summary and where they come from.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.init_formats import Found
 from pipelines.data.datasets.location import Location
 
 _LABELS = ("label", "labels", "class", "target", "targets", "y", "category")
@@ -14,9 +15,6 @@ _INPUTS = ("x", "inputs", "input", "images", "image", "data", "features")
 _IDS = ("id", "ids", "uuid")
 MOST_CLASSES = 1000
 """A column with more different values has no labels, but ids or measurements."""
-
-Found = tuple[dict[str, Any], list[str]]
-"""Options of a dataset, and notes about them."""
 
 
 def npz_columns(files: Sequence[Location], label: str | None = None) -> Found:

@@ -1,22 +1,27 @@
-"""Which built-in dataset reads the data at a path, and with which options: for `everlearn init`."""
+"""Which dataset reads the data at a path, and with which options: for `everlearn init`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.config.components import declared, names
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.init_formats import FileFormat, FolderFormat, Found
 from pipelines.data.datasets.location import Location
-from pipelines.data.detect_columns import npz_columns, parquet_columns
 
-FORMATS = {"npz": ".npz", "parquet": ".parquet"}
-_SUPPORTED = (
-    "Supported: .npz or .parquet files, folders of them with one file for each experience, "
-    "and folders with the IDX files of MNIST or Fashion-MNIST"
-)
-_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".feather", ".arrow")
+_PANDAS_READERS = {
+    ".csv": "read_csv",
+    ".tsv": "read_table",
+    ".json": "read_json",
+    ".jsonl": "read_json",
+    ".xlsx": "read_excel",
+    ".feather": "read_feather",
+    ".arrow": "read_feather",
+}
+"""Functions of pandas that read tables; the remedy for a table that no dataset reads."""
 
 
 @dataclass
@@ -27,11 +32,13 @@ class Detected:
         name: name of the dataset.
         options: as in a pipeline file.
         notes: what was found and what was chosen, a sentence each.
+        table: whether the inputs are columns of numbers, which may differ in size.
     """
 
     name: str
     options: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    table: bool = False
 
 
 def detect_dataset(path: str, label: str | None = None) -> Detected:
@@ -42,29 +49,54 @@ def detect_dataset(path: str, label: str | None = None) -> Detected:
         label: the column or array of the labels; None: chosen by its name or its values.
 
     Raises:
-        DataError: there is no data, or no built-in dataset reads it; the message says what is supported.
+        DataError: there is no data, or no dataset reads it; the message says what is supported.
     """
     where = Location.of(path)
     if not where.is_folder():
-        for name, suffix in FORMATS.items():
+        for name, form, suffix in _file_formats():
             if path.lower().endswith(suffix):
-                found = _columns(name, [where], label)
-                found.options = {"path": path, **found.options}
-                return found
+                options, notes = form.options([where], label)
+                return Detected(name, {"path": path, **options}, notes, form.table)
         raise DataError(_unsupported(path))
-    for name, suffix in FORMATS.items():
+    for name, form, suffix in _file_formats():
         files, tests, chosen = _files(where, path, suffix)
         if files:
-            found = _columns(name, files + tests, label)
-            found.options = chosen | found.options
-            found.notes.insert(0, _folder_note(files, tests, name))
-            return found
-    return _idx_folder(path)
+            options, notes = form.options(files + tests, label)
+            return Detected(name, chosen | options, [_folder_note(files, tests, name), *notes], form.table)
+    found = _folder(path)
+    if found is None:
+        raise DataError(_unsupported(path))
+    return found
 
 
-def _columns(name: str, files: Sequence[Location], label: str | None) -> Detected:
-    options, notes = (npz_columns if name == "npz" else parquet_columns)(files, label)
-    return Detected(name, options, notes)
+def _formats() -> Iterator[tuple[str, object]]:
+    """Each dataset's name with its declaration, built-in datasets first; those without a declaration are left out."""
+    for component in sorted(names("datasets"), key=lambda component: component.origin != "built-in"):
+        form = declared("datasets", component.name, "INIT_FORMAT")
+        if form is not None:
+            yield component.name, form
+
+
+def _file_formats() -> Iterator[tuple[str, FileFormat, str]]:
+    for name, form in _formats():
+        if isinstance(form, FileFormat):
+            yield from ((name, form, suffix) for suffix in form.suffixes)
+
+
+def _folder(path: str) -> Detected | None:
+    problems: list[DataError] = []
+    for name, form in _formats():
+        if isinstance(form, FolderFormat):
+            found: Found | None = None
+            try:
+                found = form.options(path)
+            except DataError as error:
+                problems.append(error)
+            if found is not None:
+                return Detected(name, *found)
+    if problems:
+        raise problems[0]
+    return None
 
 
 def _files(where: Location, path: str, suffix: str) -> tuple[list[Location], list[Location], dict[str, Any]]:
@@ -98,42 +130,22 @@ def _folder_note(files: Sequence[Location], tests: Sequence[Location], name: str
     return f"{word} with training samples: {named}" + (f"; test samples in {tests[0].name}" if len(tests) == 1 else "")
 
 
-def _idx_folder(path: str) -> Detected:
-    from pipelines.data.datasets.fashion_mnist import FASHION_MNIST
-    from pipelines.data.datasets.mnist import MNIST
-
-    folder, problems = Path(path).expanduser(), list[str]()
-    for dataset in (MNIST, FASHION_MNIST):
-        first = dataset.files[0].name
-        if not any((folder / sub / (first + end)).is_file() for sub in dataset.folders for end in ("", ".gz")):
-            continue
-        try:
-            dataset.load(path)
-        except DataError as error:
-            problems += error.problems
-        else:
-            return Detected(dataset.name, {"folder": path}, [f"The IDX files of {dataset.name}, verified by SHA-256"])
-    if problems:
-        raise DataError(
-            f"{path}: has IDX files, but not all four of the original MNIST or Fashion-MNIST: {problems[0]}; "
-            "save other images with numpy.savez(FILE, x_train=..., y_train=..., x_test=..., y_test=...)"
-        )
-    raise DataError(_unsupported(path))
-
-
 def _unsupported(path: str) -> str:
     suffix = Path(path).suffix.lower()
     folder = Path(path)
     if not suffix and folder.is_dir():
         inside = sorted({file.suffix.lower() for file in folder.iterdir() if file.suffix})
-        suffix = next((one for one in inside if one in _TABLES), "")
+        suffix = next((one for one in inside if one in _PANDAS_READERS), "")
         what = f"it has {', '.join(inside[:5])} files" if inside else "it has no files"
-        text = f"{path}: this folder has no data that a built-in dataset reads ({what}). {_SUPPORTED}."
+        text = f"{path}: this folder has no data that a dataset reads ({what}). {_supported()}."
     else:
-        text = f"{path}: no built-in dataset reads {suffix or 'such'} files. {_SUPPORTED}."
-    if suffix in _TABLES:
-        reader = {".csv": "read_csv", ".tsv": "read_table", ".xlsx": "read_excel"}.get(suffix, f"read_{suffix[1:]}")
-        if suffix == ".jsonl":
-            reader = "read_json"
-        return f"{text} Convert a table with pandas: pandas.{reader}(FILE).to_parquet(FILE)"
+        text = f"{path}: no dataset reads {suffix or 'such'} files. {_supported()}."
+    if suffix in _PANDAS_READERS:
+        return f"{text} Convert a table with pandas: pandas.{_PANDAS_READERS[suffix]}(FILE).to_parquet(FILE)"
     return text
+
+
+def _supported() -> str:
+    suffixes = " or ".join(suffix for _, _, suffix in _file_formats())
+    folders = " or ".join(form.what for _, form in _formats() if isinstance(form, FolderFormat))
+    return f"Supported: {suffixes} files, folders of them with one file for each experience, and folders with {folders}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.data.datasets.dataset import Dataset
 from pipelines.data.datasets.idx_files import IdxDataset, IdxFile, Padding
+from pipelines.data.datasets.init_formats import FolderFormat
 
 FASHION_MNIST = IdxDataset(
     name="fashion-mnist",
@@ -21,6 +22,7 @@ FASHION_MNIST = IdxDataset(
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
 )
+INIT_FORMAT = FolderFormat("the IDX files of Fashion-MNIST", FASHION_MNIST.found_in)
 
 
 def load(folder: str | None = None, padding: Padding = 0) -> Dataset:

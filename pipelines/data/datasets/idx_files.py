@@ -18,6 +18,7 @@ from pydantic import Field
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, from_tensors
 from pipelines.data.datasets.idx_format import decompress, parse
+from pipelines.data.datasets.init_formats import Found
 
 Padding = Annotated[int, Field(ge=0, le=100)]
 """Pixels of zeros on each side of an image."""
@@ -74,6 +75,25 @@ class IdxDataset:
             for images, labels in (arrays[:2], arrays[2:])
         )
         return from_tensors(self.name, train, test, classes=10)
+
+    def found_in(self, folder: str) -> Found | None:
+        """The options for a folder with these files; None where it has no IDX files of these names.
+
+        Raises:
+            DataError: it has IDX files, but not those of this dataset.
+        """
+        first, where = self.files[0].name, Path(folder).expanduser()
+        if not any((where / sub / (first + end)).is_file() for sub in self.folders for end in ("", ".gz")):
+            return None
+        try:
+            self.load(folder)
+        except DataError as error:
+            raise DataError(
+                f"{folder}: has IDX files, but not all four of the original MNIST or Fashion-MNIST: "
+                f"{error.problems[0]}; "
+                "save other images with numpy.savez(FILE, x_train=..., y_train=..., x_test=..., y_test=...)"
+            ) from error
+        return {"folder": folder}, [f"The IDX files of {self.name}, verified by SHA-256"]
 
     def _content(self, file: IdxFile, folder: str | None) -> bytes:
         problems: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.data.datasets.dataset import Dataset
 from pipelines.data.datasets.idx_files import IdxDataset, IdxFile, Padding
+from pipelines.data.datasets.init_formats import FolderFormat
 
 MNIST = IdxDataset(
     name="mnist",
@@ -21,6 +22,7 @@ MNIST = IdxDataset(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
 )
+INIT_FORMAT = FolderFormat("the IDX files of MNIST", MNIST.found_in)
 
 
 def load(folder: str | None = None, padding: Padding = 0) -> Dataset:

@@ -16,8 +16,12 @@ from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import Table, TableFiles
+from pipelines.data.detect_columns import npz_columns
+
+INIT_FORMAT = FileFormat((".npz",), npz_columns)
 
 # RuntimeError: an encrypted file; its subclass NotImplementedError: a compression that this Python does not support.
 _UNREADABLE = (ArithmeticError, EOFError, KeyError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError)

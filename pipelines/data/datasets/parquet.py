@@ -13,8 +13,12 @@ from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import Table, TableFiles
+from pipelines.data.detect_columns import parquet_columns
+
+INIT_FORMAT = FileFormat((".parquet",), parquet_columns, table=True)
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,10 @@ def test_other_idx_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("t.csv", r"no built-in dataset reads \.csv files.*pandas\.read_csv\(FILE\)\.to_parquet"),
+        ("t.csv", r"no dataset reads \.csv files.*pandas\.read_csv\(FILE\)\.to_parquet"),
         ("t.jsonl", r"pandas\.read_json\(FILE\)"),
-        ("t.bin", r"reads \.bin files\. Supported: \.npz or \.parquet files"),
-        ("folder/t.csv", r"no data that a built-in dataset reads \(it has \.csv files\).*pandas\.read_csv"),
+        ("t.bin", r"reads \.bin files\. Supported: \.npz or \.parquet files, .* folders with the IDX files of"),
+        ("folder/t.csv", r"no data that a dataset reads \(it has \.csv files\).*pandas\.read_csv"),
         ("folder/", r"it has no files"),
     ],
 )
@@ -71,3 +71,22 @@ def test_data_of_other_kinds_is_refused_with_what_is_supported(tmp_path: Path, n
         detect_dataset(str(tmp_path / name.split("/")[0]))
     with pytest.raises(DataError, match="there is no such file or folder"):
         detect_dataset(str(tmp_path / "nowhere"))
+
+
+def test_the_format_of_a_plug_in_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "points_dataset.py").write_text(
+        "from pipelines.data.datasets.init_formats import FileFormat\n"
+        "INIT_FORMAT = FileFormat(('.points',), lambda files, label: ({'label': label or 'colour'}, ['Points']))\n"
+        "def load(path, label='colour'):\n"
+        "    raise NotImplementedError\n"
+    )
+    package = tmp_path / "points-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: points\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[everlearn.datasets]\npoints = points_dataset:load\n")
+    (tmp_path / "a.points").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    found = detect_dataset(str(tmp_path / "a.points"))
+    assert (found.name, found.options["label"], found.notes) == ("points", "colour", ["Points"])
+    with pytest.raises(DataError, match=r"\.npz or \.parquet or \.points files"):
+        detect_dataset(__file__)
