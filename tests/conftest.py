@@ -1,8 +1,9 @@
 import os
 import shutil
 import signal
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,25 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         files.setdefault(reason, set()).add(report.nodeid.partition("::")[0])
     for reason, count in counts.most_common():
         terminalreporter.write_line(f"skipped {count}: {reason} ({', '.join(sorted(files[reason]))})")
+
+
+_SHARED_RAY = Path(__file__).parent / "orchestrator" / "tuning"
+"""The folder whose modules share one Ray, by a fixture of the whole package."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_ray_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a module that leaves this process connected to Ray: the tests of the next modules would fail in its place."""
+    yield
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized() or request.node.path.parent == _SHARED_RAY:
+        return
+    ray.shutdown()
+    pytest.fail(
+        f"{request.node.nodeid} left this process connected to Ray, where the next modules would find it: "
+        "call ray.shutdown() at the end of the test or the fixture that connects",
+        pytrace=False,
+    )
 
 
 @pytest.fixture(scope="session")

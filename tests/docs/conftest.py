@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def standing_ray() -> Iterator[str]:
     """The address of a Ray of two CPUs that all pages share: to start one for each command would take minutes."""
     import ray
