@@ -14,9 +14,7 @@ from tests.benchmarks import blobs, evaluation, memory, parts, recovery, scale, 
 
 
 def _steps() -> None:
-    print("A training step against a bare PyTorch loop with the same passes (MLP 784-400-400-10, batch 128, CPU time)")
-    for name, value in steps.measure():
-        print(f"  {name:18} {value.ratio:.3f}   [{value.low:.3f} .. {value.high:.3f}]", flush=True)
+    steps.main()
     print(f"The exact Fisher of 2000 samples, one core: {steps.fisher_seconds():.2f} s")
 
 

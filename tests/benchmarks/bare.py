@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import itertools
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,28 +55,40 @@ class Bare:
     Batches are indexed from uint8 tensors in a seeded order, and scaled.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, passes: Passes, net: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        passes: Passes,
+        net: nn.Module | None = None,
+        *,
+        device: str = "cpu",
+        **optimizer: Any,
+    ) -> None:
         """
         Args:
             inputs: (n, 784) uint8. targets: (n,) int64.
             net: what the method has made of the model, where it changes its structure.
+            device: where the model is; a batch is copied to a GPU from pinned memory, unless it is there already.
+            optimizer: options of Adam, beside its learning rate; default: `fused=True`.
         """
+        adam = partial(torch.optim.Adam, lr=1e-3, **(optimizer or {"fused": True}))
+        self.device = device
         self.inputs, self.targets, self.passes = inputs, targets, passes
         self.memory = inputs[:2000].clone(), targets[:2000].clone()
-        self.net = model() if net is None else copy.deepcopy(net)
-        learning = [p for p in self.net.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(learning, lr=1e-3, fused=True)
-        self.previous = model().requires_grad_(False)
-        self.encoder = _perceptron(784, 400, 400, 2 * LATENT)
-        self.decoder = _perceptron(LATENT, 400, 400, 784)
-        vae = [*self.encoder.parameters(), *self.decoder.parameters()]
-        self.vae_optimizer = torch.optim.Adam(vae, lr=1e-3, fused=True)
+        self.net = (model() if net is None else copy.deepcopy(net)).to(device).train()
+        self.optimizer = adam([p for p in self.net.parameters() if p.requires_grad])
+        self.previous = copy.deepcopy(self.net).requires_grad_(False) if passes.teacher or passes.generated else None
+        self.encoder = _perceptron(784, 400, 400, 2 * LATENT).to(device)
+        self.decoder = _perceptron(LATENT, 400, 400, 784).to(device)
+        self.vae_optimizer = adam([*self.encoder.parameters(), *self.decoder.parameters()])
         self.previous_decoder = copy.deepcopy(self.decoder).requires_grad_(False)
         self.entering: tuple[Tensor, ...] = ()
         if passes.discriminator:
-            self.net[-1].register_forward_pre_hook(self._keep)  # type: ignore[index, operator]
-        self.discriminator = _perceptron(400, 100, 2)
-        self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=1e-3, fused=True)
+            linear = [layer for layer in self.net.modules() if isinstance(layer, nn.Linear)]
+            linear[-1].register_forward_pre_hook(self._keep)
+            self.discriminator = _perceptron(linear[-1].in_features, 100, 2).to(device)
+            self.discriminator_optimizer = adam(self.discriminator.parameters())
         self.order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
         self.done = 0
 
@@ -87,14 +101,14 @@ class Bare:
         passes = self.passes
         at = self.done * passes.batch % (len(self.inputs) - passes.batch)
         index = self.order[at : at + passes.batch]
-        inputs, targets = self.inputs[index].float().div_(255.0), self.targets[index]
+        inputs, targets = self._moved(self.inputs[index]).float().div_(255.0), self._moved(self.targets[index])
         if passes.replayed:
             more, labels = self._remembered(passes.replayed)
             inputs, targets = torch.cat([inputs, more]), torch.cat([targets, labels])
         if passes.generated:
             with torch.no_grad():
-                more = self.previous_decoder(torch.randn(passes.generated, LATENT)).sigmoid()
-                labels = self.previous(more).argmax(1)
+                more = self.previous_decoder(torch.randn(passes.generated, LATENT, device=self.device)).sigmoid()
+                labels = self._past(more).argmax(1)
             inputs, targets = torch.cat([inputs, more]), torch.cat([targets, labels])
             self._train_vae(inputs)
         self.optimizer.zero_grad(set_to_none=True)
@@ -102,11 +116,11 @@ class Bare:
         loss = F.cross_entropy(output, targets)
         if passes.teacher:
             with torch.no_grad():
-                told = self.previous(inputs)
+                told = self._past(inputs)
             loss = loss + F.cross_entropy(output, told.softmax(1))
         if passes.discriminator:
             self.discriminator_optimizer.zero_grad(set_to_none=True)
-            domains = (torch.arange(len(inputs)) < passes.batch).long()
+            domains = (torch.arange(len(inputs), device=self.device) < passes.batch).long()
             loss = loss + F.cross_entropy(self.discriminator(self.entering[0]), domains)
         loss.backward()
         for n in passes.references:
@@ -121,12 +135,22 @@ class Bare:
 
     def _remembered(self, n: int) -> tuple[Tensor, Tensor]:
         index = torch.randint(len(self.memory[0]), (n,))
-        return self.memory[0][index].float().div_(255.0), self.memory[1][index]
+        return self._moved(self.memory[0][index]).float().div_(255.0), self._moved(self.memory[1][index])
+
+    def _past(self, inputs: Tensor) -> Tensor:
+        assert self.previous is not None
+        output: Tensor = self.previous(inputs)
+        return output
+
+    def _moved(self, batch: Tensor) -> Tensor:
+        if self.device == "cpu" or batch.device.type != "cpu":
+            return batch
+        return batch.pin_memory().to(self.device, non_blocking=True)
 
     def _train_vae(self, inputs: Tensor) -> None:
         self.vae_optimizer.zero_grad(set_to_none=True)
         mean, log_variance = self.encoder(inputs).chunk(2, dim=1)
-        decoded = self.decoder(mean + (log_variance / 2).exp() * torch.randn(len(inputs), LATENT))
+        decoded = self.decoder(mean + (log_variance / 2).exp() * torch.randn(len(inputs), LATENT, device=self.device))
         surprise = F.binary_cross_entropy_with_logits(decoded, inputs, reduction="sum")
         divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum() / 2
         ((surprise + divergence) / len(inputs)).backward()

@@ -26,6 +26,7 @@ from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.config.load import load_pipeline
 from pipelines.config.schema import Pipeline
+from tests.benchmarks.bare import model
 from tests.benchmarks.parts import PIPELINE
 from tests.benchmarks.steps import METHODS, begun
 
@@ -85,7 +86,7 @@ def share() -> dict[str, float]:
 
 def one_checkpoint() -> dict[str, float]:
     """Seconds that training stands still for a checkpoint: its state is copied, all else is done in the background."""
-    learner, steps = begun(METHODS["ewc after 50"])
+    learner, steps = begun(METHODS["ewc after 50"], model)
     times = []
     for _ in range(20):
         next(steps)
