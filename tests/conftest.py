@@ -34,7 +34,7 @@ _SHARED_RAY = Path(__file__).parent / "orchestrator" / "tuning"
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_ray_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a module that leaves this process connected to Ray: the tests of the next modules would fail in its place."""
+    """Fails a module that leaves this process connected to Ray: otherwise tests of later modules would fail."""
     yield
     ray = sys.modules.get("ray")
     if ray is None or not ray.is_initialized() or request.node.path.parent == _SHARED_RAY:

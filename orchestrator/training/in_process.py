@@ -76,31 +76,50 @@ def train_in_process(
         RunFailed: the training failed, such as by an error in a strategy of the user's own.
         StorageError, PipelineError, StrategyError.
     """
-    import torch
-
-    from orchestrator.training.rank import Session
-    from strategies.loop.process_group import Group
-
     events = _Events(handler)
-    session = Session(
-        pipeline=pipeline,
-        stream=stream,
-        plan=plan,
-        lineage=lineage,
-        group=Group(),
-        device=torch.device("cuda:0" if pipeline.scaling.gpu else "cpu"),
-        on_event=events,
-        ref=ref,
-    )
     try:
         with _threads(max(1, int(pipeline.scaling.resources.get("CPU", 1)))):
-            session.run()
+            train_alone(pipeline, stream, plan, lineage, events, gpu=pipeline.scaling.gpu, ref=ref)
     except Exception as error:
         if events.failure is not None:
             raise events.failure from None
         raise raised_here(error) from error
     if events.failure is not None:
         raise events.failure
+
+
+def train_alone(
+    pipeline: Pipeline,
+    stream: Stream,
+    plan: Sequence[PlannedCommit],
+    lineage: Lineage,
+    on_event: Handler,
+    *,
+    gpu: bool,
+    ref: str | None,
+) -> None:
+    """Train as the only worker, with the threads that PyTorch has; errors are those of the training itself.
+
+    Args:
+        on_event: gets the events; `CommitWritten` in another thread than the others, at the same time as they.
+        gpu: whether to train on the first GPU that this process sees.
+        ref: the name to move to every new commit, None for no name.
+    """
+    import torch
+
+    from orchestrator.training.rank import Session
+    from strategies.loop.process_group import Group
+
+    Session(
+        pipeline=pipeline,
+        stream=stream,
+        plan=plan,
+        lineage=lineage,
+        group=Group(),
+        device=torch.device("cuda:0" if gpu else "cpu"),
+        on_event=on_event,
+        ref=ref,
+    ).run()
 
 
 class _Events:

@@ -61,7 +61,10 @@ def train(job: Job, until: int, needs: Needs, on_event: OnEvent) -> None:
         NonFiniteLoss, StrategyError, PipelineError, StorageError; RunFailed: workers died.
     """
     if needs.workers == 1:
-        _train_here(job, until, needs, on_event)
+        from orchestrator.training.in_process import train_alone
+
+        # Not `train_in_process`: it hands events on one at a time, and Ray Tune may hold a report of a trial up.
+        train_alone(job.pipeline, job.stream, job.plan[:until], job.lineage, on_event, gpu=needs.gpu, ref=None)
     else:
         from orchestrator.training.ray_train import train_on_cluster
 
@@ -75,21 +78,3 @@ def train(job: Job, until: int, needs: Needs, on_event: OnEvent) -> None:
             ref=None,
             fence=job.lineage.fence,
         )
-
-
-def _train_here(job: Job, until: int, needs: Needs, on_event: OnEvent) -> None:
-    import torch
-
-    from orchestrator.training.rank import Session
-    from strategies.loop.process_group import Group
-
-    Session(
-        pipeline=job.pipeline,
-        stream=job.stream,
-        plan=job.plan[:until],
-        lineage=job.lineage,
-        group=Group(0, 1),
-        device=torch.device("cuda" if needs.gpu else "cpu"),
-        on_event=on_event,
-        ref=None,
-    ).run()

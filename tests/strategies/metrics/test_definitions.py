@@ -83,15 +83,10 @@ def test_fine_tuning_of_five_experiences_as_published() -> None:
 
 def test_one_experience_has_no_transfer() -> None:
     values = summary([[0.9]], [0.1])
-    assert values == {
-        "average_accuracy": 0.9,
-        "backward_transfer": None,
-        "forward_transfer": None,
-        "forgetting": None,
-        "learning_accuracy": 0.9,
-        "average_incremental_accuracy": 0.9,
-        "worst_accuracy": 0.9,
-    }
+    for name in ("backward_transfer", "forward_transfer", "forgetting"):
+        assert values[name] is None
+    for name in ("average_accuracy", "learning_accuracy", "average_incremental_accuracy", "worst_accuracy"):
+        assert values[name] == 0.9
     assert math.isnan(forgetting([[0.9]], 0))
 
 
@@ -113,7 +108,7 @@ def test_against_the_formulas(drawn: NDArray[np.float64], data: st.DataObject) -
     k = data.draw(st.integers(0, len(matrix) - 1))
     expected = _formulas(matrix.tolist(), b.tolist(), k + 1)
     found = summary(matrix, b, k)
-    assert found.keys() == expected.keys()
+    assert tuple(found) == metric_names("matrix") and found.keys() >= expected.keys()
     for name, value in expected.items():
         assert found[name] == (None if value is None else pytest.approx(value, abs=1e-12)), name
     if k == len(matrix) - 1:
