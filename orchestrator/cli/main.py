@@ -12,6 +12,7 @@ import click
 
 from orchestrator.cli.compare import compare
 from orchestrator.cli.copy import copy
+from orchestrator.cli.drift import drift
 from orchestrator.cli.example import example
 from orchestrator.cli.forget import forget
 from orchestrator.cli.fsck import fsck
@@ -69,7 +70,7 @@ def everlearn() -> None:
 
 
 _starting = (example, init)
-_learning = (run, tune, compare, validate, recommend, list_components, log, show, publish, ui)
+_learning = (run, tune, compare, validate, recommend, list_components, log, show, drift, publish, ui)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)
 for command in (*_starting, *_learning, *_on_a_cluster, *_care):

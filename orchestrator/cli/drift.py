@@ -1,0 +1,136 @@
+"""`everlearn drift`: which experiences of a stream differ from those before them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.support.command_options import Command, file_argument, json_option, load, set_option
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.table import Table
+    from torch import Tensor
+
+    from pipelines.config.schema import Pipeline
+    from pipelines.drift.stream_drift import ExperienceDrift
+
+TESTS = ("ks", "mmd", "classifier")
+"""The tests that may be chosen; `pipelines.drift.two_sample.TESTS`, named here so that help needs no numpy."""
+
+
+@click.command("drift", cls=Command, short_help="Show which experiences of FILE differ from those before them.")
+@file_argument()
+@set_option
+@click.option(
+    "--test",
+    "tests",
+    multiple=True,
+    type=click.Choice(TESTS),
+    help="A test of the inputs; may be repeated.  [default: ks]",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.01,
+    show_default=True,
+    help="At most this share of experiences without drift is reported.",
+)
+@click.option(
+    "--least-effect",
+    type=click.FloatRange(0, 1),
+    help="Smaller effects are no drift, however significant.  [default: 0.1]",
+)
+@click.option(
+    "--model",
+    "commit",
+    metavar="COMMIT",
+    help="Compare what the model of this commit or ref predicts (BBSD) instead of the inputs.",
+)
+@json_option
+def drift(
+    file: str,
+    overrides: tuple[str, ...],
+    tests: tuple[str, ...],
+    alpha: float,
+    least_effect: float | None,
+    commit: str | None,
+    as_json: bool,
+) -> None:
+    """Compare the training data of each experience of FILE with that of the experiences before it.
+
+    It is called drift when the effect is large enough, larger than is usual between the experiences so far, and
+    significant. The data is read; nothing is trained or stored.
+    """
+
+    def found() -> list[ExperienceDrift]:
+        from pipelines.data.streams import build_stream
+        from pipelines.drift.stream_drift import stream_drift
+
+        pipeline = load(file, overrides)
+        stream = build_stream(pipeline.stream, pipeline.seed)
+        outputs = None if commit is None else _outputs(pipeline, commit)
+        chosen = tuple(dict.fromkeys(tests)) or TESTS[:1]
+        return stream_drift(stream, chosen, alpha=alpha, least_effect=least_effect, seed=pipeline.seed, outputs=outputs)
+
+    if as_json:
+        with reserved_stdout() as stdout:
+            print_json([_document(drift) for drift in found()], stdout)
+        return
+    experiences = found()
+    screen = console()
+    if not experiences:
+        screen.print("The stream has one experience: there is nothing to compare it with.")
+        return
+    screen.print(_table(experiences))
+    changed = [str(e.experience) for e in experiences if e.drift]
+    screen.print()
+    screen.print(f"drift in experience {', '.join(changed)}" if changed else "no drift")
+
+
+def _outputs(pipeline: Pipeline, commit: str) -> Callable[[Tensor], Tensor]:
+    import torch
+
+    from orchestrator.checkpointing.load_model import load_model
+    from strategies.loop.input_scaling import input_dtype, prepared
+
+    model = load_model(pipeline, commit)
+    dtype = input_dtype(model)
+
+    def outputs(inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([model(prepared(part, dtype)) for part in inputs.split(256)])
+
+    return outputs
+
+
+def _document(found: ExperienceDrift) -> dict[str, Any]:
+    tests = {
+        name: {"effect": v.effect, "usual": v.usual, "p_value": v.p_value, "drift": v.drift}
+        for name, v in found.tests.items()
+    }
+    return {"experience": found.experience, "drift": found.drift, "tests": tests}
+
+
+def _table(experiences: list[ExperienceDrift]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("experience", "test", "effect", "usual up to", "p"):
+        table.add_column(heading, justify="left" if heading == "test" else "right")
+    table.add_column("")
+    for found in experiences:
+        for position, (name, verdict) in enumerate(found.tests.items()):
+            p_value = f"{verdict.p_value:.3f}" if verdict.p_value >= 0.001 else "<0.001"
+            table.add_row(
+                str(found.experience) if not position else "",
+                name,
+                f"{verdict.effect:.3f}",
+                f"{verdict.usual:.3f}",
+                p_value,
+                "drift" if verdict.drift else "",
+            )
+    return table

@@ -1,0 +1,124 @@
+"""Drift between the experiences of a stream: each against those before it, in inputs and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.data.streams import Stream
+from pipelines.drift.label_change import class_shares
+from pipelines.drift.two_sample import TESTS, Array
+from pipelines.drift.verdicts import Verdict, judge
+
+MOST_ROWS = 1000
+MOST_COLUMNS = 32
+LEAST_LABEL_CHANGE = 0.1
+
+
+@dataclass(frozen=True)
+class ExperienceDrift:
+    """What the tests say of an experience.
+
+    Attributes:
+        experience: its index, from 1.
+        tests: verdicts by the name of the test.
+    """
+
+    experience: int
+    tests: dict[str, Verdict]
+
+    @property
+    def drift(self) -> bool:
+        return any(verdict.drift for verdict in self.tests.values())
+
+
+def stream_drift(
+    stream: Stream,
+    tests: Sequence[str] = ("ks",),
+    *,
+    alpha: float = 0.01,
+    least_effect: float | None = None,
+    seed: int = 0,
+    outputs: Callable[[Tensor], Tensor] | None = None,
+) -> list[ExperienceDrift]:
+    """Compare the training set of each experience with those before it.
+
+    At most 1000 samples of each are used: those whose ids have the smallest hashes, so that the verdict depends neither
+    on the order of the data nor on the number of workers. Inputs of more than 32 numbers are projected to 32 first
+    (sparse random projection, Li, Hastie & Church 2006), unless `outputs` is given.
+
+    Args:
+        tests: names in `two_sample.TESTS`; the class shares (`labels`) are always compared.
+        alpha: a p-value below it is needed for drift; divided by the number of tests.
+        least_effect: the effect that is needed for drift; None: that of each test.
+        outputs: a trained model's outputs for stored inputs, (n, units): its softmax is compared instead of the inputs
+            (BBSD, Lipton, Wang & Smola 2018).
+        seed: of projection and resampling.
+
+    Raises:
+        ValueError: there is no such test.
+    """
+    unknown = [name for name in tests if name not in TESTS]
+    if unknown:
+        raise ValueError(f"no test {unknown[0]!r}; there are {', '.join(TESTS)}")
+    numbers: list[Array] = []
+    histograms: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+    found: list[ExperienceDrift] = []
+    threshold = alpha / (len(tests) + 1)
+    for experience in stream:
+        samples = experience.train
+        # In the order of the hashes: tests that draw rows at random then draw the same ones, whatever the stored order.
+        inputs, _ = samples.take(torch.argsort(_hashes(samples.ids, seed))[:MOST_ROWS])
+        rows = _columns(inputs, seed) if outputs is None else _softmax(outputs(inputs))
+        histogram = np.bincount(samples.targets.numpy(), minlength=stream.outputs).astype(np.int64)
+        if numbers:
+            verdicts = {
+                name: judge(
+                    numbers,
+                    rows,
+                    TESTS[name].compare,
+                    least_effect=TESTS[name].least_effect if least_effect is None else least_effect,
+                    alpha=threshold,
+                    seed=seed,
+                )
+                for name in tests
+            }
+            shares = class_shares(sum(histograms[1:], histograms[0]).tolist(), histogram.tolist())
+            limit = LEAST_LABEL_CHANGE if least_effect is None else least_effect
+            changed = shares.p_value < threshold and shares.effect > limit
+            verdicts["labels"] = Verdict(shares.effect, limit, shares.p_value, changed)
+            found.append(ExperienceDrift(experience.index, verdicts))
+        numbers.append(rows)
+        histograms.append(histogram)
+    return found
+
+
+def _hashes(ids: Tensor, seed: int) -> Tensor:
+    """A well-mixed whole number for each id, (n,): splitmix64's finaliser, with wrapping arithmetic."""
+    with np.errstate(over="ignore"):
+        mixed = ids.numpy().astype(np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) % 2**64)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+    return torch.from_numpy((mixed >> np.uint64(1)).astype(np.int64))
+
+
+def _columns(inputs: Tensor, seed: int) -> Array:
+    rows: Array = inputs.reshape(len(inputs), -1).numpy().astype(np.float64)
+    width = rows.shape[1]
+    if width <= MOST_COLUMNS:
+        return rows
+    random = np.random.Generator(np.random.Philox(seed))
+    share = 1 / np.sqrt(width)
+    signs = random.choice([-1.0, 0.0, 1.0], size=(width, MOST_COLUMNS), p=[share / 2, 1 - share, share / 2])
+    projected: Array = rows @ (signs / np.sqrt(share * MOST_COLUMNS))
+    return projected
+
+
+def _softmax(outputs: Tensor) -> Array:
+    shares: Array = torch.softmax(outputs.double(), dim=1).numpy()
+    return shares

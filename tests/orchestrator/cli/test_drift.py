@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.drift import TESTS
+from orchestrator.cli.main import invoke
+from pipelines.drift import two_sample
+from tests.orchestrator.cli.lineages import write_pipeline
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_pipeline(tmp_path)
+    return tmp_path
+
+
+def test_the_choices_are_the_tests_that_there_are() -> None:
+    assert list(TESTS) == list(two_sample.TESTS)
+
+
+def test_a_table_and_what_differs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["drift", "small.yaml", "--test", "ks", "--test", "classifier"]) == 0
+    text = capsys.readouterr().out
+    assert "labels   " in text and "classifier" in text and "drift in experience 1" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert not (folder / "store").exists()
+
+
+def test_json_holds_what_the_table_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["drift", "small.yaml", "--json"]) == 0
+    documents = json.loads(capsys.readouterr().out)
+    assert [d["experience"] for d in documents] == list(range(1, len(documents) + 1))
+    assert documents[0]["drift"] and documents[0]["tests"]["labels"]["effect"] == pytest.approx(1)
+    assert invoke(["drift", "small.yaml", "--json", "--least-effect", "1"]) == 0
+    assert not any(d["drift"] for d in json.loads(capsys.readouterr().out))
+
+
+def test_what_is_wrong_ends_with_2_or_3(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["drift", "small.yaml", "--test", "psi"]) == 2
+    assert invoke(["drift", "small.yaml", "--alpha", "0"]) == 2
+    assert invoke(["drift", "small.yaml", "--model", "latest"]) == 3
+    assert "no commit or ref of pipeline" in capsys.readouterr().err
