@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,8 +17,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cluster.log_levels import quiet
+from orchestrator.tracking import run_tracker
 from orchestrator.tracking.mlflow_ui import ui_command, ui_environment
 from tests.orchestrator.tracking.faults import Faulty
+from tests.orchestrator.tracking.run_listener import Listener
 
 quiet()
 
@@ -129,3 +132,32 @@ def faulty() -> Iterator[Callable[[int | str], Faulty]]:
     yield make
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def quick_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short waits between attempts to reach a server."""
+    monkeypatch.setattr(run_tracker, "PERIOD", 0.05)
+    monkeypatch.setattr(run_tracker, "BACK_OFF", (0.1, 0.4))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.fixture
+def patient_tracking(quick_tracking: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For servers that work, on a machine that may be busy."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def no_tracking_thread_is_left() -> Iterator[None]:
+    yield
+    deadline = time.monotonic() + 30
+    while [thread for thread in threading.enumerate() if thread.name == "everlearn-tracking"]:
+        assert time.monotonic() < deadline, "a tracking thread is still running"
+        time.sleep(0.05)
