@@ -69,7 +69,7 @@ def _description(pipeline: Pipeline) -> dict[str, Any]:
         "outputs": stream.outputs,
         "input_shape": list(stream.input_shape),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "warnings": pipeline.warnings(),
+        "warnings": [*pipeline.warnings(), *stream.warnings],
     }
 
 

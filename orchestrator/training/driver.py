@@ -55,6 +55,7 @@ def run(
 
     from orchestrator.checkpointing.checkpoint import remove_checkpoints
     from orchestrator.checkpointing.load_model import example_and_model
+    from orchestrator.lineage.changed_past import changed_past
     from orchestrator.lineage.claim import claimed
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
@@ -79,7 +80,7 @@ def run(
     observers = Observers(reporter, callbacks, chain, _LatestMetrics(stream, Reference(lineage)))
     reference = Reference(lineage)
     with observers.following(pipeline):
-        for text in pipeline.warnings():
+        for text in (*pipeline.warnings(), *stream.warnings):
             observers.warn(text)
         observers.check()
         with Tracker(
@@ -96,6 +97,8 @@ def run(
                     reused = len(chain)
                     _warn_if_set_back(lineage, chain, observers.warn)
                     if reused < len(plan):
+                        for text in changed_past(lineage, plan, stream):
+                            observers.warn(text)
                         summary = _summary(pipeline, stream, chain, store.uri)
                         if runs_in_this_process(pipeline.scaling, address):
                             train_in_process(pipeline, stream, plan, held, observers)

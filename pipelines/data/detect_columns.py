@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.arrow_columns import PANDAS_INDEX
 from pipelines.data.datasets.init_formats import Found
 from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.missing_name import LABEL_NAMES
 
-_LABELS = ("label", "labels", "class", "target", "targets", "y", "category")
 _INPUTS = ("x", "inputs", "input", "images", "image", "data", "features")
 _IDS = ("id", "ids", "uuid")
 MOST_CLASSES = 1000
@@ -31,7 +32,7 @@ def npz_columns(files: Sequence[Location], label: str | None = None) -> Found:
     if label is not None and label not in shapes:
         raise DataError(f"{where}: has no array '{label}'; it has {', '.join(names) or 'none'}")
     flat = [name for name in names if len(shapes[name][0]) == 1 or shapes[name][0][1:] == (1,)]
-    target = label or _named(names, _LABELS)
+    target = label or _named(names, LABEL_NAMES)
     inputs = _named([name for name in names if name != target], _INPUTS)
     inputs = inputs or _only(name for name in names if name not in flat and name != target)
     target = target or _only(name for name in flat if name != inputs and shapes[name][1] in "iubUSO")
@@ -63,7 +64,7 @@ def parquet_columns(files: Sequence[Location], label: str | None = None) -> Foun
     where, names = files[0].path, list(schema)
     if label is not None and label not in schema:
         raise DataError(f"{where}: has no column '{label}'; it has {', '.join(names[:20])}")
-    target = label or _named(names, _LABELS) or _by_values(files[0], schema, empty)
+    target = label or _named(names, LABEL_NAMES) or _by_values(files[0], schema, empty)
     if target is None:
         raise DataError(
             f"{where}: it is not clear which column has the labels; name it with --label. "
@@ -122,7 +123,11 @@ def _parquet_schema(files: Sequence[Location]) -> tuple[dict[str, str], set[str]
                 opened = parquet.ParquetFile(stream)
             except pyarrow.ArrowException as error:
                 raise DataError(f"{file.path}: not a readable parquet file: {error}") from error
-            schema = schema or {column.name: _kind(column.type) for column in opened.schema_arrow}
+            schema = schema or {
+                column.name: _kind(column.type)
+                for column in opened.schema_arrow
+                if not PANDAS_INDEX.fullmatch(column.name)
+            }
             groups, columns = range(opened.metadata.num_row_groups), range(opened.metadata.num_columns)
             for group, column in itertools.product(groups, columns):
                 part = opened.metadata.row_group(group).column(column)

@@ -110,8 +110,17 @@ class StoredPart:
 
     def _filled(self, samples: StoredSamples, name: str) -> StoredSamples:
         if len(samples) == 0:
-            raise DataError(f"{self.dataset.name}: experience {self.number} has no {name} samples")
+            raise DataError(f"{self.dataset.name}: experience {self.number} has no {name} samples" + self._where(name))
         return samples
+
+    def _where(self, name: str) -> str:
+        """The file without samples, and what to do about it."""
+        source = self.dataset.source(self.number)
+        if source is None:
+            return ""
+        why = "no class of it has two rows, and a single row is trained on" if name == "test" else "it has no rows"
+        remedy = "Add rows, or give test files: dataset.test" if name == "test" else "Add rows, or remove the file"
+        return f": {source}: {why}. {remedy}"
 
 
 def class_parts(dataset: Dataset, groups: Sequence[tuple[int, ...]], setting: str) -> list[ClassPart]:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.config.suggest import did_you_mean
 
 Classes = tuple[int, ...]
 
@@ -23,11 +24,36 @@ def even_split(classes: Sequence[int], experiences: int) -> list[Classes]:
         raise DataError(f"stream.experiences: must be at least 1, got {experiences}")
     if experiences > len(classes):
         raise DataError(
-            f"stream.experiences: {experiences} experiences, but the dataset has only {len(classes)} classes"
+            f"stream.experiences: {experiences} experiences, but the dataset has only {len(classes)} classes. If each "
+            "experience is to have all classes (domains), give the data in experiences: a folder with one file for "
+            "each, or a function that returns a list with (train, test) of each; or name a stream.transform"
         )
     size, more = divmod(len(classes), experiences)
     bounds = [i * size + min(i, more) for i in range(experiences + 1)]
     return [tuple(classes[start:end]) for start, end in pairwise(bounds)]
+
+
+def numbered(order: Sequence[Sequence[int | str]], classes: int, names: Sequence[str] | None = None) -> list[list[int]]:
+    """The class lists of the pipeline file as class numbers. Text is the name of a class, or its number in quotes.
+
+    Raises:
+        DataError: no class has such a name.
+    """
+    known = {name: number for number, name in enumerate(map(str, range(classes)) if names is None else names)}
+    wrong = [
+        f"stream.order.{index}: no class is called {name!r}"
+        + (f", did you mean {close!r}?" if (close := did_you_mean(name, known)) else f": {_listed(list(known))}")
+        for index, group in enumerate(order)
+        for name in group
+        if isinstance(name, str) and name not in known
+    ]
+    if wrong:
+        raise DataError(wrong)
+    return [[known[name] if isinstance(name, str) else name for name in group] for group in order]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"they are {', '.join(names[:10])}" + (", ..." if len(names) > 10 else "")
 
 
 def shuffled(count: int, seed: int) -> list[int]:

@@ -13,10 +13,11 @@ from pipelines.config.components import resolve
 from pipelines.config.pipeline_errors import DataError, PipelineError
 from pipelines.data.blurry_streams import blurred
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
+from pipelines.data.datasets.listed_experiences import experiences_in
 from pipelines.data.experience_samples import Part, StoredPart, class_parts, transformed_parts
 from pipelines.data.fingerprint import fingerprint
 from pipelines.data.samples import StoredSamples
-from pipelines.data.splits import even_split, explicit_split, shuffled
+from pipelines.data.splits import even_split, explicit_split, numbered, shuffled
 from pipelines.data.transforms import TRANSFORMS
 
 
@@ -41,7 +42,7 @@ class StreamSettings(Protocol):
     def experiences(self) -> int | None: ...
 
     @property
-    def order(self) -> str | Sequence[Sequence[int]]: ...
+    def order(self) -> str | Sequence[Sequence[int | str]]: ...
 
     @property
     def transform(self) -> _Named | None: ...
@@ -94,6 +95,8 @@ class Stream(Sequence[StreamExperience]):
         setting: `class-incremental`, `task-incremental` or `domain-incremental`.
         outputs: units of the model's head.
         input_shape: shape of one input.
+        class_names: the name of each class of the dataset; None: classes are called by their numbers.
+        warnings: what a person should know of the data before training, a line each.
     """
 
     def __init__(
@@ -104,12 +107,16 @@ class Stream(Sequence[StreamExperience]):
         outputs: int,
         input_shape: tuple[int, ...],
         fingerprints: dict[tuple[int, bool], str] | None = None,
+        class_names: tuple[str, ...] | None = None,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         self._parts = dict(parts)
         self._indices = list(parts)
         self.setting = setting
         self.outputs = outputs
         self.input_shape = input_shape
+        self.class_names = class_names
+        self.warnings = warnings
         self._fingerprints: dict[tuple[int, bool], str] = {} if fingerprints is None else fingerprints
 
     def __len__(self) -> int:
@@ -129,12 +136,19 @@ class Stream(Sequence[StreamExperience]):
                 outputs=self.outputs,
                 input_shape=self.input_shape,
                 fingerprints=self._fingerprints,
+                class_names=self.class_names,
+                warnings=self.warnings,
             )
         position = self._indices[index]
         return StreamExperience(position, self._parts[position])
 
     def __iter__(self) -> Iterator[StreamExperience]:
         return (self[position] for position in range(len(self)))
+
+    def source(self, index: int) -> str | None:
+        """The file of experience `index`, for messages; None: it is in no file of its own."""
+        part = self._parts[self._indices[index]]
+        return part.dataset.source(part.number) if isinstance(part, StoredPart) else None
 
     def fingerprint(self, index: int) -> str:
         """SHA-256 (hex) of the training data of experience `index`: training inputs, ids, targets, transform.
@@ -170,7 +184,9 @@ def build_stream(settings: StreamSettings, seed: int) -> Stream:
     name = settings.dataset.name
     load = resolve("datasets", name)
     options = arguments(options_model("datasets", name), settings.dataset.options, "stream.dataset")
-    dataset = adopt(name, load(**options))
+    returned = load(**options)
+    own = experiences_in(name, returned)
+    dataset = adopt(name, returned) if own is None else own
     if not isinstance(dataset, Dataset):
         return _stored(dataset, settings, seed)
     if settings.transform is not None:
@@ -188,7 +204,8 @@ def _by_class(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
         numbers = shuffled(dataset.classes, seed) if order == "shuffled" else list(range(dataset.classes))
         groups = even_split(numbers, experiences)
     else:
-        groups = explicit_split(order, dataset.classes, experiences)
+        listed = numbered(order, dataset.classes, dataset.class_names)
+        groups = explicit_split(listed, dataset.classes, experiences)
     parts = class_parts(dataset, groups, settings.setting)
     problems = [
         f"{dataset.name}: experience {index} (classes {', '.join(map(str, part.classes))}) has no {name} samples"
@@ -196,15 +213,15 @@ def _by_class(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
         for name in part.empty()
     ]
     if problems:
-        raise DataError(problems)
+        raise DataError([*problems, *(f"  {text}" for text in dataset.warnings)])
     outputs = max(map(len, groups)) if settings.setting == "domain-incremental" else dataset.classes
     if not settings.blurry:
-        return _stream(parts, settings.setting, outputs, dataset.input_shape)
+        return _stream(parts, settings.setting, outputs, dataset)
     if settings.setting == "task-incremental" or len(parts) == 1:
         why = "task labels say what a sample may be" if len(parts) > 1 else "the stream has one experience"
         raise DataError(f"stream.blurry: experiences cannot share samples, {why}: leave `blurry` out")
     mixed = blurred(dataset, dict(enumerate(parts)), settings.blurry, seed)
-    return _stream(list(mixed.values()), settings.setting, outputs, dataset.input_shape)
+    return _stream(list(mixed.values()), settings.setting, outputs, dataset)
 
 
 def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
@@ -222,7 +239,7 @@ def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Strea
     options = arguments(signature_model(make, provided=frozenset(given)), transform.options, "stream.transform")
     parts = transformed_parts(dataset, make(**given, **options), settings.setting)
     units = dataset.classes * (1 if settings.setting == "domain-incremental" else experiences)
-    return _stream(parts, settings.setting, units, dataset.input_shape)
+    return _stream(parts, settings.setting, units, dataset)
 
 
 def _stored(dataset: ExperienceDataset, settings: StreamSettings, seed: int) -> Stream:
@@ -239,10 +256,17 @@ def _stored(dataset: ExperienceDataset, settings: StreamSettings, seed: int) -> 
     numbers = shuffled(count, seed) if order == "shuffled" else list(range(count))
     masked = settings.setting == "task-incremental"
     parts = [StoredPart(dataset, number, masked) for number in numbers[:experiences]]
-    return _stream(parts, settings.setting, dataset.classes, dataset.input_shape)
+    return _stream(parts, settings.setting, dataset.classes, dataset)
 
 
-def _stream(parts: Sequence[Part], setting: str, outputs: int, input_shape: tuple[int, ...]) -> Stream:
-    if math.prod(input_shape) == 0:
-        raise DataError(f"the dataset's inputs are empty: their shape is {input_shape}")
-    return Stream(dict(enumerate(parts)), setting=setting, outputs=outputs, input_shape=input_shape)
+def _stream(parts: Sequence[Part], setting: str, outputs: int, dataset: Dataset | ExperienceDataset) -> Stream:
+    if math.prod(dataset.input_shape) == 0:
+        raise DataError(f"the dataset's inputs are empty: their shape is {dataset.input_shape}")
+    return Stream(
+        dict(enumerate(parts)),
+        setting=setting,
+        outputs=outputs,
+        input_shape=dataset.input_shape,
+        class_names=dataset.class_names,
+        warnings=dataset.warnings,
+    )

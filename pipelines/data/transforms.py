@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.image_layout import refuse_channels_last
 from pipelines.data.splits import seeded
 
 
@@ -91,6 +92,7 @@ def permutations(experiences: int, seed: int, input_shape: tuple[int, ...]) -> l
 
     A longer stream begins with the same permutations.
     """
+    refuse_channels_last(input_shape, "stream.transform: permute")
     pixels = math.prod(input_shape[1:] if len(input_shape) == 3 else input_shape)
     orders = (seeded(seed, f"permute {index}").permutation(pixels) for index in range(1, experiences))
     return [None, *(Permute(tuple(int(i) for i in order)) for order in orders)]
@@ -111,6 +113,7 @@ def rotations(
     """
     if len(input_shape) < 2:
         raise DataError(f"stream.transform: rotate needs images, but an input of the dataset has shape {input_shape}")
+    refuse_channels_last(input_shape, "stream.transform: rotate")
     if degrees is None:
         later = [float(seeded(seed, f"rotate {index}").uniform(0, 180)) for index in range(1, experiences)]
         angles = [0.0, *later]

@@ -49,6 +49,8 @@ def hold_out(stream: Stream, share: float, seed: int) -> Stream:
         setting=stream.setting,
         outputs=stream.outputs,
         input_shape=stream.input_shape,
+        class_names=stream.class_names,
+        warnings=stream.warnings,
     )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from torch import Tensor
 
 from pipelines.config.pipeline_errors import PipelineError
+from pipelines.data.datasets.image_layout import refuse_channels_last
 
 
 def image_shape(input_shape: tuple[int, ...], model: str) -> tuple[int, int, int]:
     """(channels, height, width); an input without channels has one.
 
     Raises:
-        PipelineError: the inputs are no images.
+        PipelineError: the inputs are no images, or look like images with their channels last.
     """
+    refuse_channels_last(input_shape, f"model: {model} takes images (channels, height, width)")
     if len(input_shape) == 2:
         return (1, *input_shape)
     if len(input_shape) == 3:

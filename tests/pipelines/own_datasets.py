@@ -58,3 +58,9 @@ def with_nan() -> Any:
     (x, y), test = tensors()
     x[7, 0, 1, 2] = float("nan")
     return (x, y), test
+
+
+def domains(count: int = 4) -> Any:
+    """The same two classes in several domains."""
+    inputs, labels = np.arange(24, dtype=np.float32).reshape(8, 3), np.arange(8) % 2
+    return [((inputs + 100 * i, labels), (inputs[:4] + 100 * i, labels[:4])) for i in range(count)]

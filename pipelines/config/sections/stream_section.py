@@ -15,7 +15,7 @@ from pipelines.config.sections.section import Count, OptionsSpec, Spec, refuse
 from strategies.api.influence import LEARNED, THROUGH_DATA, Influence
 
 Setting = Literal["class-incremental", "task-incremental", "domain-incremental"]
-Order = Literal["natural", "shuffled"] | list[list[int]]
+Order = Literal["natural", "shuffled"] | list[list[int | str]]
 
 
 class DatasetSpec(OptionsSpec):
@@ -78,10 +78,12 @@ def _order(value: Any) -> Order:
         isinstance(value, (list, tuple))
         and value
         and all(isinstance(classes, (list, tuple)) and classes for classes in value)
-        and all(type(label) is int for classes in value for label in classes)
+        and all(type(label) in (int, str) for classes in value for label in classes)
     ):
         return [list(classes) for classes in value]
-    raise ValueError("must be natural, shuffled, or the classes of each experience such as [[0, 1], [2, 3]]")
+    raise ValueError(
+        "must be natural, shuffled, or the classes of each experience such as [[0, 1], [2, 3]] or [[cat, dog], [emu]]"
+    )
 
 
 class StreamSpec(Spec):
@@ -91,7 +93,7 @@ class StreamSpec(Spec):
         dataset: where the samples come from.
         setting: what changes from one experience to the next.
         experiences: how many experiences there are; None: given by `order` or by the dataset itself.
-        order: classes in their natural order, shuffled by the seed, or listed for each experience.
+        order: classes in their natural order, shuffled by the seed, or listed for each experience, by number or name.
         transform: what changes from one experience to the next, all of which then hold the same classes. In a class- or
             task-incremental stream each experience has its own output units for them.
         online: each sample is shown once, and strategies learn where experiences end only if they ask for it.
@@ -133,7 +135,7 @@ class StreamSpec(Spec):
                 message = f"lists {len(self.order)} experiences, but experiences is {self.experiences}"
                 problems.append((("order",), message))
             counts = Counter(label for classes in self.order for label in classes)
-            twice = sorted(label for label, count in counts.items() if count > 1)
+            twice = [label for label, count in counts.items() if count > 1]
             if twice:
                 problems.append((("order",), f"names class {', '.join(map(str, twice[:10]))} more than once"))
         refuse(problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.image_layout import layout_warnings
+from pipelines.data.datasets.labels import gap_warnings
 from pipelines.data.samples import MapSamples, StoredSamples, TensorSamples, chunks
 from pipelines.data.zero_copy import tensor_of
 
@@ -25,12 +27,16 @@ class Dataset:
         train, test: their targets are class numbers, 0 to classes - 1. Row numbers are the ids of a dataset without
             ids.
         classes: number of classes.
+        class_names: the name of each class; None: classes are called by their numbers.
+        warnings: what a person should know before training, a line each.
     """
 
     name: str
     train: StoredSamples
     test: StoredSamples
     classes: int
+    class_names: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -45,11 +51,15 @@ class ExperienceDataset(ABC):
         name: for messages.
         classes: number of classes in all experiences.
         input_shape: shape of one input.
+        class_names: the name of each class; None: classes are called by their numbers.
+        warnings: what a person should know before training, a line each.
     """
 
     name: str
     classes: int
     input_shape: tuple[int, ...]
+    class_names: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -66,6 +76,10 @@ class ExperienceDataset(ABC):
     @abstractmethod
     def classes_of(self, index: int) -> tuple[int, ...]:
         """The classes that occur in an experience, ascending."""
+
+    def source(self, index: int) -> str | None:
+        """The file of an experience, for messages; None: it is in no file of its own."""
+        return None
 
 
 def from_tensors(
@@ -85,9 +99,9 @@ def from_tensors(
     made: list[TensorSamples] = []
     for part, (inputs, labels) in (("training", train), ("test", test)):
         own = None if ids is None else _tensor(f"{name}: {part} ids", ids[len(made)])
-        made.append(TensorSamples(_tensor(f"{name}: {part} inputs", inputs), _class_numbers(name, part, labels), own))
+        made.append(TensorSamples(_tensor(f"{name}: {part} inputs", inputs), class_numbers(name, part, labels), own))
     first, second = made
-    return checked(Dataset(name, first, second, _count(classes, first, second)))
+    return _whole(name, first, second, classes)
 
 
 def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = None, workers: int = 0) -> Dataset:
@@ -106,7 +120,7 @@ def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = No
     """
     made = []
     for part, data in (("training", train), ("test", test)):
-        labels = _class_numbers(name, part, _labels_of(name, part, data))
+        labels = class_numbers(name, part, labels_of(name, part, data))
         if len(labels) != len(data):
             raise DataError(f"{name}: the {part} set has {len(data)} items, but {len(labels)} labels")
         made.append(MapSamples(data, labels, workers=workers))
@@ -117,7 +131,7 @@ def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = No
                 f"{name}: the {part} set gives different inputs each time that it is read, so it has no fixed "
                 "fingerprint; give the dataset an attribute `fingerprint`, a string that changes with its content"
             )
-    return checked(Dataset(name, first, second, _count(classes, first, second)))
+    return _whole(name, first, second, classes)
 
 
 def adopt(name: str, value: Any) -> Dataset | ExperienceDataset:
@@ -136,13 +150,13 @@ def adopt(name: str, value: Any) -> Dataset | ExperienceDataset:
         return value
     if isinstance(value, tuple | list) and len(value) == 2:
         train, test = value
-        if all(_is_pair_of_arrays(part) for part in value):
+        if all(is_pair_of_arrays(part) for part in value):
             return from_tensors(name, train, test)
         if all(hasattr(part, "__getitem__") and hasattr(part, "__len__") for part in value):
             return from_map_style(name, train, test)
     raise DataError(
         f"{name}: must return ((x_train, y_train), (x_test, y_test)) or two map-style torch datasets (train, test), "
-        f"not {type(value).__name__}"
+        f"or a list with one of these for each experience, not {type(value).__name__}"
     )
 
 
@@ -197,7 +211,8 @@ def input_problems(where: str, samples: TensorSamples) -> list[str]:
     return []
 
 
-def _is_pair_of_arrays(part: Any) -> bool:
+def is_pair_of_arrays(part: Any) -> bool:
+    """Whether this is (inputs, labels), tensors or numpy arrays."""
     return isinstance(part, tuple | list) and len(part) == 2 and all(isinstance(p, Tensor | np.ndarray) for p in part)
 
 
@@ -211,7 +226,12 @@ def _tensor(where: str, value: Any) -> Tensor:
     return tensor
 
 
-def _class_numbers(name: str, part: str, labels: Any) -> Tensor:
+def class_numbers(name: str, part: str, labels: Any) -> Tensor:
+    """Labels as class numbers, (n,) int64.
+
+    Raises:
+        DataError: they are no whole numbers, or not one for each sample.
+    """
     tensor = _tensor(f"{name}: {part} labels", labels)
     if tensor.dim() == 2 and tensor.shape[1] == 1:
         tensor = tensor[:, 0]
@@ -226,13 +246,19 @@ def _class_numbers(name: str, part: str, labels: Any) -> Tensor:
     return tensor.to(torch.int64)
 
 
-def _count(classes: int | None, *sets: StoredSamples) -> int:
-    if classes is not None:
-        return classes
-    return 1 + max((int(samples.targets.max()) for samples in sets if len(samples)), default=-1)
+def _whole(name: str, train: StoredSamples, test: StoredSamples, classes: int | None) -> Dataset:
+    """Both sets as a dataset whose parts fit together."""
+    gaps: tuple[str, ...] = ()
+    if classes is None:
+        labels = torch.unique(torch.cat([train.targets, test.targets])).tolist()
+        gaps = gap_warnings(labels, name, "Number the classes 0, 1, ...") if labels and labels[0] >= 0 else ()
+        classes = 1 + max(labels, default=-1)
+    found = checked(Dataset(name, train, test, classes))
+    return replace(found, warnings=(*gaps, *layout_warnings(name, found.input_shape)))
 
 
-def _labels_of(name: str, part: str, data: Any) -> Any:
+def labels_of(name: str, part: str, data: Any) -> Any:
+    """The labels of a map-style dataset: its attribute `targets` or `labels`, else those of its items."""
     for attribute in ("targets", "labels"):
         labels = getattr(data, attribute, None)
         if labels is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,10 @@ from pipelines.config.pipeline_errors import DataError
 Classes = int | Sequence[int | str] | None
 """How many classes (labels are 0, 1, ...), or the labels in the order of the classes, or None: from the data."""
 
+_LISTED = 10
+_MOST_UNITS = 10_000
+_MOST_UNITS_A_CLASS = 10
+
 
 @dataclass(frozen=True)
 class LabelMap:
@@ -23,10 +27,17 @@ class LabelMap:
     Attributes:
         count: of classes.
         values: the label of each class; None: labels are class numbers.
+        warnings: what a person should know of the labels, a line each.
     """
 
     count: int
     values: tuple[int | str, ...] | None = None
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The name of each class; None: classes are called by their numbers."""
+        return None if self.values is None else tuple(map(str, self.values))
 
     def numbers(self, labels: NDArray[Any], where: str) -> NDArray[np.int64]:
         """Class numbers of labels, (n,).
@@ -67,7 +78,8 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]]) -> La
         found: all labels, with their files; read only if `classes` does not list the labels.
 
     Raises:
-        DataError: labels of different kinds, negative labels, no labels, or a class listed twice.
+        DataError: labels of different kinds, negative labels, no labels, a class listed twice, or numbers so far apart
+            that nearly all units of the head would have no class.
     """
     if isinstance(classes, int):
         return LabelMap(classes)
@@ -75,7 +87,7 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]]) -> La
         if len(set(classes)) != len(classes):
             raise DataError("classes: a label is listed twice")
         return LabelMap(len(classes), tuple(classes))
-    highest, words = -1, set[str]()
+    numbers, words = set[int](), set[str]()
     for labels, where in found:
         plain = _plain(labels, where)
         if len(plain) == 0:
@@ -84,14 +96,43 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]]) -> La
             if plain.min() < 0:
                 row = int(plain.argmin())
                 raise DataError(f"{where}: label {plain[row]} in row {row} does not fit: labels must not be negative")
-            highest = max(highest, int(plain.max()))
+            numbers.update(np.unique(plain).tolist())
         else:
             words.update(plain.tolist())
-        if words and highest >= 0:
+        if words and numbers:
             raise DataError(f"{where}: some labels are numbers and some are text, such as {min(words)!r}")
-    if not words and highest < 0:
+    if not words and not numbers:
         raise DataError("the data has no labels at all")
-    return LabelMap(len(words), tuple(sorted(words))) if words else LabelMap(highest + 1)
+    if words:
+        return LabelMap(len(words), tuple(sorted(words)))
+    return LabelMap(max(numbers) + 1, warnings=gap_warnings(numbers))
+
+
+def gap_warnings(numbers: Collection[int], where: str = "", remedy: str = "") -> tuple[str, ...]:
+    """A warning about classes below the highest that do not occur: the model's head has units for them all the same.
+
+    Args:
+        numbers: the different labels, not negative, at least one.
+        where: name of the dataset.
+        remedy: what to do; by default the labels are to be listed.
+
+    Raises:
+        DataError: nearly all units would have no class.
+    """
+    units, found = max(numbers) + 1, sorted(numbers)
+    if units == len(found):
+        return ()
+    listed = ", ".join(map(str, found[:_LISTED])) + (", ..." if len(found) > _LISTED else "")
+    absurd = units > _MOST_UNITS and units > _MOST_UNITS_A_CLASS * len(found)
+    has = "would have" if absurd else "has"
+    text = (
+        f"{where + ': ' if where else ''}the labels are {listed}: {len(found)} classes, but the model's head {has} "
+        f"{units:,} units, for 0 to {units - 1}. "
+        + (remedy or f"List the labels that there will be, in dataset.classes: [{listed}]")
+    )
+    if absurd:
+        raise DataError(text)
+    return (text,)
 
 
 def id_numbers(ids: NDArray[Any], where: str) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Location:
         return bool(kind == fs.FileType.Directory)
 
     def files(self, suffix: str) -> list[Location]:
-        """The files of this folder that end in `suffix`, by name; hidden ones are left out.
+        """The files of this folder that end in `suffix`, in natural order of their names; hidden ones are left out.
 
         Raises:
             DataError: there are no such files, or the folder cannot be read.
@@ -60,11 +61,12 @@ class Location:
 
         with self._reached() as (system, path):
             found = system.get_file_info(fs.FileSelector(path))
-        names = sorted(
+        there = (
             info.base_name
             for info in found
             if info.type == fs.FileType.File and info.base_name.endswith(suffix) and info.base_name[0] not in "._"
         )
+        names = sorted(there, key=natural_order)
         if not names:
             raise DataError(f"{self.path}: the folder has no {suffix} files")
         return [self / name for name in names]
@@ -97,6 +99,15 @@ class Location:
         except OSError as error:
             reason = error.strerror or str(error).strip().partition("\n")[0] or type(error).__name__
             raise DataError(f"{self.path}: cannot be read: {reason}") from error
+
+
+def natural_order(name: str) -> tuple[list[tuple[int, int]], str]:
+    """A key that sorts names as people count: batch2 before batch10. Names without numbers keep the order of text.
+
+    The name itself decides between 1 and 01.
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]", name)
+    return [(ord("0"), int(part)) if part.isdecimal() else (ord(part), 0) for part in parts], name
 
 
 def _s3() -> Any:

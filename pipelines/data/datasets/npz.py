@@ -16,8 +16,10 @@ from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.missing_name import missing_name
 from pipelines.data.datasets.tables import Table, TableFiles
 from pipelines.data.detect_columns import npz_columns
 
@@ -49,23 +51,31 @@ class NpzReader:
     def labels(self, location: Location) -> NDArray[Any]:
         with self._opened(location) as archive:
             if f"{self.inputs}_train" in archive and self.inputs not in archive:
-                parts = [self._array(archive, location, self.label + part) for part in ("_train", "_test")]
+                parts = [self._array(archive, location, self.label + part, "label") for part in ("_train", "_test")]
                 return np.concatenate(parts)
-            return self._array(archive, location, self.label)
+            return self._array(archive, location, self.label, "label")
 
     def _table(self, archive: Any, location: Location, part: str) -> Table:
-        ids = None if self.id is None else self._array(archive, location, self.id + part)
-        inputs, labels = (self._array(archive, location, name + part) for name in (self.inputs, self.label))
+        ids = None if self.id is None else self._array(archive, location, self.id + part, "id")
+        inputs = self._array(archive, location, self.inputs + part, "inputs")
+        labels = self._array(archive, location, self.label + part, "label")
         return Table(inputs, labels, ids)
 
-    def _array(self, archive: Any, location: Location, name: str) -> NDArray[Any]:
+    def _array(self, archive: Any, location: Location, name: str, key: str) -> NDArray[Any]:
         if name not in archive:
-            raise DataError(f"{location.path}: has no array '{name}'; it has {', '.join(archive.files) or 'none'}")
+            raise DataError(missing_name(location.path, "array", name, archive.files, key))
         needed = archive.zip.getinfo(f"{name}.npy").file_size
         if needed > memory():
             raise DataError(
                 f"{location.path}: '{name}' would unpack to {needed >> 20} MiB, more than this machine's memory"
             )
+        with archive.zip.open(f"{name}.npy") as stored:
+            if _holds_objects(stored):
+                kind = "int64" if key == "inputs" else "str"
+                raise DataError(
+                    f"{location.path}: '{name}' holds Python objects, which are not read because they could run code. "
+                    f"Save it as plain {'numbers' if key == 'inputs' else 'text or numbers'}: {name}.astype({kind})"
+                )
         array: NDArray[Any] = archive[name]
         return array
 
@@ -80,6 +90,13 @@ class NpzReader:
                     yield archive
             except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
                 raise DataError(f"{location.path}: not a readable npz file: {error}") from error
+
+
+def _holds_objects(stored: Any) -> bool:
+    """Whether an array in a file is one of Python objects, from its header."""
+    version = np.lib.format.read_magic(stored)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return bool(read(stored)[2].hasobject)
 
 
 def memory() -> int:
@@ -97,11 +114,13 @@ def load(
     id: str | None = None,  # noqa: A002 (the option's name)
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
+    channels: Channels = "first",
 ) -> Dataset | ExperienceDataset:
     """numpy archives, local or s3://: a file that is split by class, or a folder with one file per experience.
 
     Args:
-        path: a .npz file, or a folder of them, one for each experience, in the order of their names.
+        path: a .npz file, or a folder of them, one for each experience, in the natural order of their names: batch2
+            before batch10.
         test: the test rows: a file, or a folder with files of the same names. Without it, arrays whose names end in
             _train and _test are used if there are any, else a fixed part of each class is held out for testing.
         test_fraction: share of each class that is held out for testing.
@@ -111,10 +130,7 @@ def load(
         classes: number of classes, or the labels in the order of the classes; by default found from all labels. Set it
             where more classes are to come: it decides the size of the model's head.
         shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
+        channels: `last`, where images are (height, width, channels); models take them first.
     """
     reader = NpzReader(inputs, label, id)
-    where = None if test is None else Location.of(test)
-    options = TableFiles(
-        reader, Location.of(path), where, test_fraction, classes, None if shape is None else tuple(shape)
-    )
-    return options.load("npz")
+    return TableFiles.of(reader, path, test, test_fraction, classes, shape, channels).load("npz")

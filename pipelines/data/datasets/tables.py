@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, input_problems
+from pipelines.data.datasets.image_layout import Channels, channels_first, layout_warnings
 from pipelines.data.datasets.labels import Classes, LabelMap, id_numbers, label_map
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.stratified_holdout import stratified_holdout
@@ -66,6 +68,7 @@ class TableFiles:
         test_fraction: share of each class that is held out.
         classes: as in the pipeline file.
         shape: inputs are reshaped to it; None: unchanged.
+        channels: `last`: inputs (..., channels) become (channels, ...).
     """
 
     reader: Reader
@@ -74,6 +77,23 @@ class TableFiles:
     test_fraction: float
     classes: Classes
     shape: tuple[int, ...] | None
+    channels: Channels = "first"
+
+    @classmethod
+    def of(
+        cls,
+        reader: Reader,
+        path: str,
+        test: str | None,
+        test_fraction: float,
+        classes: Classes,
+        shape: Sequence[int] | None,
+        channels: Channels,
+    ) -> TableFiles:
+        """The options as a pipeline file has them."""
+        where = None if test is None else Location.of(test)
+        sizes = None if shape is None else tuple(shape)
+        return cls(reader, Location.of(path), where, test_fraction, classes, sizes, channels)
 
     def load(self, name: str) -> Dataset | ExperienceDataset:
         """The dataset.
@@ -81,7 +101,10 @@ class TableFiles:
         Raises:
             DataError: files are missing or do not fit.
         """
-        if not self.path.is_folder():
+        folder = self.path.is_folder()
+        if self.test is not None and self.test.is_folder() != folder:
+            raise DataError(self._unlike(self.test))
+        if not folder:
             return self._single(name)
         files = self.path.files(self.reader.suffix)
         tests: list[Location] | None = None
@@ -92,6 +115,16 @@ class TableFiles:
                 raise DataError(f"{self.test.path}: has no test file for {', '.join(missing[:5])}")
             tests = [there[file.name] for file in files]
         return FileExperiences(name, self, files, tests)
+
+    def _unlike(self, test: Location) -> str:
+        """What to do about a file and a folder side by side."""
+        if self.path.is_folder():
+            return (
+                f"{test.path}: dataset.test is a file, but dataset.path is a folder with one file per experience. "
+                "Name a folder that has a test file of the same name for each, or leave out `test`: a part of each "
+                "file is held out"
+            )
+        return f"{test.path}: dataset.test is a folder, but dataset.path is a file. Name a file with the test rows"
 
     def _single(self, name: str) -> Dataset:
         files = [self.path] if self.test is None else [self.path, self.test]
@@ -108,7 +141,8 @@ class TableFiles:
             first, second = self.samples(train, labels, self.path), self.samples(tables[1][0], labels, self.test)
         else:
             first, second = self.divided(train, test, labels, self.path)
-        return Dataset(name, first, second, labels.count)
+        warnings = (*labels.warnings, *layout_warnings(name, first.input_shape))
+        return Dataset(name, first, second, labels.count, labels.names, warnings)
 
     def divided(
         self, train: Table, test: Table | None, labels: LabelMap, file: Location, id_base: int = 0
@@ -135,6 +169,8 @@ class TableFiles:
                 inputs = inputs.reshape(count, *self.shape)
             except ValueError as error:
                 raise DataError(f"{where}: an input of shape {inputs.shape[1:]} cannot become {self.shape}") from error
+        if self.channels == "last":
+            inputs = channels_first(inputs, where)
         ids = np.arange(count) + id_base if table.ids is None else id_numbers(table.ids, where)
         numbers = labels.numbers(table.labels, where)
         made = TensorSamples(tensor_of(inputs), torch.from_numpy(numbers), torch.from_numpy(ids))
@@ -163,8 +199,10 @@ class FileExperiences(ExperienceDataset):
         self.classes = self._labels.count
         self._dtype: torch.dtype | None = None
         self._ids: dict[int, NDArray[np.int64]] = {}
+        self.class_names = self._labels.names
         first = self.train(0)
         self.input_shape, self._dtype = first.input_shape, first.dtype
+        self.warnings = (*self._labels.warnings, *layout_warnings(name, self.input_shape))
 
     def __len__(self) -> int:
         return len(self._files)
@@ -179,6 +217,9 @@ class FileExperiences(ExperienceDataset):
         held_out = self._read(index)[1]
         assert held_out is not None
         return held_out
+
+    def source(self, index: int) -> str:
+        return self._files[index].path
 
     def classes_of(self, index: int) -> tuple[int, ...]:
         if index not in self._classes:

@@ -79,3 +79,8 @@ def test_columns_that_are_not_clear(tmp_path: Path) -> None:
     assert parquet_columns([file], "b")[0] == {"label": "b"}
     with pytest.raises(DataError, match="has no column 'c'"):
         parquet_columns([file], "c")
+
+
+def test_the_index_that_pandas_stores_is_no_input(tmp_path: Path) -> None:
+    file = table(tmp_path, a=X[:, 0], label=Y, __index_level_0__=np.arange(ROWS))
+    assert parquet_columns([file])[1][-1] == "Inputs from the column 'a'"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.splits import even_split, explicit_split, seeded, shuffled
+from pipelines.data.splits import even_split, explicit_split, numbered, seeded, shuffled
 
 
 @given(st.integers(1, 60), st.data())
@@ -67,3 +69,23 @@ def test_more_experiences_than_classes_are_refused() -> None:
         even_split(range(10), 11)
     with pytest.raises(DataError, match="at least 1"):
         even_split(range(10), 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "order", "numbers"),
+    [
+        (None, [[1, 0], [2]], [[1, 0], [2]]),
+        (None, [["1", "0"], ["2"]], [[1, 0], [2]]),
+        (("cat", "dog", "emu"), [["emu"], ["dog", 0]], [[2], [1, 0]]),
+        (("10", "20", "30"), [["30"], ["10", "20"]], [[2], [0, 1]]),
+    ],
+)
+def test_an_order_names_classes_by_number_or_by_name(names: Any, order: Any, numbers: Any) -> None:
+    assert numbered(order, 3, names) == numbers
+
+
+def test_a_name_that_no_class_has_is_refused_with_the_nearest() -> None:
+    with pytest.raises(DataError, match=r"stream\.order\.1: no class is called 'dgo', did you mean 'dog'"):
+        numbered([["cat"], ["dgo"]], 2, ("cat", "dog"))
+    with pytest.raises(DataError, match=r"stream\.order\.0: no class is called '7': they are 0, 1"):
+        numbered([["7"]], 2)

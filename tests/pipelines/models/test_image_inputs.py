@@ -16,6 +16,11 @@ def test_inputs_without_channels_have_one() -> None:
     assert as_images(torch.zeros(2, 3, 8, 9, dtype=torch.int64)).dtype == torch.float32
 
 
+def test_images_with_channels_last_are_refused() -> None:
+    with pytest.raises(PipelineError, match=r"32x32x3 would be read as 32 channels of 32x3.*channels: last"):
+        image_shape((32, 32, 3), "cnn")
+
+
 def test_other_inputs_are_refused() -> None:
     with pytest.raises(PipelineError, match=r"model: cnn takes images .* has shape \(5,\)"):
         image_shape((5,), "cnn")

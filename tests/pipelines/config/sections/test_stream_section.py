@@ -35,6 +35,11 @@ def test_an_order_is_a_word_or_classes(order: object) -> None:
     assert "must be natural, shuffled, or the classes" in refused(order=order)
 
 
+def test_an_order_may_name_classes() -> None:
+    assert spec(order=[["cat", "dog"], ["3"]]).order == [["cat", "dog"], ["3"]]
+    assert "names class cat more than once" in refused(order=[["cat"], ["cat"]])
+
+
 def test_an_explicit_order_fits() -> None:
     assert "lists 2 experiences, but experiences is 3" in refused(order=[[0], [1]], experiences=3)
     assert "names class 0, 2 more than once" in refused(order=[[0, 2, 0], [2]])

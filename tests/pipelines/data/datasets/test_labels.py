@@ -24,6 +24,16 @@ def test_classes_from_the_data() -> None:
     assert _map(None, [], [1.0, 0.0]) == LabelMap(2)
 
 
+def test_labels_with_gaps_are_warned_about_with_the_remedy() -> None:
+    """The model's head has a unit for every number up to the highest."""
+    assert _map(None, [0, 2], [1, 3]).warnings == ()
+    assert _map(101, [0, 100]).warnings == _map([0, 100], [0, 100]).warnings == ()
+    (text,) = _map(None, [0, 1, 2], [3, 4, 100]).warnings
+    assert "6 classes, but the model's head has 101 units" in text
+    assert "dataset.classes: [0, 1, 2, 3, 4, 100]" in text
+    assert "\n" not in text
+
+
 def test_classes_as_told_do_not_look_at_the_data() -> None:
     def unread() -> Any:
         raise AssertionError("read")
@@ -77,6 +87,7 @@ def test_labels_that_do_not_fit_are_named(mapping: LabelMap, labels: Any, messag
         (None, [[0], ["a"]], "file 1: some labels are numbers and some are text, such as 'a'"),
         (None, [[0, -2]], "file 0: label -2 in row 1 does not fit"),
         (None, [[]], "no labels at all"),
+        (None, [[0, 1], [2, 1_000_000]], r"would have 1,000,001 units.*dataset.classes: \[0, 1, 2, 1000000\]"),
         (["a", "a"], [], "listed twice"),
     ],
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.location import Location, natural_order
 
 
 def test_local_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +35,21 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         pass
     with pytest.raises(DataError, match="no such file or folder"), Location(str(tmp_path / "x")).open():
         pass
+
+
+def test_numbers_in_names_count(tmp_path: Path) -> None:
+    names = ["1.npz", "02.npz", "2.npz", "a.npz", "a1.npz", "batch2.npz", "batch2b10.npz", "batch10.npz"]
+    for name in reversed(names):
+        (tmp_path / name).write_bytes(b"")
+    assert [file.name for file in Location(str(tmp_path)).files(".npz")] == names
+
+
+@given(st.lists(st.text("ab.-_ÄZ", max_size=6), unique=True))
+def test_names_without_numbers_keep_the_order_of_text(names: list[str]) -> None:
+    assert sorted(names, key=natural_order) == sorted(names)
+
+
+@given(st.integers(0, 200), st.integers(1, 5))
+def test_padded_numbers_keep_the_order_of_text(count: int, width: int) -> None:
+    names = [f"week-{number:05}-{number * 7 % 10**width:0{width}}.npz" for number in range(count)]
+    assert sorted(names, key=natural_order) == sorted(names)

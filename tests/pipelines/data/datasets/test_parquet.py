@@ -1,4 +1,8 @@
-"""Parquet files, local and in S3."""
+"""Parquet files, local and in S3.
+
+Covers: `pipelines/data/datasets/arrow_columns.py`
+Covers: `pipelines/data/datasets/missing_name.py`
+"""
 
 from __future__ import annotations
 
@@ -86,10 +90,20 @@ def test_the_same_content_as_an_npz_file_has_the_same_fingerprint(tmp_path: Path
     assert one.fingerprint(1) == other.fingerprint(1)
 
 
+def test_the_index_that_pandas_stores_is_no_input(tmp_path: Path) -> None:
+    path = _write(tmp_path / "d.parquet", a=A, label=LABELS, __index_level_0__=A.astype(np.int64) * 7)
+    assert _single(path).input_shape == (1,)
+    assert _single(path, inputs=["a", "__index_level_0__"]).input_shape == (2,)
+    assert int(_single(path, id="__index_level_0__").train.ids.max()) > 12
+
+
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"a": A}, {}, "d.parquet: has no column 'label'; it has a"),
+        ({"a": A}, {}, "d.parquet: has no column 'label'; it has a: Name the column in dataset.label"),
+        ({"a": A, "Target": LABELS}, {}, "did you mean 'Target'. Name the column in dataset.label"),
+        ({"a": A, "kind": LABELS}, {"label": "kinds"}, "no column 'kinds'; it has a, kind: did you mean 'kind'"),
+        ({"a": A, "label": LABELS, "key": A}, {"id": "keys"}, "did you mean 'key'. Name the column in dataset.id"),
         ({"label": LABELS}, {}, "d.parquet: has no columns for the inputs"),
         ({"a": A, "label": LABELS}, {"inputs": "b"}, "d.parquet: has no column 'b'; it has a, label"),
         ({"a": A, "label": LABELS}, {"classes": 2}, "d.parquet: label 2 in row 2 does not fit"),

@@ -46,6 +46,35 @@ def test_every_row_is_in_one_experience_once(files: list[list[int]]) -> None:
         assert sorted(ids) == [(index << 40) | row for index, labels in enumerate(files) for row in range(len(labels))]
 
 
+def test_a_test_file_beside_a_folder_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    _folder(tmp_path / "train", [[0, 1, 0, 1]])
+    np.savez(tmp_path / "test.npz", x=np.zeros((2, 1)), y=[0, 1])
+    with pytest.raises(DataError, match=r"test\.npz: dataset\.test is a file, .* of the same name for each"):
+        load(str(tmp_path / "train"), test=str(tmp_path / "test.npz"))
+    with pytest.raises(DataError, match=r"train: dataset\.test is a folder, .* Name a file with the test rows"):
+        load(str(tmp_path / "test.npz"), test=str(tmp_path / "train"))
+
+
+def test_images_with_channels_last_are_turned_where_the_file_says_so(tmp_path: Path) -> None:
+    images = np.arange(4 * 9 * 8 * 3, dtype=np.float32).reshape(4, 9, 8, 3)
+    (tmp_path / "many").mkdir()
+    for file in ("one", "many/1"):
+        np.savez(tmp_path / f"{file}.npz", x=images, y=[0, 1, 0, 1])
+    for path in (tmp_path / "one.npz", tmp_path / "many"):
+        (text,) = load(str(path)).warnings
+        assert "9x8x3 look like images with their channels last" in text and "dataset.channels: last" in text
+        turned = load(str(path), channels="last")
+        assert (turned.input_shape, turned.warnings) == ((3, 9, 8), ())
+    assert isinstance(turned, ExperienceDataset)
+    samples = turned.train(0)
+    expected = torch.from_numpy(images)[samples.ids].permute(0, 3, 1, 2)
+    assert torch.equal(samples.take(torch.arange(len(samples)))[0], expected)
+    np.savez(tmp_path / "flat.npz", x=images.reshape(4, -1), y=[0, 1, 0, 1])
+    with pytest.raises(DataError, match=r"flat\.npz: dataset\.channels: an input of shape \(216,\) has no channels"):
+        load(str(tmp_path / "flat.npz"), channels="last")
+
+
 def test_memory_is_that_of_one_file(tmp_path: Path) -> None:
     size = 4 * MEBIBYTE
     for number in range(8):

@@ -1,0 +1,139 @@
+"""Columns of an arrow table as inputs, labels and ids: what parquet, CSV and JSON files have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.missing_name import missing_name
+from pipelines.data.datasets.tables import Table
+
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+"""Columns in which pandas stores an index without a name."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns are meant.
+
+    Attributes:
+        inputs: columns of the inputs: numbers, or one column of lists; None: all but the label and the id.
+        label, id: columns; without id: None.
+    """
+
+    inputs: tuple[str, ...] | None
+    label: str
+    id: str | None
+
+    @classmethod
+    def of(cls, inputs: str | Sequence[str] | None, label: str, id: str | None) -> Columns:  # noqa: A002
+        """As a pipeline file names them."""
+        names = (inputs,) if isinstance(inputs, str) else None if inputs is None else tuple(inputs)
+        return cls(names, label, id)
+
+    def input_names(self, names: Sequence[str], location: Location) -> tuple[str, ...]:
+        """The columns of the inputs, of the columns `names` of a file.
+
+        Raises:
+            DataError: there are none.
+        """
+        inputs = self.inputs if self.inputs is not None else tuple(n for n in names if n not in (self.label, self.id))
+        if not inputs:
+            raise DataError(f"{location.path}: has no columns for the inputs besides {', '.join(names)}")
+        return inputs
+
+    def wanted(self, inputs: Sequence[str], names: Sequence[str], location: Location) -> list[str]:
+        """All columns to read.
+
+        Raises:
+            DataError: the file, whose columns are `names`, lacks one.
+        """
+        check_columns(inputs, names, location, "inputs")
+        check_columns([self.label], names, location, "label")
+        if self.id is None:
+            return [*inputs, self.label]
+        check_columns([self.id], names, location, "id")
+        return [*inputs, self.label, self.id]
+
+    def table(self, table: Any, inputs: Sequence[str], location: Location) -> Table:
+        """The rows of an arrow table.
+
+        Raises:
+            DataError: values are missing, or inputs are no numbers.
+        """
+        ids = None if self.id is None else values(table[self.id], self.id, location)
+        labels = values(table[self.label], self.label, location)
+        columns = [numbers(table[name], name, location) for name in inputs]
+        return Table(together(columns, inputs, location), labels, ids)
+
+
+def check_columns(wanted: Sequence[str], names: Sequence[str], location: Location, key: str) -> None:
+    """Check that a file has the columns that the option `key` names.
+
+    Raises:
+        DataError: it lacks one.
+    """
+    for name in wanted:
+        if name not in names:
+            raise DataError(missing_name(location.path, "column", name, names, key))
+
+
+def values(column: Any, name: str, location: Location) -> NDArray[Any]:
+    """A column of numbers or text."""
+    import pyarrow
+
+    if pyarrow.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    check_filled(column, name, location)
+    array: NDArray[Any] = column.to_numpy()
+    return array
+
+
+def numbers(column: Any, name: str, location: Location) -> NDArray[Any]:
+    """A column of numbers, (n,), or of lists of equal length, (n, k, ...)."""
+    import pyarrow
+
+    column = column.combine_chunks()
+    check_filled(column, name, location)
+    shape: list[int] = [len(column)]
+    while (
+        pyarrow.types.is_list(column.type)
+        or pyarrow.types.is_large_list(column.type)
+        or (pyarrow.types.is_fixed_size_list(column.type))
+    ):
+        inner = column.flatten()
+        check_filled(inner, name, location)
+        length = len(inner) // len(column) if len(column) else 0
+        lengths = column.value_lengths().to_numpy() if len(column) else np.zeros(0)
+        if not (lengths == length).all():
+            raise DataError(f"{location.path}: the lists in column '{name}' differ in length")
+        shape.append(length)
+        column = inner
+    array: NDArray[Any] = column.to_numpy(zero_copy_only=False).reshape(shape)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{location.path}: column '{name}' is not numbers but {column.type}; name the inputs: [...]")
+    return array
+
+
+def check_filled(column: Any, name: str, location: Location) -> None:
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise DataError(f"{location.path}: column '{name}' has no value in row {row} ({column.null_count} such rows)")
+
+
+def together(columns: list[NDArray[Any]], names: Sequence[str], location: Location) -> NDArray[Any]:
+    if len(columns) == 1:
+        return columns[0] if columns[0].ndim > 1 else columns[0][:, None]
+    for name, column in zip(names, columns, strict=True):
+        if column.ndim > 1:
+            raise DataError(
+                f"{location.path}: column '{name}' holds lists: it must be the only input; name it in inputs"
+            )
+    return np.stack(columns, axis=1)
