@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from tests.benchmarks import blobs, evaluation, memory, parts, recovery, scale, search, steps
+from tests.benchmarks import blobs, evaluation, memory, parts, recovery, scale, search, start, steps
 
 
 def _steps() -> None:
@@ -38,6 +38,7 @@ def _parts() -> None:
 
 
 SECTIONS: dict[str, Callable[[], None]] = {
+    "start": start.main,
     "steps": _steps,
     "evaluation": _evaluation,
     "memory": _memory,
