@@ -143,19 +143,28 @@ def _print_strategies(rows: Sequence[Component], *, long: bool) -> None:
     from rich.padding import Padding
 
     screen = console()
-    families: dict[str, list[tuple[Component, dict[str, Any]]]] = {}
+    families: dict[str, list[Component]] = {}
     for row in rows:
-        details = _details(row)
-        families.setdefault(details["family"] or "unavailable", []).append((row, details))
+        families.setdefault(_family(row) or "unavailable", []).append(row)
     for number, (family, members) in enumerate(sorted(families.items())):
         if number:
             screen.print()
         screen.print(family, style="bold")
         if long:
-            for place, (row, details) in enumerate(members):
-                screen.print(Padding(_entry(row, details), (1 if place else 0, 0, 0, 2)))
+            for place, row in enumerate(members):
+                screen.print(Padding(_entry(row, _details(row)), (1 if place else 0, 0, 0, 2)))
         else:
-            screen.print(Padding(_table([row for row, _ in members], width=18, header=False), (0, 0, 0, 2)))
+            screen.print(Padding(_table(members, width=18, header=False), (0, 0, 0, 2)))
+
+
+def _family(row: Component) -> str:
+    from pipelines.config.components import strategy_family
+    from pipelines.config.pipeline_errors import PipelineError
+
+    try:
+        return strategy_family(row.name)
+    except PipelineError:
+        return ""
 
 
 def _entry(row: Component, details: dict[str, Any]) -> RenderableType:

@@ -11,7 +11,7 @@ from orchestrator.cli.support.command_options import (
     as_arguments,
     file_argument,
     json_option,
-    load,
+    load_place,
     program,
     set_option,
 )
@@ -52,8 +52,8 @@ def _read(file: str, overrides: tuple[str, ...]) -> tuple[str, History]:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
 
-    pipeline = load(file, overrides)
-    return pipeline.name, read_history(Lineage(open_store(pipeline.storage), pipeline.name))
+    name, storage = load_place(file, overrides)
+    return name, read_history(Lineage(open_store(storage), name))
 
 
 def _newest_first(history: History) -> range:

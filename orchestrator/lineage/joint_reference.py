@@ -24,14 +24,10 @@ def reference_ids(chain: Sequence[Commit], known: Sequence[str] = ()) -> list[st
     Args:
         known: the first of them, as far as they were asked for before.
     """
-    from orchestrator.lineage.plan import influential
-    from pipelines.config.schema import StrategySpec
-
-    reference = StrategySpec(name=REFERENCE)
     ids = list(known)
     for index in range(len(ids), len(chain)):
         commit = chain[index]
-        spec: dict[str, Any] = {**commit.spec, "strategy": [influential(reference, index)]}
+        spec: dict[str, Any] = {**commit.spec, "strategy": [{"name": REFERENCE}]}
         parent = ids[-1] if ids else None
         ids.append(commit_id(parent=parent, fingerprint=commit.experience.fingerprint, spec=spec))
     return ids

@@ -66,7 +66,10 @@ def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
 
 
 def warm_up() -> None:
-    """Load what exporting a model needs, some seconds' worth, so that the end of a run does not wait for it."""
+    """Load what figures and an exported model need, so that the end of a run does not wait for it."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+    import mlflow.pytorch  # noqa: F401
     import torch
     from torch.export import Dim
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import ray
-
 from orchestrator.cluster.connect import worker_resources
 from orchestrator.errors import ClusterError
 from orchestrator.storage.open_by_uri import open_store
@@ -69,6 +67,8 @@ def at_once(need: Needs) -> int:
     Raises:
         ClusterError: not even one, and nothing will be added.
     """
+    import ray
+
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     places = sum(min((int(node.get(k, 0) / v + 1e-9) for k, v in need.each.items()), default=0) for node in nodes)
     if places < need.workers and len(nodes) == 1:

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from pipelines.config.document import one_line
 from pipelines.config.masking import mask, shorten
 from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.source_text import declared_text, first_line
 from pipelines.config.suggest import did_you_mean
 from strategies.api.shared_packages import share, twin
 from strategies.registry import BUILT_IN as STRATEGIES
@@ -92,13 +93,24 @@ def declared(kind: Kind, name: str, attribute: str) -> object | None:
 def names(kind: Kind) -> list[Component]:
     """All named components of a kind, with a one-line summary and where they come from.
 
-    A component that cannot be imported is listed with the reason.
+    A component that cannot be imported is listed with the reason. Of the built-ins none is imported.
     """
-    found = [Component(name, _summary(kind, name), "built-in") for name in sorted(BUILT_IN[kind])]
+    found = [_built_in(kind, name) for name in sorted(BUILT_IN[kind])]
     for entry in sorted(_entry_points(kind), key=lambda entry: entry.name):
         if entry.name not in BUILT_IN[kind]:
             found.append(Component(entry.name, _summary(kind, entry.name), _origin(entry)))
     return found
+
+
+def strategy_family(name: str) -> str:
+    """The family of a strategy, by which `everlearn list` sorts them; "" without one.
+
+    Raises:
+        PipelineError: no such strategy, or it cannot be imported.
+    """
+    if name in STRATEGIES:
+        return declared_text(STRATEGIES[name], "family")
+    return str(resolve("strategies", name).family)
 
 
 def registered_stores() -> list[str]:
@@ -112,13 +124,16 @@ def component(kind: Kind, name: str) -> Component:
     Raises:
         PipelineError: no such component, or it cannot be imported.
     """
-    resolve(kind, name)
     if name in BUILT_IN[kind]:
-        origin = "built-in"
-    else:
-        entry = next((entry for entry in _entry_points(kind) if entry.name == name), None)
-        origin = _origin(entry) if entry else "import path"
-    return Component(name, _summary(kind, name), origin)
+        return _built_in(kind, name)
+    resolve(kind, name)
+    entry = next((entry for entry in _entry_points(kind) if entry.name == name), None)
+    return Component(name, _summary(kind, name), _origin(entry) if entry else "import path")
+
+
+def _built_in(kind: Kind, name: str) -> Component:
+    path = BUILT_IN[kind][name]
+    return Component(name, declared_text(path, "summary") or first_line(path), "built-in")
 
 
 def _origin(entry: metadata.EntryPoint) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError, create_model
 
 from pipelines.config.check_space import check_space
 from pipelines.config.document import MAX_BYTES, Document, Problem, one_line, parse
@@ -29,6 +32,26 @@ def load_pipeline(path: str | Path, overrides: Sequence[str] = ()) -> Pipeline:
         PipelineError: all problems of the file and the overrides, each with its line.
     """
     return load_text(_read(Path(path)), str(path), overrides)
+
+
+def load_place(path: str | Path, overrides: Sequence[str] = ()) -> tuple[str, str]:
+    """The name and the storage of a pipeline, without importing its strategies, dataset and model.
+
+    Raises:
+        PipelineError: as `load_pipeline`, if the text, the overrides, the name or the storage are wrong.
+    """
+    document = parse(_read(Path(path)), str(path))
+    write_out(document)
+    with contextlib.suppress(PipelineError, ValidationError):
+        apply(document, overrides)
+        substitute(document)
+        if isinstance(document.data, dict) and not document.problems:
+            fields: dict[str, Any] = {key: (str, Pipeline.model_fields[key]) for key in ("name", "storage")}
+            given = {key: document.data[key] for key in fields if key in document.data}
+            place: Any = create_model("Place", **fields)(**given)
+            return place.name, place.storage
+    pipeline = load_pipeline(path, overrides)
+    return pipeline.name, pipeline.storage
 
 
 def locate(problem: str, path: str | Path, overrides: Sequence[str] = ()) -> str:

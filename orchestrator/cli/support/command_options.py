@@ -104,10 +104,27 @@ def load(file: str, overrides: Sequence[str]) -> Pipeline:
     """
     from pipelines.config.load import load_pipeline
 
+    _note(file, overrides)
+    return load_pipeline(Path(file), list(overrides))
+
+
+def load_place(file: str, overrides: Sequence[str]) -> tuple[str, str]:
+    """The name and the storage of a pipeline file, for a command that needs no more: PyTorch is not loaded.
+
+    Raises:
+        PipelineError: the file or an override is wrong.
+    """
+    from pipelines.config.load import load_place
+
+    _note(file, overrides)
+    return load_place(Path(file), list(overrides))
+
+
+def _note(file: str, overrides: Sequence[str]) -> None:
+    """Errors in the data are told with their line in the file."""
     context = click.get_current_context(silent=True)
     if context is not None:
         context.find_root().ensure_object(Settings).loaded.append((file, tuple(overrides)))
-    return load_pipeline(Path(file), list(overrides))
 
 
 def program() -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ClusterError
-from orchestrator.tuning import trial_resources
 from orchestrator.tuning.trial_resources import Needs, at_once, needs, settled
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline, ScalingSpec
@@ -60,12 +59,12 @@ def test_as_many_at_once_as_the_nodes_have_room_for(
     nodes: list[dict[str, float]], need: Needs, trials: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = [{"Alive": True, "Resources": node} for node in nodes] + [{"Alive": False, "Resources": {"CPU": 99}}]
-    monkeypatch.setattr(trial_resources.ray, "nodes", lambda: listed)
+    monkeypatch.setattr("ray.nodes", lambda: listed)
     assert at_once(need) == trials
 
 
 def test_what_one_machine_has_no_room_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial_resources.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2}}])
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2}}])
     with pytest.raises(ClusterError, match=r"a trial needs 4 CPU, 2 GPU, this machine has 2 CPU, 0 GPU"):
         at_once(Needs(2, {"CPU": 2, "GPU": 1}))
 
