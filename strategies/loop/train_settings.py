@@ -74,12 +74,17 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
     """
     kind = OPTIMIZERS[settings.optimizer]
     options = dict(settings.optimizer_options)
+    parameters = list(parameters)
+    # torch's fused Adagrad is for the CPU alone.
+    for_device = kind is not torch.optim.Adagrad or all(p.device.type == "cpu" for p in parameters)
+    if options.get("fused") and not for_device:
+        raise StrategyError("train.optimizer: torch's fused Adagrad works on the CPU only: leave out `fused`")
     # Fused SGD with momentum fails on a parameter that gets its first gradient later than others.
-    fusible = "fused" in inspect.signature(kind).parameters and not options.get("momentum")
+    fusible = for_device and "fused" in inspect.signature(kind).parameters and not options.get("momentum")
     if fusible and not options.get("foreach"):
         options.setdefault("fused", True)
     try:
-        return kind(list(parameters), **options)
+        return kind(parameters, **options)
     except (TypeError, ValueError) as error:
         raise StrategyError(f"train.optimizer: {error}") from error
 

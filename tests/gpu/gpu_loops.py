@@ -81,7 +81,7 @@ class DeviceLoop:
         """One step on the images at the positions `index`."""
         inputs = self._moved(self._images[index]).float().div_(255.0)
         targets = self._moved(self._labels[index])
-        if self._last:
+        if self._last and inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():

@@ -214,7 +214,7 @@ def _fisher(device: str) -> Iterator[tuple[str, Measure]]:
 
 
 PARTS = {
-    "steps": Part(110, _steps),
+    "steps": Part(200, _steps),
     "resnet18": Part(70, _resnet),
     "feeds": Part(40, _feeds),
     "graphs": Part(40, _graphs),

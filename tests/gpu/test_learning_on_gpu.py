@@ -10,7 +10,7 @@ from torch import Tensor
 
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
-from strategies.loop.train_settings import OPTIMIZERS, TrainSettings
+from strategies.loop.train_settings import OPTIMIZERS, TrainSettings, make_optimizer
 from tests.strategies.cases import REGISTERED, TRAIN, Case, flat_state, make_strategy
 from tests.strategies.models import build
 from tests.strategies.streams import stream
@@ -84,6 +84,11 @@ def test_a_resumed_experience_learns_the_same_bits(name: str, precision: str) ->
 def test_every_implementation_of_an_optimizer_steps_alike(name: str, options: dict[str, Any]) -> None:
     if options.get("fused") and name == "rmsprop":
         pytest.skip("torch has no fused RMSprop")
+    if options.get("fused") and name == "adagrad":
+        settings = TrainSettings(optimizer=name, optimizer_options={"lr": 0.05, **options})
+        with pytest.raises(StrategyError, match="fused Adagrad works on the CPU only"):
+            make_optimizer(settings, [torch.nn.Parameter(torch.zeros(2, device="cuda"))])
+        return
     more = {"lr": 0.05, **({"momentum": 0.9} if name == "sgd" else {})}
     experiences, outputs = stream("class-incremental")
     found = []
