@@ -29,6 +29,7 @@ from strategies.api.lazy_names import lazy_names  # noqa: E402
 
 if TYPE_CHECKING:
     from pipelines.build import make_learner, make_model, make_strategies
+    from pipelines.config.component_marks import dataset, model
     from pipelines.config.load import load_pipeline, load_text, with_settings
     from pipelines.config.pipeline_errors import DataError, PipelineError
     from pipelines.config.schema import Pipeline
@@ -44,11 +45,13 @@ _HOMES = {
     "PipelineError": "pipelines.config.pipeline_errors",
     "Stream": "pipelines.data.streams",
     "build_stream": "pipelines.data.streams",
+    "dataset": "pipelines.config.component_marks",
     "load_pipeline": "pipelines.config.load",
     "load_text": "pipelines.config.load",
     "make_learner": "pipelines.build",
     "make_model": "pipelines.build",
     "make_strategies": "pipelines.build",
+    "model": "pipelines.config.component_marks",
     "recommend": "pipelines.recommendation",
     "with_settings": "pipelines.config.load",
 }
@@ -61,11 +64,13 @@ __all__ = [
     "PipelineError",
     "Stream",
     "build_stream",
+    "dataset",
     "load_pipeline",
     "load_text",
     "make_learner",
     "make_model",
     "make_strategies",
+    "model",
     "recommend",
     "with_settings",
 ]

@@ -60,7 +60,7 @@ def _forget(file: str, overrides: tuple[str, ...], ids_file: str | None, text: b
     from orchestrator.maintenance.forget_samples import forget as remove
     from orchestrator.storage.open_by_uri import open_store
 
-    pipeline = load(file, overrides)
+    pipeline = load(file, overrides, import_code=False)
     ids = read_ids(Path(ids_file), text=text) if ids_file is not None else []
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     return remove(lineage, ids, on_warning=lambda text: click.echo(text, err=True))

@@ -64,7 +64,7 @@ def _check(
     from orchestrator.storage.open_by_uri import open_store
     from pipelines.config.environment_variables import DEFAULT_STORAGE, expand
 
-    pipeline = load(file, overrides) if file is not None else None
+    pipeline = load(file, overrides, import_code=False) if file is not None else None
     store = open_store(storage or (pipeline.storage if pipeline is not None else expand(DEFAULT_STORAGE)))
     unknown: list[str] = []
     if pipeline is not None:

@@ -47,7 +47,7 @@ def _collect(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | N
     from orchestrator.maintenance.collect_garbage import MINIMUM_AGE_S, collect
     from orchestrator.storage.open_by_uri import open_store
 
-    pipeline = load(file, overrides)
+    pipeline = load(file, overrides, import_code=False)
     return collect(
         Lineage(open_store(pipeline.storage), pipeline.name),
         keep=keep,

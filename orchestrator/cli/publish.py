@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from orchestrator.cli.support.command_options import (
 )
 from orchestrator.cli.support.output import print_json, reserved_stdout
 
+if TYPE_CHECKING:
+    from orchestrator.tracking.logged_model import MakeModel
+
 
 @click.command("publish", cls=Command, short_help="Complete the MLflow run of FILE.")
 @file_argument()
@@ -25,7 +28,8 @@ from orchestrator.cli.support.output import print_json, reserved_stdout
 def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Write to MLflow the parts of FILE's lineage that it lacks, for example after the server was unavailable.
 
-    Running it twice changes nothing.
+    Running it twice changes nothing. It runs no code of your own: where FILE names some, it publishes the finished
+    lineage that the ref `latest` names, without the model for serving.
     """
     with reserved_stdout() as stdout:
         document = _publish(file, overrides)
@@ -39,7 +43,10 @@ def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+    from functools import partial
+
     from orchestrator.checkpointing.load_model import example_and_model
+    from orchestrator.cli.support.read_history import read_history
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.plan import make_plan
@@ -50,11 +57,27 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from pipelines.config.pipeline_errors import PipelineError
     from pipelines.data.streams import build_stream
 
-    pipeline = load(file, overrides)
-    stream = build_stream(pipeline.stream, pipeline.seed)
-    plan = make_plan(pipeline, stream)
+    pipeline = load(file, overrides, import_code=False)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-    chain = lineage.leading([planned.id for planned in plan])
+    own = pipeline.own_code()
+    model: MakeModel | None = None
+    if own:
+        chain = read_history(lineage).chain
+        length, key = pipeline.stream.length or len(chain), chain[-1].id if chain else None
+        if chain and len(chain) < length:
+            raise PipelineError(
+                [
+                    f"{file}: {len(chain)} of {length} experiences are trained, and which run they belong to, only "
+                    f"{', '.join(own)} can tell, which publish does not run",
+                    f"Complete them: {program()} run {as_arguments(file, overrides)} also writes what MLflow lacks",
+                ]
+            )
+    else:
+        stream = build_stream(pipeline.stream, pipeline.seed)
+        plan = make_plan(pipeline, stream)
+        chain = lineage.leading([planned.id for planned in plan])
+        length, key = len(stream), plan[-1].id
+        model = partial(example_and_model, pipeline, stream, lineage, chain[-1]) if chain else None
     if not chain:
         raise PipelineError(
             [
@@ -65,15 +88,15 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     run_id = write(
         pipeline,
         chain,
-        stream_length=len(stream),
-        key=plan[-1].id,
+        stream_length=length,
+        key=key,
         reference=Reference(lineage),
-        model=lambda: example_and_model(pipeline, stream, lineage, chain[-1]),
+        model=model,
         warn=lambda text: click.echo(f"warning: {text}", err=True),
     )
     return {
         "pipeline": pipeline.name,
         "published": len(chain),
-        "experiences": len(stream),
+        "experiences": length,
         "tracking": {"uri": redact(resolve_uri(pipeline.tracking.uri)), "run_id": run_id},
     }

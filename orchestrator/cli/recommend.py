@@ -61,11 +61,12 @@ def recommend(file: str, overrides: tuple[str, ...], memory: int | None, as_json
 
 
 def _recommend(file: str, overrides: tuple[str, ...], memory: int | None) -> Recommendation:
-    pipeline = load(file, overrides)
-
     from pipelines import recommendation
+    from pipelines.config.components import without_own_code
 
-    return recommendation.recommend(pipeline, memory)
+    pipeline = load(file, overrides, import_code=False)
+    with without_own_code():
+        return recommendation.recommend(pipeline, memory)
 
 
 def _situation(situation: Situation) -> str:

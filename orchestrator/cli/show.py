@@ -52,7 +52,7 @@ def _find(word: str, file: str | None, overrides: tuple[str, ...], storage: str 
     from orchestrator.storage.open_by_uri import open_store
     from pipelines.config.environment_variables import DEFAULT_STORAGE, expand
 
-    pipeline = load(file, overrides) if file is not None else None
+    pipeline = load(file, overrides, import_code=False) if file is not None else None
     default = pipeline.storage if pipeline is not None else expand(DEFAULT_STORAGE)
     lineage, id_ = find_commit(open_store(storage or default), word, [pipeline.name] if pipeline is not None else None)
     return read_history(lineage, id_)

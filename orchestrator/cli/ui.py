@@ -77,7 +77,7 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
 def _tracking(file: str | None, overrides: tuple[str, ...]) -> tuple[str, str | None]:
     """The tracking URI, and the experiment's name if a file names one."""
     if file is not None:
-        pipeline = load(file, overrides)
+        pipeline = load(file, overrides, import_code=False)
         return pipeline.tracking.uri, pipeline.tracking.experiment or pipeline.name
     if overrides:
         raise click.UsageError("--set needs a FILE whose values it sets.", click.get_current_context())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pipelines.config.schema import Pipeline
+    from pipelines.data.streams import Stream
 
 
 @click.command("validate", cls=Command, short_help="Check FILE and show what it would run.")
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check FILE, its data and its components, and show what it would run, without running it.
 
-    The storage and the tracking server are not contacted.
+    Code of your own is imported, but not called: the data of your own dataset and the size of your own model are then
+    not shown. The storage and the tracking server are not contacted.
     """
     if as_json:
         with reserved_stdout() as stdout:
@@ -37,7 +39,11 @@ def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     screen.print()
     screen.print(_overview(pipeline, description))
     screen.print()
-    screen.print(_experiences(description["experiences"]))
+    if description["experiences"] is None:
+        name = pipeline.stream.dataset.name
+        screen.print(f"{name} is not called here: run loads its data", soft_wrap=True)
+    else:
+        screen.print(_experiences(description["experiences"]))
     for text in description["warnings"]:
         screen.print()
         screen.print(f"warning: {text}", style="yellow")
@@ -45,10 +51,26 @@ def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 def _description(pipeline: Pipeline) -> dict[str, Any]:
     from pipelines.build import make_model
+    from pipelines.config.components import is_built_in
     from pipelines.data.streams import build_stream
 
-    stream = build_stream(pipeline.stream, pipeline.seed)
-    model = make_model(pipeline, stream)
+    stream = parameters = None
+    if is_built_in("datasets", pipeline.stream.dataset.name):
+        stream = build_stream(pipeline.stream, pipeline.seed)
+        if is_built_in("models", pipeline.model.name):
+            model = make_model(pipeline, stream)
+            parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "pipeline": pipeline.to_document(masked=True),
+        "experiences": _experience_documents(pipeline, stream) if stream is not None else None,
+        "outputs": stream.outputs if stream is not None else None,
+        "input_shape": list(stream.input_shape) if stream is not None else None,
+        "parameters": parameters,
+        "warnings": [*pipeline.warnings(), *(stream.warnings if stream is not None else ())],
+    }
+
+
+def _experience_documents(pipeline: Pipeline, stream: Stream) -> list[dict[str, Any]]:
     experiences = []
     for experience in stream:
         train = pipeline.train.at(experience.index)
@@ -63,14 +85,7 @@ def _description(pipeline: Pipeline) -> dict[str, Any]:
                 "steps": steps,
             }
         )
-    return {
-        "pipeline": pipeline.to_document(masked=True),
-        "experiences": experiences,
-        "outputs": stream.outputs,
-        "input_shape": list(stream.input_shape),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "warnings": [*pipeline.warnings(), *stream.warnings],
-    }
+    return experiences
 
 
 def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
@@ -78,23 +93,25 @@ def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
 
     from orchestrator.progress.number_format import count
 
-    document, shape = description["pipeline"], "x".join(map(str, description["input_shape"]))
+    document, experiences = description["pipeline"], description["experiences"]
     stream, train = document["stream"], document["train"]
-    length = f"{train['steps']:,} steps" if train.get("steps") else count(train["epochs"], "epoch")
+    lasts = f"{train['steps']:,} steps" if train.get("steps") else count(train["epochs"], "epoch")
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     table.add_row("pipeline", f"{pipeline.name}, seed {pipeline.seed}")
-    kind = f"{_named(stream['dataset'])}, {stream['setting']}, {count(len(description['experiences']), 'experience')}"
+    kind = f"{_named(stream['dataset'])}, {stream['setting']}"
+    length = len(experiences) if experiences is not None else pipeline.stream.length
+    if length is not None:
+        kind += f", {count(length, 'experience')}"
     if stream.get("transform"):
         kind += f", {_named(stream['transform'])}"
     if stream["blurry"]:
         kind += f", blurry {stream['blurry']:g}"
     table.add_row("stream", kind + (", online" if stream["online"] else ""))
-    parameters = count(description["parameters"], "parameter")
-    table.add_row("model", f"{_named(document['model'])}, {shape} to {description['outputs']} outputs, {parameters}")
+    table.add_row("model", ", ".join([_named(document["model"]), *_size(description)]))
     table.add_row("strategy", ", then ".join(_named(spec) for spec in document["strategy"]))
-    table.add_row("train", f"{length} of each, batch {train['batch_size']}, {_named(train['optimizer'])}")
+    table.add_row("train", f"{lasts} of each, batch {train['batch_size']}, {_named(train['optimizer'])}")
     scaling = pipeline.scaling
     elastic = f"{scaling.minimum} to {scaling.maximum} workers"
     workers = count(scaling.minimum, "worker") if scaling.minimum == scaling.maximum else elastic
@@ -102,6 +119,18 @@ def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
     table.add_row("storage", document["storage"])
     table.add_row("tracking", f"{document['tracking']['uri']}, experiment {document['tracking']['experiment']}")
     return table
+
+
+def _size(description: dict[str, Any]) -> list[str]:
+    """What the data and the model say of the model's size."""
+    from orchestrator.progress.number_format import count
+
+    sizes = []
+    if description["input_shape"] is not None:
+        sizes.append(f"{'x'.join(map(str, description['input_shape']))} to {description['outputs']} outputs")
+    if description["parameters"] is not None:
+        sizes.append(count(description["parameters"], "parameter"))
+    return sizes
 
 
 def _named(spec: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-from pipelines.config.components import Kind, resolve
+from pipelines.config.components import Kind, NotImported, resolve
 from pipelines.config.document import KeyPath
 from pipelines.config.exponent_notation import exponent
 from pipelines.config.messages import located
@@ -35,13 +35,27 @@ def strategy_options(name: str, given: dict[str, Any]) -> BaseModel:
     return validate(options_model("strategies", name), given)[0]
 
 
-@cache
+class UncheckedOptions(BaseModel):
+    """The options of a component that is not imported: any keys."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 def options_model(kind: Kind, name: str) -> type[BaseModel]:
-    """The pydantic class of the options that the component called `name` takes.
+    """The pydantic class of the options that the component called `name` takes; any where it is not imported.
 
     Raises:
         PipelineError: no such component.
     """
+    try:
+        resolve(kind, name)
+    except NotImported:
+        return UncheckedOptions
+    return _options_of(kind, name)
+
+
+@cache
+def _options_of(kind: Kind, name: str) -> type[BaseModel]:
     component = resolve(kind, name)
     declared = getattr(component, "Options", None)
     if isinstance(declared, type) and issubclass(declared, BaseModel):

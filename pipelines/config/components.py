@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pipelines.config.document import one_line
-from pipelines.config.masking import mask, shorten
+from pipelines.config.import_path import check_origin, check_path, import_component
+from pipelines.config.masking import shorten
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.source_text import declared_text, first_line
 from pipelines.config.suggest import did_you_mean
-from strategies.api.shared_packages import share, twin
 from strategies.registry import BUILT_IN as STRATEGIES
 
 Kind = Literal["strategies", "datasets", "models"]
@@ -45,28 +45,62 @@ class Component(NamedTuple):
     origin: str
 
 
-@cache
+class NotImported(PipelineError):
+    """A component that is not built in, where the code that a pipeline file names must not be imported."""
+
+
+_without_own_code: ContextVar[bool] = ContextVar("without_own_code", default=False)
+
+
+@contextmanager
+def without_own_code() -> Iterator[None]:
+    """Within the block, only built-in components are resolved: for what reads a pipeline file and trains nothing."""
+    token = _without_own_code.set(True)
+    try:
+        yield
+    finally:
+        _without_own_code.reset(token)
+
+
+def is_built_in(kind: Kind, name: str) -> bool:
+    """Whether a name means a component of Everlearn itself."""
+    return name in BUILT_IN[kind]
+
+
 def resolve(kind: Kind, name: str) -> Any:
-    """The component called `name`; no other component is imported.
+    """The component called `name`, which is not called; no other component is imported.
 
     Args:
         name: a built-in name, a name registered in the entry point group `everlearn.<kind>`, or `package.module:Name`.
+            A path names what is marked, or what a module of the user's own defines (`pipelines.config.import_path`).
 
     Returns:
         A subclass of `strategies.api.strategy.Strategy`, or the callable that returns a dataset or a model.
 
     Raises:
-        PipelineError: no such component, or it cannot be imported. One line, without the place in a file.
+        PipelineError: no such component, it cannot be imported, or a path may not name it. One line, without the place
+            in a file.
+        NotImported: inside `without_own_code`, where it is not built in.
     """
+    if _without_own_code.get() and not is_built_in(kind, name):
+        if ":" in name:
+            check_path(name)
+        raise NotImported(f"{shorten(name)} is not imported here")
+    return _resolve(kind, name)
+
+
+@cache
+def _resolve(kind: Kind, name: str) -> Any:
+    own = ":" in name and name not in BUILT_IN[kind].values()
     if ":" in name:
-        component = _import(name)
+        component = import_component(name)
     elif name in BUILT_IN[kind]:
-        component = _import(BUILT_IN[kind][name])
+        component = import_component(BUILT_IN[kind][name])
     else:
         entry = next((entry for entry in _entry_points(kind) if entry.name == name), None)
         if entry is None:
             raise PipelineError(_unknown(kind, name))
-        component = _import(entry.value)
+        component = import_component(entry.value)
     if kind == "strategies":
         from strategies.api.strategy import Strategy
 
@@ -74,6 +108,8 @@ def resolve(kind: Kind, name: str) -> Any:
             raise PipelineError(f"{name} is not a strategy, a class derived from strategies.api.strategy.Strategy")
     elif not callable(component):
         raise PipelineError(f"{name} is not a {_SINGULAR[kind]}, which is a function or a class")
+    if own:
+        check_origin(component, name, kind, _SINGULAR[kind])
     return component
 
 
@@ -152,39 +188,6 @@ def _unknown(kind: Kind, name: str) -> str:
 
 def _entry_points(kind: Kind) -> list[metadata.EntryPoint]:
     return list(metadata.entry_points(group=f"everlearn.{kind}"))
-
-
-def _import(path: str) -> Any:
-    module_name, _, attribute = path.partition(":")
-    parts = attribute.split(".")
-    if not all(part.isidentifier() for part in [*module_name.split("."), *parts]):
-        raise PipelineError(f"'{shorten(path)}' is not an import path, such as my_package.module:Name")
-    # Unlike `python`, the console script does not search the working directory for modules.
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
-    share(module_name)
-    try:
-        component: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        raise PipelineError(f"cannot import {module_name}: {_reason(error)}") from error
-    for part in parts:
-        try:
-            component = getattr(component, part)
-        except Exception as error:
-            close = did_you_mean(part, (name for name in dir(component) if not name.startswith("_")))
-            hint = f", did you mean '{close}'?" if close else ""
-            hidden = twin(module_name)
-            if hidden is not None:
-                hint = f": it is Everlearn's, {component.__file__}, and hides yours, {hidden}. Rename yours"
-            raise PipelineError(f"{module_name} has no '{part}'{hint}") from error
-    return component
-
-
-def _reason(error: BaseException) -> str:
-    first = str(error).strip().partition("\n")[0]
-    kind = "" if isinstance(error, ImportError) else type(error).__name__
-    return mask(one_line(": ".join(part for part in (kind, first) if part)))
 
 
 def _summary(kind: Kind, name: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
 from pipelines.config.component_options import strategy_options
-from pipelines.config.components import registered_stores
+from pipelines.config.components import Kind, is_built_in, registered_stores
 from pipelines.config.document import KeyPath
 from pipelines.config.environment_variables import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
 from pipelines.config.masking import mask_value
@@ -164,14 +165,24 @@ class Pipeline(Spec):
         overrides = self.train.strategy_options(index)
         return [StrategySpec(**{**spec.to_document(), **overrides.get(spec.name, {})}) for spec in self.strategy]
 
+    def own_code(self) -> list[str]:
+        """The names of its components that are not built in: what training them calls is somebody's own code."""
+        named: list[tuple[Kind, str]] = [("datasets", self.stream.dataset.name), ("models", self.model.name)]
+        named += [("strategies", spec.name) for spec in self.strategy]
+        return [name for kind, name in named if not is_built_in(kind, name)]
+
     def warnings(self) -> list[str]:
-        """What a strategy of this pipeline cannot do in its setting, each with the remedy."""
-        from pipelines.config.components import resolve
+        """What a strategy of this pipeline cannot do in its setting, each with the remedy.
+
+        Nothing is known of one that is not imported (`pipelines.config.components.without_own_code`).
+        """
+        from pipelines.config.components import NotImported, resolve
         from strategies.api import compatibility
 
-        listed = [
-            compatibility.Listed(resolve("strategies", spec.name), spec.options, spec.name) for spec in self.strategy
-        ]
+        listed = []
+        for spec in self.strategy:
+            with suppress(NotImported):
+                listed.append(compatibility.Listed(resolve("strategies", spec.name), spec.options, spec.name))
         found = zip(listed, compatibility.warnings(listed, self.stream.setting), strict=True)
         return [f"strategy.{one.name}: {text}" for one, texts in found for text in texts]
 

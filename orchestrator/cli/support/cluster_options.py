@@ -48,4 +48,4 @@ def cluster_of(file: str | None) -> ClusterSpec | None:
     from pipelines.config.load import load_pipeline
 
     # A command that asks for a job uses neither storage nor tracking: their variables need not be set here.
-    return load_pipeline(file, STAND_INS).cluster
+    return load_pipeline(file, STAND_INS, import_code=False).cluster

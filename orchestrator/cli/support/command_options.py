@@ -96,8 +96,11 @@ def _locate(error: Exception, settings: Settings) -> None:
         error.problems[:] = [locate(problem, file, overrides) for problem in error.problems]
 
 
-def load(file: str, overrides: Sequence[str]) -> Pipeline:
+def load(file: str, overrides: Sequence[str], *, import_code: bool = True) -> Pipeline:
     """Read a pipeline file.
+
+    Args:
+        import_code: see `load_pipeline`; commands that neither train nor validate import none of the user's code.
 
     Raises:
         PipelineError: the file or an override is wrong.
@@ -105,7 +108,7 @@ def load(file: str, overrides: Sequence[str]) -> Pipeline:
     from pipelines.config.load import load_pipeline
 
     _note(file, overrides)
-    return load_pipeline(Path(file), list(overrides))
+    return load_pipeline(Path(file), list(overrides), import_code=import_code)
 
 
 def load_place(file: str, overrides: Sequence[str]) -> tuple[str, str]:

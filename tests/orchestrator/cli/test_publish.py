@@ -49,3 +49,27 @@ def test_what_was_trained_is_written_once(database: Path, capsys: pytest.Capture
     assert first == f"published: all 2 experiences, run {document['tracking']['run_id']}"
     assert second.endswith("everlearn ui p.yaml")
     assert rows(database) == before
+
+
+OWN = """
+import torch
+
+def load():
+    x, y = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 4
+    return (x, y), (x, y)
+"""
+
+
+@pytest.mark.slow
+def test_a_lineage_of_ones_own_code_is_published_without_that_code(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = Path("own_rows_to_publish.py")
+    module.write_text(OWN)
+    Path("p.yaml").write_text(PIPELINE.replace("digits", '{name: "own_rows_to_publish:load"}'))
+    train(load_pipeline("p.yaml"))
+    module.unlink()
+    document = documented(capsys, 0, "publish", "p.yaml")
+    assert (document["published"], document["experiences"]) == (2, 2)
+    assert ("average_accuracy", 1) in {(key, step) for _, key, step, _, _ in points(database)}
+    assert documented(capsys, 0, "publish", "p.yaml") == document

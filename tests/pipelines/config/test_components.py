@@ -27,7 +27,6 @@ def test_everything_built_in_is_there_with_a_summary(kind: Kind, name: str) -> N
 def test_import_paths() -> None:
     assert resolve("strategies", f"{OWN}:Hold") is own_components.Hold
     assert resolve("datasets", f"{OWN}:dataset") is own_components.dataset
-    assert resolve("models", "os:path.join") is not None
 
 
 def test_one_component_says_where_it_comes_from() -> None:
