@@ -10,10 +10,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from strategies.api.guide import CLASS, ONLINE, SETTINGS, TASK, Limit, Setting
 from strategies.api.strategy import Strategy
+
+if TYPE_CHECKING:
+    from strategies.objectives.objective import Objective
 
 _ONLY_ONE = {
     "training_set": "choose what to train on",
@@ -47,17 +50,25 @@ class Listed:
         return self.kind.Options() if self.given is None else self.given
 
 
-def refusals(listed: Sequence[Listed], objective: str = "classification") -> list[str]:
+def refusals(listed: Sequence[Listed], objective: str = "classification", *, changes_loss: bool = False) -> list[str]:
     """Why the strategies cannot be used together, or not with the objective; nothing when they can.
 
     One sentence for each strategy that does not suit the objective, and for each incompatible pair.
 
     Args:
         objective: what is learned.
+        changes_loss: its options change the loss, such as class weights.
     """
-    unsuited = (_objective_refusal(one, objective) for one in listed)
+    unsuited = (_objective_refusal(one, objective) or _loss_refusal(one, changes_loss) for one in listed)
     pairs = (_pair_refusal(one, other) for one, other in itertools.combinations(listed, 2))
     return [reason for reason in (*unsuited, *pairs) if reason is not None]
+
+
+def learner_refusals(listed: Sequence[Listed], objective: Objective, outputs: int, *, online: bool) -> list[str]:
+    """Why a learner with a head of `outputs` units cannot use the strategies and the objective; nothing when it can."""
+    refused: list[str | None] = [*refusals(listed, objective.name, changes_loss=objective.changes_loss)]
+    refused += [online_refusal(one) for one in listed] if online else []
+    return [reason for reason in (*refused, objective.problem(outputs, online=online)) if reason is not None]
 
 
 def online_refusal(one: Listed) -> str | None:
@@ -138,6 +149,15 @@ def _objective_refusal(one: Listed, objective: str) -> str | None:
     if suited is None or objective in suited:
         return None
     return f"{one.name} is for {' and '.join(suited)}, not for {objective}: use {{name: replay}}, which suits any"
+
+
+def _loss_refusal(one: Listed, changes_loss: bool) -> str | None:
+    if not changes_loss or not one.kind.trains_other_loss:
+        return None
+    return (
+        f"{one.name} trains a loss of its own, on which the options of objective have no effect: leave them out, or "
+        "use {name: replay}"
+    )
 
 
 def _pair_refusal(one: Listed, other: Listed) -> str | None:

@@ -7,7 +7,7 @@ The learner calls the hooks of all strategies at the same moments, in the order 
     for each step:
         batch = extend_batch(learner, batch)
         output = model(batch.inputs)
-        loss = training_loss(learner, batch, output), or else the cross entropy
+        loss = training_loss(learner, batch, output), or else the objective's (cross entropy)
         loss += loss_term(learner, batch, output)
         backward, gradients averaged over the ranks
         after_backward(learner)
@@ -207,7 +207,7 @@ class Strategy:
         return batch
 
     def training_loss(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
-        """The loss instead of the cross entropy: this rank's part of a global sum (see `Batch.mean`), or None.
+        """The loss instead of the objective's: this rank's part of a global sum (see `Batch.mean`), or None.
 
         Args:
             output: as in `loss_term`.

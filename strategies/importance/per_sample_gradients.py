@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from weakref import WeakSet
 
 import torch
@@ -19,17 +19,14 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from strategies.importance.one_by_one import SlowImportance, add_one_by_one, buffers_kept, slow_importance
+from strategies.objectives.objective import Term
 
 _ONE_BY_ONE: WeakSet[nn.Module] = WeakSet()
 """Models that torch.func could not run."""
 
-Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From the outputs of some samples, (m, outputs), and their positions in the inputs, (m,) int64, to a scalar for each,
-(m,), and the weight of its gradient's square, (m,)."""
-
 
 def per_sample_moment(
-    model: nn.Module, inputs: Tensor, objectives: Sequence[Objective], *, absolute: bool = False, chunk: int = 500
+    model: nn.Module, inputs: Tensor, objectives: Sequence[Term], *, absolute: bool = False, chunk: int = 500
 ) -> dict[str, Tensor]:
     """sum over samples n and objectives o of weight[o, n] * (d objective[o, n] / d parameter)^2, for each parameter.
 
@@ -111,7 +108,7 @@ def _closed_form(
     model: nn.Module,
     inputs: Tensor,
     rows: Tensor,
-    objectives: Sequence[Objective],
+    objectives: Sequence[Term],
     layers: dict[nn.Module, str],
     total: dict[str, Tensor],
     absolute: bool,
@@ -210,7 +207,7 @@ def _functional(
     parameters: dict[str, nn.Parameter],
     inputs: Tensor,
     rows: Tensor,
-    objectives: Sequence[Objective],
+    objectives: Sequence[Term],
     total: dict[str, Tensor],
     absolute: bool,
 ) -> None:
@@ -224,7 +221,7 @@ def _functional(
     for objective in objectives:
 
         def single(
-            params: dict[str, Tensor], x: Tensor, row: Tensor, objective: Objective = objective
+            params: dict[str, Tensor], x: Tensor, row: Tensor, objective: Term = objective
         ) -> tuple[Tensor, Tensor]:
             value, weight = objective(functional_call(model, {**params, **fixed}, (x[None],)), row[None])
             return value[0], weight[0].detach()

@@ -1,4 +1,4 @@
-"""The loss of one rank's part of a global batch: a strategy's loss or the cross entropy, and further loss terms."""
+"""The loss of one rank's part of a global batch: a strategy's loss or the objective's, and further loss terms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from strategies.api.data import Batch
@@ -35,7 +34,7 @@ def batch_loss(learner: Learner, batch: Batch, precision: str) -> Tensor:
     )
     loss: Tensor | None = next((loss for loss in replaced if loss is not None), None)
     if loss is None:
-        loss = _cross_entropy(learner, batch, output)
+        loss = objective_loss(learner, batch, output)
     for term in overriding(learner.strategies, "loss_term"):
         added = term(learner, batch, output)
         if added is not None:
@@ -43,11 +42,12 @@ def batch_loss(learner: Learner, batch: Batch, precision: str) -> Tensor:
     return loss
 
 
-def _cross_entropy(learner: Learner, batch: Batch, output: Tensor) -> Tensor:
-    logits = learner.masked(output, batch.experiences)
+def objective_loss(learner: Learner, batch: Batch, output: Tensor) -> Tensor:
+    """The loss of the learner's objective over the active units: this rank's part of the global mean, 0-dim."""
+    active = learner.masked(output, batch.experiences)
     if batch.weights is None:
-        return F.cross_entropy(logits, batch.targets, reduction="sum") / batch.total_weight
-    return batch.mean(F.cross_entropy(logits, batch.targets, reduction="none"))
+        return learner.objective.total(active, batch.targets) / batch.total_weight
+    return batch.mean(learner.objective.loss(active, batch.targets))
 
 
 def _autocast(device: torch.device, precision: str) -> Any:

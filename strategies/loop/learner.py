@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from strategies.api.compatibility import Listed, online_refusal, refusals
+from strategies.api.compatibility import Listed, learner_refusals
 from strategies.api.data import Experience, Samples
 from strategies.api.strategy import Strategy
 from strategies.api.strategy_errors import StrategyError
@@ -38,6 +38,8 @@ from strategies.loop.step_report import Listener, StepReport
 from strategies.loop.train_settings import TrainSettings, make_scheduler
 from strategies.memory.reservoir import Memory
 from strategies.networks.frozen_parts import join_model, split_model
+from strategies.objectives.classification import Classification
+from strategies.objectives.objective import Objective
 
 
 class Learner:
@@ -51,6 +53,7 @@ class Learner:
         group: the ranks that learn together.
         online: each sample is shown once, and hooks at experience boundaries are called only for strategies that ask
             for them (`Strategy.needs_boundaries`).
+        objective: what is right: losses and likelihoods; by default classification.
         device: where the model lives.
         past: experiences before the current one that were given to `learn`.
         samples: the current experience's own training samples, while it is learned.
@@ -74,6 +77,7 @@ class Learner:
         online: bool = False,
         device: torch.device | str = "cpu",
         channels_last: bool = False,
+        objective: Objective | None = None,
     ) -> None:
         """
         Args:
@@ -81,13 +85,11 @@ class Learner:
                 take faster. Parameters keep their layout, whatever looks at them.
 
         Raises:
-            StrategyError: strategies that cannot work together, or not in an online stream.
+            StrategyError: strategies that cannot work together, with the objective, or in an online stream.
         """
+        self.objective = objective or Classification()
         listed = [Listed(type(s), s.options) for s in strategies]
-        refused = refusals(listed)
-        if online:
-            problems = (online_refusal(one) for one in listed)
-            refused += [problem for problem in problems if problem is not None]
+        refused = learner_refusals(listed, self.objective, outputs, online=online)
         if refused:
             raise StrategyError("\n".join(refused))
         keep_freed_memory()
@@ -160,6 +162,7 @@ class Learner:
                 strategy.before_experience(self, experience)
             self.model.train()  # the hooks may have replaced the model
         samples = self._training_set(experience)
+        self.objective.begin(samples.targets, self.outputs)
         order = sample_order(len(samples), settings, self.seed, experience.index)
         self.length = len(order)
         optimizer = self._optimizer.prepare(self.model, settings, keep=start > 0 or not settings.reset)
@@ -248,19 +251,11 @@ class Learner:
         return self.prepare(samples.take(torch.arange(min(2, len(samples))))[0])
 
     def masked(self, output: Tensor, experiences: Tensor) -> Tensor:
-        """Outputs with the units that are not active for a sample's task at -inf (task-incremental streams only).
-
-        Args:
-            output: (n, outputs). experiences: (n,) int64.
-        """
+        """(n, outputs): `output` with the units that are not active for a sample's task, (n,) int64, at -inf."""
         return self._active.masked(output, experiences)
 
     def active(self, experiences: Tensor) -> Tensor | None:
-        """(n, outputs) bool: the active classes for each sample's task; None where all are.
-
-        Args:
-            experiences: (n,) int64.
-        """
+        """(n, outputs) bool: the active classes for each sample's task, (n,) int64; None where all are."""
         return self._active.of(experiences)
 
     def units(self, experience: Experience) -> Tensor:

@@ -160,7 +160,7 @@ class EWC(Strategy):
     def _moment(self, learner: Learner, units: Tensor | None) -> Moment:
         empirical = self.options.estimate == "empirical"
         return lambda inputs, targets: diagonal_fisher(
-            learner.model, inputs, targets=targets if empirical else None, units=units
+            learner.model, inputs, targets=targets if empirical else None, units=units, objective=learner.objective
         )
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ from strategies.api.data import Batch, Experience
 from strategies.api.guide import Guide
 from strategies.api.influence import Influence
 from strategies.api.strategy import Strategy, StrategyOptions
-from strategies.distillation.soft_targets import softened_cross_entropy
 from strategies.distillation.teacher import Teacher
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
@@ -81,19 +80,20 @@ class LwF(Strategy):
             return None
         teacher = self.teacher(learner, batch.inputs).to(output.dtype)
         heads = [head.nonzero().squeeze(1) for head in self.units]
-        losses = [softened_cross_entropy(output[:, u], teacher[:, u], self.options.temperature) for u in heads]
+        distance, temperature = learner.objective.distance, self.options.temperature
+        losses = [distance(output[:, u], teacher[:, u], temperature) for u in heads]
         loss = torch.stack(losses).mean(0).sum() / batch.total_samples
         return loss * self.options.alpha * (self.learned if self.options.weighting == "experiences" else 1)
 
     def after_experience(self, learner: Learner, experience: Experience) -> None:
         self.teacher.take(learner.model)
         self.learned += 1
-        seen = torch.zeros(learner.outputs, dtype=torch.bool, device=learner.device)
         if experience.outputs is not None:
+            seen = torch.zeros(learner.outputs, dtype=torch.bool, device=learner.device)
             seen[learner.units(experience)] = True
             self.units = seen[None] if self.units is None else torch.cat([self.units, seen[None]])
         else:
-            seen[learner.samples.targets.unique().to(learner.device)] = True
+            seen = learner.objective.learned_units(learner.samples.targets, learner.outputs).to(learner.device)
             self.units = seen[None] if self.units is None else self.units | seen
 
     def state_dict(self) -> dict[str, Tensor]:

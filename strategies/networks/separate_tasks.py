@@ -17,6 +17,7 @@ from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.networks.task_network import TaskNetwork
+from strategies.objectives.classification import Classification
 
 
 class TaskOptions(StrategyOptions):
@@ -90,16 +91,18 @@ class SeparateTasks(Strategy):
         return units
 
     def training_loss(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
-        """The cross entropy over the units of the newest task."""
+        """The objective's loss over the units of the newest task."""
         network = learner.model
         assert isinstance(network, TaskNetwork)
         own = network.head(-1).units
         places = network.places()[batch.targets]
         logits = output.index_select(1, own)
         if batch.current == len(batch):
-            return batch.mean(F.cross_entropy(logits, places, reduction="none"))
+            return batch.mean(learner.objective.loss(logits, places, own))
         log_p = F.log_softmax(logits, 1)
-        labelled = -log_p.gather(1, places.clamp(min=0)[:, None])[:, 0]
+        objective = learner.objective
+        assert isinstance(objective, Classification)
+        labelled = objective.loss_from_log_p(log_p, places.clamp(min=0), own)
         if self.options.infer_task:
             mine = batch.experiences == learner.experience.index
             return batch.mean(torch.where(mine, labelled, -log_p.mean(1) * self.options.exposure))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from strategies.loop.learner import Learner
@@ -16,7 +15,7 @@ CHUNK = 1000
 
 
 def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list[Tensor]:
-    """The gradient of the mean cross entropy on samples of the memory, the same on every rank.
+    """The gradient of the mean loss (of the learner's objective) on samples of the memory, the same on every rank.
 
     Each rank takes its share of the samples. The model is in evaluation mode, so that the gradient has no dropout noise
     and the statistics of batch normalisation do not change.
@@ -36,7 +35,7 @@ def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list
             output = learner.model(learner.prepare(memory.tensors["inputs"][part])).float()
             logits = learner.masked(output, memory.tensors["experiences"][part].to(learner.device))
             targets = memory.tensors["targets"][part].to(learner.device)
-            loss = F.cross_entropy(logits, targets, reduction="sum") / len(chosen)
+            loss = learner.objective.total(logits, targets) / len(chosen)
             # Not loss.backward(), whose hooks would make DistributedDataParallel average these gradients.
             found = torch.autograd.grad(loss, parameters, allow_unused=True)
             own = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]

@@ -16,6 +16,7 @@ from strategies.loop.learner import Learner
 from strategies.loop.process_group import Group
 from strategies.loop.train_settings import TrainSettings
 from strategies.memory.reservoir import Memory
+from strategies.objectives.classification import Classification, ClassificationOptions
 from strategies.registry import BUILT_IN
 from tests.strategies.models import build
 from tests.strategies.streams import SETTINGS, Step, stream
@@ -61,6 +62,7 @@ class Case:
         model: name in `tests.strategies.models`.
         online: whether the stream is an online one.
         changes: options of the first strategy that differ in an experience, by its index.
+        objective: options of the classification.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Case:
     model: str = "mlp"
     online: bool = False
     changes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    objective: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.name}-{self.setting.removesuffix('-incremental')}"
@@ -84,7 +87,15 @@ class Case:
     def learner(self, outputs: int, group: Group | None = None) -> Learner:
         """A new learner, before the first experience."""
         strategies = [make_strategy(name, options) for name, options in self.strategies]
-        return Learner(build(self.model, outputs), strategies, outputs=outputs, seed=3, group=group, online=self.online)
+        return Learner(
+            build(self.model, outputs),
+            strategies,
+            outputs=outputs,
+            seed=3,
+            group=group,
+            online=self.online,
+            objective=Classification(ClassificationOptions(**self.objective)),
+        )
 
     def configure(self, learner: Learner, index: int) -> None:
         """Give the first strategy its options of experience `index`."""
@@ -166,6 +177,9 @@ COMBINED = [
         for parts in (2, 5)
     ),
     Case("small-epochs", _quick("cumulative"), "domain-incremental", train={"epochs": 1, "batch_size": 19}),
+    Case("balanced", _quick("ewc", "gem"), objective={"class_weights": "balanced"}),
+    Case("balanced-packnet", _quick("packnet", "replay"), objective={"class_weights": "balanced", "focal": 1.0}),
+    Case("smoothed", _quick("lwf", "replay"), "task-incremental", objective={"label_smoothing": 0.2}),
     Case("ewc-every", [("ewc", EVERY), ("cumulative", {})], "task-incremental"),
     _online("replay", "class-incremental", ("replay", {"capacity": 20, "ratio": 0.4})),
     _online("balanced", "domain-incremental", ("replay", {"capacity": 20, "policy": "class-balanced"}), train=SGD),

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from strategies.importance.per_sample_gradients import Objective, _closed_form_layers, per_sample_moment
+from strategies.importance.per_sample_gradients import _closed_form_layers, per_sample_moment
+from strategies.objectives.objective import Term
 from tests.strategies.models import MODELS, build
 
 TARGETS = torch.arange(9) % 5
@@ -21,9 +22,7 @@ def weighted(output: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     return output.square().sum(1), rows.double() + 0.5
 
 
-def one_by_one(
-    model: nn.Module, inputs: Tensor, objectives: list[Objective], absolute: bool = False
-) -> dict[str, Tensor]:
+def one_by_one(model: nn.Module, inputs: Tensor, objectives: list[Term], absolute: bool = False) -> dict[str, Tensor]:
     model.eval()
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     total = {name: torch.zeros_like(p) for name, p in parameters.items()}
@@ -41,7 +40,7 @@ def one_by_one(
 @pytest.mark.parametrize("model", [name for name in MODELS if name != "mlp-float32"])
 def test_it_is_what_single_samples_add_up_to(model: str, absolute: bool) -> None:
     made, inputs = build(model, 5), torch.rand(9, 1, 6, 6, dtype=torch.float64)
-    objectives: list[Objective] = [losses, weighted]
+    objectives: list[Term] = [losses, weighted]
     expected = one_by_one(made, inputs, objectives, absolute)
     for chunk in (4, 500):
         found = per_sample_moment(made, inputs, objectives, absolute=absolute, chunk=chunk)

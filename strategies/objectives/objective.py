@@ -1,0 +1,96 @@
+"""The contract of an objective: everything that the loop and the strategies ask about losses and likelihoods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From the outputs of some samples, (m, outputs), and their positions among the inputs, (m,) int64, to a scalar for
+each, (m,), and the weight of its gradient's square, (m,)."""
+
+
+class ObjectiveOptions(BaseModel):
+    """Options of an objective in a pipeline file; fields say by annotation what they influence, as a strategy's do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Objective:
+    """What a model should do. One per learner; it keeps no state beside what `begin` derives from the data.
+
+    Attributes:
+        name: its name in pipeline files; strategies declare the names that they are defined for.
+        summary: one line for a person.
+        Options: its options.
+    """
+
+    name: ClassVar[str] = "objective"
+    summary: ClassVar[str] = ""
+    Options: ClassVar[type[ObjectiveOptions]] = ObjectiveOptions
+
+    def __init__(self, options: Any = None) -> None:
+        """
+        Args:
+            options: an instance of `Options`.
+        """
+        self.options = self.Options() if options is None else options
+
+    @property
+    def changes_loss(self) -> bool:
+        """Whether an option changes the loss, which strategies with a loss of their own would ignore."""
+        return False
+
+    def problem(self, outputs: int, *, online: bool) -> str | None:
+        """Why it cannot be used with such a head, or in an online stream, with the remedy, or None."""
+        return None
+
+    def begin(self, targets: Tensor, outputs: int) -> None:
+        """Called on every rank before the first step of an experience, and when it is resumed.
+
+        Args:
+            targets: of all samples that will be trained on, the same on every rank.
+            outputs: units of the model's head.
+        """
+
+    def loss(self, output: Tensor, targets: Tensor, units: Tensor | None = None) -> Tensor:
+        """The loss of each sample, (n,): its negative log-likelihood, class weights applied.
+
+        Args:
+            output: (n, outputs), float.
+            targets: (n,) or (n, ...): of int64 classes, or what the objective takes.
+            units: ascending int64: the output units that the columns of `output` are, and `targets` positions among
+                them; None: all.
+        """
+        raise NotImplementedError
+
+    def total(self, output: Tensor, targets: Tensor) -> Tensor:
+        """The sum of `loss`, 0-dim: what a step takes, where a fused form is faster."""
+        return self.loss(output, targets).sum()
+
+    def learned_units(self, targets: Tensor, outputs: int) -> Tensor:
+        """(outputs,) bool: the output units whose values the samples' targets say something about."""
+        raise NotImplementedError
+
+    def fisher_targets(self, outputs: int, targets: Tensor | None, units: Tensor | None) -> list[Term]:
+        """The terms of the Fisher information: the gradient of each is squared for each sample, weighted, and added up.
+
+        Args:
+            outputs: number of the model's outputs, or of `units`.
+            targets: of all inputs, for the empirical Fisher; None: the true one, the expectation over the targets
+                under the model's own distribution.
+            units: the output units that take part, ascending int64; None: all.
+        """
+        raise NotImplementedError
+
+    def distance(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        """How far outputs are from a teacher's, for each sample, (n,), with the gradient of a divergence.
+
+        Args:
+            student, teacher: (n, units).
+            temperature: T > 0, which softens probabilities; the result has the factor T^2.
+        """
+        raise NotImplementedError
