@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli.support.command_options import Command, json_option
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from orchestrator.maintenance.copy_store import Copied
@@ -69,7 +70,7 @@ def _copy(source: str, target: str, pipelines: tuple[str, ...]) -> list[Copied]:
                     Lineage(origin, name),
                     Lineage(destination, name),
                     progress=lambda part, done, total, name=name: update(f"{name}: {part}", done, total),  # type: ignore[misc]
-                    on_warning=lambda text: click.echo(text, err=True),
+                    on_warning=lambda text: say(text, err=True),
                 )
             )
     return copied

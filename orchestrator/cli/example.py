@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.support.command_options import Command, json_option, program
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,10 +35,10 @@ def example(name: str | None, force: bool, as_json: bool) -> None:
         return
     if name is not None:
         written = _write(name, force)
-        click.echo(f"wrote    {', '.join(written['written'])}")
-        click.echo(f"data     {written['dataset']}: {written['data']}")
+        say(f"wrote    {', '.join(written['written'])}")
+        say(f"data     {written['dataset']}: {written['data']}")
         for command in written["commands"]:
-            click.echo(f"next     {program()} {command}")
+            say(f"next     {program()} {command}")
         return
     from pipelines.config.example_files import examples
 

@@ -18,6 +18,7 @@ from orchestrator.cli.support.command_options import (
     set_option,
 )
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from orchestrator.maintenance.forget_samples import Forgotten
@@ -63,7 +64,7 @@ def _forget(file: str, overrides: tuple[str, ...], ids_file: str | None, text: b
     pipeline = load(file, overrides, import_code=False)
     ids = read_ids(Path(ids_file), text=text) if ids_file is not None else []
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-    return remove(lineage, ids, on_warning=lambda text: click.echo(text, err=True))
+    return remove(lineage, ids, on_warning=lambda text: say(text, err=True))
 
 
 def read_ids(path: Path, *, text: bool = False) -> list[int]:

@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli.support.command_options import Command, json_option, load, set_option
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +80,7 @@ def _check(
     reports: list[Report] = []
     repaired: list[str] = []
     for name in names if mend else ():
-        done = repair_store(Lineage(store, name), check, on_warning=lambda text: click.echo(text, err=True))
+        done = repair_store(Lineage(store, name), check, on_warning=lambda text: say(text, err=True))
         repaired += [f"{name}: {line}" for line in done]
     with progress_line() as update:
         for name in names:

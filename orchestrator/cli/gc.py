@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli.support.command_options import Command, file_argument, json_option, load, set_option
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from orchestrator.maintenance.collect_garbage import Garbage
@@ -53,7 +54,7 @@ def _collect(file: str, overrides: tuple[str, ...], dry_run: bool, keep: int | N
         keep=keep,
         minimum_age=0.0 if now else MINIMUM_AGE_S,
         dry_run=dry_run,
-        on_warning=lambda text: click.echo(text, err=True),
+        on_warning=lambda text: say(text, err=True),
     )
 
 

@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.support.command_options import Command, json_option, program
 from orchestrator.cli.support.output import print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 
 @click.command("init", cls=Command, short_help="Write a pipeline file for the data at PATH.")
@@ -29,10 +30,10 @@ def init(path: str, label: str | None, target: str | None, force: bool, as_json:
             print_json(document, stdout)
             return
         for note in document["found"]:
-            click.echo(f"found    {note}", file=stdout)
-        click.echo(f"wrote    {document['written']}", file=stdout)
+            say(f"found    {note}", file=stdout)
+        say(f"wrote    {document['written']}", file=stdout)
         for command in ("validate", "run"):
-            click.echo(f"next     {program()} {command} {document['written']}", file=stdout)
+            say(f"next     {program()} {command} {document['written']}", file=stdout)
 
 
 def _init(path: str, label: str | None, target: str | None, force: bool) -> dict[str, Any]:

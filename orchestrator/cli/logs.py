@@ -10,6 +10,7 @@ from orchestrator.cli.support.cluster_options import address_option, ca_option, 
 from orchestrator.cli.support.command_options import Command, Settings, json_option
 from orchestrator.cli.support.follow_job import receiver
 from orchestrator.cli.support.output import print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 
 @click.command("logs", cls=Command, short_help="Show the output of a job, or follow it.")
@@ -46,7 +47,7 @@ def logs(
             print_json({"job": job, "lines": _lines(jobs_of(address, ca, cluster_of(file)).logs(job), tail)}, stdout)
         return 0
     for line in _lines(jobs_of(address, ca, cluster_of(file)).logs(job), tail):
-        click.echo(line)
+        say(line)
     return 0
 
 

@@ -40,13 +40,14 @@ from orchestrator.cli.tune import tune
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate
 from orchestrator.errors import RayDied
+from orchestrator.progress.printable import say
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"everlearn {version('everlearn')}")
+        say(f"everlearn {version('everlearn')}")
         context.exit()
 
 
@@ -88,7 +89,7 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     try:
         ended = everlearn.main(args=arguments, prog_name="everlearn", standalone_mode=False, obj=settings)
     except (KeyboardInterrupt, click.Abort) as stop:
-        click.echo(settings.interrupted, err=True)
+        say(settings.interrupted, err=True)
         return TERMINATED if isinstance(stop.__cause__, Terminated) else INTERRUPTED
     except SystemExit:
         # click and rich raise SystemExit when the reader of the output has closed the pipe.
@@ -101,9 +102,9 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
             from orchestrator.redact import redact
 
             # The errors of libraries quote URIs as they were given, including passwords.
-            click.echo(redact(traceback.format_exc()), err=True)
+            say(redact(traceback.format_exc()), err=True)
         for line in failure_lines(error):
-            click.echo(line, err=True)
+            say(line, err=True)
         if isinstance(error, RayDied):
             # At exit, Ray would wait for its dead head, and end the process with an exit status of its own.
             _leave(failure_status(error))

@@ -16,6 +16,7 @@ from orchestrator.cli.support.command_options import (
     set_option,
 )
 from orchestrator.cli.support.output import print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from orchestrator.tracking.logged_model import MakeModel
@@ -38,8 +39,8 @@ def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
             return
         done, total = document["published"], document["experiences"]
         count = f"all {total} experiences" if done == total else f"the first {done} of {total} experiences"
-        print(f"published: {count}, run {document['tracking']['run_id']}", file=stdout)
-        print(f"MLflow     {program()} ui {as_arguments(file, overrides)}", file=stdout)
+        say(f"published: {count}, run {document['tracking']['run_id']}", file=stdout)
+        say(f"MLflow     {program()} ui {as_arguments(file, overrides)}", file=stdout)
 
 
 def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
         key=key,
         reference=Reference(lineage),
         model=model,
-        warn=lambda text: click.echo(f"warning: {text}", err=True),
+        warn=lambda text: say(f"warning: {text}", err=True),
     )
     return {
         "pipeline": pipeline.name,

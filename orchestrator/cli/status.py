@@ -9,6 +9,7 @@ import click
 from orchestrator.cli.support.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
 from orchestrator.cli.support.command_options import Command, json_option
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from orchestrator.jobs.client import Job
@@ -30,7 +31,7 @@ def status(job: str | None, address: str | None, ca: str | None, file: str | Non
     jobs = jobs_of(address, ca, cluster_of(file))
     found = [jobs.get(job)] if job else jobs.all()
     if not found:
-        click.echo(f"no jobs at {jobs.address}")
+        say(f"no jobs at {jobs.address}")
         return
     _show(found)
 

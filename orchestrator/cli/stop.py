@@ -7,6 +7,7 @@ import click
 from orchestrator.cli.support.cluster_options import address_option, ca_option, cluster_of, file_option, jobs_of
 from orchestrator.cli.support.command_options import Command, json_option
 from orchestrator.cli.support.output import print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 
 @click.command("stop", cls=Command, short_help="Stop a job on a Ray cluster.")
@@ -22,4 +23,4 @@ def stop(job: str, address: str | None, ca: str | None, file: str | None, as_jso
             print_json(jobs_of(address, ca, cluster_of(file)).stop(job).to_json(), stdout)
         return
     found = jobs_of(address, ca, cluster_of(file)).stop(job)
-    click.echo(f"{found.id}: {found.status.lower()}")
+    say(f"{found.id}: {found.status.lower()}")

@@ -12,6 +12,7 @@ from orchestrator.cli.support.cluster_options import address_option, ca_option, 
 from orchestrator.cli.support.command_options import Command, Settings, as_arguments, json_option, program, set_option
 from orchestrator.cli.support.follow_job import receiver
 from orchestrator.cli.support.output import print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 _ON_RAY = ("address", "ca", "working_dir", "dependencies", "follow")
 _ON_KUBERNETES = ("apply", "image", "namespace", "queue", "context", "tls")
@@ -109,25 +110,25 @@ def _on_ray(
     jobs = jobs_of(address, ca, shipment.cluster)
     warnings = [*jobs.warnings(), *shipment.warnings]
     for text in warnings:
-        click.echo(f"warning: {text}", err=True)
+        say(f"warning: {text}", err=True)
     job = jobs.submit(shipment)
-    click.echo(f"job      {job} at {jobs.address}", file=out)
+    say(f"job      {job} at {jobs.address}", file=out)
     settings.interrupted = f"Interrupted. The job keeps running: {program()} logs {job} --follow"
     runs = prospects(shipment)
     for line in dict.fromkeys(line for run in runs for line in run.lines()):
-        click.echo(line, file=out)
+        say(line, file=out)
     document: dict[str, Any] = {"address": jobs.address, "warnings": warnings, "runs": [run.to_json() for run in runs]}
     status = 0
     if follow:
         with receiver(out, as_arguments(files[0], overrides), tables=out is sys.stdout) as received:
             found = jobs.follow(job, received)
         status = exit_status(found)
-        click.echo(f"{found.status.lower()}{f': {found.cause}' if found.cause else ''}", file=out)
+        say(f"{found.status.lower()}{f': {found.cause}' if found.cause else ''}", file=out)
         document |= {"result": received.result}
     else:
         found = jobs.get(job)
         for command in (f"logs {job} --follow", f"status {job}", f"stop {job}"):
-            click.echo(f"  {program()} {command}", file=out)
+            say(f"  {program()} {command}", file=out)
     return status, {**found.to_json(), **document}
 
 
@@ -163,7 +164,7 @@ def _on_kubernetes(
     if not apply:
         click.echo(submission.manifest, file=out, nl=False)
         return 0, {**submission.to_json(), "manifest": submission.manifest}
-    click.echo(f"job {submission.name} in namespace {submission.namespace}", file=out)
+    say(f"job {submission.name} in namespace {submission.namespace}", file=out)
     for command in submission.commands.values():
-        click.echo(f"  {command}", file=out)
+        say(f"  {command}", file=out)
     return 0, submission.to_json()

@@ -21,6 +21,7 @@ from typing import IO
 import click
 
 from orchestrator.cli.support.command_options import Command, Settings, file_argument, load, program, set_option
+from orchestrator.progress.printable import say
 
 DEFAULT_PORT = 5000
 _PORTS_TRIED = 20
@@ -51,7 +52,7 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
 
     uri, experiment = _tracking(file, overrides)
     if is_server(uri):
-        click.echo(f"MLflow UI: {redact(page(uri, _experiment_id(uri, experiment)))}")
+        say(f"MLflow UI: {redact(page(uri, _experiment_id(uri, experiment)))}")
         return
     uri = resolve_uri(uri)
     database = Path(uri.removeprefix(SQLITE).partition("?")[0])
@@ -61,15 +62,15 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
         )
     port = _free_port(host, port)
     address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-    click.echo("Starting the MLflow UI ...", err=True)
+    say("Starting the MLflow UI ...", err=True)
     with _server(uri, host, port, settings.verbose) as (process, log):
         _wait_until_healthy(address, process, log)
-        click.echo(f"MLflow UI: {page(address, _experiment_id(address, experiment))}")
-        click.echo("Press Ctrl-C to stop it.", err=True)
+        say(f"MLflow UI: {page(address, _experiment_id(address, experiment))}")
+        say("Press Ctrl-C to stop it.", err=True)
         try:
             process.wait()
         except KeyboardInterrupt:
-            click.echo(err=True)
+            say(err=True)
         else:
             raise TrackingError(f"the MLflow server stopped with status {process.returncode}\n{_last_line(log)}")
 

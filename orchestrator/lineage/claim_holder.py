@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -57,7 +58,8 @@ class Holder(BaseModel):
 
     def to_json(self) -> bytes:
         left_out = None if self.entering else {"entering"}
-        return self.model_dump_json(exclude=left_out).encode("ascii", "backslashreplace")
+        # In ASCII, with escapes of JSON: a name of a host may hold any character.
+        return json.dumps(self.model_dump(mode="json", exclude=left_out), separators=(",", ":")).encode("ascii")
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Holder:

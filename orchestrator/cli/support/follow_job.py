@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-import click
-
 from orchestrator.cli.support.command_options import program
 from orchestrator.cli.support.output import console
+from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from orchestrator.jobs.relay.receiver import Receiver
@@ -26,7 +25,7 @@ def receiver(out: TextIO, arguments: str = "", *, tables: bool = True) -> Receiv
 
     screen = console(out)
     if not screen.is_terminal or screen.is_dumb_terminal:
-        return Receiver(lambda line: click.echo(line, file=out))
+        return Receiver(lambda line: say(line, file=out))
     # Through the console, so that lines appear above the live display.
     return Receiver(
         lambda line: screen.print(line, soft_wrap=True),

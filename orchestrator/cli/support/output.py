@@ -9,20 +9,25 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
+from orchestrator.progress.printable import printable_json
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A console for tables on `stream` (stdout). NO_COLOR and the width of the terminal are respected."""
-    from rich.console import Console
+    """A console for tables on `stream` (stdout). NO_COLOR and the width of the terminal are respected.
 
-    return Console(file=stream, highlight=False, emoji=False, markup=False)
+    Terminal controls in what it prints are written out.
+    """
+    from orchestrator.progress.safe_console import SafeConsole
+
+    return SafeConsole(file=stream, highlight=False, emoji=False, markup=False)
 
 
 def print_json(document: Any, stream: TextIO) -> None:
     """Write one document to `stream`, indented, with a newline at its end."""
-    stream.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    stream.write(printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
     stream.flush()
 
 

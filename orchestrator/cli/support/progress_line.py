@@ -16,10 +16,11 @@ def progress_line() -> Iterator[Update]:
         yield lambda what, done, total: None
         return
 
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as progress:
+    from orchestrator.progress.safe_console import SafeConsole
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=SafeConsole(stderr=True, emoji=False, markup=False), transient=True) as progress:
         line = progress.add_task("", total=None)
         yield lambda what, done, total: progress.update(line, description=what, completed=done, total=total)
