@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 @click.command("example", cls=Command, short_help="List the example files, or write one here.")
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option("--force", is_flag=True, help="Replace a file of the same name.")
+@click.option("--all", "with_papers", is_flag=True, help="List the protocols of papers, too.")
 @json_option
-def example(name: str | None, force: bool, as_json: bool) -> None:
+def example(name: str | None, force: bool, with_papers: bool, as_json: bool) -> None:
     """List the example pipeline files. With NAME: write this one, and the modules that it needs, into the working
     directory.
 
-    A file that is there already is kept, unless --force is given.
+    A file that is there already is kept, unless --force is given. The list leaves out the protocols of papers, which
+    are for everlearn compare, unless --all is given; --json lists everything, with the whole summaries.
     """
     if as_json:
         with reserved_stdout() as stdout:
@@ -44,9 +46,13 @@ def example(name: str | None, force: bool, as_json: bool) -> None:
 
     found, screen = examples(), console()
     screen.print(_table([one for one in found if not one.published]))
-    screen.print("\nThe protocols of papers, with their numbers (for everlearn compare):\n", style="dim")
-    screen.print(_table([one for one in found if one.published]))
-    screen.print(f"\nwrite one here: {program()} example NAME", style="dim")
+    papers = [one for one in found if one.published]
+    if with_papers:
+        screen.print("\nThe protocols of papers, with their numbers (for everlearn compare):\n", style="dim")
+        screen.print(_table(papers))
+    else:
+        screen.print(f"\nand {len(papers)} protocols of papers: {program()} example --all", style="dim")
+    screen.print(f"write one here: {program()} example NAME", style="dim")
 
 
 def _list() -> list[dict[str, Any]]:
@@ -78,8 +84,8 @@ def _table(rows: Sequence[Example]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("example", no_wrap=True, style="bold")
-    table.add_column("what it shows")
+    table.add_column("example", no_wrap=True, style="bold", min_width=max(len(one.name) for one in rows))
+    table.add_column("what it shows", no_wrap=True, overflow="ellipsis")
     for one in rows:
         table.add_row(one.name, one.summary)
     return table

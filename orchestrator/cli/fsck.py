@@ -13,7 +13,7 @@ from orchestrator.progress.printable import say
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.maintenance.check_store import Report
+    from orchestrator.maintenance.store_report import Report
 
 DAMAGED = 1
 
@@ -103,6 +103,9 @@ def _show(screen: Console, uri: str, report: Report) -> None:
         say(f"  {uri}/{damage.key}: {damage.problem}{hits}{')' if damage.commits else ''}", style="red")
     for key in report.unknown:
         say(f"  not written by Everlearn: {uri}/{key}")
+    if report.later:
+        say(f"  latest was set back to commit {short(report.refs['latest'][0])}: {len(report.later)} later commits are")
+        say(f"  stored, the newest is {short(report.later[-1])}. A run reuses those of its pipeline file.")
     if report.unreferenced:
         say(f"  {count(len(report.unreferenced), 'blob')} that no commit needs; `everlearn gc` removes them")
     if report.damage:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
 from orchestrator.maintenance.check_shards import groups, length_problem, record_problems
 from orchestrator.maintenance.store_contents import Contents, checkpoint_name, read_contents
+from orchestrator.maintenance.store_report import Damage, Report, later_commits
 from orchestrator.storage.parallel_requests import in_parallel
 from orchestrator.tuning.trial_record import TrialRecord
 
@@ -29,63 +30,6 @@ PARALLEL = 4
 _BATCH = 64
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Damage:
-    """Something that is not as it should be.
-
-    Attributes:
-        key: of the object.
-        problem: what is wrong with it.
-        commits: ids of those that are hit by it, whether or not they are damaged themselves.
-    """
-
-    key: str
-    problem: str
-    commits: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {"object": self.key, "problem": self.problem, "commits": list(self.commits)}
-
-
-@dataclass
-class Report:
-    """What a pipeline's part of a store is worth.
-
-    Attributes:
-        pipeline: its name.
-        commits, blobs, bytes: how much there is.
-        damage: all that is wrong, by key.
-        usable: ids of the commits that can be loaded, with all their ancestors.
-        refs: by name, the commit and the newest usable one of its history (None: none).
-        unreferenced: keys of blobs that no commit needs, and of writes that did not end, as a run that died leaves
-            them; `gc` removes them.
-        unknown: keys that Everlearn does not know.
-    """
-
-    pipeline: str
-    commits: int = 0
-    blobs: int = 0
-    bytes: int = 0
-    damage: list[Damage] = field(default_factory=list)
-    usable: list[str] = field(default_factory=list)
-    refs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    unreferenced: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "pipeline": self.pipeline,
-            "commits": self.commits,
-            "blobs": self.blobs,
-            "bytes": self.bytes,
-            "damage": [damage.to_json() for damage in self.damage],
-            "usable": self.usable,
-            "refs": {name: {"commit": commit, "newest_usable": newest} for name, (commit, newest) in self.refs.items()},
-            "unreferenced": self.unreferenced,
-            "unknown": self.unknown,
-        }
 
 
 def unknown_pipelines(store: Store) -> tuple[list[str], list[str]]:
@@ -105,10 +49,10 @@ def unknown_pipelines(store: Store) -> tuple[list[str], list[str]]:
 def fsck(lineage: Lineage, progress: Progress | None = None) -> Report:
     """Verify everything of a pipeline. Reads all of it, `PARALLEL` objects at a time, and changes nothing.
 
-    A run may go on meanwhile.
+    A run may train meanwhile.
 
     Args:
-        progress: hears how many blobs are verified, and of how many.
+        progress: called with the number of blobs that are verified, and the number of all.
 
     Raises:
         StorageError: the storage cannot be read.
@@ -285,6 +229,11 @@ class _Check:
             if ref.commit not in self._commits and not self._lineage.exists(ref.commit):
                 self._hit(entry.key, f"stands for commit {ref.commit[:12]}, which is missing")
             self._report.refs[name] = (ref.commit, self._newest(ref.commit, usable))
+            if name == "latest":
+                parents = {id_: commit.parent for id_, commit in self._commits.items() if commit is not None}
+                later = later_commits(parents, ref.commit)
+                # A run that was killed leaves `latest` one commit behind, and the next run moves it.
+                self._report.later = later if len(later) > 1 else []
 
     def _newest(self, id_: str, usable: set[str]) -> str | None:
         current: str | None = id_

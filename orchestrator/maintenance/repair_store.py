@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from orchestrator.lineage.claim import OnWarning
     from orchestrator.lineage.lineage import Lineage
-    from orchestrator.maintenance.check_store import Report
+    from orchestrator.maintenance.store_report import Report
 
 
 def repair(lineage: Lineage, check: Callable[[Lineage], Report], *, on_warning: OnWarning | None = None) -> list[str]:

@@ -56,7 +56,7 @@ class PlainSearchReporter(SearchReporter):
     def finish(self, result: TuneResult | CompareResult) -> None:
         self.close()
         if self._tables:
-            for line in outcome(result):
+            for line in outcome(result, self._console.width):
                 self._print(line)
 
     def _print(self, line: Text) -> None:
@@ -126,15 +126,15 @@ class LiveSearchReporter(PlainSearchReporter):
         return table
 
 
-def outcome(result: TuneResult | CompareResult) -> list[Text]:
-    """The result of a search or a comparison, as lines of text."""
+def outcome(result: TuneResult | CompareResult, width: int = 80) -> list[Text]:
+    """The result of a search or a comparison, as lines of text; tables have at most `width` characters a line."""
     lines = [Text()]
     if isinstance(result, CompareResult):
-        head, *rows = compare_lines(result.pipelines)
-        lines += [Text(f"mean {'±'} standard deviation over seeds, in percent", style="dim"), Text(head, style="dim")]
-        lines += [Text(row) for row in rows]
-        for number, cost in enumerate(cost_lines(result.pipelines)):
-            lines += [Text(cost)] if number else [Text(), Text(cost, style="dim")]
+        lines.append(Text("mean ± standard deviation over seeds, in percent", style="dim"))
+        head = True
+        for line in [*compare_lines(result.pipelines, width), "", *cost_lines(result.pipelines, width)]:
+            lines.append(Text(line, style="dim" if head else ""))
+            head = not line
         failed = [run for one in result.pipelines for run in one.runs if run.state != "done"]
         lines += [Text(f"{label(run)}: {run.error or run.state}", style="red") for run in failed]
     else:

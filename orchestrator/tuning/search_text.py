@@ -52,24 +52,43 @@ def short_path(path: str) -> str:
     return ".".join(path.split(".")[-2:])
 
 
-def compare_lines(pipelines: Sequence[Compared]) -> list[str]:
-    """The table of a comparison: mean and standard deviation of each metric in percent, and the published figure."""
-    return _lines(pipelines, [one.name for one in all_metrics() if one.is_fraction])
+def compare_lines(pipelines: Sequence[Compared], width: int | None = None) -> list[str]:
+    """The table of a comparison: mean and standard deviation of each metric in percent, and the published figure.
+
+    Args:
+        width: most characters of a line; a wider table is divided by its columns into several, with an empty line
+            between them. None: one table.
+    """
+    return _lines(pipelines, [one.name for one in all_metrics() if one.is_fraction], width)
 
 
-def cost_lines(pipelines: Sequence[Compared]) -> list[str]:
-    """The table of what the compared pipelines cost: means over the seeds."""
-    return _lines(pipelines, [one.name for one in all_metrics() if not one.is_fraction])
+def cost_lines(pipelines: Sequence[Compared], width: int | None = None) -> list[str]:
+    """The table of what the compared pipelines cost: means over the seeds. `width` as in `compare_lines`."""
+    return _lines(pipelines, [one.name for one in all_metrics() if not one.is_fraction], width)
 
 
-def _lines(pipelines: Sequence[Compared], names: Sequence[str]) -> list[str]:
+def _lines(pipelines: Sequence[Compared], names: Sequence[str], width: int | None) -> list[str]:
     names = [name for name in names if any(one.metrics[name] is not None for one in pipelines)]
     if not names:
         return []
-    heads = ["pipeline", "seeds", *(name.replace("_", " ") for name in names)]
-    rows = [heads, *([one.name, str(len(one.done)), *(_cell(one, name) for name in names)] for one in pipelines)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    first = _padded(["pipeline", *(one.name for one in pipelines)])
+    seeds = _padded(["seeds", *(str(len(one.done)) for one in pipelines)])
+    tables = [[first, seeds]]
+    for name in names:
+        column = _padded([name.replace("_", " "), *(_cell(one, name) for one in pipelines)])
+        used = sum(len(one[0]) + 2 for one in tables[-1]) + len(column[0])
+        if width is not None and used > width and len(tables[-1]) > 1:
+            tables.append([first])
+        tables[-1].append(column)
+    lines: list[str] = []
+    for table in tables:
+        lines += ([""] if lines else []) + ["  ".join(row).rstrip() for row in zip(*table, strict=True)]
+    return lines
+
+
+def _padded(column: Sequence[str]) -> list[str]:
+    width = max(map(len, column))
+    return [text.ljust(width) for text in column]
 
 
 def _cell(one: Compared, name: str) -> str:

@@ -4,11 +4,21 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.main import invoke
+from pipelines.config.example_files import examples
 
 
-def test_examples_are_listed_those_of_papers_apart(capfd: pytest.CaptureFixture[str]) -> None:
+def test_examples_are_listed_those_of_papers_apart(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert invoke(["example"]) == 0
-    first, _, papers = capfd.readouterr().out.partition("The protocols of papers")
+    short = capfd.readouterr().out.splitlines()
+    assert len(short) < 15 and max(map(len, short)) <= 80 and not any("…" in line for line in short)
+    assert invoke(["example", "--all"]) == 0
+    listing = capfd.readouterr().out
+    first, _, papers = listing.partition("The protocols of papers")
+    names = [one.name for one in examples()]
+    assert all(sum(line.split()[:1] == [name] for line in listing.splitlines()) == 1 for name in names)
     assert "split-digits" in first and "split-mnist-class-er" not in first and "split-mnist-class-er" in papers
     assert invoke(["example", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capfd.readouterr().out)}

@@ -34,3 +34,17 @@ def test_fsck_clean_damaged_and_unusable(lineage: Lineage, capsys: pytest.Captur
     assert invoke(["fsck", "--storage", str(tmp_path / "nowhere")]) == 3
     assert invoke(["fsck", "--storage", "ftp://x"]) == 3
     assert invoke(["fsck", "--set", "seed=1"]) == 2
+
+
+def test_a_ref_that_was_set_back_is_reported(lineage: Lineage, capsys: pytest.CaptureFixture[str]) -> None:
+    chain = grow(lineage, 4)
+    lineage.point("latest", chain[2].id)  # as a run leaves it that was killed
+    document = documented(capsys, 0, "fsck")
+    assert document["pipelines"][0]["later_than_latest"] == []
+    lineage.point("latest", chain[1].id)
+    assert invoke(["fsck"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"latest was set back to commit {chain[1].id[:12]}: 2 later commits are stored" in out
+    assert f"the newest is {chain[3].id[:12]}" in out
+    document = documented(capsys, 0, "fsck")
+    assert document["pipelines"][0]["later_than_latest"] == [chain[2].id, chain[3].id]

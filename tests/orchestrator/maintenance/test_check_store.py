@@ -17,7 +17,8 @@ from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.forgotten_ids import add_tombstones
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.maintenance.check_store import Report, fsck, unknown_pipelines
+from orchestrator.maintenance.check_store import fsck, unknown_pipelines
+from orchestrator.maintenance.store_report import Report
 from orchestrator.storage.tensors import encode
 from orchestrator.tuning.trial_record import Records, TrialRecord
 from tests.orchestrator.maintenance.lineages import everything, folder, grow, put_checkpoint

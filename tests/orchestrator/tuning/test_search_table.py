@@ -6,7 +6,9 @@ from rich.console import Console
 from orchestrator.tuning.search_reporter import SearchSummary
 from orchestrator.tuning.search_result import Best, Compared, CompareResult, TuneResult
 from orchestrator.tuning.search_table import LiveSearchReporter, PlainSearchReporter
+from orchestrator.tuning.search_text import compare_lines, cost_lines
 from orchestrator.tuning.trial_record import TrialRecord
+from strategies.metrics import metric_names
 
 SUMMARY = SearchSummary(
     "tune", "x: random search, 3 trials", 3, ("average_accuracy",), ("max",), ("strategy.ewc.lambda",)
@@ -71,3 +73,16 @@ def test_a_comparison(kind: type[PlainSearchReporter]) -> None:
     outcome = CompareResult([Compared("x", runs, {"average_accuracy": 0.88})], 8, 2, 3.0, {})
     kind(Console(file=stream, width=100)).finish(outcome)
     assert "85.00 ± 7.07 (published 88.00)" in stream.getvalue()
+
+
+def test_a_wide_comparison_is_divided_by_its_columns() -> None:
+    runs = [record(0, "done", 0.8), record(1, "done", 0.9)]
+    for run in runs:
+        run.history[-1].update(dict.fromkeys(metric_names(), 0.5))
+    both = [Compared(name, runs, {"average_accuracy": 0.88}) for name in ("split-mnist-class-online-replay", "b")]
+    lines = compare_lines(both, 80) + cost_lines(both, 80)
+    assert max(map(len, lines)) <= 80
+    heads = [line for line in lines if line.startswith("pipeline")]
+    shown = " ".join(heads)
+    assert len(heads) > 2 and all(shown.count(name.replace("_", " ")) >= 1 for name in metric_names())
+    assert sum(line.startswith("b  ") for line in lines) == len(heads)
