@@ -24,6 +24,7 @@ def pages() -> dict[str, str]:
         "reference/strategies.md": components.page("strategies"),
         "reference/datasets.md": components.page("datasets"),
         "reference/models.md": components.page("models"),
+        "reference/objectives.md": components.page("objectives"),
         "reference/metrics.md": metric_table.page(),
         "reference/python-api.md": python_api.page(),
         "how-to/kubernetes-cluster.md": (ROOT / "k8s" / "README.md").read_text("utf-8"),

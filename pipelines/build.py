@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipelines.config.components import resolve
+from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from strategies.loop.learner import Learner
     from strategies.loop.process_group import Group
     from strategies.loop.train_settings import TrainSettings
+    from strategies.objectives.objective import Objective
 
 
 def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:
@@ -30,6 +32,23 @@ def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:
 def make_strategies(pipeline: Pipeline) -> list[Strategy]:
     """The strategies in the order of the file, with their options of experience 0."""
     return [strategy_class(spec.name)(spec.options) for spec in pipeline.strategy_at(0)]
+
+
+def make_objective(pipeline: Pipeline, outputs: int) -> Objective:
+    """The objective with its options.
+
+    Args:
+        outputs: units of the model's head.
+
+    Raises:
+        PipelineError: its options do not fit the head, or an online stream.
+    """
+    found: Any = resolve("objectives", pipeline.objective.name)
+    objective: Objective = found(pipeline.objective.declared_options)
+    problem = objective.problem(outputs, online=pipeline.stream.online)
+    if problem is not None:
+        raise PipelineError(problem)
+    return objective
 
 
 def strategy_class(name: str) -> type[Strategy]:
@@ -60,6 +79,7 @@ def make_learner(
         online=pipeline.stream.online,
         device=device,
         channels_last=pipeline.scaling.channels_last,
+        objective=make_objective(pipeline, stream.outputs),
     )
 
 

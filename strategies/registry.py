@@ -1,4 +1,4 @@
-"""The built-in strategies by name. Adding one takes one line here; nothing is imported before it is used."""
+"""The built-in strategies and objectives by name. Adding one takes one line; nothing is imported before it is used."""
 
 from __future__ import annotations
 
@@ -20,4 +20,8 @@ BUILT_IN: dict[str, str] = {
     "packnet": "strategies.methods.packnet:PackNet",
     "expand": "strategies.methods.expand:Expand",
     "dann": "strategies.methods.dann:DANN",
+}
+
+OBJECTIVES: dict[str, str] = {
+    "classification": "strategies.objectives.classification:Classification",
 }

@@ -1,4 +1,4 @@
-"""The reference pages of strategies, datasets and models, from what each declares of itself."""
+"""The reference pages of strategies, datasets, models and objectives, from what each declares of itself."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ prints one of these entries. How to write one: [your own strategy](../tutorials/
     "models": """# Models
 
 `model` names one of these, or a class of your own: [your own data and model](../tutorials/own-data-and-model.md).
+
+""",
+    "objectives": """# Objectives
+
+`objective` names one of these, or a class of your own that derives from `strategies.objectives.objective.Objective`.
+Without it a pipeline learns `classification`, with the plain cross entropy.
 
 """,
 }

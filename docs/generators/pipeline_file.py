@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from generators.docstrings import docstring
 from generators.option_table import section_table, table
 from pipelines.config.optimizers import OPTIMIZERS
-from pipelines.config.schema import ModelSpec, Pipeline, ScalingSpec, StrategySpec, TrackingSpec
+from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, ScalingSpec, StrategySpec, TrackingSpec
 from pipelines.config.sections.cluster_section import ClusterSpec
 from pipelines.config.sections.stream_section import TRANSFORMS, DatasetSpec, StreamSpec, TransformSpec
 from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, TrainSpec
@@ -41,6 +41,11 @@ SECTIONS = (
     Section("stream.dataset", DatasetSpec, "The other keys are the dataset's options: see [datasets](datasets.md)."),
     Section("stream.transform", TransformSpec, "The other keys are the transform's options, below."),
     Section("model", ModelSpec, "The other keys are the model's options: see [models](models.md)."),
+    Section(
+        "objective",
+        ObjectiveSpec,
+        "The other keys are the objective's options: see [objectives](objectives.md).",
+    ),
     Section(
         "strategy", StrategySpec, "A list. The other keys are the strategy's options: see [strategies](strategies.md)."
     ),

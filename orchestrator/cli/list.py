@@ -24,8 +24,7 @@ _DETAILS = (
     ("use_when", "use it when"),
     ("paper", "paper"),
 )
-_KEYS = {"strategies": "strategy", "datasets": "stream.dataset", "models": "model"}
-_OBJECTIVES = {"classification": "Cross entropy over the active classes; the score is accuracy. Every pipeline has it."}
+_KEYS = {"strategies": "strategy", "datasets": "stream.dataset", "models": "model", "objectives": "objective"}
 
 
 @click.command("list", cls=Command, short_help="List strategies, datasets, models or objectives.")
@@ -52,7 +51,7 @@ def list_components(
         _print_strategies(rows, long=long)
     else:
         console().print(_table(rows))
-    if name is None and kind != "objectives":
+    if name is None:
         from orchestrator.cli.support.command_options import program
 
         more = "needs, costs, papers and options" if kind == "strategies" else "options"
@@ -62,20 +61,12 @@ def list_components(
 def _rows(kind: str, name: str | None) -> Sequence[Component]:
     from pipelines.config import components
 
-    if kind == "objectives":
-        from pipelines.config.pipeline_errors import PipelineError
-
-        if name is not None and name not in _OBJECTIVES:
-            raise PipelineError(f"unknown objective '{name}'. Known: {', '.join(_OBJECTIVES)}")
-        return [components.Component(each, text, "built-in") for each, text in _OBJECTIVES.items()]
     known = cast("Kind", kind)
     return components.names(known) if name is None else [components.component(known, name)]
 
 
 def _document(kind: str, row: Component) -> dict[str, Any]:
     document = {**row._asdict(), **(_details(row) if kind == "strategies" else {})}
-    if kind == "objectives":
-        return document | {"options": []}
     from pipelines.config.option_list import component_options
     from pipelines.config.pipeline_errors import PipelineError
 
@@ -93,8 +84,6 @@ def _print_one(kind: str, row: Component) -> None:
     details = _details(row) if kind == "strategies" else {}
     screen.print(row.name, style="bold", soft_wrap=True)
     screen.print(row.summary)
-    if kind == "objectives":
-        return
     facts = [("in a file", _KEYS[kind])]
     facts += [("family", details["family"])] if details.get("family") else []
     screen.print(Padding(_facts(row, facts + _guide(details)), (1, 0, 0, 2)))

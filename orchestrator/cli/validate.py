@@ -50,13 +50,15 @@ def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _description(pipeline: Pipeline) -> dict[str, Any]:
-    from pipelines.build import make_model
+    from pipelines.build import make_model, make_objective
     from pipelines.config.components import is_built_in
     from pipelines.data.streams import build_stream
 
     stream = parameters = None
     if is_built_in("datasets", pipeline.stream.dataset.name):
         stream = build_stream(pipeline.stream, pipeline.seed)
+        if is_built_in("objectives", pipeline.objective.name):
+            make_objective(pipeline, stream.outputs)
         if is_built_in("models", pipeline.model.name):
             model = make_model(pipeline, stream)
             parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -110,6 +112,8 @@ def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
         kind += f", blurry {stream['blurry']:g}"
     table.add_row("stream", kind + (", online" if stream["online"] else ""))
     table.add_row("model", ", ".join([_named(document["model"]), *_size(description)]))
+    if document["objective"] != {"name": "classification"}:
+        table.add_row("objective", _named(document["objective"]))
     table.add_row("strategy", ", then ".join(_named(spec) for spec in document["strategy"]))
     table.add_row("train", f"{lasts} of each, batch {train['batch_size']}, {_named(train['optimizer'])}")
     scaling = pipeline.scaling

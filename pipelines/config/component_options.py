@@ -1,7 +1,7 @@
 """Which options a component takes, and validation of their values.
 
-A strategy declares its options as a pydantic class `Options`. A dataset or a model declares them in the same way (an
-attribute of the function or class) or by its signature; either way it gets them as keyword arguments.
+A strategy or an objective declares its options as a pydantic class `Options`. A dataset or a model declares them in the
+same way (an attribute of the function or class) or by its signature; either way it gets them as keyword arguments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipelines.config.exponent_notation import exponent
 from pipelines.config.messages import located
 
 # A model is called as model(input_shape, outputs, **options).
-_LEADING: dict[Kind, int] = {"strategies": 0, "datasets": 0, "models": 2}
+_LEADING: dict[Kind, int] = {"strategies": 0, "datasets": 0, "models": 2, "objectives": 0}
 _FROM_SIGNATURE = "SignatureOptions"
 _CONTAINERS = {"tuple_type", "set_type", "frozen_set_type"}
 

@@ -1,4 +1,4 @@
-"""Strategies, datasets and models by name: built in, registered as entry points, or given by import path."""
+"""Strategies, datasets, models and objectives by name: built in, from entry points, or given by import path."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.source_text import declared_text, first_line
 from pipelines.config.suggest import did_you_mean
 from strategies.registry import BUILT_IN as STRATEGIES
+from strategies.registry import OBJECTIVES
 
-Kind = Literal["strategies", "datasets", "models"]
+Kind = Literal["strategies", "datasets", "models", "objectives"]
 
 DATASETS: dict[str, str] = {
     "digits": "pipelines.data.datasets.digits:load",
@@ -32,9 +33,19 @@ MODELS: dict[str, str] = {
     "cnn": "pipelines.models.cnn:CNN",
     "resnet18-slim": "pipelines.models.resnet18_slim:ResNet18Slim",
 }
-BUILT_IN: dict[Kind, dict[str, str]] = {"strategies": STRATEGIES, "datasets": DATASETS, "models": MODELS}
+BUILT_IN: dict[Kind, dict[str, str]] = {
+    "strategies": STRATEGIES,
+    "datasets": DATASETS,
+    "models": MODELS,
+    "objectives": OBJECTIVES,
+}
 
-_SINGULAR: dict[Kind, str] = {"strategies": "strategy", "datasets": "dataset", "models": "model"}
+_SINGULAR: dict[Kind, str] = {
+    "strategies": "strategy",
+    "datasets": "dataset",
+    "models": "model",
+    "objectives": "objective",
+}
 
 
 class Component(NamedTuple):
@@ -75,7 +86,8 @@ def resolve(kind: Kind, name: str) -> Any:
             A path names what is marked, or what a module of the user's own defines (`pipelines.config.import_path`).
 
     Returns:
-        A subclass of `strategies.api.strategy.Strategy`, or the callable that returns a dataset or a model.
+        A subclass of `strategies.api.strategy.Strategy` or of `strategies.objectives.objective.Objective`, or the
+        callable that returns a dataset or a model.
 
     Raises:
         PipelineError: no such component, it cannot be imported, or a path may not name it. One line, without the place
@@ -106,6 +118,13 @@ def _resolve(kind: Kind, name: str) -> Any:
 
         if not (isinstance(component, type) and issubclass(component, Strategy)):
             raise PipelineError(f"{name} is not a strategy, a class derived from strategies.api.strategy.Strategy")
+    elif kind == "objectives":
+        from strategies.objectives.objective import Objective
+
+        if not (isinstance(component, type) and issubclass(component, Objective)):
+            raise PipelineError(
+                f"{name} is not an objective, a class derived from strategies.objectives.objective.Objective"
+            )
     elif not callable(component):
         raise PipelineError(f"{name} is not a {_SINGULAR[kind]}, which is a function or a class")
     if own:

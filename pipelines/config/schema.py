@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
-from pipelines.config.component_options import strategy_options
+from pipelines.config.component_options import options_model, strategy_options, validate
 from pipelines.config.components import Kind, is_built_in, registered_stores
 from pipelines.config.document import KeyPath
 from pipelines.config.environment_variables import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
@@ -19,7 +19,7 @@ from pipelines.config.sections.section import NamedSpec, OptionsSpec, Positive, 
 from pipelines.config.sections.stream_section import StreamSpec
 from pipelines.config.sections.train_section import TrainSpec
 from pipelines.config.sections.tune_section import Metric, TuneSpec
-from strategies.api.influence import LEARNED, NOT_LEARNED, SECTION
+from strategies.api.influence import LEARNED, NOT_LEARNED, SECTION, Influence
 
 
 class ModelSpec(OptionsSpec):
@@ -54,6 +54,21 @@ class StrategySpec(NamedSpec):
     @property
     def declared_options(self) -> BaseModel:
         return self.options
+
+
+class ObjectiveSpec(NamedSpec):
+    """What is learned, and how it is weighed; the other keys are its options.
+
+    Attributes:
+        name: a built-in or registered name, or an import path such as my_package.objectives:Ranking.
+    """
+
+    component = "objectives"
+
+    @property
+    def declared_options(self) -> BaseModel:
+        """The options as an instance of the objective's own `Options`."""
+        return validate(options_model("objectives", self.name), self.extras)[0]
 
 
 def _workers(value: Any) -> int | tuple[int, int]:
@@ -129,6 +144,7 @@ class Pipeline(Spec):
         seed: the seed of everything random.
         stream: the data, and how it is cut into experiences.
         model: what is trained.
+        objective: what it should do, and the options of its loss.
         strategy: methods against forgetting, in the order in which they are applied.
         train: how each experience is trained.
         scaling: how many workers train, and what each of them needs.
@@ -143,6 +159,7 @@ class Pipeline(Spec):
     seed: Annotated[int, LEARNED] = Field(default=0, ge=0)
     stream: Annotated[StreamSpec, SECTION]
     model: Annotated[ModelSpec, LEARNED]
+    objective: Annotated[ObjectiveSpec, Influence(added="0.2")] = ObjectiveSpec(name="classification")
     strategy: Annotated[list[StrategySpec], LEARNED] = Field(
         default_factory=lambda: [StrategySpec(name="naive")], min_length=1
     )
@@ -168,7 +185,7 @@ class Pipeline(Spec):
     def own_code(self) -> list[str]:
         """The names of its components that are not built in: what training them calls is somebody's own code."""
         named: list[tuple[Kind, str]] = [("datasets", self.stream.dataset.name), ("models", self.model.name)]
-        named += [("strategies", spec.name) for spec in self.strategy]
+        named += [("objectives", self.objective.name), *(("strategies", spec.name) for spec in self.strategy)]
         return [name for kind, name in named if not is_built_in(kind, name)]
 
     def warnings(self) -> list[str]:
@@ -253,9 +270,11 @@ class Pipeline(Spec):
 
         try:
             listed = [Listed(resolve("strategies", spec.name), written=spec.name) for spec in self.strategy]
-        except PipelineError:
+            objective, options = resolve("objectives", self.objective.name), self.objective.declared_options
+        except (PipelineError, ValidationError):
             return []  # said with its line where the options are checked
-        return [(("strategy",), reason) for reason in refusals(listed)]
+        reasons = refusals(listed, objective.name, changes_loss=getattr(options, "changes_loss", False))
+        return [(("strategy",), reason) for reason in reasons]
 
     def _online_problems(self) -> list[tuple[KeyPath, str]]:
         if not self.stream.online:

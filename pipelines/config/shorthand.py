@@ -10,6 +10,7 @@ _NAMED: tuple[KeyPath, ...] = (
     ("stream", "dataset"),
     ("stream", "transform"),
     ("model",),
+    ("objective",),
     ("train", "optimizer"),
     ("train", "scheduler"),
 )

@@ -14,7 +14,7 @@ from pipelines.config.document import Document, KeyPath, Problem, one_line
 from pipelines.config.messages import explain, unknown_key
 from pipelines.config.optimizers import optimizer_model, scheduler_model
 from pipelines.config.pipeline_errors import PipelineError
-from pipelines.config.schema import ModelSpec, Pipeline, StrategySpec
+from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, StrategySpec
 from pipelines.config.sections.section import NamedSpec
 from pipelines.config.sections.stream_section import DatasetSpec, TransformSpec, transform_options
 from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, merge_train
@@ -41,6 +41,7 @@ def pipeline_of(document: Document) -> Pipeline | None:
     _check_named(document, ("stream", "dataset"), DatasetSpec, partial(options_model, "datasets"))
     _check_named(document, ("stream", "transform"), TransformSpec, transform_options)
     _check_named(document, ("model",), ModelSpec, partial(options_model, "models"))
+    _check_objective(document)
     _check_strategies(document)
     _check_named(document, ("train", "optimizer"), OptimizerSpec, optimizer_model, _OPTIMIZER)
     _check_named(document, ("train", "scheduler"), SchedulerSpec, scheduler_model)
@@ -63,6 +64,16 @@ def add(document: Document, problems: list[Problem], at: KeyPath = ()) -> None:
         problem.path = (*at, *problem.path)
         if problem.path not in known:
             document.problems.append(problem)
+
+
+def _check_objective(document: Document) -> None:
+    """Check the objective, and leave out what is at its default: it is the same objective without it."""
+    at: KeyPath = ("objective",)
+    options = _check_named(document, at, ObjectiveSpec, partial(options_model, "objectives"))
+    if options is not None:
+        entry = document.get(at)
+        kept = options.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        document.data["objective"] = {"name": entry["name"], **kept}
 
 
 def _check_strategies(document: Document) -> None:

@@ -66,7 +66,7 @@ def refusals(listed: Sequence[Listed], objective: str = "classification", *, cha
 
 def learner_refusals(listed: Sequence[Listed], objective: Objective, outputs: int, *, online: bool) -> list[str]:
     """Why a learner with a head of `outputs` units cannot use the strategies and the objective; nothing when it can."""
-    refused: list[str | None] = [*refusals(listed, objective.name, changes_loss=objective.changes_loss)]
+    refused: list[str | None] = [*refusals(listed, objective.name, changes_loss=objective.options.changes_loss)]
     refused += [online_refusal(one) for one in listed] if online else []
     return [reason for reason in (*refused, objective.problem(outputs, online=online)) if reason is not None]
 

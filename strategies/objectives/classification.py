@@ -7,20 +7,29 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 from torch import Tensor
 
 from strategies.api.influence import Influence
 from strategies.distillation.soft_targets import softened_cross_entropy
 from strategies.objectives.objective import Objective, ObjectiveOptions, Term
 
-Weights = list[Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+
+def _form(value: object) -> str:
+    return "numbers" if isinstance(value, list) else "word"
+
+
+Numbers = list[Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+# One of the two forms: an error is then reported for the one that was written.
+Weights = Annotated[
+    Annotated[Numbers, Tag("numbers")] | Annotated[Literal["balanced"], Tag("word")], Discriminator(_form)
+]
 
 
 class ClassificationOptions(ObjectiveOptions):
     """Options of `classification`."""
 
-    class_weights: Annotated[Weights | Literal["balanced"] | None, Influence(added="0.2")] = Field(
+    class_weights: Annotated[Weights | None, Influence(added="0.2")] = Field(
         default=None,
         description=(
             "How much a sample of each class counts: a number for each output of the model, or balanced: in each "
@@ -46,9 +55,13 @@ class ClassificationOptions(ObjectiveOptions):
         ),
     )
 
+    @property
+    def changes_loss(self) -> bool:
+        return self.class_weights is not None or bool(self.label_smoothing or self.focal)
+
     @field_validator("class_weights")
     @classmethod
-    def _some_weight(cls, weights: Weights | str | None) -> Weights | str | None:
+    def _some_weight(cls, weights: list[float] | str | None) -> list[float] | str | None:
         if isinstance(weights, list) and not any(weights):
             raise ValueError("must have a number above 0")
         return weights
@@ -77,11 +90,8 @@ class Classification(Objective):
 
     def __init__(self, options: ClassificationOptions | None = None) -> None:
         super().__init__(options)
+        self._plain = not self.options.changes_loss
         self._weights: Tensor | None = None
-
-    @property
-    def changes_loss(self) -> bool:
-        return self.options != ClassificationOptions()
 
     def problem(self, outputs: int, *, online: bool) -> str | None:
         weights = self.options.class_weights
@@ -120,12 +130,12 @@ class Classification(Objective):
         return (self._weights if units is None else self._weights[units])[targets]
 
     def loss(self, output: Tensor, targets: Tensor, units: Tensor | None = None) -> Tensor:
-        if not self.changes_loss:
+        if self._plain:
             return F.cross_entropy(output, targets, reduction="none")
         return self.loss_from_log_p(F.log_softmax(output, 1), targets, units)
 
     def total(self, output: Tensor, targets: Tensor) -> Tensor:
-        if not self.changes_loss:
+        if self._plain:
             return F.cross_entropy(output, targets, reduction="sum")
         return self.loss(output, targets).sum()
 

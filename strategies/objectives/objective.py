@@ -18,6 +18,11 @@ class ObjectiveOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    @property
+    def changes_loss(self) -> bool:
+        """Whether they change the loss: strategies with a loss of their own would ignore them, and are refused."""
+        return False
+
 
 class Objective:
     """What a model should do. One per learner; it keeps no state beside what `begin` derives from the data.
@@ -38,11 +43,6 @@ class Objective:
             options: an instance of `Options`.
         """
         self.options = self.Options() if options is None else options
-
-    @property
-    def changes_loss(self) -> bool:
-        """Whether an option changes the loss, which strategies with a loss of their own would ignore."""
-        return False
 
     def problem(self, outputs: int, *, online: bool) -> str | None:
         """Why it cannot be used with such a head, or in an online stream, with the remedy, or None."""

@@ -14,6 +14,7 @@ from pipelines.models.global_batch_norm import GlobalBatchNorm
 from strategies.loop.process_group import Group
 from strategies.methods.ewc import EWC
 from strategies.methods.replay import Replay
+from strategies.objectives.classification import Classification
 
 
 def pipeline(extra: str = "", model: str = "{name: mlp, hidden: [8]}", seed: int = 0) -> Pipeline:
@@ -42,6 +43,26 @@ def test_strategies_come_in_the_order_of_the_file_with_their_options() -> None:
     assert strategy_class("replay") is Replay
     with pytest.raises(PipelineError):
         strategy_class("no-such-strategy")
+
+
+def test_the_objective_has_the_options_of_the_file_and_suits_the_model() -> None:
+    made = pipeline("objective: {name: classification, class_weights: balanced, label_smoothing: 0.1}\n")
+    learner = make_learner(made, build_stream(made.stream, made.seed))
+    objective = learner.objective
+    assert isinstance(objective, Classification)
+    assert (objective.options.class_weights, objective.options.label_smoothing) == ("balanced", 0.1)
+    made = pipeline("objective: {name: classification, class_weights: [1, 2]}\n")
+    with pytest.raises(PipelineError, match="class_weights: has 2 numbers, and the model 10 outputs"):
+        make_learner(made, build_stream(made.stream, made.seed))
+
+
+def test_an_objective_whose_options_a_strategy_would_ignore_is_refused() -> None:
+    text = "name: p\nstream: {dataset: digits, experiences: 5}\nmodel: mlp\nstrategy: icarl\nobjective: "
+    assert load_text(text + "classification").objective.name == "classification"
+    with pytest.raises(PipelineError, match="icarl trains a loss of its own.*leave them out"):
+        load_text(text + "{name: classification, focal: 1}")
+    with pytest.raises(PipelineError, match="unknown objective 'clasification', did you mean 'classification'"):
+        load_text(text + "clasification")
 
 
 def test_options_that_change_on_the_way() -> None:

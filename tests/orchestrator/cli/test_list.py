@@ -113,7 +113,7 @@ def test_one_component_of_an_installed_plug_in(
 
 def test_the_objective_is_listed_with_what_it_is(capfd: pytest.CaptureFixture[str]) -> None:
     assert invoke(["list", "objectives"]) == 0
-    assert "cross entropy over the active classes" in " ".join(capfd.readouterr().out.split()).lower()
+    assert "one of several classes: cross entropy" in " ".join(capfd.readouterr().out.split()).lower()
     assert invoke(["list", "objectives", "classification", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)[0]["name"] == "classification"
     assert invoke(["list", "objectives", "regression"]) == 2

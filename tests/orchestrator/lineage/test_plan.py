@@ -46,6 +46,14 @@ def test_ids_stay_the_same_over_releases() -> None:
     assert ids("stream.online=false", "stream.blurry=0", "strategy.ewc.every=null") == ids()
 
 
+def test_an_objective_at_its_defaults_changes_no_id_and_each_of_its_options_every_id() -> None:
+    assert ids("objective=classification") == ids()
+    assert ids("objective={name: classification, class_weights: null, label_smoothing: 0, focal: 0.0}") == ids()
+    made = [ids(f"objective={{name: classification, {o}}}") for o in ("class_weights: balanced", "focal: 2")]
+    assert all(one != other for one, other in zip(ids(), made[0], strict=True))
+    assert len({one[0] for one in (ids(), *made)}) == 3
+
+
 @pytest.mark.parametrize("override", ["stream.online=true", "stream.blurry=0.1", "train.batch_size=7", "seed=1"])
 def test_what_changes_learning_changes_every_id(override: str) -> None:
     assert not set(ids(override)) & set(ids())

@@ -93,7 +93,7 @@ def test_without_options_it_is_torchs_cross_entropy_to_the_bit() -> None:
     objective = make({})
     assert torch.equal(objective.loss(logits, targets), F.cross_entropy(logits, targets, reduction="none"))
     assert torch.equal(objective.total(logits, targets), F.cross_entropy(logits, targets, reduction="sum"))
-    assert not objective.changes_loss and all(make(options).changes_loss for options in OPTIONS[1:])
+    assert not objective.options.changes_loss and all(make(given).options.changes_loss for given in OPTIONS[1:])
 
 
 def test_balanced_weights_have_a_mean_of_one_and_give_each_class_the_same_share() -> None:
