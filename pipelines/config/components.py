@@ -25,6 +25,8 @@ DATASETS: dict[str, str] = {
     "digits": "pipelines.data.datasets.digits:load",
     "mnist": "pipelines.data.datasets.mnist:load",
     "fashion-mnist": "pipelines.data.datasets.fashion_mnist:load",
+    "csv": "pipelines.data.datasets.csv_files:load",
+    "jsonl": "pipelines.data.datasets.jsonl_files:load",
     "npz": "pipelines.data.datasets.npz:load",
     "parquet": "pipelines.data.datasets.parquet:load",
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from pipelines.config.pipeline_errors import DataError
@@ -14,6 +15,9 @@ from pipelines.data.datasets.missing_name import LABEL_NAMES
 
 _INPUTS = ("x", "inputs", "input", "images", "image", "data", "features")
 _IDS = ("id", "ids", "uuid")
+Different = Callable[[Sequence[str]], dict[str, tuple[int, int]]]
+"""For each column of a file, how many different values it has, and in how many rows."""
+
 MOST_CLASSES = 1000
 """A column with more different values has no labels, but ids or measurements."""
 
@@ -61,16 +65,43 @@ def parquet_columns(files: Sequence[Location], label: str | None = None) -> Foun
         DataError: a file cannot be read, or it is not clear which column has the labels.
     """
     schema, empty = _parquet_schema(files)
-    where, names = files[0].path, list(schema)
+    return _table_columns(files[0].path, schema, empty, partial(_different_in_parquet, files[0]), label)
+
+
+def text_columns(read: Callable[[Location], Any], files: Sequence[Location], label: str | None = None) -> Found:
+    """The options `inputs`, `label` and `id` for files of text with the same columns.
+
+    Args:
+        read: reads a file as an arrow table.
+
+    Raises:
+        DataError: a file cannot be read, or it is not clear which column has the labels.
+    """
+    first = read(files[0])
+    empty = {name for name in first.column_names if first[name].null_count}
+    for file in files[1:]:
+        table = read(file)
+        empty |= {name for name in table.column_names if table[name].null_count}
+    schema = {column.name: _kind(column.type) for column in first.schema if column.name}
+    return _table_columns(files[0].path, schema, empty, partial(_different, first), label)
+
+
+def _table_columns(
+    where: str, schema: dict[str, str], empty: set[str], different: Different, label: str | None
+) -> Found:
+    """The options from the kinds of the columns of a file, and the columns that lack values."""
+    names = list(schema)
     if label is not None and label not in schema:
         raise DataError(f"{where}: has no column '{label}'; it has {', '.join(names[:20])}")
-    target = label or _named(names, LABEL_NAMES) or _by_values(files[0], schema, empty)
+    target = label or _named(names, LABEL_NAMES) or _by_values(different, schema, empty)
     if target is None:
         raise DataError(
             f"{where}: it is not clear which column has the labels; name it with --label. "
             f"The columns are {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
         )
-    ids = _identifier(files[0], [name for name in names if name != target and schema[name] in ("whole", "text")], empty)
+    ids = _identifier(
+        different, [name for name in names if name != target and schema[name] in ("whole", "text")], empty
+    )
     rest = [name for name in names if name not in (target, ids)]
     lists = [name for name in rest if schema[name] == "list"]
     inputs = lists[:1] or [name for name in rest if schema[name] in ("whole", "number", "flag") and name not in empty]
@@ -149,27 +180,32 @@ def _kind(arrow: Any) -> str:
     return "text" if text else next((kind for kind, test in kinds.items() if test(arrow)), "other")
 
 
-def _by_values(file: Location, schema: dict[str, str], empty: set[str]) -> str | None:
+def _by_values(different: Different, schema: dict[str, str], empty: set[str]) -> str | None:
     """The only column with few different values and no missing ones."""
     likely = [name for name, kind in schema.items() if kind in ("whole", "text", "flag") and name not in empty]
-    different = _different(file, likely)
-    return _only(name for name, (count, rows) in different.items() if 2 <= count <= min(MOST_CLASSES, rows // 4))
+    return _only(
+        name for name, (count, rows) in different(likely).items() if 2 <= count <= min(MOST_CLASSES, rows // 4)
+    )
 
 
-def _identifier(file: Location, candidates: Sequence[str], empty: set[str]) -> str | None:
+def _identifier(different: Different, candidates: Sequence[str], empty: set[str]) -> str | None:
     likely = [n for n in candidates if (n.lower() in _IDS or n.lower().endswith("_id")) and n not in empty]
-    return _only(name for name, (count, rows) in _different(file, likely).items() if count == rows)
+    return _only(name for name, (count, rows) in different(likely).items() if count == rows)
 
 
-def _different(file: Location, columns: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """For each column, how many different values it has, and in how many rows."""
-    import pyarrow.compute as compute
+def _different_in_parquet(file: Location, columns: Sequence[str]) -> dict[str, tuple[int, int]]:
     from pyarrow import parquet
 
     if not columns:
         return {}
     with file.open() as stream:
-        table = parquet.ParquetFile(stream).read(columns=list(columns))
+        return _different(parquet.ParquetFile(stream).read(columns=list(columns)), columns)
+
+
+def _different(table: Any, columns: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """For each column, how many different values it has, and in how many rows."""
+    import pyarrow.compute as compute
+
     return {name: (compute.count_distinct(table[name]).as_py(), len(table)) for name in columns}
 
 

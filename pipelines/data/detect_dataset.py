@@ -13,10 +13,7 @@ from pipelines.data.datasets.init_formats import FileFormat, FolderFormat, Found
 from pipelines.data.datasets.location import Location
 
 _PANDAS_READERS = {
-    ".csv": "read_csv",
-    ".tsv": "read_table",
     ".json": "read_json",
-    ".jsonl": "read_json",
     ".xlsx": "read_excel",
     ".feather": "read_feather",
     ".arrow": "read_feather",

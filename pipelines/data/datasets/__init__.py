@@ -1,5 +1,6 @@
 """Datasets: each module's `load` returns one, as `dataset` defines it.
 
-`digits`, `mnist` and `fashion_mnist` are well-known datasets; `npz` and `parquet` read a user's files with `tables`,
-`labels` and `location`. Adding a kind takes one file here and one line in `pipelines.config.components`.
+`digits`, `mnist` and `fashion_mnist` are well-known datasets; `npz`, `parquet`, `csv_files` and `jsonl_files` read a
+user's files with `tables`, `labels` and `location`. Adding a kind takes one file here and one
+line in `pipelines.config.components`.
 """

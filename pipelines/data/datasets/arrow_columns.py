@@ -86,11 +86,13 @@ def check_columns(wanted: Sequence[str], names: Sequence[str], location: Locatio
 
 
 def values(column: Any, name: str, location: Location) -> NDArray[Any]:
-    """A column of numbers or text."""
+    """A column of numbers or text; dates and times become text."""
     import pyarrow
 
     if pyarrow.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pyarrow.types.is_temporal(column.type):
+        column = column.cast(pyarrow.string())
     check_filled(column, name, location)
     array: NDArray[Any] = column.to_numpy()
     return array

@@ -28,15 +28,19 @@ class LabelMap:
         count: of classes.
         values: the label of each class; None: labels are class numbers.
         warnings: what a person should know of the labels, a line each.
+        booleans: the labels are false and true, and their numbers 0 and 1.
     """
 
     count: int
     values: tuple[int | str, ...] | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    booleans: bool = field(default=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...] | None:
         """The name of each class; None: classes are called by their numbers."""
+        if self.booleans and self.values is None and self.count <= 2:
+            return ("false", "true")[: self.count]
         return None if self.values is None else tuple(map(str, self.values))
 
     def numbers(self, labels: NDArray[Any], where: str) -> NDArray[np.int64]:
@@ -70,12 +74,14 @@ class LabelMap:
         return found.astype(np.int64)
 
 
-def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]]) -> LabelMap:
+def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]], *, sparse: bool = False) -> LabelMap:
     """The classes of a dataset.
 
     Args:
         classes: as in the pipeline file.
         found: all labels, with their files; read only if `classes` does not list the labels.
+        sparse: numbers that do not run from 0 without gaps are the names of classes; else classes are counted from 0
+            to the highest.
 
     Raises:
         DataError: labels of different kinds, negative labels, no labels, a class listed twice, or numbers so far apart
@@ -87,13 +93,14 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]]) -> La
         if len(set(classes)) != len(classes):
             raise DataError("classes: a label is listed twice")
         return LabelMap(len(classes), tuple(classes))
-    numbers, words = set[int](), set[str]()
+    numbers, words, booleans = set[int](), set[str](), True
     for labels, where in found:
         plain = _plain(labels, where)
         if len(plain) == 0:
             continue
+        booleans &= labels.dtype.kind == "b"
         if plain.dtype.kind == "i":
-            if plain.min() < 0:
+            if plain.min() < 0 and not sparse:
                 row = int(plain.argmin())
                 raise DataError(f"{where}: label {plain[row]} in row {row} does not fit: labels must not be negative")
             numbers.update(np.unique(plain).tolist())
@@ -105,7 +112,9 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]]) -> La
         raise DataError("the data has no labels at all")
     if words:
         return LabelMap(len(words), tuple(sorted(words)))
-    return LabelMap(max(numbers) + 1, warnings=gap_warnings(numbers))
+    if sparse and (len(numbers) != max(numbers) + 1 or min(numbers) < 0) and not booleans:
+        return LabelMap(len(numbers), tuple(sorted(numbers)))
+    return LabelMap(max(numbers) + 1, warnings=gap_warnings(numbers), booleans=booleans)
 
 
 def gap_warnings(numbers: Collection[int], where: str = "", remedy: str = "") -> tuple[str, ...]:
@@ -150,7 +159,8 @@ def id_numbers(ids: NDArray[Any], where: str) -> NDArray[np.int64]:
         numbers = np.frombuffer(digests, dtype="<i8").astype(np.int64)
     _, first, counts = np.unique(numbers, return_index=True, return_counts=True)
     if (counts > 1).any():
-        raise DataError(f"{where}: id {ids.tolist()[first[counts > 1][0]]!r} occurs more than once")
+        rows = np.flatnonzero(numbers == numbers[first[counts > 1][0]])
+        raise DataError(f"{where}: id {ids.tolist()[rows[0]]!r} occurs more than once: in rows {rows[0]} and {rows[1]}")
     return numbers
 
 

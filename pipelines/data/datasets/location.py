@@ -51,8 +51,8 @@ class Location:
             raise DataError(f"{self.path}: there is no such file or folder")
         return bool(kind == fs.FileType.Directory)
 
-    def files(self, suffix: str) -> list[Location]:
-        """The files of this folder that end in `suffix`, in natural order of their names; hidden ones are left out.
+    def files(self, suffix: str | tuple[str, ...]) -> list[Location]:
+        """The files of this folder that end in `suffix`, or one of several, in natural order; hidden ones are left out.
 
         Raises:
             DataError: there are no such files, or the folder cannot be read.
@@ -68,7 +68,8 @@ class Location:
         )
         names = sorted(there, key=natural_order)
         if not names:
-            raise DataError(f"{self.path}: the folder has no {suffix} files")
+            wanted = suffix if isinstance(suffix, str) else " or ".join(suffix)
+            raise DataError(f"{self.path}: the folder has no {wanted} files")
         return [self / name for name in names]
 
     def __truediv__(self, name: str) -> Location:

@@ -40,8 +40,8 @@ class Reader(Protocol):
     """A file format."""
 
     @property
-    def suffix(self) -> str:
-        """Suffix of its files."""
+    def suffix(self) -> str | tuple[str, ...]:
+        """Suffix of its files, or several."""
         ...
 
     def read(self, location: Location) -> tuple[Table, Table | None]:
@@ -69,6 +69,8 @@ class TableFiles:
         classes: as in the pipeline file.
         shape: inputs are reshaped to it; None: unchanged.
         channels: `last`: inputs (..., channels) become (channels, ...).
+        from_training: classes are the labels of the training rows alone, and numbers may start anywhere and have gaps.
+            Formats of older lineages count from 0 to the highest label of all rows instead.
     """
 
     reader: Reader
@@ -78,6 +80,7 @@ class TableFiles:
     classes: Classes
     shape: tuple[int, ...] | None
     channels: Channels = "first"
+    from_training: bool = False
 
     @classmethod
     def of(
@@ -89,11 +92,12 @@ class TableFiles:
         classes: Classes,
         shape: Sequence[int] | None,
         channels: Channels,
+        from_training: bool = False,
     ) -> TableFiles:
         """The options as a pipeline file has them."""
         where = None if test is None else Location.of(test)
         sizes = None if shape is None else tuple(shape)
-        return cls(reader, Location.of(path), where, test_fraction, classes, sizes, channels)
+        return cls(reader, Location.of(path), where, test_fraction, classes, sizes, channels, from_training)
 
     def load(self, name: str) -> Dataset | ExperienceDataset:
         """The dataset.
@@ -135,7 +139,7 @@ class TableFiles:
             for table in pair
             if table is not None
         ]
-        labels = label_map(self.classes, found)
+        labels = label_map(self.classes, found[:1] if self.from_training else found, sparse=self.from_training)
         train, test = tables[0]
         if self.test is not None:
             first, second = self.samples(train, labels, self.path), self.samples(tables[1][0], labels, self.test)
@@ -193,9 +197,9 @@ class FileExperiences(ExperienceDataset):
         self._tests = tests
         self._classes: dict[int, tuple[int, ...]] = {}
         self._last: tuple[int, TensorSamples, TensorSamples | None] | None = None
-        every_file = [*files, *(tests or [])]
+        every_file = files if options.from_training else [*files, *(tests or [])]
         found = ((options.reader.labels(file), file.path) for file in every_file)
-        self._labels = label_map(options.classes, found)
+        self._labels = label_map(options.classes, found, sparse=options.from_training)
         self.classes = self._labels.count
         self._dtype: torch.dtype | None = None
         self._ids: dict[int, NDArray[np.int64]] = {}

@@ -35,9 +35,9 @@ def test_the_file_is_written_once_and_is_valid(data: Path, capfd: pytest.Capture
 
 
 def test_what_is_not_supported_says_what_is(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (data / "t.csv").write_text("a,b\n1,2\n")
-    assert invoke(["init", "t.csv"]) == 2
-    assert "Supported: .npz or .parquet" in capfd.readouterr().err
+    (data / "t.xlsx").write_text("a,b\n1,2\n")
+    assert invoke(["init", "t.xlsx"]) == 2
+    assert ".npz or .parquet files" in capfd.readouterr().err
     assert invoke(["init", "blobs.npz", "--label", "z"]) == 2
     assert "has no array 'z'" in capfd.readouterr().err
 

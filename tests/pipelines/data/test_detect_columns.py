@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 from pyarrow import parquet
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.csv_files import read_csv
+from pipelines.data.datasets.jsonl_files import read_jsonl
 from pipelines.data.datasets.location import Location
-from pipelines.data.detect_columns import npz_columns, parquet_columns
+from pipelines.data.detect_columns import npz_columns, parquet_columns, text_columns
 
 ROWS = 40
 X, Y = np.zeros((ROWS, 3)), np.arange(ROWS) % 4
@@ -84,3 +87,17 @@ def test_columns_that_are_not_clear(tmp_path: Path) -> None:
 def test_the_index_that_pandas_stores_is_no_input(tmp_path: Path) -> None:
     file = table(tmp_path, a=X[:, 0], label=Y, __index_level_0__=np.arange(ROWS))
     assert parquet_columns([file])[1][-1] == "Inputs from the column 'a'"
+
+
+def test_columns_of_text_files_are_found_as_those_of_parquet(tmp_path: Path) -> None:
+    """The same table as CSV, as JSON Lines and as parquet."""
+    rows = [{"key": f"k{i}", "a": i / 2, "note": f"text {i}", "kind": "xy"[i % 2]} for i in range(ROWS)]
+    made = table(tmp_path, **{name: [row[name] for row in rows] for name in rows[0]})
+    (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    (tmp_path / "d.csv").write_text("\n".join(lines))
+    expected = parquet_columns([made])
+    assert expected[0] == {"label": "kind", "inputs": ["a"]}
+    for name, read in (("d.csv", read_csv), ("d.jsonl", read_jsonl)):
+        assert text_columns(read, [Location.of(str(tmp_path / name))]) == expected
+    assert text_columns(read_csv, [Location.of(str(tmp_path / "d.csv"))], "note")[0]["label"] == "note"

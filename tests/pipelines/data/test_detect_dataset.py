@@ -1,3 +1,4 @@
+import gzip
 import struct
 from pathlib import Path
 
@@ -14,6 +15,12 @@ def save(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".npz":
         np.savez(file, x=np.zeros((8, 2)), y=np.arange(8) % 2)
+    elif file.name.endswith((".csv", ".tsv", ".csv.gz")):
+        text = "a,label\n" + "0.5,0\n0.5,1\n" * 4
+        text = text.replace(",", "\t") if file.suffix == ".tsv" else text
+        file.write_bytes(gzip.compress(text.encode()) if file.suffix == ".gz" else text.encode())
+    elif file.suffix == ".jsonl":
+        file.write_text('{"a": 0.5, "label": 0}\n{"a": 0.5, "label": 1}\n' * 4)
     else:
         parquet.write_table(pa.table({"a": [0.5] * 8, "label": [0, 1] * 4}), file)
 
@@ -23,6 +30,10 @@ def save(file: Path) -> None:
     [
         (["a.npz"], "a.npz", {"path": "a.npz"}),
         (["a.parquet"], "a.parquet", {"path": "a.parquet"}),
+        (["a.csv"], "a.csv", {"path": "a.csv"}),
+        (["d/1.csv.gz", "d/2.csv.gz"], "d", {"path": "d"}),
+        (["a.tsv"], "a.tsv", {"path": "a.tsv"}),
+        (["d/train.jsonl", "d/test.jsonl"], "d", {"path": "d/train.jsonl", "test": "d/test.jsonl"}),
         (["d/1.parquet", "d/2.parquet"], "d", {"path": "d"}),
         (["d/1.npz", "d/2.npz"], "d/", {"path": "d"}),
         (["d/only.npz"], "d", {"path": "d/only.npz"}),
@@ -38,7 +49,8 @@ def test_files_and_folders(
     for name in files:
         save(tmp_path / name)
     found = detect_dataset(path)
-    assert found.name == ("npz" if files[0].endswith("npz") else "parquet") and found.options == options
+    kind = Path(files[0]).name.split(".")[1]
+    assert found.name == ("csv" if kind == "tsv" else kind) and found.options == options
 
 
 def test_the_folder_of_mnist(mnist_folder: Path) -> None:
@@ -55,10 +67,13 @@ def test_other_idx_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("t.csv", r"no dataset reads \.csv files.*pandas\.read_csv\(FILE\)\.to_parquet"),
-        ("t.jsonl", r"pandas\.read_json\(FILE\)"),
-        ("t.bin", r"reads \.bin files\. Supported: \.npz or \.parquet files, .* folders with the IDX files of"),
-        ("folder/t.csv", r"no data that a dataset reads \(it has \.csv files\).*pandas\.read_csv"),
+        ("t.xlsx", r"no dataset reads \.xlsx files.*pandas\.read_excel\(FILE\)\.to_parquet"),
+        ("t.json", r"pandas\.read_json\(FILE\)"),
+        (
+            "t.bin",
+            r"reads \.bin files\. Supported: \.csv or .* or \.npz or \.parquet files, .* with the IDX files of",
+        ),
+        ("folder/t.feather", r"no data that a dataset reads \(it has \.feather files\).*pandas\.read_feather"),
         ("folder/", r"it has no files"),
     ],
 )

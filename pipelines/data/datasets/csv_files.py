@@ -1,0 +1,132 @@
+"""CSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.arrow_columns import Columns
+from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.image_layout import Channels
+from pipelines.data.datasets.init_formats import FileFormat
+from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.tables import TableFiles
+from pipelines.data.datasets.text_tables import TextTableReader, text_of
+from pipelines.data.detect_columns import text_columns
+
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+
+_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_BLOCK = 1 << 25
+"""Bytes that are parsed at a time; a row must fit."""
+
+
+def read_csv(location: Location, delimiter: str | None = None) -> Any:
+    """All rows as an arrow table; types are found from all values of a column.
+
+    Args:
+        delimiter: between the columns; None: a tab in .tsv files, else a comma.
+
+    Raises:
+        DataError: the file is not CSV with this delimiter; the message names the line.
+    """
+    import pyarrow
+    from pyarrow import csv as arrow
+
+    data = text_of(location)
+    delimiter = delimiter or ("\t" if ".tsv" in location.name.lower() else ",")
+    _check_header(data, delimiter, location)
+    try:
+        table = arrow.read_csv(
+            pyarrow.BufferReader(data),
+            # One thread, so that errors name the row.
+            read_options=arrow.ReadOptions(use_threads=False, block_size=_BLOCK),
+            parse_options=arrow.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=arrow.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False),
+        )
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{location.path}: {_reason(str(error))}") from error
+    if len(table) == 0:
+        raise DataError(f"{location.path}: the file has no rows below the names of the columns")
+    return table
+
+
+def _check_header(data: bytes, delimiter: str, location: Location) -> None:
+    """Check the names of the columns, which are the first line."""
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
+    try:
+        header = next((row for row in csv.reader(text, delimiter=delimiter) if row), [])
+    except csv.Error as error:
+        raise DataError(f"{location.path}: the first line has no names of columns: {error}") from error
+    if len(header) == 1:
+        other = next((sign for sign in _DELIMITERS if sign != delimiter and sign in header[0]), None)
+        if other is not None:
+            said = _DELIMITERS.get(delimiter, repr(delimiter))
+            shown = "\\t" if other == "\t" else other
+            raise DataError(
+                f"{location.path}: its columns are not separated by {said}, but by {_DELIMITERS[other]}: "
+                f'the first line is {header[0][:60]!r}. Set dataset.delimiter: "{shown}"'
+            )
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise DataError(f"{location.path}: more than one column is called {twice[0]!r}: rename them")
+    if header and all(re.fullmatch(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*", name) for name in header):
+        shown = delimiter.join(header)[:60]
+        raise DataError(
+            f"{location.path}: the first line must have the names of the columns, but is {shown!r}: add a line of names"
+        )
+
+
+def _reason(message: str) -> str:
+    """An error of arrow's in a person's words."""
+    found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)(?:: (.*))?", message)
+    if found is not None:
+        line, expected, got, text = found.groups()
+        return f"line {line} has {got} columns, where the first has {expected}: {(text or '')[:60]!r}"
+    return f"not a readable CSV file: {message.strip().partition(chr(10))[0]}"
+
+
+def load(
+    path: str,
+    *,
+    test: str | None = None,
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2,
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None,
+    inputs: str | Sequence[str] | None = None,
+    label: str = "label",
+    id: str | None = None,  # noqa: A002 (the option's name)
+    classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
+    shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
+    channels: Channels = "first",
+) -> Dataset | ExperienceDataset:
+    """CSV files, also .gz, local or s3://: a file that is split by class, or a folder with one file per experience.
+
+    Args:
+        path: a .csv, .tsv, .csv.gz or .tsv.gz file, or a folder of them, one for each experience, in the natural order
+            of their names: batch2 before batch10. UTF-8; the first line has the names of the columns.
+        test: the test rows: a file, or a folder with files of the same names. Without it, a fixed part of each class is
+            held out for testing.
+        test_fraction: share of each class that is held out for testing.
+        delimiter: the character between columns; by default a tab in .tsv files, else a comma.
+        inputs: columns of the inputs, numbers; by default all but the label, the id and one without a name.
+        label: column of the labels: text, whole numbers, or true and false.
+        id: column of the ids, whole numbers or text; by default row numbers are the ids.
+        classes: number of classes, or the labels in the order of the classes; by default the labels of the training
+            rows, sorted. Set it where more classes are to come: it decides the size of the model's head.
+        shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
+        channels: `last`, where images are (height, width, channels); models take them first.
+    """
+    reader = TextTableReader(Columns.of(inputs, label, id), partial(read_csv, delimiter=delimiter), SUFFIXES)
+    files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels, from_training=True)
+    return files.load("csv")
+
+
+INIT_FORMAT = FileFormat(SUFFIXES, partial(text_columns, read_csv), table=True)

@@ -1,0 +1,96 @@
+"""JSON Lines: a JSON object in each line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.arrow_columns import Columns
+from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.image_layout import Channels
+from pipelines.data.datasets.init_formats import FileFormat
+from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.tables import TableFiles
+from pipelines.data.datasets.text_tables import TextTableReader, text_of
+from pipelines.data.detect_columns import text_columns
+
+SUFFIXES = (".jsonl", ".jsonl.gz")
+
+_LARGEST_BLOCK = 2**31 - 1
+
+
+def read_jsonl(location: Location) -> Any:
+    """All rows as an arrow table, a column for each key.
+
+    Raises:
+        DataError: a line is no JSON object, or the values of a key are of different kinds; the message names the row.
+    """
+    import pyarrow
+    from pyarrow import json
+
+    data = text_of(location)
+    # In one block, so that a row of any length fits and errors count from the first row.
+    options = json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, _LARGEST_BLOCK))
+    try:
+        return json.read_json(
+            pyarrow.BufferReader(data),
+            read_options=options,
+            parse_options=json.ParseOptions(newlines_in_values=False),
+        )
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{location.path}: {_reason(str(error))}") from error
+
+
+def _reason(message: str) -> str:
+    """An error of arrow's in a person's words."""
+    changed = re.search(r"Column\((?:/(.*))?\) changed from (\w+) to (\w+) in row (\d+)", message)
+    if changed is not None:
+        name, before, after, row = changed.groups()
+        if not name:
+            return f"row {row} is no JSON object, but of the kind {after}"
+        return f"column '{name}' is {before} before row {row}, and {after} in it: a column has values of one kind"
+    broken = re.search(r"JSON parse error: (.*?)\.? in row (\d+)", message)
+    if broken is not None:
+        return f"row {broken[2]} is no JSON object: {broken[1]}"
+    return f"not a readable JSON Lines file: {message.strip().partition(chr(10))[0]}"
+
+
+def load(
+    path: str,
+    *,
+    test: str | None = None,
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2,
+    inputs: str | Sequence[str] | None = None,
+    label: str = "label",
+    id: str | None = None,  # noqa: A002 (the option's name)
+    classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
+    shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
+    channels: Channels = "first",
+) -> Dataset | ExperienceDataset:
+    """JSON Lines, also .gz, local or s3://: a file that is split by class, or a folder with one file per experience.
+
+    Args:
+        path: a .jsonl or .jsonl.gz file, or a folder of them, one for each experience, in the natural order of their
+            names: batch2 before batch10. Each line is a JSON object; all have the same keys, which are the columns.
+        test: the test rows: a file, or a folder with files of the same names. Without it, a fixed part of each class is
+            held out for testing.
+        test_fraction: share of each class that is held out for testing.
+        inputs: columns of the inputs: numbers, or one column of lists; by default all but the label and the id.
+        label: column of the labels: text, whole numbers, or true and false.
+        id: column of the ids, whole numbers or text; by default row numbers are the ids.
+        classes: number of classes, or the labels in the order of the classes; by default the labels of the training
+            rows, sorted. Set it where more classes are to come: it decides the size of the model's head.
+        shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
+        channels: `last`, where images are (height, width, channels); models take them first.
+    """
+    reader = TextTableReader(Columns.of(inputs, label, id), read_jsonl, SUFFIXES)
+    files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels, from_training=True)
+    return files.load("jsonl")
+
+
+INIT_FORMAT = FileFormat(SUFFIXES, partial(text_columns, read_jsonl), table=True)
