@@ -75,6 +75,8 @@ def _counted(evidence: Evidence, commit: Commit) -> Evidence:
         evidence,
         flips=flips,
         totals=[totals.get(j, 0) for j in range(len(flips))],
+        classes=quality.classes if quality else (),
+        confusion=quality.confusion if quality else None,
         bins=(quality.calibration if quality else None) or (),
         parameters=size.parameters if size else math.nan,
         model_bytes=size.bytes if size else math.nan,

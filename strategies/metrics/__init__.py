@@ -13,6 +13,7 @@ from strategies.api.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from strategies.metrics.answer_counts import expected_calibration_error, negative_flips
+    from strategies.metrics.class_scores import balanced_accuracy, macro_f1, recalls, worst_recall
     from strategies.metrics.definitions import (
         average_accuracy,
         average_incremental_accuracy,
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from strategies.metrics.running_metrics import RunningMetrics
 
 _HOMES = {
+    "worst_recall": ".class_scores",
+    "recalls": ".class_scores",
+    "macro_f1": ".class_scores",
+    "balanced_accuracy": ".class_scores",
     "Better": ".metric",
     "Evidence": ".evidence",
     "Metric": ".metric",
@@ -65,16 +70,20 @@ __all__ = [
     "average_accuracy",
     "average_incremental_accuracy",
     "backward_transfer",
+    "balanced_accuracy",
     "expected_calibration_error",
     "find_metric",
     "forgetting",
     "forward_transfer",
     "intransigence",
     "learning_accuracy",
+    "macro_f1",
     "metric_names",
     "metrics_table",
     "negative_flips",
+    "recalls",
     "summary",
+    "worst_recall",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

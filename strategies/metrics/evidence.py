@@ -33,6 +33,8 @@ class Evidence:
         reference: (k + 1,) a*[j], accuracy on experience j of a model trained jointly on experiences 0..j.
         flips, totals: for each experience before k, samples of its test set that the previous model classified right
             and this one wrong, and all samples; empty where they were not counted.
+        classes: (class, samples classified right, samples) of each class in the test sets of experiences 0..k together.
+        confusion: (class, predicted class, samples) of the samples classified wrong; None: not counted.
         bins: for each bin of the confidence its samples, the correct ones, and the sum of their confidences.
         parameters, model_bytes: size of the model.
         memory_bytes: size of all rehearsal memories.
@@ -48,6 +50,8 @@ class Evidence:
     reference: Values
     flips: Sequence[int] = ()
     totals: Sequence[int] = ()
+    classes: Sequence[tuple[int, int, int]] = ()
+    confusion: Sequence[tuple[int, int, int]] | None = None
     bins: Sequence[tuple[int, int, float]] = ()
     parameters: float = math.nan
     model_bytes: float = math.nan

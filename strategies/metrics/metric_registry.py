@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from strategies.metrics.answer_counts import expected_calibration_error, negative_flips
+from strategies.metrics.class_scores import balanced_accuracy, macro_f1, worst_recall
 from strategies.metrics.metric import Metric, Scope
 
 if TYPE_CHECKING:
@@ -111,6 +112,36 @@ METRICS: tuple[Metric, ...] = (
         meaning="right before the training, wrong now",
         definition="mean over j < k of the share of test samples that were right after k-1 and are wrong after k",
         source="Yan et al. 2021, negative flip rate",
+    ),
+    Metric(
+        name="balanced_accuracy",
+        unit="fraction",
+        better="higher",
+        scope="answers",
+        function=lambda e: balanced_accuracy(e.classes),
+        meaning="every class counts the same",
+        definition="mean over the classes in the test sets of 0..k, taken together, of their recall",
+        source="Brodersen et al. 2010",
+    ),
+    Metric(
+        name="macro_f1",
+        unit="fraction",
+        better="higher",
+        scope="answers",
+        function=lambda e: macro_f1(e.classes, e.confusion),
+        meaning="mean F1 of the classes",
+        definition="mean over the classes in, or predicted for, the test sets of 0..k of 2 TP / (2 TP + FP + FN)",
+        source="Opitz & Burst 2019, equation 2; heads of at most 256 units",
+    ),
+    Metric(
+        name="worst_recall",
+        unit="fraction",
+        better="higher",
+        scope="answers",
+        function=lambda e: worst_recall(e.classes),
+        meaning="of the class that is worst now",
+        definition="minimum over the classes in the test sets of 0..k, taken together, of their recall",
+        source="Sagawa et al. 2020, worst-group accuracy, each class a group",
     ),
     Metric(
         name="expected_calibration_error",

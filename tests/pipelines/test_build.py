@@ -59,7 +59,7 @@ def test_the_objective_has_the_options_of_the_file_and_suits_the_model() -> None
 def test_an_objective_whose_options_a_strategy_would_ignore_is_refused() -> None:
     text = "name: p\nstream: {dataset: digits, experiences: 5}\nmodel: mlp\nstrategy: icarl\nobjective: "
     assert load_text(text + "classification").objective.name == "classification"
-    with pytest.raises(PipelineError, match="icarl trains a loss of its own.*leave them out"):
+    with pytest.raises(PipelineError, match=r"icarl trains a loss of its own.*leave them out"):
         load_text(text + "{name: classification, focal: 1}")
     with pytest.raises(PipelineError, match="unknown objective 'clasification', did you mean 'classification'"):
         load_text(text + "clasification")

@@ -33,6 +33,9 @@ def test_after_each_commit_the_metrics_of_the_stream_so_far() -> None:
     assert (first["negative_flips"], second["negative_flips"]) == (None, pytest.approx(0.2))
     # 10 samples are 0.1 too sure, and 90 are 0.1 too sure.
     assert second["expected_calibration_error"] == pytest.approx(0.1)
+    # Class 2 has no samples, but two are predicted to be of it.
+    assert (second["balanced_accuracy"], second["worst_recall"]) == (pytest.approx(0.7), 0.6)
+    assert second["macro_f1"] == pytest.approx((8 / 9 + 6 / 9 + 0) / 3)
 
 
 def test_intransigence_needs_what_joint_training_reaches() -> None:
