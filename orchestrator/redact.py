@@ -14,8 +14,9 @@ _USERINFO = re.compile(
 # Access key ids have a fixed form: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
 _ACCESS_KEY = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,124}(?![A-Za-z0-9])")
 _WORD = r"[\w.-]{0,64}"
-_SURE = rf"""["']?{_WORD}(?:secret|passw(?:or)?d|passphrase|access[_-]?key|private[_-]?key|api[_-]?key){_WORD}["']?"""
-_MAYBE = rf"""["']?{_WORD}(?:token|credentials?|signature){_WORD}["']?"""
+# What stands before the telling word is kept anyway: not to match it spares the search 64 steps at each character.
+_SURE = rf"""(?:secret|passw(?:or)?d|passphrase|access[_-]?key|private[_-]?key|api[_-]?key){_WORD}["']?"""
+_MAYBE = rf"""(?:token|credentials?|signature){_WORD}["']?"""
 _QUOTED = r"""(?:"[^"]*"|'[^']*')"""
 _BARE = r"""[^\s&;,"'})\]<>]"""
 # Words such as "token:" also begin ordinary sentences: after them only a long or quoted value counts as a secret.
@@ -46,7 +47,8 @@ def redact(text: str) -> str:
     values = {os.environ.get(name, "") for name in _ENVIRONMENT}
     for value in sorted((value for value in values if len(value) >= 8), key=len, reverse=True):
         text = text.replace(value, HIDDEN)
-    text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
+    if "@" in text:
+        text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
     text = _AUTHORIZATION.sub(HIDDEN, text)
     text = _ELEMENT.sub(rf"<\g<tag>>{HIDDEN}<", text)
     text = _NAMED.sub(lambda match: f"{match['sure'] or match['maybe']}{HIDDEN}", text)

@@ -17,6 +17,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_NODES = 100_000
 MAX_PROBLEMS = 100
+_LONGEST_NUMBER = 200
 
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _CORE = "tag:yaml.org,2002:"
@@ -229,6 +230,9 @@ class _Reader:
                     text: str = node.value
                     text.encode()
                     value = text
+                case "int" if len(node.value) > _LONGEST_NUMBER:
+                    # Sexagesimal ones, 1:30:00, would take quadratic time.
+                    raise OverflowError
                 case "int":
                     value = self.loader.construct_yaml_int(node)
                     if abs(value) >= 1 << 63:
