@@ -230,7 +230,7 @@ class _Reader:
                     text: str = node.value
                     text.encode()
                     value = text
-                case "int" if len(node.value) > _LONGEST_NUMBER:
+                case "int" if ":" in node.value and len(node.value) > _LONGEST_NUMBER:
                     # Sexagesimal ones, 1:30:00, would take quadratic time.
                     raise OverflowError
                 case "int":
