@@ -15,7 +15,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
 
 import click
@@ -47,7 +46,7 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
     """
     from orchestrator.errors import TrackingError
     from orchestrator.redact import redact
-    from orchestrator.tracking.mlflow_client import SQLITE, is_server, resolve_uri
+    from orchestrator.tracking.mlflow_client import database_file, is_server, resolve_uri
     from orchestrator.tracking.mlflow_ui import page
 
     uri, experiment = _tracking(file, overrides)
@@ -55,8 +54,8 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
         say(f"MLflow UI: {redact(page(uri, _experiment_id(uri, experiment)))}")
         return
     uri = resolve_uri(uri)
-    database = Path(uri.removeprefix(SQLITE).partition("?")[0])
-    if uri.startswith(SQLITE) and not database.exists():
+    database = database_file(uri)
+    if database is not None and not database.exists():
         raise TrackingError(
             f"no runs yet: {database} does not exist\nTrain the pipeline first: {program()} run {file or 'FILE'}"
         )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cluster.local_environment import LocalEnvironment, check_local_environment, token_settings
 from orchestrator.errors import ClusterError, RayDied
 
 if TYPE_CHECKING:
@@ -39,13 +42,17 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
     Raises:
         ClusterError: the cluster cannot be reached, or lacks the resources that the workers need.
     """
-    import ray
-
-    address = None if address == "local" else address or os.environ.get("RAY_ADDRESS") or None
+    refuse_unfit(address)
     settings = dict(_SETTINGS)
-    if address is None and not ray.is_initialized():
+    local, address = _starts_local(address), _named(address)
+    if local:
+        settings |= token_settings(os.environ)
         # The only node of a local cluster is never preempted: save the process that watches for it.
         settings["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
+        # Where /dev/shm is small, as in a container, the object store lies in the folder for temporary files.
+        settings["RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE"] = "1"
+    import ray
+
     chosen = {name: os.environ.get(name, value) for name, value in settings.items()}
     with _environment({**chosen, _START_TIMEOUT: f"{start_timeout(scaling, remote=address is not None):g}"}):
         if ray.is_initialized():
@@ -53,6 +60,25 @@ def cluster(address: str | None, scaling: ScalingSpec, *, verbose: bool = False)
         else:
             with _connected(address, scaling, verbose=verbose):
                 yield
+
+
+def refuse_unfit(address: str | None) -> None:
+    """Raise ClusterError when a local Ray would be started for this address, and this machine is not fit for it.
+
+    It needs no import of Ray: a command may ask before it does anything else.
+    """
+    if _starts_local(address):
+        check_local_environment(LocalEnvironment.current())
+
+
+def _starts_local(address: str | None) -> bool:
+    known = sys.modules.get("ray")
+    return _named(address) is None and not (known is not None and known.is_initialized())
+
+
+def _named(address: str | None) -> str | None:
+    """The address of a cluster that exists; None: a local one."""
+    return None if address == "local" else address or os.environ.get("RAY_ADDRESS") or None
 
 
 def start_timeout(scaling: ScalingSpec, *, remote: bool) -> float:
@@ -87,7 +113,10 @@ def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> I
     from orchestrator.cluster.package_names import shadowed, worker_setup
 
     level = logging.INFO if verbose else logging.ERROR
-    setup = {"runtime_env": {"worker_process_setup_hook": worker_setup()}} if shadowed() else {}
+    workers: dict[str, Any] = {"worker_process_setup_hook": worker_setup()} if shadowed() else {}
+    if address is None and shlex.quote(sys.executable) != sys.executable:
+        workers["py_executable"] = shlex.quote(sys.executable)  # Ray puts it into a line of a shell as it stands
+    setup = {"runtime_env": workers} if workers else {}
     if address is not None:
         _reach(address)
     try:
@@ -123,7 +152,12 @@ def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> I
 def cluster_when_needed(
     address: str | None, scaling: ScalingSpec, *, verbose: bool = False
 ) -> Iterator[Callable[[], None]]:
-    """As `cluster`, but connects when the yielded function is called first; the function raises what `cluster` does."""
+    """As `cluster`, but connects when the yielded function is called first; the function raises what `cluster` does.
+
+    Raises:
+        ClusterError: at once, when a local Ray could not start here.
+    """
+    refuse_unfit(address)
     with ExitStack() as entered:
         started = False
 
@@ -161,9 +195,17 @@ def _unavailable(address: str | None, reason: str) -> str:
     if address is None:
         return (
             f"Ray did not start on this machine: {reason}\n"
-            "--verbose shows its log. Frequent causes: little free memory, a full /tmp, a space in the path of Python"
+            "--verbose shows its log. Frequent causes: little free memory, a full /tmp"
         )
-    return f"the Ray cluster at {address} is unavailable: {reason}\nCheck the address, and that `ray status` answers"
+    return (
+        f"the Ray cluster at {address} is unavailable: {reason}\n"
+        f"Check that `ray status` answers there, or {_without(address)} to use this machine"
+    )
+
+
+def _without(address: str) -> str:
+    """How this machine is used instead. `address` is that of RAY_ADDRESS where no --address was given."""
+    return "unset RAY_ADDRESS" if address == os.environ.get("RAY_ADDRESS") else "leave --address out"
 
 
 def worker_resources(scaling: ScalingSpec) -> dict[str, float]:
@@ -180,6 +222,13 @@ def _cpus(scaling: ScalingSpec) -> int:
 
 def _reach(address: str) -> None:
     """Fail at once if nothing listens at the address: Ray itself would try for minutes."""
+    if address.startswith(("http://", "https://")):
+        name = "RAY_ADDRESS" if address == os.environ.get("RAY_ADDRESS") else "--address"
+        raise ClusterError(
+            f"{name}={address} is the address of a dashboard, to which jobs are submitted (everlearn submit)\n"
+            f"Give the address that `ray start --head` printed, such as HEAD:6379, or {_without(address)} to use this "
+            "machine"
+        )
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not separator or not port.isdigit():
         return
@@ -187,11 +236,9 @@ def _reach(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        # `address` is RAY_ADDRESS where no --address was given.
-        unset = "unset RAY_ADDRESS" if address == os.environ.get("RAY_ADDRESS") else "leave --address out"
         raise ClusterError(
             f"the Ray cluster at {address} cannot be reached: {reason}\n"
-            f"Give the address that `ray start --head` printed, or {unset} to use this machine"
+            f"Give the address that `ray start --head` printed, or {_without(address)} to use this machine"
         ) from error
 
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from orchestrator.errors import OrchestratorError, TrackingError
 from orchestrator.redact import redact
@@ -41,11 +41,21 @@ def is_server(uri: str) -> bool:
 
 def resolve_uri(uri: str) -> str:
     """`uri` with the path of an SQLite file made absolute, so that it means the same in any directory."""
+    file = database_file(uri)
+    if file is None:
+        return uri
+    _, question, options = uri.partition("?")
+    # A path in a URI is quoted: SQLAlchemy ends it at a question mark, and decodes what follows a percent sign.
+    path = str(file).replace("%", "%25").replace("?", "%3F")
+    return f"{SQLITE}{path}{question}{options}"
+
+
+def database_file(uri: str) -> Path | None:
+    """The absolute path of the SQLite file that `uri` names; None for servers, other databases and memory."""
     path = uri.removeprefix(SQLITE)
     if path == uri or not path or path.startswith(":memory:"):
-        return uri
-    file, question, options = path.partition("?")
-    return f"{SQLITE}{Path(file).expanduser().absolute()}{question}{options}"
+        return None
+    return Path(unquote(path.partition("?")[0])).expanduser().absolute()
 
 
 def connect(uri: str) -> MlflowClient:
@@ -63,17 +73,21 @@ def connect(uri: str) -> MlflowClient:
     if logging.getLogger("mlflow").getEffectiveLevel() >= logging.WARNING:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     with tracking_errors(uri):
-        _open_sqlite(resolve_uri(uri), mlflow.__version__)
+        _open_sqlite(database_file(uri), mlflow.__version__)
         return MlflowClient(tracking_uri=resolve_uri(uri))
 
 
-def _open_sqlite(uri: str, version: str) -> None:
+def _open_sqlite(path: Path | None, version: str) -> None:
     """Make the database if there is none, and fail at once where MLflow would try for a minute."""
-    path = uri.removeprefix(SQLITE).partition("?")[0]
-    if not path.startswith("/"):
+    if path is None:
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    create_database(Path(path), version)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    create_database(path, version, path.parent / "artifacts")
+    from mlflow.store.db import utils
+
+    if hasattr(utils, "_make_parent_dirs_if_sqlite"):
+        # It would make a folder of the quoted name beside that of the database, which is there.
+        utils._make_parent_dirs_if_sqlite = lambda _: None
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("pragma schema_version")
 
@@ -115,8 +129,8 @@ def artifact_location(uri: str, name: str) -> str | None:
     """Where the files of a new experiment go: beside an SQLite file; None leaves the choice to a server."""
     if is_server(uri):
         return None
-    resolved = resolve_uri(uri)
-    beside = Path(resolved.removeprefix(SQLITE)).parent if resolved.startswith(f"{SQLITE}/") else Path(".everlearn")
+    file = database_file(uri)
+    beside = file.parent if file is not None else Path(".everlearn")
     return (beside / "artifacts" / quote(name, safe="")).absolute().as_uri()
 
 

@@ -10,13 +10,18 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 import uuid
 from pathlib import Path
 
+_DEFAULT_EXPERIMENT = (
+    "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, creation_time, "
+    "last_update_time, workspace) VALUES (0, 'Default', ?, 'active', ?, ?, 'default')"
+)
 SCHEMA = Path(__file__).with_name("mlflow_schema.sql")
 
 
-def create_database(path: Path, version: str) -> bool:
+def create_database(path: Path, version: str, artifacts: Path | None = None) -> bool:
     """Make the database at `path`, and say whether it was made here.
 
     A file that is there already is left as it is, whatever it holds. Of several processes one makes the file; it is
@@ -24,6 +29,8 @@ def create_database(path: Path, version: str) -> bool:
 
     Args:
         version: of the MLflow that is installed.
+        artifacts: folder for the files of MLflow's default experiment, which is then made, too. MLflow itself writes
+            its path into a statement of SQL without quoting it, and fails where that has quotes.
     """
     if path.exists() or _made_for() != version:
         return False
@@ -33,6 +40,10 @@ def create_database(path: Path, version: str) -> bool:
         try:
             with contextlib.closing(sqlite3.connect(draft)) as connection:
                 connection.executescript(SCHEMA.read_text(encoding="utf-8"))
+                if artifacts is not None:
+                    now = int(1000 * time.time())
+                    connection.execute(_DEFAULT_EXPERIMENT, ((artifacts.absolute() / "0").as_uri(), now, now))
+                    connection.commit()
             os.link(draft, path)
             return True
         finally:

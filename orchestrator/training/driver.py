@@ -53,6 +53,13 @@ def run(
     started = time.monotonic()
     quiet(verbose)
 
+    from orchestrator.cluster.connect import refuse_unfit
+    from orchestrator.training.in_process import runs_in_this_process, train_in_process
+
+    pipeline = with_workers(pipeline, workers)
+    if not runs_in_this_process(pipeline.scaling, address):
+        refuse_unfit(address)
+
     from orchestrator.checkpointing.checkpoint import remove_checkpoints
     from orchestrator.checkpointing.load_model import example_and_model
     from orchestrator.lineage.changed_past import changed_past
@@ -62,11 +69,9 @@ def run(
     from orchestrator.lineage.plan import make_plan
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.run_tracker import Tracker
-    from orchestrator.training.in_process import runs_in_this_process, train_in_process
     from orchestrator.training.observers import Observers
     from pipelines.data.streams import build_stream
 
-    pipeline = with_workers(pipeline, workers)
     store = open_store(pipeline.storage)
     store.check()
     stream = build_stream(pipeline.stream, pipeline.seed)

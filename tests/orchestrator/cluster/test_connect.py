@@ -72,3 +72,22 @@ def test_a_dead_address_of_the_environment_names_the_variable(monkeypatch: pytes
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(ClusterError, match="unset RAY_ADDRESS to use this machine"), cluster(None, FIXED):
             pass
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_address_of_a_dashboard_is_not_that_of_a_cluster(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"{scheme}://head:8265"
+    with pytest.raises(ClusterError, match=r"--address=.* is the address of a dashboard"), cluster(address, FIXED):
+        pass
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ClusterError) as raised, cluster(None, FIXED):
+        pass
+    text = str(raised.value)
+    assert text.startswith(f"RAY_ADDRESS={address} is ") and "everlearn submit" in text
+    assert "unset RAY_ADDRESS to use this machine" in text and len(text.splitlines()) == 2
+
+
+def test_a_cluster_of_the_environment_that_is_none_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    with pytest.raises(ClusterError, match="unset RAY_ADDRESS to use this machine"), cluster(None, FIXED):
+        pass

@@ -12,7 +12,14 @@ from urllib.parse import unquote, urlparse
 import pytest
 
 from orchestrator.errors import TrackingError
-from orchestrator.tracking.mlflow_client import artifact_location, connect, experiment_id, is_server, resolve_uri
+from orchestrator.tracking.mlflow_client import (
+    artifact_location,
+    connect,
+    database_file,
+    experiment_id,
+    is_server,
+    resolve_uri,
+)
 from tests.orchestrator.tracking.faults import Faulty
 
 
@@ -36,6 +43,24 @@ def test_files_lie_beside_the_database_and_a_server_keeps_its_own(
     assert artifact_location("postgresql://h/db", "x") == (tmp_path / ".everlearn/artifacts/x").as_uri()
     assert is_server("https://mlflow.example.com")
     assert not is_server("sqlite:///x.db")
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%41b", "a#b", "a b", "q\"'q", "100%", "a;b&c=d", "é", "a\\b"])
+def test_a_folder_may_have_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    uri = "sqlite:///.everlearn/mlflow.db"
+    assert resolve_uri(resolve_uri(uri)) == resolve_uri(uri)
+    assert database_file(resolve_uri(uri)) == tmp_path / name / ".everlearn" / "mlflow.db"
+    client = connect(uri)
+    run = client.create_run(experiment_id(client, uri, "digits"))
+    client.log_text(run.info.run_id, "text", "note.txt")
+    made = sorted(path.name for path in (tmp_path / name / ".everlearn").iterdir())
+    assert made == ["artifacts", "mlflow.db"]
+    assert len(list((tmp_path / name / ".everlearn" / "artifacts").rglob("note.txt"))) == 1
+    assert connect(resolve_uri(uri)).get_run(run.info.run_id).info.status == "RUNNING"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in Path.cwd().iterdir()] == [".everlearn"]
 
 
 @pytest.mark.slow
