@@ -24,6 +24,7 @@ class RunResult:
         tracking: {"uri": tracking server, "run_id": MLflow run or None if it could not be written}.
         history: the metrics after each experience; the last are `metrics`.
         class_accuracy: by output unit, over all test sets, after the last experience.
+        class_names: the name of the class of each output unit; None: classes have numbers.
         confusion_matrix: samples by the unit that is right (row) and the one that answered; None: not counted.
         task_labels: how test samples got their task, "given" or "inferred", for strategies that ask for it.
     """
@@ -40,6 +41,7 @@ class RunResult:
     class_accuracy: dict[int, float] = field(default_factory=dict)
     confusion_matrix: list[list[int]] | None = None
     task_labels: str | None = None
+    class_names: list[str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints: plain data, with null for what is not a finite number."""
@@ -59,6 +61,7 @@ class RunResult:
             "tracking": {"uri": self.tracking.get("uri"), "run_id": self.tracking.get("run_id")},
             **{name: _finite(self.metrics.get(name)) for name in others},
             "class_accuracy": {str(unit): value for unit, value in self.class_accuracy.items()},
+            "class_names": self.class_names,
             "confusion_matrix": self.confusion_matrix,
             "task_labels": self.task_labels,
             "history": {name: [_finite(metrics.get(name)) for metrics in self.history] for name in metric_names()},

@@ -44,7 +44,7 @@ COMMIT, LINEAGE = "orchestrator/lineage/commit.py", "orchestrator/lineage/lineag
 JSON, FORGOTTEN = "orchestrator/lineage/canonical_json.py", "orchestrator/lineage/forgotten_ids.py"
 SHARDS, FSCK = "orchestrator/maintenance/check_shards.py", "orchestrator/maintenance/check_store.py"
 GC, COPY = "orchestrator/maintenance/collect_garbage.py", "orchestrator/maintenance/copy_store.py"
-IDX, NPZ, PARQUET = (f"pipelines/data/datasets/{name}.py" for name in ("idx_format", "npz", "parquet"))
+IDX, NPZ, COLUMNS = (f"pipelines/data/datasets/{name}.py" for name in ("idx_format", "npz", "arrow_columns"))
 
 MUTATIONS = (
     Mutation(
@@ -103,8 +103,8 @@ MUTATIONS = (
     Mutation(IDX, "not unpacker.eof:", "False:", "datasets/test_idx_format.py"),
     Mutation(NPZ, "if needed > memory():", "if False:", "datasets/test_npz.py"),
     Mutation(NPZ, "allow_pickle=False", "allow_pickle=True", "datasets/test_npz.py"),
-    Mutation(PARQUET, "if not (lengths == length).all():", "if False:", "datasets/test_parquet.py"),
-    Mutation(PARQUET, "if column.null_count:", "if False:", "datasets/test_parquet.py"),
+    Mutation(COLUMNS, "if not (lengths == length).all():", "if False:", "datasets/test_parquet.py"),
+    Mutation(COLUMNS, "if column.null_count:", "if False:", "datasets/test_parquet.py"),
 )
 
 PLACES = ("orchestrator", "pipelines/data", "strategies")

@@ -43,7 +43,7 @@ def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
         name = pipeline.stream.dataset.name
         screen.print(f"{name} is not called here: run loads its data", soft_wrap=True)
     else:
-        screen.print(_experiences(description["experiences"]))
+        screen.print(_experiences(description["experiences"], description["class_names"]))
     for text in description["warnings"]:
         screen.print()
         screen.print(f"warning: {text}", style="yellow")
@@ -65,6 +65,7 @@ def _description(pipeline: Pipeline) -> dict[str, Any]:
     return {
         "pipeline": pipeline.to_document(masked=True),
         "experiences": _experience_documents(pipeline, stream) if stream is not None else None,
+        "class_names": list(stream.class_names) if stream is not None and stream.class_names else None,
         "outputs": stream.outputs if stream is not None else None,
         "input_shape": list(stream.input_shape) if stream is not None else None,
         "parameters": parameters,
@@ -148,7 +149,7 @@ def _named(spec: Any) -> str:
     return f"{spec['name']} ({options})" if options else str(spec["name"])
 
 
-def _experiences(experiences: list[dict[str, Any]]) -> Table:
+def _experiences(experiences: list[dict[str, Any]], names: list[str] | None) -> Table:
     from rich.table import Table
 
     from orchestrator.progress.number_format import classes
@@ -160,5 +161,5 @@ def _experiences(experiences: list[dict[str, Any]]) -> Table:
         table.add_column(heading, justify="right")
     for one in experiences:
         numbers = (f"{one[key]:,}" for key in ("train", "test", "steps"))
-        table.add_row(str(one["index"]), classes(one["classes"], 40), *numbers)
+        table.add_row(str(one["index"]), classes(one["classes"], 40, names), *numbers)
     return table

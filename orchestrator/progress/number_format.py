@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from orchestrator.progress.printable import printable
 from strategies.metrics import Unit, find_metric
 
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -56,8 +57,14 @@ def size(number: int) -> str:
     return f"{number} B" if unit == 0 else f"{value:.1f} {_BYTE_UNITS[unit]}"
 
 
-def classes(labels: Sequence[int], room: int = 20) -> str:
-    """Class labels, runs of three or more as ranges: [0, 1, 2, 3, 7] -> "0-3 7"; cut with an ellipsis at `room`."""
+def classes(labels: Sequence[int], room: int = 20, names: Sequence[str] | None = None) -> str:
+    """Class labels, runs of three or more as ranges: [0, 1, 2, 3, 7] -> "0-3 7"; cut with an ellipsis at `room`.
+
+    Args:
+        names: the name of each class, if classes have names: [0, 2] -> "cat emu".
+    """
+    if names is not None and all(0 <= label < len(names) for label in labels):
+        return _cut(" ".join(" ".join(printable(names[label]).split()) for label in labels), room)
     runs: list[tuple[int, int]] = []
     for label in labels:
         if runs and label == runs[-1][1] + 1:
@@ -67,7 +74,10 @@ def classes(labels: Sequence[int], room: int = 20) -> str:
     parts = []
     for first, last in runs:
         parts += [f"{first}-{last}"] if last - first >= 2 else [str(label) for label in range(first, last + 1)]
-    text = " ".join(parts)
+    return _cut(" ".join(parts), room)
+
+
+def _cut(text: str, room: int) -> str:
     if len(text) <= room:
         return text
     return text[: room - 1].rsplit(" ", 1)[0] + "\N{HORIZONTAL ELLIPSIS}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -41,14 +42,16 @@ class PlainReporter(Reporter):
         self._arguments = arguments
         self._tables = tables
         self._state: RunState | None = None
+        self._names: Sequence[str] | None = None
         self._last_step = time.monotonic()
 
     def start(self, summary: Summary) -> None:
         self._state = state = RunState(summary)
+        self._names = summary.get("class_names")
         for line in headline(summary).split():
             self._print(line)
         for commit in summary.get("chain", []):
-            self._print(experience_line(commit, reused=True))
+            self._print(experience_line(commit, reused=True, names=self._names))
             state.take(CommitWritten(commit))
 
     def event(self, event: Event) -> None:
@@ -62,7 +65,7 @@ class PlainReporter(Reporter):
                 self._last_step = time.monotonic()
                 self._print(Text(self._step_line()))
             case CommitWritten(commit=commit):
-                self._print(experience_line(commit))
+                self._print(experience_line(commit, names=self._names))
             case Warned(text=text) | WorkersRestarted(text=text):
                 self._print(Text(f"{event.kind}: {text}"))
             case Resumed():

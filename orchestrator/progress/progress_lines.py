@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -27,11 +27,11 @@ def headline(summary: Summary) -> Text:
     return text.append("\n" + ", ".join(part for part in parts if part), style="dim")
 
 
-def experience_line(commit: Mapping[str, Any], reused: bool = False) -> Text:
+def experience_line(commit: Mapping[str, Any], reused: bool = False, names: Sequence[str] | None = None) -> Text:
     """A finished experience: its classes, the mean accuracy so far, the loss, and the time or "reused"."""
     experience = commit["experience"]
     text = Text("  ").append(f"experience {experience['index']:<3}")
-    text.append(f" {'classes ' + classes(experience['classes'], 12):<21}", style="dim")
+    text.append(f" {'classes ' + classes(experience['classes'], 12, names):<21}", style="dim")
     text.append(f"accuracy {percent(accuracy_so_far(commit)):>5} %")
     losses = commit.get("losses") or []
     text.append(f"   loss {losses[-1][1]:<9.3g}" if losses else " " * 17, style="dim")

@@ -26,6 +26,8 @@ class Summary(TypedDict, total=False):
     workers: int | str
     storage: str
     tracking: str
+    class_names: list[str] | None
+    """The name of each class of the dataset; None: classes have numbers."""
     chain: list[dict[str, Any]]
     """The commits that are reused, as JSON, oldest first."""
 

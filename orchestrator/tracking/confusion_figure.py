@@ -10,15 +10,19 @@ from orchestrator.tracking.matrix_figures import EMPTY, FADED, INK, figure_of, h
 
 # In a larger matrix's cells no number could be read.
 _MOST_NUMBERS = 30
+_LONGEST_NAME = 20
 
 
-def confusion_figure(matrix: Sequence[Sequence[int]], *, title: str, subtitle: str = "") -> bytes:
+def confusion_figure(
+    matrix: Sequence[Sequence[int]], *, title: str, subtitle: str = "", names: Sequence[str] | None = None
+) -> bytes:
     """The heat map of a confusion matrix, each row in percent of its samples, as PNG.
 
     Args:
         matrix: samples by the class that is right (row) and the one that was answered (column); a row without samples
             stays grey.
         title, subtitle: shown above the map.
+        names: the name of each class, shown beside the map; None: their numbers.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -52,6 +56,11 @@ def confusion_figure(matrix: Sequence[Sequence[int]], *, title: str, subtitle: s
     every = 1 if n <= 20 else 5 if n <= 60 else 10 if n <= 120 else 25
     axes.set_xticks(range(0, n, every))
     axes.set_yticks(range(0, n, every))
+    if names is not None and len(names) == n:
+        # A dollar sign would begin a formula.
+        shown = [_short(name).replace("$", r"\$") for name in names[::every]]
+        axes.set_xticklabels(shown, rotation=90 if max(map(len, shown)) > 3 else 0)
+        axes.set_yticklabels(shown)
     axes.tick_params(length=0 if every == 1 else 3, labelsize=9, labelcolor=INK, color=FADED)
     for spine in axes.spines.values():
         spine.set_visible(n > _MOST_NUMBERS)
@@ -59,3 +68,7 @@ def confusion_figure(matrix: Sequence[Sequence[int]], *, title: str, subtitle: s
     axes.set_xlabel("answered class", color=FADED, fontsize=10, labelpad=8)
     axes.set_ylabel("right class (each row in percent of its samples)", color=FADED, fontsize=10, labelpad=8)
     return png_of(figure)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"

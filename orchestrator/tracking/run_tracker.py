@@ -69,12 +69,14 @@ class Tracker:
         stream_length: int,
         reporter: Reporter | None = None,
         reference: FindReference | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         self.uri = redact(resolve_uri(pipeline.tracking.uri))
         self.run_id: str | None = None
         self.complete = False
         self._pipeline, self._key, self._length, self._reporter = pipeline, key, stream_length, reporter
         self._reference = reference
+        self._class_names = class_names
         self._changed = threading.Condition()
         # Guarded by the condition:
         self._chain: list[Commit] | None = None
@@ -175,7 +177,13 @@ class Tracker:
     def _write(self, chain: Sequence[Commit], events: Sequence[StepDone]) -> list[StepDone]:
         """Write commits and losses; returns the events whose place in the stream is not known yet."""
         if self._view is None:
-            view = RunView(self._pipeline, key=self._key, stream_length=self._length, reference=self._reference)
+            view = RunView(
+                self._pipeline,
+                key=self._key,
+                stream_length=self._length,
+                reference=self._reference,
+                class_names=self._class_names,
+            )
             view.open(chain)
             self._announce(view)
             # A run that lacks nothing is left as it is: this time nothing was trained.

@@ -53,13 +53,20 @@ class RunView:
     """
 
     def __init__(
-        self, pipeline: Pipeline, *, key: str, stream_length: int, reference: FindReference | None = None
+        self,
+        pipeline: Pipeline,
+        *,
+        key: str,
+        stream_length: int,
+        reference: FindReference | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         self.run_id: str | None = None
         self.experiment_id: str | None = None
         self._pipeline, self._key, self._length = pipeline, key, stream_length
         self._uri = pipeline.tracking.uri
         self._find_reference = reference
+        self._class_names = class_names
         self._client: Any = None
         self._children: dict[int, str] = {}
         self._losses: set[int] = set()
@@ -143,9 +150,11 @@ class RunView:
             (folder / "figures/metrics.png").write_bytes(picture)
             confusion = confusion_matrix(chain[-1])
             if confusion is not None:
-                counts = {"commit": chain[-1].id, "confusion_matrix": confusion}
+                names = None if self._class_names is None else list(self._class_names)
+                counts = {"commit": chain[-1].id, "class_names": names, "confusion_matrix": confusion}
                 (folder / "confusion_matrix.json").write_text(json.dumps(counts))
-                picture = confusion_figure(confusion, title=self._pipeline.name, subtitle=look["subtitle"])
+                title, subtitle = self._pipeline.name, look["subtitle"]
+                picture = confusion_figure(confusion, title=title, subtitle=subtitle, names=names)
                 (folder / "figures/confusion_matrix.png").write_bytes(picture)
             self._client.log_artifacts(self._run, str(folder))
 

@@ -89,7 +89,12 @@ def run(
             observers.warn(text)
         observers.check()
         with Tracker(
-            pipeline, key=plan[-1].id, stream_length=len(stream), reporter=observers, reference=reference
+            pipeline,
+            key=plan[-1].id,
+            stream_length=len(stream),
+            reporter=observers,
+            reference=reference,
+            class_names=stream.unit_names,
         ) as tracker:
             observers.tracker = tracker
             tracker.commit(chain)
@@ -181,6 +186,7 @@ def summarise(
         class_accuracy=class_accuracy(chain[-1]),
         confusion_matrix=confusion_matrix(chain[-1]),
         task_labels=chain[-1].task_labels,
+        class_names=None if stream.unit_names is None else list(stream.unit_names),
     )
 
 
@@ -240,5 +246,6 @@ def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storag
         "workers": scaling.maximum if scaling.minimum == scaling.maximum else f"{scaling.minimum} to {scaling.maximum}",
         "storage": storage,
         "tracking": pipeline.tracking.uri,
+        "class_names": None if stream.class_names is None else list(stream.class_names),
         "chain": [commit.document() for commit in chain],
     }

@@ -96,6 +96,7 @@ class Stream(Sequence[StreamExperience]):
         outputs: units of the model's head.
         input_shape: shape of one input.
         class_names: the name of each class of the dataset; None: classes are called by their numbers.
+        unit_names: the name of the class of each output unit; None: units have no names, or stand for several classes.
         warnings: what a person should know of the data before training, a line each.
     """
 
@@ -108,6 +109,7 @@ class Stream(Sequence[StreamExperience]):
         input_shape: tuple[int, ...],
         fingerprints: dict[tuple[int, bool], str] | None = None,
         class_names: tuple[str, ...] | None = None,
+        unit_names: tuple[str, ...] | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
         self._parts = dict(parts)
@@ -116,6 +118,7 @@ class Stream(Sequence[StreamExperience]):
         self.outputs = outputs
         self.input_shape = input_shape
         self.class_names = class_names
+        self.unit_names = unit_names
         self.warnings = warnings
         self._fingerprints: dict[tuple[int, bool], str] = {} if fingerprints is None else fingerprints
 
@@ -137,6 +140,7 @@ class Stream(Sequence[StreamExperience]):
                 input_shape=self.input_shape,
                 fingerprints=self._fingerprints,
                 class_names=self.class_names,
+                unit_names=self.unit_names,
                 warnings=self.warnings,
             )
         position = self._indices[index]
@@ -215,13 +219,15 @@ def _by_class(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
     if problems:
         raise DataError([*problems, *(f"  {text}" for text in dataset.warnings)])
     outputs = max(map(len, groups)) if settings.setting == "domain-incremental" else dataset.classes
+    # There a unit stands for a class of each experience.
+    named = settings.setting != "domain-incremental"
     if not settings.blurry:
-        return _stream(parts, settings.setting, outputs, dataset)
+        return _stream(parts, settings.setting, outputs, dataset, named=named)
     if settings.setting == "task-incremental" or len(parts) == 1:
         why = "task labels say what a sample may be" if len(parts) > 1 else "the stream has one experience"
         raise DataError(f"stream.blurry: experiences cannot share samples, {why}: leave `blurry` out")
     mixed = blurred(dataset, dict(enumerate(parts)), settings.blurry, seed)
-    return _stream(list(mixed.values()), settings.setting, outputs, dataset)
+    return _stream(list(mixed.values()), settings.setting, outputs, dataset, named=named)
 
 
 def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
@@ -259,14 +265,23 @@ def _stored(dataset: ExperienceDataset, settings: StreamSettings, seed: int) -> 
     return _stream(parts, settings.setting, dataset.classes, dataset)
 
 
-def _stream(parts: Sequence[Part], setting: str, outputs: int, dataset: Dataset | ExperienceDataset) -> Stream:
+def _stream(
+    parts: Sequence[Part], setting: str, outputs: int, dataset: Dataset | ExperienceDataset, *, named: bool = True
+) -> Stream:
+    """The stream of the parts.
+
+    Args:
+        named: whether an output unit stands for the class of its number.
+    """
     if math.prod(dataset.input_shape) == 0:
         raise DataError(f"the dataset's inputs are empty: their shape is {dataset.input_shape}")
+    names = dataset.class_names
     return Stream(
         dict(enumerate(parts)),
         setting=setting,
         outputs=outputs,
         input_shape=dataset.input_shape,
-        class_names=dataset.class_names,
+        class_names=names,
+        unit_names=None if names is None or len(names) != outputs or not named else names,
         warnings=dataset.warnings,
     )

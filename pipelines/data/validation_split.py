@@ -50,6 +50,7 @@ def hold_out(stream: Stream, share: float, seed: int) -> Stream:
         outputs=stream.outputs,
         input_shape=stream.input_shape,
         class_names=stream.class_names,
+        unit_names=stream.unit_names,
         warnings=stream.warnings,
     )
 

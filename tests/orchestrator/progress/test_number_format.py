@@ -63,5 +63,13 @@ def test_classes_never_take_more_room_than_there_is(labels: list[int], room: int
     assert len(classes(labels, room)) <= room
 
 
+def test_classes_may_have_names() -> None:
+    names = ["cat", "dog", "a\x1b[31m\nemu"]
+    assert classes([0, 1], names=names) == "cat dog"
+    assert "\x1b" not in classes([2], names=names) and "\n" not in classes([2], names=names)
+    assert classes([0, 1, 2, 3], names=names) == "0-3"
+    assert classes([0] * 9, 12, names=names) == "cat cat\N{HORIZONTAL ELLIPSIS}"
+
+
 def test_a_short_id_is_a_prefix() -> None:
     assert short("0123456789abcdef" * 4) == "0123456789ab"

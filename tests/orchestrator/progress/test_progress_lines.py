@@ -30,6 +30,7 @@ def test_an_experience_is_one_line() -> None:
     line = experience_line(commit(1)).plain
     assert line.split() == ["experience", "1", "classes", "2", "3", "accuracy", "87.5", "%", "loss", "0.25", "1.8", "s"]
     assert experience_line(commit(1), reused=True).plain.endswith("  reused")
+    assert " classes cat emu " in experience_line(commit(1), names=["ox", "fox", "cat", "emu"]).plain
     without = {**commit(1), "losses": [], "timings": None}
     assert "loss" not in experience_line(without).plain
 

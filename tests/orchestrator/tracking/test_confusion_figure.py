@@ -29,3 +29,11 @@ def test_a_mistake_and_an_empty_class_can_be_seen() -> None:
     right = [[10, 0, 0], [0, 10, 0], [0, 0, 10]]
     pictures = {confusion_figure(m, title="t") for m in (right, [[9, 1, 0], *right[1:]], [*right[:2], [0, 0, 0]])}
     assert len(pictures) == 3
+
+
+def test_classes_are_called_by_their_names() -> None:
+    counts = [[9, 1], [0, 10]]
+    named = confusion_figure(counts, title="t", names=["$cat$", "a dog with a name that is too long for a figure"])
+    assert named not in (confusion_figure(counts, title="t"), confusion_figure(counts, title="t", names=["cat", "dog"]))
+    assert confusion_figure(counts, title="t", names=["cat"]) == confusion_figure(counts, title="t")
+    assert pixels(named)[0] <= 2000

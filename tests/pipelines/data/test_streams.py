@@ -336,3 +336,28 @@ def test_images_with_channels_last_are_not_read_as_many_channels() -> None:
         with pytest.raises(DataError, match=f"{name}: inputs of 8x9x3 would be read as 8 channels of 9x3"):
             stream(f"{OWN}arrays", shape=[8, 9, 3], experiences=2, transform=name, setting="domain-incremental")
     assert "8x9x3" in stream(f"{OWN}arrays", shape=[8, 9, 3], experiences=2).warnings[0]
+
+
+def test_units_have_the_names_of_their_classes_where_each_stands_for_one(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for name in ("one", "d/1"):
+        np.savez(tmp_path / f"{name}.npz", x=np.arange(16).reshape(8, 2), y=["cat", "dog", "emu", "fox"] * 2)
+    names = ("cat", "dog", "emu", "fox")
+    one, many = {"path": str(tmp_path / "one.npz")}, {"path": str(tmp_path / "d")}
+    split = {"experiences": 2}
+    found = {
+        "split": stream("npz", **one, **split),
+        "task": stream("npz", **one, **split, setting="task-incremental"),
+        "blurry": stream("npz", **one, **split, blurry=0.1),
+        "folder": stream("npz", **many, setting="domain-incremental"),
+        "turned": stream("npz", **one, **split, transform="permute", setting="domain-incremental"),
+        "domains": stream("npz", **one, **split, setting="domain-incremental"),
+        "one domain": stream("npz", **one, order=[["dog", "cat", "emu", "fox"]], setting="domain-incremental"),
+        "own units": stream("npz", **one, **split, transform="permute"),
+    }
+    assert all(made.class_names == names for made in found.values())
+    assert {name for name, made in found.items() if made.unit_names == names} == {
+        *("split", "task", "blurry", "folder", "turned")
+    }
+    assert {made.unit_names for made in found.values()} == {names, None}
+    assert found["split"][1:].unit_names == names
