@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,8 +70,18 @@ def _description(pipeline: Pipeline) -> dict[str, Any]:
         "outputs": stream.outputs if stream is not None else None,
         "input_shape": list(stream.input_shape) if stream is not None else None,
         "parameters": parameters,
-        "warnings": [*pipeline.warnings(), *(stream.warnings if stream is not None else ())],
+        "warnings": [*pipeline.warnings(), *(_data_warnings(pipeline, stream) if stream is not None else ())],
     }
+
+
+def _data_warnings(pipeline: Pipeline, stream: Stream) -> list[str]:
+    from strategies.metrics import data_warning
+
+    samples: Counter[int] = Counter()
+    for experience in stream:
+        samples.update(experience.train.targets.tolist())
+    majority = None if pipeline.objective.extras.get("class_weights") else data_warning(samples)
+    return [*stream.warnings, *([] if majority is None else [majority])]
 
 
 def _experience_documents(pipeline: Pipeline, stream: Stream) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from pipelines.models.global_batch_norm import check_workers
 from pipelines.models.model_contract import check_model
 from strategies.importance.one_by_one import SlowImportance
 from strategies.loop.rank_agreement import check_ranks
+from strategies.metrics import result_warning
 
 if TYPE_CHECKING:
     import torch
@@ -102,6 +103,8 @@ class Session:
                 checkpoint = latest_checkpoint(self.lineage, self.plan[index].id, self.group) if index == done else None
                 snapshot, assessed = self._experience(learner, index, checkpoint, tombstones)
                 snapshot.quality = quality(assessed, flips(answers, assessed.right, index))
+                if index == len(self.plan) - 1 and self.ref is not None:  # a search has many trials
+                    self._warn_of_classes(index, snapshot.quality.classes)
                 answers = assessed.right
                 snapshot.previous, snapshot.baseline = previous, baseline
                 previous, baseline = [], []
@@ -175,6 +178,12 @@ class Session:
         """Experiences whose test sets occur in none of the rows."""
         known = {count.test for row in rows for count in row}
         return [i for i in range(len(self.stream)) if self.stream.test_fingerprint(i) not in known]
+
+    def _warn_of_classes(self, index: int, classes: Sequence[tuple[int, int, int]]) -> None:
+        """Say what the accuracy of the last experience's model hides."""
+        text = result_warning(classes, set(self.stream[index].test.targets.unique().tolist()))
+        if text is not None:
+            self._emit(Warned(text))
 
     def _emit(self, event: Event) -> None:
         if self.group.rank == 0:

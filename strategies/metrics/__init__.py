@@ -25,12 +25,15 @@ if TYPE_CHECKING:
         summary,
     )
     from strategies.metrics.evidence import Evidence, as_matrix
+    from strategies.metrics.hidden_classes import data_warning, result_warning
     from strategies.metrics.markdown_table import metrics_table
     from strategies.metrics.metric import Better, Metric, Scope, Unit
     from strategies.metrics.metric_registry import all_metrics, find_metric, metric_names
     from strategies.metrics.running_metrics import RunningMetrics
 
 _HOMES = {
+    "result_warning": ".hidden_classes",
+    "data_warning": ".hidden_classes",
     "worst_recall": ".class_scores",
     "recalls": ".class_scores",
     "macro_f1": ".class_scores",
@@ -71,6 +74,7 @@ __all__ = [
     "average_incremental_accuracy",
     "backward_transfer",
     "balanced_accuracy",
+    "data_warning",
     "expected_calibration_error",
     "find_metric",
     "forgetting",
@@ -82,6 +86,7 @@ __all__ = [
     "metrics_table",
     "negative_flips",
     "recalls",
+    "result_warning",
     "summary",
     "worst_recall",
 ]

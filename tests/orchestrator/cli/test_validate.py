@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.cli.main import invoke
@@ -48,6 +49,27 @@ def test_a_strategy_that_the_setting_makes_useless_is_a_warning_with_the_remedy(
     assert invoke(["validate", "small.yaml", "--set", "strategy=[{name: ewc, lambda: 10}]"]) == 0
     out = capsys.readouterr().out
     assert "warning:" in out and "replay" in out.partition("warning:")[2]
+
+
+def test_data_of_nearly_one_class_is_a_warning_unless_classes_are_weighed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.array([0] * 97 + [1] * 3)
+    arrays = {f"{name}_{part}": a for part in ("train", "test") for name, a in (("x", np.eye(100)), ("y", labels))}
+    (folder / "months").mkdir()
+    for month in ("january", "february"):
+        np.savez(folder / "months" / f"{month}.npz", **arrays)
+    (folder / "fraud.yaml").write_text(
+        "name: fraud\nmodel: mlp\nstream: {dataset: {name: npz, path: months}, setting: domain-incremental}\n"
+    )
+    assert invoke(["validate", "fraud.yaml", "--json"]) == 0
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert "class 0 has 97.0% of the training samples" in warning and "class_weights: balanced" in warning
+    weighed = "objective={name: classification, class_weights: balanced}"
+    assert invoke(["validate", "fraud.yaml", "--json", "--set", weighed]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["warnings"] == []
+    assert document["pipeline"]["objective"] == {"name": "classification", "class_weights": "balanced"}
 
 
 def test_every_problem_is_shown_with_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

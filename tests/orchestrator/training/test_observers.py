@@ -41,7 +41,8 @@ def test_every_event_has_its_method(tmp_path: Path) -> None:
         seen(event)
     methods = diary.methods()
     assert methods[-4:] == ["on_checkpoint", "on_resume", "on_restart", "on_warning"]
-    assert set(methods[:-4]) == {"on_experience_start", "on_step", "on_experience_end"}
+    # Three steps may teach nothing of a class, which is warned of.
+    assert set(methods[:-4]) - {"on_warning"} == {"on_experience_start", "on_step", "on_experience_end"}
     assert [note[1:] for note in diary.notes if note[0] == "on_experience_start"] == [(0, 3), (1, 3), (2, 3)]
     ends = [note for note in diary.notes if note[0] == "on_experience_end"]
     chain = commits(made)

@@ -1,0 +1,58 @@
+"""What accuracy hides: a class that outnumbers all others, and a class of which nothing is classified right."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from strategies.metrics.class_scores import Counts, recalls
+
+MAJORITY = 0.9
+"""Share of the samples above which a class makes accuracy misleading."""
+ENOUGH = 10
+"""Fewer samples of a class say nothing of its recall."""
+POOR = 0.5
+"""A recall below it is poor beside a majority: most samples of the class are classified wrong."""
+
+_REMEDY = "look at balanced_accuracy (tune.metric takes it), and set objective.class_weights: balanced"
+
+
+def majority(samples: Mapping[int, int]) -> tuple[int, float] | None:
+    """The class with more than `MAJORITY` of the samples and its share; None where there is none.
+
+    Args:
+        samples: number of samples by class.
+    """
+    total = sum(samples.values())
+    label = max(samples, key=lambda one: samples[one], default=0)
+    share = samples[label] / total if total else 0.0
+    return (label, share) if share > MAJORITY and len([n for n in samples.values() if n]) > 1 else None
+
+
+def data_warning(samples: Mapping[int, int]) -> str | None:
+    """One line for data of which a single class has nearly all samples; None for other data."""
+    found = majority(samples)
+    if found is None:
+        return None
+    return f"class {found[0]} has {found[1]:.1%} of the training samples: accuracy hides the others; {_REMEDY}"
+
+
+def result_warning(classes: Counts, new: Collection[int]) -> str | None:
+    """One line for a result that its accuracy hides, or None.
+
+    Args:
+        classes: (class, samples classified right, samples).
+        new: classes of the newest experience: a recall of 0 of older ones is forgetting, which the metrics show.
+    """
+    found = majority({label: total for label, _, total in classes})
+    each = recalls(classes)
+    worst = min(each, key=lambda label: each[label], default=0)
+    if found is not None and each[worst] < POOR:
+        return (
+            f"class {found[0]} has {found[1]:.1%} of the test samples, and of class {worst} {each[worst]:.1%} are "
+            f"classified right: accuracy hides that; {_REMEDY}"
+        )
+    zero = [label for label, right, total in classes if label in new and total >= ENOUGH and not right]
+    if not zero:
+        return None
+    names = ("class " if len(zero) == 1 else "classes ") + ", ".join(map(str, zero[:5]))
+    return f"no test sample of {names} is classified right, and it was just learned: accuracy may hide that; {_REMEDY}"
