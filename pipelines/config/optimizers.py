@@ -42,7 +42,7 @@ class SGD(_Optimizer):
         momentum: the share of the last update that is added to the next one.
         dampening: dampening of the momentum: the gradient counts 1 - dampening.
         nesterov: whether the momentum is Nesterov's.
-        fused: whether torch updates the parameters in one kernel; by default wherever it can (not with a momentum).
+        fused: whether torch updates the parameters in one kernel; by default wherever it can (never with a dampening).
     """
 
     momentum: Annotated[NonNegative | None, LEARNED] = None

@@ -43,7 +43,7 @@ def add_one_by_one(
     parameters: Mapping[str, nn.Parameter],
     inputs: Tensor,
     rows: Tensor,
-    objectives: Sequence[Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]],
+    objectives: Sequence[Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]],
     total: Mapping[str, Tensor],
     absolute: bool,
 ) -> None:
@@ -62,4 +62,4 @@ def add_one_by_one(
                 for name, gradient in zip(parameters, found, strict=True):
                     if gradient is not None:
                         moment = gradient.abs() if absolute else gradient.square()
-                        total[name].add_(moment * weight[0].detach().to(moment.dtype))
+                        total[name].add_(moment if weight is None else moment * weight[0].detach().to(moment.dtype))

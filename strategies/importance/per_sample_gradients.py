@@ -143,15 +143,20 @@ def _closed_form(
     deltas: dict[nn.Module, Tensor] = {}
     for number, objective in enumerate(objectives):
         values, weights = objective(output, rows)
-        weights = weights.detach()
+        weights = None if weights is None else weights.detach()
         last = number == len(objectives) - 1
         gradients = torch.autograd.grad(values.sum(), [seen[m][1] for m in called], retain_graph=not last)
         for module, delta in zip(called, gradients, strict=True):
             if isinstance(module, nn.Linear):
-                weighted = _moment(delta, absolute).mul_(weights[:, None])
+                if module in deltas and weights is None and not absolute:
+                    deltas[module].addcmul_(delta, delta)
+                    continue
+                weighted = _moment(delta, absolute)
+                weighted = weighted if weights is None else weighted.mul_(weights[:, None])
                 deltas[module] = deltas[module].add_(weighted) if module in deltas else weighted
             else:
-                _add_spatial(module, layers[module], seen[module][0], delta, weights.to(delta.dtype), total, absolute)
+                ones = delta.new_ones(len(delta)) if weights is None else weights.to(delta.dtype)
+                _add_spatial(module, layers[module], seen[module][0], delta, ones, total, absolute)
     for module, delta in deltas.items():
         _add(total, layers[module], module, delta.T @ _moment(seen[module][0], absolute), delta.sum(0))
     return True
@@ -224,7 +229,7 @@ def _functional(
             params: dict[str, Tensor], x: Tensor, row: Tensor, objective: Term = objective
         ) -> tuple[Tensor, Tensor]:
             value, weight = objective(functional_call(model, {**params, **fixed}, (x[None],)), row[None])
-            return value[0], weight[0].detach()
+            return value[0], (torch.ones_like(value) if weight is None else weight)[0].detach()
 
         gradient = vmap(grad(single, has_aux=True), in_dims=(None, 0, 0))
         for number, (part, places) in enumerate(zip(inputs.split(at_once), rows.split(at_once), strict=True)):

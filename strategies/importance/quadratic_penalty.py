@@ -27,11 +27,14 @@ class QuadraticPenalty:
     def __init__(self) -> None:
         self.importance: dict[str, Tensor] = {}
         self.anchor: dict[str, Tensor] = {}
-        self._drift: list[Tensor] = []  # kept from step to step: allocating as much at every step takes its time
+        # Kept from step to step: allocating as much at every step takes its time.
+        self._held: list[tuple[str, nn.Parameter, Tensor]] = []
+        self._model: nn.Module | None = None  # whose parameters they are
 
     @torch.no_grad()
     def add(self, model: nn.Module, importance: Mapping[str, Tensor]) -> None:
         """Add a quadratic around the model's current parameters."""
+        self._model = None
         parameters = dict(model.named_parameters())
         for name, new in importance.items():
             theta = parameters[name].detach()
@@ -46,6 +49,7 @@ class QuadraticPenalty:
     @torch.no_grad()
     def replace(self, model: nn.Module, importance: Mapping[str, Tensor], gamma: float) -> None:
         """Set one quadratic around the model's current parameters, with gamma * importance so far + the new one."""
+        self._model = None
         parameters = dict(model.named_parameters())
         for name, new in importance.items():
             old = self.importance.get(name)
@@ -57,16 +61,20 @@ class QuadraticPenalty:
         """Add strength * importance * (theta - anchor) to the gradients, in place."""
         if not self.importance or strength == 0:
             return
-        held = [(n, p) for n, p in model.named_parameters() if n in self.importance and p.requires_grad]
-        for _, p in held:
+        for name, p, drift in self._held_by(model):
+            if not p.requires_grad:
+                continue
+            torch.sub(p, self.anchor[name], out=drift)
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
-        if len(self._drift) != len(held):
-            self._drift = [torch.empty_like(p) for _, p in held]
-        for (name, p), drift in zip(held, self._drift, strict=True):
-            torch.sub(p, self.anchor[name], out=drift)
-        gradients = [p.grad for _, p in held if p.grad is not None]
-        torch._foreach_addcmul_(gradients, self._drift, [self.importance[n] for n, _ in held], value=strength)
+            p.grad.addcmul_(drift, self.importance[name], value=strength)
+
+    def _held_by(self, model: nn.Module) -> list[tuple[str, nn.Parameter, Tensor]]:
+        """The parameters that the penalty holds, and memory of their size: looked up once, not at every step."""
+        if self._model is not model:
+            held = [(n, p) for n, p in model.named_parameters() if n in self.importance]
+            self._model, self._held = model, [(n, p, torch.empty_like(p)) for n, p in held]
+        return self._held
 
     @torch.no_grad()
     def value(self, model: nn.Module, strength: float) -> float:
@@ -83,5 +91,6 @@ class QuadraticPenalty:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state_dict` returned."""
+        self._model = None
         self.importance = {n.removeprefix("importance."): t for n, t in state.items() if n.startswith("importance.")}
         self.anchor = {n.removeprefix("anchor."): t for n, t in state.items() if n.startswith("anchor.")}

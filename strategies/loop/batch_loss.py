@@ -46,6 +46,8 @@ def objective_loss(learner: Learner, batch: Batch, output: Tensor) -> Tensor:
     """The loss of the learner's objective over the active units: this rank's part of the global mean, 0-dim."""
     active = learner.masked(output, batch.experiences)
     if batch.weights is None:
+        if batch.total_weight == len(batch) > 0:
+            return learner.objective.mean(active, batch.targets)
         return learner.objective.total(active, batch.targets) / batch.total_weight
     return batch.mean(learner.objective.loss(active, batch.targets))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,7 +29,7 @@ def share_of_batch(
     size, group = order.size(step), learner.group
     origin: Tensor | None = getattr(samples, "experiences", None)
     if origin is None:
-        experiences = torch.full((len(targets),), learner.experience.index, device=learner.device)
+        experiences = _same(len(targets), learner.experience.index, learner.device)
     else:
         experiences = origin[order.batch(step)[group.share(size)]].to(learner.device)
     return Batch(
@@ -42,3 +43,9 @@ def share_of_batch(
         total_current=size,
         places=Places.first(size, group.rank, group.size) if placed else None,
     )
+
+
+@lru_cache(maxsize=8)
+def _same(n: int, experience: int, device: torch.device) -> Tensor:
+    """(n,) int64, for reading: the experience that all samples of a batch come from."""
+    return torch.full((n,), experience, device=device)

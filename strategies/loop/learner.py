@@ -21,7 +21,7 @@ from strategies.api.strategy_errors import StrategyError
 from strategies.loop.active_classes import ActiveClasses
 from strategies.loop.batch_loss import batch_loss
 from strategies.loop.batch_statistics import is_too_few, single_sample, takes_one_value
-from strategies.loop.dense_gradients import dense_gradients
+from strategies.loop.dense_gradients import dense_gradients, refuse_sparse_gradients
 from strategies.loop.evaluation import Count, Evaluation, evaluate
 from strategies.loop.freed_memory import keep_freed_memory
 from strategies.loop.global_batch import share_of_batch
@@ -104,10 +104,10 @@ class Learner:
         self.group = group or Group.current()
         self.online = online
         self.past: Sequence[Experience] = ()
-        self.step = 0
-        self.length = 0
+        self.step = self.length = 0
         self._active = ActiveClasses(outputs, self.device)
         self._optimizer = KeptOptimizer()
+        self._evaluated: nn.Module | None = None
 
     # ---------------------------------------------------------------- learning
 
@@ -152,8 +152,7 @@ class Learner:
         """
         if self.online and (settings.epochs, settings.steps) != (1, None):
             raise StrategyError("an online stream shows each sample once: train.epochs must be 1, and steps left out")
-        self.experience, self.past, self.samples = experience, past, experience.train
-        self.settings = settings
+        self.experience, self.past, self.samples, self.settings = experience, past, experience.train, settings
         self._active.remember([*past, experience])
         self.memories()  # the strategies get the options that the experience has for them
         self.model.train()
@@ -171,16 +170,14 @@ class Learner:
         gradients = GlobalLoss(self.model, loss_of, self.group, lambda: self.example(samples), settings.accumulate)
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         extend = overriding(self.strategies, "extend_batch")
-        if not extend and order.smallest == 1:
-            layer = takes_one_value(self.model, self.example(samples)[:1])
-            if layer is not None:
-                raise single_sample(experience.index, len(samples), layer)
+        layer = takes_one_value(self.model, self.example(samples)[:1]) if not extend and order.smallest == 1 else None
+        if layer is not None:
+            raise single_sample(experience.index, len(samples), layer)
         after_backward = overriding(self.strategies, "after_backward")
         after_step = overriding(self.strategies, "after_step")
         observers = overriding(self.strategies, "observe")
         sanction = FiniteLoss(experience.index, self.device)
         forward_seed = integer(self.seed, "forward", experience.index)
-        unchecked = self.group.size > 1
 
         for step, taken in enumerate(samples.batches(order.shares(self.group, start)), start):
             self.step = step
@@ -195,6 +192,8 @@ class Learner:
                 if is_too_few(error):
                     raise single_sample(experience.index, len(samples)) from error
                 raise
+            if step == start:
+                refuse_sparse_gradients(self.model)
             sanction.check(loss, step, parameters if self.group.size > 1 else ())
             for hook in after_backward:
                 hook(self)
@@ -203,9 +202,8 @@ class Learner:
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()
-            if unchecked:
+            if step == start and self.group.size > 1:
                 check_buffers(self.model, self.group)
-                unchecked = False
             for hook in after_step:
                 hook(self)
             for observe in observers:
@@ -277,12 +275,16 @@ class Learner:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """The model in evaluation mode, for the time of the block."""
-        training = self.model.training
+        """The model in evaluation mode, for the time of the block; a block within another one costs nothing."""
+        if self._evaluated is self.model:
+            yield
+            return
+        training, self._evaluated = self.model.training, self.model
         self.model.eval()
         try:
             yield
         finally:
+            self._evaluated = None
             self.model.train(training)
 
     # ---------------------------------------------------------------- evaluation
@@ -323,8 +325,7 @@ class Learner:
         frozen = {part: prefix for s in self.strategies for part, prefix in s.frozen_parts(self.model).items()}
         state = split_model(self.model.state_dict(), frozen) | {"optimizer": self._optimizer.state(self.model)}
         for strategy in self.strategies:
-            tensors = strategy.state_dict()
-            if tensors:
+            if tensors := strategy.state_dict():
                 state[f"strategy.{strategy.name}"] = tensors
         return state
 

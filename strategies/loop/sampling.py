@@ -95,9 +95,10 @@ class SampleOrder:
 
     def shares(self, group: Group, start: int = 0) -> Iterator[Tensor]:
         """This rank's positions in each global batch, from step `start` on."""
+        alone = group.size == 1
         for step in range(start, len(self)):
             batch = self.batch(step)
-            yield batch[group.share(len(batch))]
+            yield batch if alone else batch[group.share(len(batch))]
 
 
 def sample_order(n: int, settings: TrainSettings, seed: int, experience: int) -> SampleOrder:

@@ -79,14 +79,28 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
     for_device = kind is not torch.optim.Adagrad or all(p.device.type == "cpu" for p in parameters)
     if options.get("fused") and not for_device:
         raise StrategyError("train.optimizer: torch's fused Adagrad works on the CPU only: leave out `fused`")
-    # Fused SGD with momentum fails on a parameter that gets its first gradient later than others.
-    fusible = for_device and "fused" in inspect.signature(kind).parameters and not options.get("momentum")
-    if fusible and not options.get("foreach"):
+    if options.get("momentum") and options.get("dampening"):
+        # SGD's first step is then unlike the others, and fused it fails where some parameters had theirs before others.
+        options["fused"] = False
+    elif for_device and "fused" in inspect.signature(kind).parameters and not options.get("foreach"):
         options.setdefault("fused", True)
     try:
-        return kind(parameters, **options)
-    except (TypeError, ValueError) as error:
+        optimizer = kind(parameters, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise StrategyError(f"train.optimizer: {error}") from error
+    if kind is torch.optim.SGD and options.get("momentum") and options.get("fused"):
+        _begin_momentum(optimizer)
+    return optimizer
+
+
+def _begin_momentum(optimizer: Optimizer) -> None:
+    """Start the momentum of fused SGD at zero, from which the first step is the same without dampening.
+
+    Left to torch it starts at the first gradient, and a step fails where some parameters had theirs before others.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 class WarmUp:

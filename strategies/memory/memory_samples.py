@@ -28,7 +28,7 @@ class MemorySamples:
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """As `Samples.take`."""
-        return self._inputs[index], self.targets[index]
+        return self._inputs.index_select(0, index), self.targets.index_select(0, index)
 
     def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """As `Samples.batches`."""

@@ -12,7 +12,7 @@ from strategies.api.influence import Influence
 from strategies.loop.learner import Learner
 from strategies.loop.seeded_random import generator
 from strategies.memory.rehearsal import MemoryOptions, Rehearsal
-from strategies.projection.gradient_projection import project_off
+from strategies.projection.gradient_projection import inner, project_off
 from strategies.projection.reference_gradient import gradients, reference_gradient
 
 
@@ -58,5 +58,7 @@ class AGEM(Rehearsal):
         with torch.enable_grad():
             reference = reference_gradient(learner, memory, memory.draw(min(self.options.samples, len(memory)), draw))
         gradient = gradients(learner, [reference])
+        if learner.device.type == "cpu" and 0 < float(inner(gradient, reference)) < torch.inf:
+            return  # nothing to take off; elsewhere, asking would make the device wait
         excess = project_off(gradient, reference)
         torch._foreach_addcmul_(gradient, reference, [excess] * len(reference), value=-1)

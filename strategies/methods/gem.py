@@ -100,11 +100,11 @@ class GEM(Rehearsal):
         found = []
         past, counts = memory.tensors["experiences"].unique_consecutive(return_counts=True)
         places = torch.arange(len(memory)).split(counts.tolist())
-        for experience, own in zip(past.tolist(), places, strict=True):
-            n = self.options.samples
-            if n is not None and n < len(own):
-                draw = generator(learner.seed, "gem", learner.experience.index, learner.step, experience)
-                own = own[torch.from_numpy(draw.choice(len(own), n, replace=False, shuffle=False))]
-            with torch.enable_grad():
+        with learner.evaluating(), torch.enable_grad():
+            for experience, own in zip(past.tolist(), places, strict=True):
+                n = self.options.samples
+                if n is not None and n < len(own):
+                    draw = generator(learner.seed, "gem", learner.experience.index, learner.step, experience)
+                    own = own[torch.from_numpy(draw.choice(len(own), n, replace=False, shuffle=False))]
                 found.append(reference_gradient(learner, memory, own))
         return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -96,9 +95,9 @@ def output_sensitivity(model: nn.Module, inputs: Tensor, units: Tensor | None = 
         units: the output units of f; None: all.
     """
 
-    def squared_norm(outputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def squared_norm(outputs: Tensor, rows: Tensor) -> tuple[Tensor, None]:
         chosen = outputs if units is None else outputs[:, units]
         norms = chosen.square().sum(1)
-        return norms, torch.ones_like(norms)
+        return norms, None
 
     return per_sample_moment(model, inputs, [squared_norm], absolute=True)

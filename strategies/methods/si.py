@@ -110,9 +110,12 @@ class SI(Strategy):
 
     @torch.no_grad()
     def after_step(self, learner: Learner) -> None:
-        self._measure(self._spare)
-        torch._foreach_sub_(self._drift, self._spare)
-        torch._foreach_addcmul_([self.path[n] for n, _ in self._held], self._gradients, self._drift)
+        # Parameter by parameter: what one line writes is still in the cache for the next.
+        for (name, p), gradient, drift, spare in zip(
+            self._held, self._gradients, self._drift, self._spare, strict=True
+        ):
+            torch.sub(p, self.penalty.anchor[name], out=spare)
+            self.path[name].addcmul_(gradient, drift.sub_(spare))
         self._drift, self._spare, self._gradients = self._spare, self._drift, []
 
     def _measure(self, drift: list[Tensor]) -> None:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
 """From the outputs of some samples, (m, outputs), and their positions among the inputs, (m,) int64, to a scalar for
-each, (m,), and the weight of its gradient's square, (m,)."""
+each, (m,), and the weight of its gradient's square, (m,), or None: 1 for each."""
 
 
 class ObjectiveOptions(BaseModel):
@@ -70,6 +70,10 @@ class Objective:
     def total(self, output: Tensor, targets: Tensor) -> Tensor:
         """The sum of `loss`, 0-dim: what a step takes, where a fused form is faster."""
         return self.loss(output, targets).sum()
+
+    def mean(self, output: Tensor, targets: Tensor) -> Tensor:
+        """The mean of `loss` over n >= 1 samples, 0-dim: what a step takes where one rank has the whole batch."""
+        return self.total(output, targets) / len(targets)
 
     def learned_units(self, targets: Tensor, outputs: int) -> Tensor:
         """(outputs,) bool: the output units whose values the samples' targets say something about."""

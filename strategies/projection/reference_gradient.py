@@ -12,6 +12,7 @@ from strategies.loop.process_group import Reduction
 from strategies.memory.reservoir import Memory
 
 CHUNK = 1000
+_NEEDED = ("inputs", "targets", "experiences")
 
 
 def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list[Tensor]:
@@ -32,10 +33,11 @@ def reference_gradient(learner: Learner, memory: Memory, chosen: Tensor) -> list
     share = chosen[learner.group.share(len(chosen))]
     with learner.evaluating():
         for part in share.split(CHUNK) if len(share) else ():
-            output = learner.model(learner.prepare(memory.tensors["inputs"][part])).float()
-            logits = learner.masked(output, memory.tensors["experiences"][part].to(learner.device))
-            targets = memory.tensors["targets"][part].to(learner.device)
-            loss = learner.objective.total(logits, targets) / len(chosen)
+            # Selecting rows copies whole samples; indexing would copy number by number.
+            inputs, targets, experiences = (memory.tensors[name].index_select(0, part) for name in _NEEDED)
+            output = learner.model(learner.prepare(inputs)).float()
+            logits = learner.masked(output, experiences.to(learner.device))
+            loss = learner.objective.total(logits, targets.to(learner.device)) / len(chosen)
             # Not loss.backward(), whose hooks would make DistributedDataParallel average these gradients.
             found = torch.autograd.grad(loss, parameters, allow_unused=True)
             own = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]

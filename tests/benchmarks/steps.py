@@ -50,7 +50,7 @@ class Block:
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         index = index.to(self.inputs.device)
-        return self.inputs[index], self.targets[index]
+        return self.inputs.index_select(0, index), self.targets.index_select(0, index)  # as a pipeline's samples do
 
     def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         return (self.take(index) for index in indices)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import OPTIMIZERS, TrainSettings
 from strategies.methods.ewc import EWC, EWCOptions
@@ -37,3 +38,19 @@ def test_sparse_embeddings_learn_as_others(name: str) -> None:
             learner.learn(experience, TrainSettings(1, None, 8, name, {"lr": 0.01}, clip=1.0))
         found.append(learner.model.state_dict())
     assert all(torch.equal(value, found[1][key]) for key, value in found[0].items())
+
+
+class OwnWords(Words):
+    """Asks for sparse gradients by itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = nn.functional.embedding((x.flatten(1) * 255).long(), self.words.weight, sparse=True)
+        output: Tensor = self.head(found.mean(1))
+        return output
+
+
+def test_a_model_that_makes_sparse_gradients_by_itself_is_refused_by_name() -> None:
+    experiences, outputs = stream("class-incremental")
+    learner = Learner(OwnWords(outputs, sparse=False), [EWC()], outputs=outputs)
+    with pytest.raises(StrategyError, match=r"'words.weight' is sparse.* without sparse=True"):
+        learner.learn(experiences[0], TrainSettings(1, None, 8))

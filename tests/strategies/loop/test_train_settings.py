@@ -80,6 +80,8 @@ def test_what_torch_does_not_take_is_refused_by_name() -> None:
     parameters = [nn.Parameter(torch.zeros(1))]
     with pytest.raises(StrategyError, match=r"train\.optimizer: .*momentun"):
         make_optimizer(TrainSettings(optimizer_options={"lr": 0.1, "momentun": 0.9}), parameters)
+    with pytest.raises(StrategyError, match=r"train\.optimizer: .*fused.*foreach"):
+        make_optimizer(TrainSettings(optimizer_options={"lr": 0.1, "fused": True, "foreach": True}), parameters)
     with pytest.raises(StrategyError, match=r"train\.optimizer: .*learning rate"):
         make_optimizer(TrainSettings(optimizer_options={"lr": -0.1}), parameters)
     optimizer = make_optimizer(TrainSettings(), parameters)
@@ -187,6 +189,37 @@ def test_state_of_parameters_that_are_gone_is_left_out() -> None:
     model[1] = nn.Linear(2, 5)
     state = optimizer_state(optimizer, {p: n for n, p in model.named_parameters()})
     assert {key.partition("/")[0] for key in state} == {"0.weight", "0.bias"}
+
+
+MOMENTA = [{}, {"nesterov": True}, {"weight_decay": 0.1}, {"dampening": 0.5}, {"maximize": True}]
+
+
+@pytest.mark.parametrize("more", MOMENTA, ids=str)
+@pytest.mark.parametrize("implementation", [{}, {"fused": True}, {"foreach": True}], ids=str)
+def test_sgd_with_momentum_steps_as_torchs_loop_though_a_gradient_comes_late(
+    more: dict[str, Any], implementation: dict[str, bool]
+) -> None:
+    found = []
+    for chosen in ({"foreach": False, "fused": False}, implementation):
+        model = small_model().double()
+        options = {"lr": 0.01, "momentum": 0.9, **more, **chosen}
+        optimizer = make_optimizer(TrainSettings(optimizer="sgd", optimizer_options=options), model.parameters())
+        for step in range(5):
+            optimizer.zero_grad()
+            inputs = torch.full((1, 3), step + 1.0, dtype=torch.float64)
+            ((model if step > 1 else model[0])(inputs) ** 2).sum().backward()
+            optimizer.step()
+        found.append(dict(model.state_dict()))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-14)
+
+
+def test_momentum_is_fused_but_with_dampening() -> None:
+    for more, fused in (({}, True), ({"dampening": 0.5}, False), ({"dampening": 0.5, "fused": True}, False)):
+        options = {"lr": 0.1, "momentum": 0.9, **more}
+        optimizer = make_optimizer(
+            TrainSettings(optimizer="sgd", optimizer_options=options), small_model().parameters()
+        )
+        assert optimizer.defaults["fused"] is fused
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
