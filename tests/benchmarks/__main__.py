@@ -1,16 +1,19 @@
 """`make bench`: what Everlearn costs, as ratios against plain loops measured in the same run.
 
-`make bench ARGS="steps scale"` runs these sections only.
+`make bench ARGS="steps scale"` runs these sections only. `peers` installs another library and runs only when named.
+`start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc,growth`:
+`make bench ARGS="peers rounds=5 epochs=1"`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from tests.benchmarks import blobs, evaluation, memory, parts, recovery, scale, search, start, steps
+from tests.benchmarks import blobs, evaluation, memory, parts, peers, recovery, scale, search, start, steps
 
 
 def _steps() -> None:
@@ -37,8 +40,25 @@ def _parts() -> None:
         print(f"  {name:56} {seconds:6.2f} s")
 
 
+OPTIONS: dict[str, str] = {}
+
+
+def _start() -> None:
+    start.main(**{name: int(value) for name, value in OPTIONS.items() if name == "rounds"})
+
+
+def _peers() -> None:
+    options: dict[str, Any] = {name: value.split(",") for name, value in OPTIONS.items()}
+    if "rounds" in options:
+        options["rounds"] = int(OPTIONS["rounds"])
+    if "epochs" in options:
+        options["epochs"] = [int(value) for value in options["epochs"]]
+    peers.main(**options)
+
+
 SECTIONS: dict[str, Callable[[], None]] = {
-    "start": start.main,
+    "start": _start,
+    "peers": _peers,
     "steps": _steps,
     "evaluation": _evaluation,
     "memory": _memory,
@@ -51,7 +71,8 @@ SECTIONS: dict[str, Callable[[], None]] = {
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(SECTIONS)
+    OPTIONS.update(given.split("=", 1) for given in sys.argv[1:] if "=" in given)
+    chosen = [given for given in sys.argv[1:] if "=" not in given] or [name for name in SECTIONS if name != "peers"]
     unknown = [name for name in chosen if name not in SECTIONS]
     if unknown:
         sys.exit(f"no such section: {', '.join(unknown)}. There are: {', '.join(SECTIONS)}")

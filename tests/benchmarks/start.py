@@ -28,8 +28,7 @@ METHODS = {
 Times = tuple[float, float]
 
 
-def main() -> None:
-    rounds = int(os.environ.get("EVERLEARN_ROUNDS", "3"))
+def main(rounds: int = 3) -> None:
     with tempfile.TemporaryDirectory(prefix="everlearn-start-") as name:
         scratch = Path(name)
         row = partial(_compare, scratch)
@@ -41,7 +40,7 @@ def main() -> None:
             lambda at: _python(at, "-c", "import torch"),
             rounds,
         )
-        data = _mnist()
+        data = mnist()
         if data is None:
             print("  Split MNIST is left out: EVERLEARN_DATA names no folder with mnist/ in it")
             return
@@ -65,7 +64,7 @@ def _split_mnist(at: Path, setting: str) -> Times:
     return _everlearn(at, "run", "split-mnist.yaml", "--set", setting)
 
 
-def _mnist() -> Path | None:
+def mnist() -> Path | None:
     folder = os.environ.get("EVERLEARN_DATA")
     places = [Path(folder), Path(folder) / "mnist"] if folder else []
     return next((place.resolve() for place in places if list(place.glob("train-images-idx3-ubyte*"))), None)
