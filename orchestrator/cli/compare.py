@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     help="Runs of each file, one per seed.",
 )
 @click.option("--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Most runs at the same time.")
-@click.option("--address", metavar="RAY", help="Address of a Ray cluster; by default Ray is started on this machine.")
+@click.option(
+    "--address",
+    metavar="RAY",
+    help="Address of a Ray cluster. By default processes of this machine train; 'local' starts Ray.",
+)
 @json_option
 @click.pass_obj
 def compare(

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 @set_option
 @click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Number of trials.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers of each trial.")
-@click.option("--address", metavar="RAY", help="Address of a Ray cluster; by default Ray is started on this machine.")
+@click.option(
+    "--address",
+    metavar="RAY",
+    help="Address of a Ray cluster. By default processes of this machine train where that serves; 'local' starts Ray.",
+)
 @click.option(
     "--write",
     "target",

@@ -31,14 +31,15 @@ def compare(
     reporter: SearchReporter | None = None,
     verbose: bool = False,
 ) -> CompareResult:
-    """Run pipelines over several seeds, in parallel on the cluster, each on all of its data and real test sets.
+    """Run pipelines over several seeds, in parallel, each on all of its data and real test sets.
 
     A pipeline's seeds are its own and the ones that follow. What a lineage has already is reused; no ref is moved.
 
     Args:
         pipelines: at least one; names differ.
         seeds: runs of each pipeline.
-        address: of the Ray cluster; None: RAY_ADDRESS, else a local one for the time of the comparison.
+        address: of the Ray cluster; None: RAY_ADDRESS, else runs of one worker take processes of this machine, others
+            a local Ray for the time of the comparison.
         max_concurrent: runs at the same time; None: as many as fit.
         reporter: shows the progress; None: silent.
         verbose: let the log of Ray and MLflow through.
@@ -57,8 +58,9 @@ def compare(
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.tuning.mlflow_summary import comparison_closing
-    from orchestrator.tuning.ray_tune import Plan, run_trials
+    from orchestrator.tuning.process_pool import run_plan
     from orchestrator.tuning.search_claim import searching
+    from orchestrator.tuning.trial_plan import Plan
     from orchestrator.tuning.trial_streams import Streams
 
     names = [pipeline.name for pipeline in pipelines]
@@ -99,10 +101,8 @@ def compare(
 
             left = [p for p, job in zip(proposals, jobs, strict=True) if not _found(records[p.number], job, heard)]
             if left:
-                from orchestrator.tuning.ray_tune import Plan, run_trials
-
-                start()
-                run_trials(Plan(bases, streams, left, max_concurrent=max_concurrent, fences=fences), records, heard)
+                plan = Plan(bases, streams, left, max_concurrent=max_concurrent, fences=fences)
+                run_plan(plan, address, start, records, heard)
             result = CompareResult(
                 pipelines=[
                     Compared(

@@ -7,9 +7,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import ray
 import yaml
@@ -21,13 +20,9 @@ from orchestrator.redact import redact
 from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.shared_training import Claims
 from orchestrator.tuning.trial import TrialContext, run_trial
+from orchestrator.tuning.trial_plan import Plan
 from orchestrator.tuning.trial_record import TrialRecord
 from orchestrator.tuning.trial_resources import at_once, needs, settled
-from orchestrator.tuning.trial_streams import Streams
-
-if TYPE_CHECKING:
-    from orchestrator.tuning.search_claim import Fences
-    from pipelines.config.schema import Pipeline
 
 Heard = Callable[[TrialRecord], None]
 
@@ -40,36 +35,6 @@ _SETTINGS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_THRESHOLD_S": "60",
 }
-
-
-@dataclass
-class Plan:
-    """Trials to run.
-
-    Attributes:
-        pipelines: what proposals refer to by their place.
-        streams: that the trials learn.
-        proposals: the trials, unless a searcher proposes them.
-        searcher: a Ray Tune searcher that proposes `count` trials.
-        scheduler: a Ray Tune scheduler, None: every trial goes to its end.
-        objectives: metrics that searcher and scheduler look at.
-        resources: of each trial, beside what its pipeline says.
-        retries, max_concurrent, time_budget: as in `tune`.
-        fences: of the search's claims.
-    """
-
-    pipelines: Sequence[Pipeline]
-    streams: Streams
-    proposals: Sequence[Proposal] = ()
-    searcher: Any = None
-    scheduler: Any = None
-    count: int = 0
-    objectives: Sequence[str] = ()
-    resources: Mapping[str, float] = field(default_factory=dict)
-    retries: int = 0
-    max_concurrent: int | None = None
-    time_budget: float | None = None
-    fences: Fences = field(default_factory=dict)
 
 
 def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> None:

@@ -48,7 +48,8 @@ def tune(
     Args:
         trials: instead of `tune.trials`.
         workers: instead of `scaling.workers`, for each trial.
-        address: of the Ray cluster; None: RAY_ADDRESS, else a local one for the time of the search.
+        address: of the Ray cluster; None: RAY_ADDRESS, else trials of one worker that nothing steers (no `optuna`, no
+            `scheduler`, no `time_budget`) take processes of this machine, others a local Ray.
         reporter: shows the progress; None: silent.
         verbose: let the log of Ray and MLflow through.
 
@@ -78,7 +79,7 @@ def tune(
         searching([base], reporter.warning) as fences,
         cluster_when_needed(address, base.scaling, verbose=verbose) as start,
     ):
-        search = _Search(base, spec, store, reporter, start, fences)
+        search = _Search(base, spec, store, reporter, start, fences, address)
         title = f"{pipeline.name} (tune)"
         with SearchTracker(pipeline, key=search.id, title=title, warn=reporter.warning) as tracker:
             search.run(tracker)
@@ -131,18 +132,20 @@ class _Search:
         reporter: SearchReporter,
         start: Callable[[], None],
         fences: Fences,
+        address: str | None,
     ) -> None:
         """
         Args:
-            start: connects to the Ray cluster, once there is something to train.
+            start: connects to the Ray cluster, once there is something to train on it.
             fences: of the search's claims.
+            address: of a Ray cluster, as it was given.
         """
         from orchestrator.lineage.plan import make_plan
         from orchestrator.tuning.trial_streams import Streams, Validation
         from pipelines.config.load import with_settings
 
         self._base, self._spec, self._store, self._reporter, self._start = base, spec, store, reporter, start
-        self._fences = fences
+        self._fences, self._address = fences, address
         self._seeds = [base.seed + number for number in range(spec.seeds)]
         self._streams = Streams(Validation(spec.validation, base.seed))
         streams = [self._streams.share(with_settings(base, {"seed": seed})) for seed in self._seeds]
@@ -210,8 +213,9 @@ class _Search:
         if count <= 0 or (budget is not None and budget <= 0):
             return
 
+        from orchestrator.tuning.process_pool import run_plan
         from orchestrator.tuning.proposal import Proposal
-        from orchestrator.tuning.ray_tune import Plan, run_trials
+        from orchestrator.tuning.trial_plan import Plan
 
         plan = Plan(
             pipelines=[self._base],
@@ -227,8 +231,7 @@ class _Search:
             time_budget=budget,
             fences=self._fences,
         )
-        self._start()
-        run_trials(plan, self.records, lambda record: self._heard(record, tracker))
+        run_plan(plan, self._address, self._start, self.records, lambda record: self._heard(record, tracker))
 
     def _listed(self) -> list[Settings]:
         if self._spec.search == "grid":
@@ -302,7 +305,7 @@ class _Search:
         chosen = self.records[number]
         pipeline = with_settings(self._base, chosen.settings)
         self._reporter.stage("training the best settings on all of the training data")
-        whole = train_whole(pipeline, self._spec, self._reporter, self._start, self._fences)
+        whole = train_whole(pipeline, self._spec, self._reporter, self._start, self._fences, self._address)
         whole.job.lineage.point(REF, whole.ids[-1])
         try:
             publish(

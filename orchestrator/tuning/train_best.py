@@ -62,16 +62,19 @@ def train_whole(
     reporter: SearchReporter,
     start: Callable[[], None],
     fences: Fences | None = None,
+    address: str | None = None,
 ) -> Whole:
     """Train what is missing of a pipeline's stream, with the resources of a trial and no test set held back.
 
     Args:
         start: connects to the Ray cluster.
         fences: of the search's claims.
+        address: of a Ray cluster, as it was given.
 
     Raises:
         RunFailed: it failed.
     """
+    from orchestrator.training.in_process import runs_in_this_process
     from orchestrator.tuning.train_trial import Job
     from orchestrator.tuning.trial_resources import needs
 
@@ -80,11 +83,12 @@ def train_whole(
     before = len(job.lineage.leading(job.ids))
     failure = ""
     if before < len(job.ids):
-        start()
         need = needs(pipeline.scaling, spec.resources)
-        failure = (
-            _train_here(job, need) if _fits_here(need) else _train_there(job, streams, spec, reporter, fences or {})
-        )
+        here = runs_in_this_process(pipeline.scaling, address) and not need.gpu and not set(need.each) - {"CPU"}
+        if not here:
+            start()
+            here = _fits_here(need)
+        failure = _train_here(job, need) if here else _train_there(job, streams, spec, reporter, fences or {})
     chain = job.lineage.leading(job.ids)
     if len(chain) < len(job.ids):
         raise RunFailed(f"the best settings failed on all of the training data: {failure or 'they were stopped'}")
@@ -112,7 +116,8 @@ def _train_here(job: Job, need: Needs) -> str:
 def _train_there(job: Job, streams: Streams, spec: TuneSpec, reporter: SearchReporter, fences: Fences) -> str:
     """Train as one more trial."""
     from orchestrator.tuning.proposal import Proposal
-    from orchestrator.tuning.ray_tune import Plan, run_trials
+    from orchestrator.tuning.ray_tune import run_trials
+    from orchestrator.tuning.trial_plan import Plan
 
     record = TrialRecord(number=0, name="best", seeds=[job.pipeline.seed])
     plan = Plan(

@@ -14,15 +14,13 @@ import torch
 from ray import tune
 
 from orchestrator.cluster.log_levels import quiet
-from orchestrator.errors import ClaimLost
 from orchestrator.events import CommitWritten, Event
 from orchestrator.lineage.commit import Commit
 from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.train_trial import Job, train
+from orchestrator.tuning.trial_failure import final, reason
 from orchestrator.tuning.trial_state import Standing
 from pipelines.config.load import load_text
-from pipelines.config.pipeline_errors import PipelineError
-from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
     from orchestrator.tuning.trial_resources import Needs
     from orchestrator.tuning.trial_streams import Streams
     from pipelines.config.schema import Pipeline
-
-# What another attempt with the same settings would meet again.
-_FINAL = (ClaimLost, NonFiniteLoss, StrategyError, PipelineError, torch.cuda.OutOfMemoryError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ def run_trial(config: dict[str, str], context: TrialContext) -> None:
             if attempt == context.retries:
                 # Told as a result: a trial that fails in Ray's eyes takes its process with it, and the next one waits
                 # seconds for another.
-                failed = {"error": _reason(error), "final": isinstance(error, _FINAL)}
+                failed = {"error": reason(error), "final": final(error)}
                 tune.report({"failed": json.dumps({**failed, "trained": count.trained, "reused": count.reused})})
         finally:
             ray.get(context.claims.release.remote(str(proposal.number)))
@@ -89,12 +84,6 @@ def run_trial(config: dict[str, str], context: TrialContext) -> None:
 @lru_cache(maxsize=8)
 def _base(document: str) -> Pipeline:
     return load_text(document, "trial")
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    known = isinstance(error, (NonFiniteLoss, StrategyError, PipelineError))
-    return " ".join((text if known else f"{type(error).__name__}: {text}").split())[:500]
 
 
 @dataclass

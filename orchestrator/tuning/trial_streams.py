@@ -65,19 +65,26 @@ class Streams:
 
     def of(self, pipeline: Pipeline) -> Stream:
         """A pipeline's stream. One whose settings change the data themselves is made here. Raises as `share`."""
-        import ray
-
         key = _key(pipeline)
+        if key in self.made:
+            return self.made[key]
         reference = self.placed.get(key)
         name = reference.hex() if reference is not None else f"{key} {self.validation}"
         if name not in _HERE:
             _HERE.clear()
-            _HERE[name] = ray.get(reference) if reference is not None else self._build(pipeline)
+            _HERE[name] = _taken(reference) if reference is not None else self._build(pipeline)
         return _HERE[name]
 
     def _build(self, pipeline: Pipeline) -> Stream:
         stream = build_stream(pipeline.stream, pipeline.seed)
         return hold_out(stream, self.validation.share, self.validation.seed) if self.validation else stream
+
+
+def _taken(reference: Any) -> Stream:
+    import ray
+
+    stream: Stream = ray.get(reference)
+    return stream
 
 
 # A process runs many trials on the same stream, one after another.

@@ -6,7 +6,8 @@ import pytest
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.tuning.proposal import Proposal
-from orchestrator.tuning.ray_tune import Plan, run_trials
+from orchestrator.tuning.ray_tune import run_trials
+from orchestrator.tuning.trial_plan import Plan
 from orchestrator.tuning.trial_record import TrialRecord
 from orchestrator.tuning.trial_streams import Streams, Validation
 from pipelines.config.load import with_settings
