@@ -118,6 +118,15 @@ class Warned(Event):
 
 
 @dataclass(frozen=True)
+class Waiting(Event):
+    """The run waits before it can train; `text` says for what. A log without a terminal shows it."""
+
+    kind = "waiting"
+
+    text: str
+
+
+@dataclass(frozen=True)
 class WorkersRestarted(Event):
     """Workers, or Ray Train's controller, failed and are started again; `text` says why."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -113,7 +114,8 @@ def _on_ray(
         say(f"warning: {text}", err=True)
     job = jobs.submit(shipment)
     say(f"job      {job} at {jobs.address}", file=out)
-    settings.interrupted = f"Interrupted. The job keeps running: {program()} logs {job} --follow"
+    where = shlex.join(["--address", jobs.address, *(("--ca", ca) if ca else ())])
+    settings.interrupted = f"Interrupted. The job keeps running: {program()} logs {job} --follow {where}"
     runs = prospects(shipment)
     for line in dict.fromkeys(line for run in runs for line in run.lines()):
         say(line, file=out)
@@ -126,9 +128,13 @@ def _on_ray(
         say(f"{found.status.lower()}{f': {found.cause}' if found.cause else ''}", file=out)
         document |= {"result": received.result}
     else:
-        found = jobs.get(job)
+        say("waiting for the job to start", err=True)
+        found = jobs.started(job)
         for command in (f"logs {job} --follow", f"status {job}", f"stop {job}"):
-            say(f"  {program()} {command}", file=out)
+            say(f"  {program()} {command} {where}", file=out)
+        if found.status == "FAILED":
+            say(f"everlearn: the job failed: {found.cause}", err=True)
+            status = exit_status(found)
     return status, {**found.to_json(), **document}
 
 

@@ -71,6 +71,15 @@ def refuse_unfit(address: str | None) -> None:
         check_local_environment(LocalEnvironment.current())
 
 
+def what_is_waited_for(address: str | None, scaling: ScalingSpec) -> str:
+    """In words, before a run has its workers."""
+    from orchestrator.redact import redact
+
+    place = "this machine" if _named(address) is None else f"the cluster at {redact(str(_named(address)))}"
+    number = f"{scaling.minimum}" if scaling.minimum == scaling.maximum else f"{scaling.minimum} to {scaling.maximum}"
+    return f"for Ray on {place} to start {number} worker{'' if number == '1' else 's'}"
+
+
 def _starts_local(address: str | None) -> bool:
     known = sys.modules.get("ray")
     return _named(address) is None and not (known is not None and known.is_initialized())

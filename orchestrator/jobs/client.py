@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.jobs.dashboard_client import LONGEST_CAUSE, Dashboard
 from orchestrator.jobs.lost_nodes import incidents
 from orchestrator.jobs.relay import VARIABLE, WANTED
+from orchestrator.jobs.relay.sender import MARK
 from orchestrator.jobs.runtime_env import Shipment
 from orchestrator.redact import redact
 
@@ -21,6 +22,13 @@ ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 _KIND, _PIPELINE = "everlearn.kind", "everlearn.pipeline"
 _STOP_S = 30
+# Seconds after which a job that was submitted is taken to be on its way: in all, and once its process runs.
+STARTING_S, _RUNNING_S = 15.0, 5.0
+_LACKING = re.compile(r"No module named '?(orchestrator|pipelines|strategies)\b|python: (command )?not found")
+_REMEDY = (
+    "the `python` of the cluster has no Everlearn: install it on every node, in the environment that `ray start` runs "
+    "in, or submit with --dependency everlearn"
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -90,7 +98,8 @@ class Jobs:
         from orchestrator.jobs.kubernetes.ray_job import job_name
 
         with shipment.folder() as folder, self._explained():
-            variables = {VARIABLE: WANTED, **shipment.environment}
+            # SIGINT ends the driver in order; at SIGTERM Ray would write a C++ stack into the log.
+            variables = {VARIABLE: WANTED, "RAY_JOB_STOP_SIGNAL": "SIGINT", **shipment.environment}
             environment: dict[str, Any] = {"working_dir": str(folder), "env_vars": variables}
             if shipment.dependencies:
                 environment["pip"] = list(shipment.dependencies)
@@ -103,6 +112,20 @@ class Jobs:
                     metadata={_KIND: shipment.kind, _PIPELINE: shipment.pipeline},
                 )
             )
+
+    def started(self, job: str) -> Job:
+        """The job when its start can be told to have succeeded or failed, or after some seconds in which it cannot."""
+        until = time.monotonic() + STARTING_S
+        found, runs = self.get(job), False
+        while found.status not in ENDED and time.monotonic() < until:
+            if found.status == "RUNNING" and not runs:
+                runs, until = True, min(until, time.monotonic() + _RUNNING_S)
+            with self._explained(job):
+                if MARK in str(self._client.get_job_logs(job)):
+                    break
+            time.sleep(0.2)
+            found = self.get(job)
+        return found
 
     def all(self) -> list[Job]:
         """The jobs that Everlearn submitted, newest first."""
@@ -193,6 +216,8 @@ def _cause(message: str | None) -> str:
     from orchestrator.jobs.relay.receiver import without_messages
 
     lines = [line.strip() for line in _COLOUR.sub("", without_messages(message or "")).splitlines() if line.strip()]
+    if any(_LACKING.search(line) for line in lines):
+        return _REMEDY
     own = [line for line in lines if line.startswith("everlearn: ")]
     return redact((own or lines or ["unknown"])[-1])[:LONGEST_CAUSE]
 

@@ -206,11 +206,13 @@ def _explanation(error: Exception, address: str, job: str | None) -> ClusterErro
             "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of the cluster"
         )
     if job is not None and "status code 404" in text:
-        return ClusterError(f"the cluster at {address} has no job {job}\n`everlearn status` lists the jobs")
+        return ClusterError(
+            f"the cluster at {address} has no job {job}\n`everlearn status --address {address}` lists the jobs"
+        )
     if isinstance(error, Lost):
         return ClusterError(
             f"the connection to the cluster at {address} was lost: {text[:LONGEST_CAUSE]}\n"
-            f"The job may still be running: `everlearn logs {job} --follow`"
+            f"The job may still be running: `everlearn logs {job} --follow --address {address}`"
         )
     chain = list(_chain(error))
     if any("CERTIFICATE_VERIFY_FAILED" in str(one) for one in chain):

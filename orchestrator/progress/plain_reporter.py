@@ -15,6 +15,7 @@ from orchestrator.events import (
     Resumed,
     StepDone,
     TrackingOpened,
+    Waiting,
     Warned,
     WorkersRestarted,
 )
@@ -66,7 +67,7 @@ class PlainReporter(Reporter):
                 self._print(Text(self._step_line()))
             case CommitWritten(commit=commit):
                 self._print(experience_line(commit, names=self._names))
-            case Warned(text=text) | WorkersRestarted(text=text):
+            case Warned(text=text) | WorkersRestarted(text=text) | Waiting(text=text):
                 self._print(Text(f"{event.kind}: {text}"))
             case Resumed():
                 self._print(resumed_line(event))

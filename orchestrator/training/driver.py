@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from orchestrator.events import Event
+from orchestrator.events import Event, Waiting
 from orchestrator.progress.run_reporter import Reporter, Summary
 from orchestrator.result import RunResult
 
@@ -217,8 +217,9 @@ def _train_on_ray(
     address: str | None,
     verbose: bool,
 ) -> None:
-    from orchestrator.cluster.connect import cluster
+    from orchestrator.cluster.connect import cluster, what_is_waited_for
 
+    observers.event(Waiting(what_is_waited_for(address, pipeline.scaling)))
     with cluster(address, pipeline.scaling, verbose=verbose):
         from orchestrator.training.prometheus import Telemetry
         from orchestrator.training.ray_train import train_on_cluster

@@ -175,3 +175,19 @@ def test_the_cause_is_one_line_without_secrets(message: str | None, cause: str) 
 )
 def test_a_followed_job_gives_its_exit_status(status: str, code: int | None, expected: int) -> None:
     assert exit_status(Job("j", "p", "run", status, None, None, None, code)) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/usr/bin/python: Error while finding module specification for 'orchestrator.cli.main' "
+        "(ModuleNotFoundError: No module named 'orchestrator')",
+        "ModuleNotFoundError: No module named 'pipelines.config'",
+        "/bin/sh: 1: python: not found",
+    ],
+)
+def test_a_cluster_without_everlearn_is_said_with_the_remedy(line: str) -> None:
+    cause = _cause(f"Job failed due to an application error, last available logs:\n{line}\n")
+    assert cause.startswith("the `python` of the cluster has no Everlearn: install it on every node")
+    assert len(cause) < 300
+    assert "Everlearn" not in _cause("ModuleNotFoundError: No module named 'mine'")

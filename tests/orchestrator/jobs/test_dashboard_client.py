@@ -25,6 +25,11 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.jobs.client.STARTING_S", 0.0)  # the server runs nothing
+
+
 @pytest.fixture
 def server() -> Iterator[JobsServer]:
     with JobsServer().running() as running:
@@ -53,6 +58,43 @@ def test_a_job_takes_along_what_it_was_given(
     (run,) = document["runs"]
     assert len(run["lineage"]) == 2 and run["storage"] == "${EVERLEARN_STORAGE:-.everlearn/store}"
     assert run["tracking"]["url"] is None and run["tracking"]["experiment"] == "small"
+
+
+class Every(dict[str, str]):
+    """What is the same for every job."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def get(self, job: str, default: object = None) -> str:  # type: ignore[override]
+        return self._value
+
+
+def test_a_job_that_fails_at_its_start_is_no_success(
+    server: JobsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(TEXT)
+    monkeypatch.setattr("orchestrator.jobs.client.STARTING_S", 15.0)
+    server.ended = Every("FAILED")
+    assert invoke(["submit", str(file), "--address", server.address]) == 1
+    out, err = capsys.readouterr()
+    assert "waiting for the job to start\neverlearn: the job failed: " in err
+    job = server.submitted[0]["submission_id"]
+    for command in (f"logs {job} --follow", f"status {job}", f"stop {job}"):
+        assert f" {command} --address {server.address}\n" in out
+    assert server.submitted[0]["runtime_env"]["env_vars"]["RAY_JOB_STOP_SIGNAL"] == "SIGINT"
+
+
+def test_a_job_that_has_begun_is_not_waited_for(
+    server: JobsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(TEXT)
+    monkeypatch.setattr("orchestrator.jobs.client.STARTING_S", 600.0)
+    server.written = Every("\x1e{}\n")
+    assert invoke(["submit", str(file), "--address", server.address]) == 0
+    assert "failed" not in capsys.readouterr().err
 
 
 def test_a_comparison_takes_several_files(

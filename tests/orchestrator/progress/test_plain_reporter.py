@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from orchestrator.events import Warned, WorkersRestarted
+from orchestrator.events import Waiting, Warned, WorkersRestarted
 from orchestrator.progress import plain_reporter
 from orchestrator.progress.plain_reporter import PlainReporter
 from tests.orchestrator.progress.streams import events, result, summary
@@ -68,3 +68,9 @@ def test_without_tables_only_the_progress() -> None:
 def test_steps_of_a_long_experience_are_shown_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_reporter, "SECONDS_BETWEEN_STEPS", 0.0)
     assert "  experience 0   step 2/4   loss 0.5   1,234 samples/s\n" in shown()
+
+
+def test_a_log_says_what_is_waited_for() -> None:
+    assert "waiting: for Ray on this machine to start 2 workers\n" in shown(
+        extra=(Waiting("for Ray on this machine to start 2 workers"),)
+    )
