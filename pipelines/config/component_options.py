@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import typing
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic_core import InitErrorDetails
 
 from pipelines.config.components import Kind, NotImported, resolve
 from pipelines.config.document import KeyPath
@@ -64,6 +67,37 @@ def _options_of(kind: Kind, name: str) -> type[BaseModel]:
 
 
 def validate(model: type[BaseModel], given: Any) -> tuple[BaseModel, Any]:
+    """`given` as an instance of `model`, and the values that were validated.
+
+    Infinities and values that are not numbers are refused, except in a field, or a class, that says allow_inf_nan=True.
+    Otherwise as `_validated`.
+
+    Raises:
+        pydantic.ValidationError: with all problems.
+    """
+    if "allow_inf_nan" not in model.model_config and isinstance(given, dict):
+        allowed = {
+            name
+            for key, field in model.model_fields.items()
+            for name in (key, field.alias)
+            if any(getattr(one, "allow_inf_nan", False) for one in field.metadata)
+        }
+        endless = [InitErrorDetails(type="finite_number", loc=path, input=value) for path, value in _not_finite(given)]
+        wrong = [details for details in endless if details["loc"][0] not in allowed]
+        if wrong:
+            raise ValidationError.from_exception_data(model.__name__, wrong)
+    return _validated(model, given)
+
+
+def _not_finite(value: Any, path: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], float]]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path, value
+    elif isinstance(value, (dict, list, tuple)):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_finite(inner, (*path, key))
+
+
+def _validated(model: type[BaseModel], given: Any) -> tuple[BaseModel, Any]:
     """`given` as an instance of `model`, and the values that were validated.
 
     Nothing is converted silently (no text for numbers, no numbers for booleans), with exceptions that samplers and YAML

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +14,10 @@ from torch import nn
 
 from pipelines.config.component_arguments import arguments
 from pipelines.config.component_options import options_model
-from pipelines.config.components import resolve
+from pipelines.config.components import is_built_in, resolve
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.models.model_contract import find_logits
+from strategies.api.allocation_failure import is_allocation_failure
 
 
 def build_model(
@@ -31,17 +33,50 @@ def build_model(
         seed: seed of the initial weights.
 
     Raises:
-        PipelineError: no such model, or options or inputs that the model does not take.
+        PipelineError: no such model, options or inputs that the model does not take, or a model that needs more memory
+            than this machine has.
     """
     make = resolve("models", name)
     checked = arguments(options_model("models", name), options, "model")
-    with torch.random.fork_rng(devices=[]), _seeded(seed):
+
+    def made() -> Any:
+        return make(tuple(input_shape), outputs, **checked)
+
+    with torch.random.fork_rng(devices=[]), _seeded(seed), _allocation(name):
+        if is_built_in("models", name):
+            _check_size(name, made)
         # Not torch.manual_seed, which would seed the accelerators too, whose state fork_rng leaves alone here.
         torch.default_generator.manual_seed(seed)
-        model = make(tuple(input_shape), outputs, **checked)
+        model = made()
     if not isinstance(model, nn.Module):
         raise PipelineError(f"model: {name} must return a torch.nn.Module, not {type(model).__name__}")
     return find_logits(model)
+
+
+def _check_size(name: str, made: Callable[[], Any]) -> None:
+    """Refuse a built-in model that does not fit into this machine's memory, before it is allocated."""
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in made().parameters())
+    needed, there = 4 * parameters, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise PipelineError(
+            f"model: {name} with these options has {parameters:,} parameters, which take {needed / 1e9:,.0f} GB: "
+            f"this machine has {there / 1e9:,.0f} GB of memory. Make it smaller"
+        )
+
+
+@contextmanager
+def _allocation(name: str) -> Iterator[None]:
+    """Errors of a model that cannot be allocated, as such of the pipeline file."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OverflowError, TypeError) as error:
+        if not is_allocation_failure(error):
+            raise
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise PipelineError(
+            f"model: {name} cannot be allocated with these options: {reason}. Make it smaller"
+        ) from error
 
 
 @contextmanager

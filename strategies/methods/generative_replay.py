@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from strategies.api.allocation_failure import is_allocation_failure
 from strategies.api.data import Batch, Experience
 from strategies.api.guide import Guide
 from strategies.api.influence import LEARNED, Influence
@@ -189,7 +190,9 @@ class GenerativeReplay(Strategy):
         made = (options.hidden, options.latent, options.likelihood)
         try:
             vae = self.generator.get(learner, lambda: VAE(values, *made), "vae-weights")
-        except RuntimeError:  # the stored state has other shapes
+        except RuntimeError as error:  # the stored state has other shapes
+            if is_allocation_failure(error):
+                raise
             vae = None
         if vae is None or (vae.hidden, vae.latent, vae.likelihood) != made:
             raise StrategyError(

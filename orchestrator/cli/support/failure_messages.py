@@ -32,6 +32,7 @@ def failure_lines(error: Exception) -> list[str]:
     from orchestrator.errors import OrchestratorError
     from orchestrator.redact import redact
     from pipelines.config.pipeline_errors import PipelineError
+    from strategies.api.allocation_failure import is_allocation_failure
     from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
 
     if isinstance(error, PipelineError):
@@ -46,6 +47,9 @@ def failure_lines(error: Exception) -> list[str]:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return [f"everlearn: {where}{error.strerror}"]
+    if is_allocation_failure(error):
+        reason = redact(str(error)).strip().partition("\n")[0] or type(error).__name__
+        return [f"everlearn: not enough memory: {reason}", "Make the model, the batches or the memories smaller."]
     text = redact(str(error)).strip() or "no message"
     first, *rest = text.splitlines()
     more = " [...]" if rest else ""
