@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def while_ray_lives(work: Callable[[], T]) -> T:
-    """The result of `work`, which runs in a thread of its own as long as the head of the cluster answers.
+    """The result of `work`, which runs in a thread of its own as long as the head of the cluster responds.
 
     In the main thread, Ray Train and Tune would handle Ctrl-C and end the process themselves. If this is called in
     another thread, which is that of a trial, `work` runs in that thread: Ray ties the resources of the trial to it.

@@ -1,12 +1,13 @@
-"""Claims: a run, a search or a care command says that it is at work on a pipeline, and others keep away.
+"""Claims: a run, a search or a care command marks a pipeline as in use, which keeps others from writing to it.
 
-A claim is a small object below `<pipeline>/claims/`, taken with a conditional write and renewed by a heartbeat. No
-clock is compared with another: a claim has expired when it was watched for its whole lease and did not change. On the
-machine where it was taken, the end of its process is enough.
+A claim is a small object below `<pipeline>/claims/`, taken with a conditional write and renewed by a heartbeat. Clocks
+of two machines are never compared: a claim has expired when another process watched it for its whole lease and it did
+not change. On the machine where the claim was taken, it has expired as soon as its process has ended.
 
-Two that exclude each other write their own claim first and look for the other's then, so that at least one of them sees
-the other. Of several that see each other before any of them is at work, the one with the lowest token stays and waits
-for the others to go: one gets it. Whoever lost a claim cannot write any more: see `orchestrator.lineage.fencing`.
+Two processes that exclude each other first write their own claim and then look for other claims, so that at least one
+of them sees the other. Of several that see each other before they have begun to work, the one with the lowest token
+waits for the others to withdraw, and gets the claim. A process that has lost its claim cannot write any more: see
+`orchestrator.lineage.fencing`.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ if TYPE_CHECKING:
 OnWarning = Callable[[str], object]
 
 LEASE_VARIABLE = "EVERLEARN_CLAIM_LEASE"
-# A claim is renewed so many times in a lease.
+# How many times a claim is renewed within a lease.
 BEATS = 6
 _ATTEMPTS = 50
 _CARE = "care"
-# The lease of a claim that is not held any more, while writers may still be at work.
+# The lease of a claim whose run has failed, while its workers may still be writing.
 _EXPIRED = 0.001
 
-# The claims that this process holds: one of its own that is not among them was left by a failure.
+# The tokens that this process holds. A stored claim of this process with another token was left behind by a failure.
 _held: set[str] = set()
 
 
@@ -51,14 +52,14 @@ def claimed(
 ) -> Iterator[Claim]:
     """Hold a claim on a pipeline for the time of the block.
 
-    One run at a time; any number of searches beside it; `gc`, `forget` and `copy` alone.
+    A pipeline has one run at a time, and any number of searches beside it; `gc`, `forget` and `copy` exclude all.
 
     Args:
-        target: what the work aims at, for others to read.
-        on_warning: gets a sentence when a claim of another machine is watched, and when this one was lost.
+        target: the id of the commit or search that the work leads to, shown to others.
+        on_warning: called with a sentence when this waits for a claim of another machine, and when this claim was lost.
 
     Raises:
-        Claimed: another is at work on the pipeline; the message names it.
+        Claimed: another process is working on the pipeline; the message names it.
         StorageError: the storage cannot be used.
     """
     claim = Claim(lineage, purpose, target, on_warning or (lambda text: None))
@@ -72,7 +73,7 @@ def claimed(
 
 
 def lease_seconds() -> float:
-    """The lease of new claims: `EVERLEARN_CLAIM_LEASE`, else a minute. Raises StorageError when that is no number."""
+    """Seconds of the lease of new claims: `EVERLEARN_CLAIM_LEASE`, by default 60. StorageError: not a valid number."""
     text = os.environ.get(LEASE_VARIABLE) or str(LEASE_S)
     with suppress(ValueError):
         if 0 < float(text) <= LONGEST_LEASE:
@@ -81,11 +82,11 @@ def lease_seconds() -> float:
 
 
 class Claim:
-    """One holding of a claim. `claimed` is the way to use it.
+    """A claim that this process takes, renews and releases. Use it by `claimed`.
 
     Attributes:
         key: of the claim in the store.
-        lost: whether another took it over, after a lease without renewal.
+        lost: whether another process took the claim over, after a lease without renewal.
     """
 
     def __init__(self, lineage: Lineage, purpose: Purpose, target: str | None, on_warning: OnWarning) -> None:
@@ -114,7 +115,7 @@ class Claim:
 
     @property
     def fence(self) -> Fence:
-        """The right to write, for as long as this claim is held."""
+        """Permission to write, as long as this claim is held."""
         return Fence(self.key, str(self._holder.token))
 
     def take(self) -> None:
@@ -133,13 +134,13 @@ class Claim:
             raise
 
     def release(self, *, failed: bool = False) -> None:
-        """Let others have it. A failure to say so is none: the claim then expires.
+        """Release the claim. If the storage cannot be reached, the claim expires after its lease.
 
         Args:
-            failed: workers may still be at it: the next one fences them out.
+            failed: the run's workers may still be writing: the next holder of the claim fences them out.
         """
         self._end.set()
-        # A heartbeat that waits for a dead server does not hold up the end of a run.
+        # The run does not wait longer for a heartbeat whose server does not respond.
         self._thread.join(2 * self._store_pause)
         left = Holder()
         if failed and self._slot == "run":
@@ -170,7 +171,7 @@ class Claim:
     def _swap(self, version: str | None) -> bool:
         """Write the claim as it is now, over `version`."""
         self._store.compare_and_swap(self.key, self._holder.to_json(), version)
-        # Whatever the answer was: a repeated request may have been refused because its first sending won.
+        # Do not rely on the result: the client repeats requests, and a repeated one fails when the first has succeeded.
         found = self._store.read_versioned(self.key)
         if found is None or Holder.parse(found[0], self._where(self.key)).token != self._holder.token:
             return False
@@ -178,7 +179,7 @@ class Claim:
         return True
 
     def _look_around(self) -> None:
-        """Refuse to go on when a claim that excludes this one is alive; take it from those who are not."""
+        """Raise Claimed when a claim that excludes this one is alive; revoke those that have expired."""
         for key in list(self._store.list(layout.claims_prefix(self._lineage.pipeline))):
             if key != self.key and _CARE in (self._slot, _slot(key)):
                 while not self._passed(key):
@@ -191,14 +192,14 @@ class Claim:
         if found is None or holder.token is None:
             return True
         if holder.entering and holder.token > str(self._holder.token) and _runs(holder) is not False:
-            # It gives way to this one, unless it did not see it; then it will say that it is at work.
+            # That process withdraws when it sees this claim; otherwise its claim changes to `entering: false` soon.
             return self._over(key, holder, found[1], quietly=True) and self._revoked(key, found[1])
         if not self._over(key, holder, found[1]):
             raise self._refused(holder)
         return self._revoked(key, found[1])
 
     def _revoked(self, key: str, version: str) -> bool:
-        """Take an expired claim from its holder, who may be stopped and not dead; False: it has changed."""
+        """Revoke an expired claim, whose process may be stopped and continue later; False: the claim has changed."""
         found = self._store.read_versioned(key)
         if found is None or Holder.parse(found[0], self._where(key)).token is None:
             return True
@@ -213,7 +214,7 @@ class Claim:
         """Whether a claim is free or has expired; may watch it for its lease.
 
         Args:
-            quietly: it is expected to change soon, whoever holds it.
+            quietly: no warning and no look at the process, for a claim that is expected to change soon.
         """
         if holder.token is None or holder.token == self._holder.token:
             return True
@@ -223,7 +224,7 @@ class Claim:
         if not quietly and holder.lease > _EXPIRED:
             self._warn(
                 f"{holder} has not released its claim on pipeline {self._lineage.pipeline}: "
-                f"waiting up to {holder.lease:g} s for a sign of life"
+                f"waiting up to {holder.lease:g} s for its next heartbeat"
             )
         until = time.monotonic() + holder.lease
         while time.monotonic() < until:
@@ -242,7 +243,7 @@ class Claim:
                     self._warn(self._loss())
                     return
             except StorageError:
-                # The server is away: the next beat may reach it, and a lease is several beats long.
+                # The server is unavailable: a later heartbeat within the lease may reach it.
                 continue
 
     def _renewed(self, **changes: Any) -> bool:
@@ -258,7 +259,7 @@ class Claim:
     def _loss(self) -> str:
         return (
             f"the claim on pipeline {self._lineage.pipeline} was lost: it could not be renewed for "
-            f"{self._holder.lease:g} s and another took over. This one writes nothing any more, and stops"
+            f"{self._holder.lease:g} s and another process took it over. This process stops and writes no more"
         )
 
     def _refused(self, holder: Holder) -> Claimed:
@@ -277,7 +278,7 @@ def _slot(key: str) -> str:
 
 
 def _runs(holder: Holder) -> bool | None:
-    """Whether the holder's process runs; None: that cannot be seen from here."""
+    """Whether the holder's process runs; None: it is on another machine or in another container."""
     if holder.machine is None or holder.machine != _machine() or holder.started is None:
         return None
     started = _started(holder.pid)

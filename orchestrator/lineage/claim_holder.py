@@ -1,4 +1,4 @@
-"""What stands in a claim: who holds it."""
+"""The content of a claim: the process that holds it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ _WORK = {
 
 
 class Holder(BaseModel):
-    """Who holds a claim.
+    """The process that holds a claim.
 
     Attributes:
-        token: names this one holding; None: the claim is free.
-        purpose: what is done.
-        target: what it aims at: the id of the last commit, or of a search.
+        token: a random name of this holding of the claim; None: the claim is free.
+        purpose: the command that holds it.
+        target: the id of the last commit of the run, or of the search.
         host, pid: of the process.
-        machine, started: tell whether that process still runs, on the machine where it ran; None: cannot be told.
-        since: ISO 8601, UTC, by its own clock: for people.
+        machine, started: identify the process on its machine, to see whether it still runs; None: unknown.
+        since: ISO 8601, UTC, by the clock of `host`; only shown to people.
         lease: seconds without a change after which the claim has expired.
-        beat: counts the renewals.
-        entering: it still looks for claims that exclude it; left out when not, as in older claims.
+        beat: the number of renewals.
+        entering: the process has not yet checked for claims that exclude it; left out of the JSON when false, as in
+            claims of older versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -58,7 +59,7 @@ class Holder(BaseModel):
 
     def to_json(self) -> bytes:
         left_out = None if self.entering else {"entering"}
-        # In ASCII, with escapes of JSON: a name of a host may hold any character.
+        # ASCII with JSON's escapes, because a host name may contain any character.
         return json.dumps(self.model_dump(mode="json", exclude=left_out), separators=(",", ":")).encode("ascii")
 
     @classmethod

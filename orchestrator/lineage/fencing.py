@@ -1,25 +1,25 @@
-"""Fencing: who has lost a claim writes nothing any more, however late it wakes up.
+"""Fencing: a process that has lost its claim cannot write any more, however late it continues.
 
-Workers outlive a driver that was killed, a laptop that slept goes on where it was, a request hangs. A store has no
-transaction over several keys, so that looking at the claim and writing cannot be one step. It takes three, all of them
-conditional writes of the one key that is to appear:
+Workers may outlive a driver that was killed, a laptop may wake from sleep in the middle of a run, and a request may
+hang. A store has no transaction over several keys, so that reading the claim and writing an object cannot be one step.
+A fenced write takes three steps:
 
-1. announce: a short note, with the token of the writer's claim, is put where the object will be;
-2. check: the claim is read, and still has this token;
-3. fill: the object takes the place of this very note by compare-and-swap.
+1. announce: a short note with the token of the writer's claim is written under the key of the object;
+2. check: the claim is read, and must still have this token;
+3. fill: the object replaces exactly this note by compare-and-swap.
 
-Who takes a claim over changes its token first, and then puts a void note in the place of every note whose token is no
-living claim's, by compare-and-swap, too. A writer that checked before that has announced before that: either it has
-filled its key already, and whoever took over finds the object there like any other, or its note is void and filling
-fails. A writer that checks later sees another token. Both stop with ClaimLost. Refs get another generation at a
-takeover, so that a move that was under way fails.
+A process that takes a claim over first changes the claim's token. Then it replaces every note whose token belongs to no
+living claim by a void note, by compare-and-swap as well. A writer that checked before the takeover also announced
+before it: either it has filled its key already, and the object counts, or its note is void and filling fails. A writer
+that checks after the takeover sees another token. Both stop with ClaimLost. The takeover also raises the generation of
+each ref, so that a move of a ref that was under way fails.
 
-A note stands for nothing: readers take its key for absent, and the next writer writes over it. Announced are commits,
-new refs, shards of memories (which hold samples) and checkpoints; other blobs hold no samples, and are of no effect
-without their commit. What `gc` and `forget` replace and delete is checked before each request: of one of them that was
-stopped while a request was on its way, this request is still carried out.
+Readers treat a note as an absent object, and the next writer replaces it. Commits, new refs, shards of memories (which
+hold samples) and checkpoints are announced. Other blobs hold no samples and have no effect without their commit. `gc`
+and `forget` check the claim before each request that replaces or deletes something: if one of them is stopped after a
+check, that one request may still be carried out.
 
-No clock is compared with another, so that setting one changes nothing.
+Clocks of two machines are never compared.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ NOTE_BYTES = 119
 
 @dataclass(frozen=True)
 class Fence:
-    """The right to write into a pipeline: that the claim under `key` still has `token`. Sent along to workers."""
+    """Permission to write into a pipeline as long as the claim under `key` has `token`. It is sent to the workers."""
 
     key: str
     token: str
 
     def check(self, store: Store) -> None:
-        """Raise ClaimLost when another has taken the claim over, or it was given back."""
+        """Raise ClaimLost when another process has taken the claim over, or the claim was released."""
         try:
             found = Holder.parse(store.get(self.key), f"{store.uri}/{self.key}")
         except MissingKey:
@@ -72,7 +72,7 @@ class Fence:
 
 
 def is_note(data: bytes) -> bool:
-    """Whether this is no object but the note of an unfinished write."""
+    """Whether these bytes are the note of an unfinished write instead of an object."""
     return len(data) == NOTE_BYTES and _NOTE.fullmatch(data) is not None
 
 
@@ -80,18 +80,18 @@ class Announced:
     """Objects that are announced, to be filled after one check.
 
     Attributes:
-        there: keys under which the object is in the store already: it stays as it is.
+        there: keys whose object is in the store already and is kept.
     """
 
     def __init__(self, store: Store, fence: Fence, objects: Mapping[str, bytes], keep: Collection[str] = ()) -> None:
         """Announce `objects`, by key.
 
         Args:
-            keep: keys under which something else is not replaced either.
+            keep: keys whose object is kept even if it differs.
 
         Raises:
             ClaimLost: nothing was announced.
-            StorageError: the storage cannot be used, or others keep writing the same keys.
+            StorageError: the storage cannot be used, or other writers keep writing the same keys.
         """
         self._store, self._fence, self._objects, self._keep = store, fence, objects, keep
         self._versions: dict[str, str] = {}
@@ -100,11 +100,11 @@ class Announced:
         in_parallel(self._announce, sorted(objects), PARALLEL)
 
     def check(self) -> None:
-        """What is announced may be filled. Raises ClaimLost."""
+        """Raise ClaimLost unless the announced objects may be filled."""
         self._fence.check(self._store)
 
     def fill(self, key: str) -> bool:
-        """Put an object where it was announced; False: another writer, or whoever took over, was faster."""
+        """Replace the note of `key` by its object; False: another process has replaced the note."""
         if key in self.there:
             return True
         return self._store.compare_and_swap(key, self._objects[key], self._versions[key])
@@ -118,7 +118,7 @@ class Announced:
                 self._versions[key] = found[1]
                 return
             if found is not None and (found[0] == self._objects[key] or (key in self._keep and not is_note(found[0]))):
-                # A writer that has lost its claim must not put a note over what another has written since.
+                # The object of another writer must not be replaced by a note: this writer may have lost its claim.
                 self.there.add(key)
                 return
             version = found[1] if found else None
@@ -127,10 +127,10 @@ class Announced:
 
 
 def write_fenced(store: Store, fence: Fence, key: str, data: bytes) -> None:
-    """Write an object whose key says what it holds, whatever is there.
+    """Write an object whose key determines its content; what is stored under the key is replaced.
 
     Raises:
-        ClaimLost: it is not written, and never will be.
+        ClaimLost: the object is not written, and never will be.
         StorageError: the storage cannot be used.
     """
     for attempt in range(ATTEMPTS):
@@ -143,10 +143,10 @@ def write_fenced(store: Store, fence: Fence, key: str, data: bytes) -> None:
 
 
 def create(store: Store, fence: Fence | None, key: str, data: bytes) -> bool:
-    """Write an object if there is none; False: there is one, or another writer was faster.
+    """Write an object if its key is free; False: it is not, or another writer was faster.
 
     Raises:
-        ClaimLost: as `write_fenced`. Without a fence nobody is asked.
+        ClaimLost: as `write_fenced`; never without a fence.
     """
     if fence is not None:
         announced = Announced(store, fence, {key: data}, keep=[key])
@@ -159,10 +159,10 @@ def create(store: Store, fence: Fence | None, key: str, data: bytes) -> bool:
 
 
 def fence_out(store: Store, pipeline: str, *, moved: bool) -> None:
-    """Void the notes of all whose claim is not alive any more. Call it after their claim has another token.
+    """Make void all notes whose claim is not alive any more. Call it after the token of their claim was changed.
 
     Args:
-        moved: a claim was taken over that was not given back: refs get another generation, too.
+        moved: the claim was taken over without having been released: the generation of each ref is raised, too.
 
     Raises:
         StorageError: the storage cannot be used.
@@ -180,12 +180,12 @@ def fence_out(store: Store, pipeline: str, *, moved: bool) -> None:
             document = parse_json(found[0])
             data = canonical_json({**document, "generation": document["generation"] + 1})
         except (KeyError, TypeError, ValueError):
-            continue  # damaged: whoever needs it says so
+            continue  # a damaged ref is reported by its readers
         store.compare_and_swap(key, data, found[1])
 
 
 def _pause(attempt: int) -> float:
-    """Seconds after a lost race: none at first."""
+    """Seconds to wait before the next attempt: none after the first."""
     return random.uniform(0, 0.01 * 2 ** min(attempt, 7)) if attempt else 0.0
 
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from orchestrator.storage.store import Store
 
-# Requests in flight at once.
+# Requests at the same time.
 PARALLEL = 8
 SHORTEST_PREFIX = 4
 _ATTEMPTS = 20
 
 
 class Ref(NamedTuple):
-    """A movable name: the commit it stands for, and how often it was moved."""
+    """A movable name: the commit that it points to, and how often it was moved."""
 
     commit: str
     generation: int
@@ -35,15 +35,15 @@ class Ref(NamedTuple):
 class Lineage:
     """Reads and writes one pipeline's lineage.
 
-    Blobs are written first, then the commit that needs them, then the ref: whatever dies in between leaves no half
-    state visible. What is read is verified against its hash, and so is a blob that is there already when it is to be
-    written: a damaged one is replaced. Every failure is a StorageError. Safe to use from several threads, processes and
-    machines at once.
+    Blobs are written first, then the commit that needs them, then the ref: a process that fails in between leaves no
+    incomplete commit. Everything that is read is verified against its hash. A blob that is already stored when it is to
+    be written is verified as well, and replaced if it is damaged. Every failure is a StorageError. Safe to use from
+    several threads, processes and machines at once.
 
     Attributes:
-        fence: of the claim under which this writes (see `orchestrator.lineage.fencing`). Without one, nobody is asked:
-            for readers, and for programs that hold no claim.
-        verified: SHA-256 of blobs that this object has written, or read and found whole.
+        fence: of the claim under which this object writes (see `orchestrator.lineage.fencing`); None for readers and
+            for programs that hold no claim: no claim is checked.
+        verified: SHA-256 of blobs that this object has written, or read and verified.
     """
 
     def __init__(self, store: Store, pipeline: str, fence: Fence | None = None) -> None:
@@ -53,15 +53,15 @@ class Lineage:
         self.verified: set[str] = set()
 
     def fenced(self, fence: Fence) -> Lineage:
-        """The same for whoever holds a claim: its writes raise ClaimLost once another has taken it over."""
+        """The same lineage for the holder of a claim: writes raise ClaimLost once the claim was taken over."""
         return Lineage(self.store, self.pipeline, fence)
 
     def read(self, commit: str) -> Commit:
         """The commit with this id.
 
         Raises:
-            MissingKey: it is not there.
-            CorruptCommit: it is damaged or was tampered with.
+            MissingKey: there is no such commit.
+            CorruptCommit: it is damaged, or was changed.
         """
         key = layout.commit_key(self.pipeline, commit)
         data = self.store.get(key)
@@ -77,16 +77,16 @@ class Lineage:
             return False
 
     def write(self, commit: Commit, blobs: Mapping[str, bytes] | Iterable[bytes] = ()) -> Commit:
-        """Write a commit after its blobs; if another writer was first, theirs stays.
+        """Write a commit after its blobs; a commit with the same id that is stored already is kept.
 
         Args:
-            blobs: those that may not be stored yet, by SHA-256 or without names. Stored ones are not sent again.
+            blobs: the blobs that may not be stored yet, by SHA-256 or without names. Stored blobs are not sent again.
 
         Returns:
             The stored commit: `commit`, or the one with the same id that was there before.
 
         Raises:
-            ClaimLost: another took over the claim under which this writes; the commit never becomes visible.
+            ClaimLost: the claim under which this writes was taken over; the commit never becomes visible.
             CorruptBlob: a blob that the commit needs is neither in `blobs` nor in the store, or is damaged there.
             CorruptCommit: the commit that was there before is damaged.
         """
@@ -119,7 +119,7 @@ class Lineage:
         """The commits that exist without a gap from the first of `ids`, each the parent of the next, oldest first.
 
         Args:
-            known: the first of them, which are not read again.
+            known: the first of these commits, which are not read again.
 
         Raises:
             CorruptCommit: one of them is damaged.
@@ -154,12 +154,12 @@ class Lineage:
         return [name for name in found if re.fullmatch(r"[0-9a-f]{64}", name)]
 
     def ref(self, name: str) -> Ref | None:
-        """What a ref stands for; None when it does not exist. Raises CorruptCommit when its file is damaged."""
+        """The ref of this name; None when it does not exist. Raises CorruptCommit when its file is damaged."""
         found = self._read_ref(name)
         return found[0] if found else None
 
     def stands(self, name: str, commit: str) -> bool:
-        """Whether a ref stands for `commit`. Raises as `ref`."""
+        """Whether a ref points to `commit`. Raises as `ref`."""
         ref = self.ref(name)
         return ref is not None and ref.commit == commit
 
@@ -175,14 +175,14 @@ class Lineage:
         return found
 
     def move_ref(self, name: str, commit: str, expected: int | None) -> Ref:
-        """Let a ref stand for `commit`, if nobody moved it since it was read.
+        """Move a ref to `commit`, if it was not moved since it was read.
 
         Args:
             expected: the generation that was read; None: the ref does not exist yet.
 
         Raises:
-            RefConflict: somebody did.
-            ClaimLost: this must not write any more.
+            RefConflict: the ref was moved meanwhile.
+            ClaimLost: the claim under which this writes was taken over.
             MissingKey: there is no such commit.
         """
         self.check_fence()
@@ -207,7 +207,7 @@ class Lineage:
         )
 
     def advance(self, name: str, commit: str, expected: int | None) -> Ref:
-        """As `move_ref`; whoever holds the claim also moves a ref on that a lost writer has moved to an ancestor.
+        """As `move_ref`; the holder of the claim also moves a ref that a writer without the claim moved to an ancestor.
 
         Raises:
             RefConflict, ClaimLost, MissingKey: as `move_ref`.
@@ -221,10 +221,10 @@ class Lineage:
             return self.move_ref(name, commit, current.generation)
 
     def point(self, name: str, commit: str) -> Ref:
-        """Let a ref stand for `commit` whatever it stood for; no write when it does already.
+        """Move a ref to `commit`, wherever it points now; nothing is written when it points there already.
 
         Raises:
-            RefConflict: others kept moving it.
+            RefConflict: other writers kept moving the ref.
             MissingKey: there is no such commit.
         """
         for attempt in range(_ATTEMPTS):
@@ -239,26 +239,26 @@ class Lineage:
         raise AssertionError("unreachable")
 
     def put_blob(self, data: bytes) -> str:
-        """Store `data` unless it is there already; its SHA-256. Raises ClaimLost as `write`."""
+        """Store a blob unless it is stored already; returns its SHA-256. Raises ClaimLost as `write`."""
         sha256 = hashlib.sha256(data).hexdigest()
         if not self.holds(sha256):
             self.put(layout.blob_key(self.pipeline, sha256), data)
         return sha256
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object whose key says what it holds. Raises ClaimLost: it is not written, and never will be."""
+        """Write an object whose key determines its content. ClaimLost: it is not written, and never will be."""
         if self.fence is None:
             self.store.put(key, data)
         else:
             write_fenced(self.store, self.fence, key, data)
 
     def delete(self, key: str) -> None:
-        """Remove an object, if this may still write. Raises ClaimLost."""
+        """Remove an object. Raises ClaimLost when the claim was taken over."""
         self.check_fence()
         self.store.delete(key)
 
     def check_fence(self) -> None:
-        """Raise ClaimLost when this writes under a claim that another has taken over."""
+        """Raise ClaimLost when the claim under which this writes was taken over."""
         if self.fence is not None:
             self.fence.check(self.store)
 
@@ -266,7 +266,7 @@ class Lineage:
         """A blob's bytes, verified.
 
         Args:
-            commit: whose blob it is, for messages.
+            commit: the id of the commit that needs the blob, for messages.
 
         Raises:
             CorruptBlob: it is missing or damaged.
@@ -295,7 +295,7 @@ class Lineage:
             raise self.corrupt(layout.blob_key(self.pipeline, sha256), commit, str(error)) from None
 
     def holds(self, sha256: str) -> bool:
-        """Whether a blob is there and whole: one that is not is to be written again."""
+        """Whether a blob is stored and whole."""
         try:
             self.blob(sha256)
         except CorruptBlob:
@@ -303,7 +303,7 @@ class Lineage:
         return True
 
     def read_if_there(self, commit: str) -> Commit | None:
-        """The commit with this id, None without any. Raises CorruptCommit when it is damaged."""
+        """The commit with this id; None when it is not stored. Raises CorruptCommit when it is damaged."""
         try:
             return self.read(commit)
         except MissingKey:

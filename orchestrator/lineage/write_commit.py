@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def write_commit(lineage: Lineage, commit: Commit, blobs: Iterable[bytes]) -> Commit:
     """See `Lineage.write`.
 
-    A blob that is there is read and verified before it is relied on, unless this process has done so before. In the
-    usual case, in which all blobs are new, fencing costs a commit five small requests, and each shard of a memory two.
+    A blob that is stored already is read and verified, unless this process has done so before. In the usual case, in
+    which all blobs are new, fencing costs five small requests for a commit, and two for each shard of a memory.
     """
     given = {hashlib.sha256(data).hexdigest(): data for data in blobs}
     needed = commit.referenced()
@@ -33,7 +33,7 @@ def write_commit(lineage: Lineage, commit: Commit, blobs: Iterable[bytes]) -> Co
         try:
             return _write_fenced(lineage, lineage.fence, commit, lacking)
         except StorageError:
-            lineage.check_fence()  # whoever took over may have removed what was missing
+            lineage.check_fence()  # a command that took the claim over may have removed the missing blob
             raise
     _put_blobs(lineage, lacking)
     _require_blobs(lineage, commit, given)
@@ -72,7 +72,7 @@ def _put_blobs(lineage: Lineage, blobs: Mapping[str, bytes]) -> None:
 
 
 def _require_blobs(lineage: Lineage, commit: Commit, written: Container[str]) -> None:
-    """Raise CorruptBlob unless all that the commit needs beside what was written is there and whole."""
+    """Raise CorruptBlob unless every blob that the commit needs, except those in `written`, is stored and whole."""
 
     def require(item: tuple[str, int]) -> None:
         sha256, size = item

@@ -1,4 +1,4 @@
-"""What a stored shard of a memory has to look like."""
+"""Checks of the stored shards of memories."""
 
 from __future__ import annotations
 

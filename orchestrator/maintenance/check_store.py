@@ -1,4 +1,4 @@
-"""Verifying a store: every object against its hash, every name against what it should stand for."""
+"""Verifying a store: every object against its hash, every reference against the object that it names."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class _Check:
 
     def run(self) -> Report:
         report = self._report
-        # The commits first: the blobs of those that a run adds meanwhile are no concern, and of these they are there.
+        # Commits are listed first: their blobs were written before them. Commits that a run adds later are not checked.
         listed = read_contents(self._lineage)
         try:
             self._tombstones = read_tombstones(self._lineage)
@@ -109,7 +109,7 @@ class _Check:
             try:
                 return self._lineage.read(id_).outline()
             except MissingKey:
-                return None  # gc was faster
+                return None  # removed by gc meanwhile
             except StorageError as error:
                 problems[id_] = _first_line(error, listed.commits[id_].key, self._store.uri)
                 return None
@@ -141,7 +141,7 @@ class _Check:
         for batch in _batches(wanted):
             found.update(zip(batch, in_parallel(self._read_blob, batch, PARALLEL), strict=True))
             self._progress(len(found), len(wanted))
-        # gc may have taken a commit and its blobs since they were listed.
+        # gc may have removed a commit and its blobs since they were listed.
         gone = {id_ for sha, b in found.items() if b.problem == _MISSING for id_ in owners.get(sha, [])}
         gone = {id_ for id_ in gone if not self._lineage.exists(id_)}
         for sha256, blob in found.items():
@@ -253,7 +253,7 @@ class _Check:
                 try:
                     TrialRecord.model_validate_json(self._store.get(entry.key))
                 except ValidationError:
-                    self._hit(entry.key, "this record of a trial is damaged: a search cannot go on; delete it")
+                    self._hit(entry.key, "this record of a trial is damaged: the search cannot be resumed; delete it")
         for entry in listed.claims:
             try:
                 Holder.parse(self._store.get(entry.key), entry.key)
@@ -272,13 +272,13 @@ class _Check:
         try:
             data = self._store.get(entry.key)
         except MissingKey:
-            return None  # its run went on
+            return None  # its run removed it meanwhile
         if hashlib.sha256(data).hexdigest() != checkpoint_name(entry)[1]:
-            return "its content does not match its SHA-256: a run passes it over"
+            return "its content does not match its SHA-256: a run ignores it"
         try:
             Checkpoint.from_bytes(data)
         except CorruptBlob as error:
-            return f"{error}: a run passes it over"
+            return f"{error}: a run ignores it"
         return None
 
 

@@ -1,14 +1,14 @@
-"""Removing what nothing needs any more.
+"""Removing commits, blobs and checkpoints that nothing needs any more.
 
-Kept are the commits that a ref reaches; those that continue a ref's commit directly (a run that died between its commit
-and its ref has left one); those younger than the age limit; and all their ancestors. Everything else goes: first the
-commits, children before parents, then the blobs that no commit names, so that whatever ends `gc` early leaves only
-whole chains behind, and running it again does the rest.
+`gc` keeps the commits that a ref reaches; the commits that follow a ref's commit directly (a run that was killed after
+writing a commit and before moving the ref leaves one); commits younger than the age limit; and all their ancestors.
+Everything else is removed: first the commits, children before parents, then the blobs that no commit names. If `gc` is
+interrupted, only whole chains remain, and running it again removes the rest.
 
-A writer does not send a blob again that it finds in the store, and would lose it to a `gc` that had just looked. So
-`gc` holds the claim that excludes runs and searches, and refuses to start beside one. A writer without a claim, such as
-a program of somebody's own, is protected by the age limit if it takes less time from its first blob to its ref, and
-uses no blob that lay there before without being needed.
+A writer does not send a blob again that it finds in the store. `gc` could remove this blob before the commit is
+written, and therefore holds the claim that excludes runs and searches. A program that writes without a claim is
+protected by the age limit, if it takes less time from its first blob to its ref, and relies on no older blob that no
+commit needs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PARALLEL = 8
 # Younger objects are kept.
 MINIMUM_AGE_S = 3600.0
-# A checkpoint whose commit was never made: somebody may still come back to that run.
+# A checkpoint without a commit: its run may still be resumed.
 CHECKPOINT_AGE_S = 7 * 24 * 3600.0
 
 
@@ -80,23 +80,23 @@ def collect(
     dry_run: bool = False,
     on_warning: OnWarning | None = None,
 ) -> Garbage:
-    """Remove what nothing needs.
+    """Remove what no ref needs.
 
     Args:
-        keep: of each ref's history only so many of the newest commits keep their blobs; None: all.
-        minimum_age: seconds; what is younger stays.
-        dry_run: only say what would be removed; may be called beside a run.
-        on_warning: gets warnings.
+        keep: how many of the newest commits of each ref's history keep their blobs; None: all.
+        minimum_age: in seconds; younger objects are kept.
+        dry_run: only report what would be removed; may be called during a run.
+        on_warning: called with warnings.
 
     Raises:
         Claimed: a run, a search or another care command is at work on the pipeline.
-        CorruptCommit: what is damaged hides what is needed; nothing was removed.
+        CorruptCommit: a damaged commit or ref does not show which blobs are needed; nothing was removed.
         StorageError: the storage cannot be used.
     """
     if dry_run:
         return _find(lineage, keep, time.time() - minimum_age, time.time() - CHECKPOINT_AGE_S)
     with claimed(lineage, "gc", on_warning=on_warning) as claim:
-        # The store's own clock, whatever ours says.
+        # Ages are by the store's clock, not by this machine's.
         now = next(entry.modified for entry in lineage.store.entries(claim.key) if entry.key == claim.key)
         garbage = _find(lineage, keep, now - minimum_age, now - CHECKPOINT_AGE_S)
         _remove(lineage.fenced(claim.fence), garbage)
@@ -105,7 +105,7 @@ def collect(
 
 @dataclass(frozen=True)
 class _Node:
-    """What of a commit matters here."""
+    """The parts of a commit that decide what is removed."""
 
     parent: str | None
     blobs: frozenset[str]

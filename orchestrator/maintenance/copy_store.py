@@ -1,11 +1,11 @@
 """Copying pipelines from one store to another: blobs first, then the commits that need them, parents first, then refs.
 
-Whatever ends it early leaves only whole chains at the destination, and the same command goes on: what is there already
-is read and compared by its SHA-256, not sent again. What was sent is read back as well. A commit that the destination
-trained by itself stays as it is, like everywhere in the lineage. Not copied: claims, scratch, checkpoints, records of
-searches, and blobs that no commit names.
+If a copy is interrupted, only whole chains are at the destination, and the same command resumes the copy: objects that
+are there already are read and compared by their SHA-256, not sent again. Objects that were sent are read back as well.
+A commit that was trained at the destination is kept. Claims, scratch files, checkpoints, records of searches, and blobs
+that no commit names are not copied.
 
-Claims the destination like `gc`; the source is only read.
+A copy holds a claim on the destination, as `gc` does; the source is only read.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Copied:
-    """What became of one pipeline.
+    """The result of copying one pipeline.
 
     Attributes:
         pipeline: its name.
         commits, blobs, refs: how many were written.
-        replaced: commits that were damaged there, or in which samples have been forgotten since.
-        same: objects that were there already.
-        kept: commits and refs of the destination's own that stay.
+        replaced: commits that were damaged at the destination, or in which samples have been forgotten since.
+        same: objects that were at the destination already.
+        kept: other commits and refs of the destination that were kept.
         bytes: written.
         problems: what could not be copied, and why.
     """
@@ -75,11 +75,11 @@ class Copied:
 def copy(
     source: Lineage, target: Lineage, *, progress: Progress | None = None, on_warning: OnWarning | None = None
 ) -> Copied:
-    """Copy one pipeline; what is damaged at the source, and the commits that build on it, stay behind.
+    """Copy one pipeline, except for damaged objects of the source and the commits that need them.
 
     Args:
-        progress: hears of the blobs and the commits: (which, done, of how many).
-        on_warning: gets warnings.
+        progress: called with `blobs` or `commits`, the number copied, and the number of all.
+        on_warning: called with warnings.
 
     Raises:
         Claimed: a run, a search or a care command is at work on the pipeline at the destination.
@@ -112,7 +112,7 @@ class _Copy:
                 "Run everlearn forget there with the same ids, and copy into an empty place"
             )
         if ours and ours != theirs:
-            # Before anything else, so that no run at the destination takes in what is to be forgotten.
+            # Before anything else, so that no run at the destination takes forgotten samples into a memory.
             self._target.store.put(layout.tombstones_key(self._target.pipeline), ours.to_json())
 
     def _read_commits(self) -> list[Commit]:
@@ -128,7 +128,7 @@ class _Copy:
         return sorted(found, key=lambda commit: (commit.experience.index, commit.id))
 
     def _copy_blobs(self, commits: list[Commit]) -> set[str]:
-        """Copy what the commits need; the SHA-256 of those that are lost."""
+        """Copy the blobs that the commits need; returns the SHA-256 of the damaged ones."""
         needed = sorted({sha256 for commit in commits for sha256 in commit.referenced()})
         lost: set[str] = set()
         for start in range(0, len(needed), _BATCH):
@@ -145,7 +145,7 @@ class _Copy:
         return lost
 
     def _copy_blob(self, sha256: str) -> int | None:
-        """Bytes written; 0: it is there; None: the source's is damaged."""
+        """Bytes written; 0: the blob is at the destination already; None: it is damaged at the source."""
         key = layout.blob_key(self._target.pipeline, sha256)
         if self._holds(key, sha256):
             return 0
@@ -168,7 +168,7 @@ class _Copy:
             return False
 
     def _copy_commits(self, commits: list[Commit], lost: set[str]) -> set[str]:
-        """The ids of those that are at the destination now."""
+        """Copy the commits; returns the ids of those that are at the destination then."""
         done: set[str] = set()
         for number, commit in enumerate(commits, start=1):
             if commit.parent is not None and commit.parent not in done:

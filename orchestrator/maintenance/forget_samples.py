@@ -1,19 +1,19 @@
-"""Removing samples for good: from every memory of every commit, from every checkpoint, and from what comes later.
+"""Removing samples for good: from every memory of every commit, from every checkpoint, and from future memories.
 
 1. The ids become tombstones of the pipeline: from here on no run takes the samples into a memory again, even if the
    rest of the work is interrupted.
 2. Every stored shard that holds one of them is written anew without it, under its new SHA-256.
 3. Every commit that names such a shard is replaced by one of the same id (which does not depend on what was learned)
-   that names the new shard and records what happened. Where the stored shard holds more samples than the memory kept,
-   the next keys move up.
-4. The old shards, the checkpoints with such samples, and whatever else the storage keeps of deleted objects are
+   that names the new shard and records the removal. Where the stored shard holds more samples than the memory kept,
+   the samples with the next keys take the free places.
+4. The old shards, the checkpoints with such samples, and everything else that the storage keeps of deleted objects are
    removed.
 
-Whatever ends it early, running it again does the rest: it looks for what is to be forgotten in all shards, not only
-where commits point. `PARALLEL` of them are in memory at a time.
+If `forget` is interrupted, running it again does the rest: it searches all shards, also those that no commit names.
+`PARALLEL` shards are in memory at a time.
 
-The models that were trained with the samples stay as they are. To be rid of that too, take the samples out of the data:
-the experiences that held them are then others, and the next run trains anew from the first of them on.
+Models that were trained with the samples are not changed. To remove the samples from the models as well, remove them
+from the data: the fingerprints of their experiences change, and the next run trains from the first of these on.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Forgotten:
 
     Attributes:
         pipeline: its name.
-        ids: how many were asked for.
-        samples: how many were found in stored memories, each counted once.
-        commits: ids of those that were rewritten.
-        blobs: SHA-256 of those that are gone.
-        checkpoints: keys of those that are gone.
-        unreadable: keys of damaged objects: they may still hold samples.
+        ids: how many ids were given.
+        samples: how many samples were found in stored memories, each counted once.
+        commits: ids of the commits that were rewritten.
+        blobs: SHA-256 of the blobs that were removed.
+        checkpoints: keys of the checkpoints that were removed.
+        unreadable: keys of damaged objects, which may still hold samples.
     """
 
     pipeline: str
@@ -79,7 +79,7 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class _Shard:
-    """A shard that holds samples to be forgotten, and what takes its place (None: nothing is left of it)."""
+    """A shard that holds samples to be forgotten, and the shard that replaces it (None: no sample is left)."""
 
     found: tuple[int, ...]
     sha256: str | None
@@ -92,7 +92,7 @@ def forget(lineage: Lineage, ids: Iterable[int], *, on_warning: OnWarning | None
 
     Args:
         ids: as in the stream (`Samples.ids`).
-        on_warning: gets warnings.
+        on_warning: called with warnings.
 
     Raises:
         Claimed: a run, a search or another care command is at work on the pipeline.
@@ -131,7 +131,7 @@ class _Work:
         self._result.unreadable.sort()
 
     def _shard_blobs(self, contents: Contents) -> set[str]:
-        """The blobs that commits name as shards; notes those that no commit names at all."""
+        """The blobs that commits name as shards; keeps those that no commit names for later."""
         shards: set[str] = set()
         states: set[str] = set()
         for id_, entry in contents.commits.items():
@@ -146,7 +146,7 @@ class _Work:
         return shards
 
     def _replaced(self, sha256: str) -> _Shard | None:
-        """Write a shard without what is to be forgotten; None where there is nothing of it."""
+        """Write a shard without the samples to be forgotten; None where it has none of them."""
         tensors = self._read(sha256)
         if tensors is None:
             return None
@@ -212,11 +212,11 @@ class _Work:
         return commit.revised(memories=memories, forgotten=[*commit.forgotten, record])
 
     def _purge(self) -> None:
-        """Remove what the storage keeps of deleted objects. What it cannot give up yet is a debt, which fsck shows."""
+        """Remove what the storage keeps of deleted objects. If it refuses, a note is stored, which fsck reports."""
         name = self._lineage.pipeline
         debt = layout.debt_key(name)
         try:
-            # Where there can be samples; a lock on other things is no debt.
+            # The prefixes under which there can be samples; locks on other objects do not matter.
             for prefix in (layout.blobs_prefix(name), layout.runs_prefix(name)):
                 self._store.purge(prefix)
         except StorageError as error:
@@ -228,14 +228,14 @@ class _Work:
             self._store.delete(debt)
 
     def _remove_checkpoints(self, contents: Contents) -> None:
-        """A run that had come so far goes on after the last commit."""
+        """Remove the checkpoints with such samples; their run resumes after its last commit."""
         for entry in contents.checkpoints:
             try:
                 tensors = decode(self._store.get(entry.key))
             except MissingKey:
                 continue
             except CorruptBlob:
-                # It is of no use to a run, and nobody can tell what it holds.
+                # A damaged checkpoint is of no use to a run, and may hold such samples.
                 tensors = None
             ids = [t for name, t in (tensors or {}).items() if name.endswith("|ids") and not t.is_floating_point()]
             if tensors is None or any(self._tombstones.among(t.flatten().tolist()) for t in ids):

@@ -1,10 +1,9 @@
-"""Repairing what is damaged, as far as that is safe.
+"""Repairing a damaged store, as far as that is safe.
 
-What a run makes again by itself is cleared out of its way: damaged checkpoints and records of trials, blobs whose
-content is wrong, and the commits that need them or are damaged themselves. A commit that can be
-read is kept beside, in `<pipeline>/runs/set-aside/`, until `gc` removes it. Refs are set to the newest usable commit of
-their history. Nothing that is whole is removed, and nothing is invented: a lost commit comes back when the pipeline is
-run again, with the same id.
+Damaged objects that a run makes again are removed: checkpoints, records of trials, blobs whose content is wrong, and
+commits that are damaged or need such blobs. The record of a removed commit is kept in `<pipeline>/runs/set-aside/`
+until `gc` removes it. Refs are set to the newest usable commit of their history. Whole objects are never removed. A
+removed commit comes back, with the same id, when the pipeline is run again.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def repair(lineage: Lineage, check: Callable[[Lineage], Report], *, on_warning: OnWarning | None = None) -> list[str]:
-    """Do what is safe about what `check` finds; what was done, a sentence each.
+    """Repair what `check` finds, where that is safe; returns a sentence for each repair.
 
     Args:
         check: `orchestrator.maintenance.check_store.fsck`.
@@ -45,7 +44,7 @@ def repair(lineage: Lineage, check: Callable[[Lineage], Report], *, on_warning: 
         for id_ in sorted(lost, key=lambda id_: (-_index(held, id_), id_)):
             _set_aside(held, id_, done)
         for damage in report.damage:
-            # A sample that is to be forgotten is `forget`'s to remove, and a salt that is lost cannot be made again.
+            # Not repaired: samples to be forgotten (`forget` removes them); damaged tombstones (their salt is lost).
             if damage.key.startswith(blobs) and not held.holds(damage.key.removeprefix(blobs)):
                 _remove(held, damage.key, "its content was damaged", done)
             elif damage.key.startswith(layout.runs_prefix(lineage.pipeline)):

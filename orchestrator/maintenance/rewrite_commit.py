@@ -1,4 +1,4 @@
-"""Replacing a commit by one of the same id. Only care commands that hold the pipeline's claim do so."""
+"""Replacing a commit by one of the same id, for maintenance commands that hold the pipeline's claim."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def rewrite(lineage: Lineage, commit: str, change: Callable[[Commit], Commit]) -> Commit:
-    """Read a commit, and write what `change` makes of it unless that is the same.
+    """Read a commit, and write the commit that `change` returns, if it differs.
 
-    A reader sees the old one or the new one.
+    A reader sees the old commit or the new one.
 
     Raises:
-        ClaimLost: another took over the claim under which this writes.
-        StorageError: it cannot be read or written, or somebody else changed it in between.
+        ClaimLost: the claim under which this writes was taken over.
+        StorageError: the commit cannot be read or written, or another process changed it meanwhile.
     """
     key = layout.commit_key(lineage.pipeline, commit)
     found = lineage.store.read_versioned(key)

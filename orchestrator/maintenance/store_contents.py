@@ -1,4 +1,4 @@
-"""What lies below a pipeline's name in a store, by kind."""
+"""The objects of a pipeline in a store, by kind."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Contents:
     Attributes:
         commits, blobs: by id and by SHA-256.
         refs: by name.
-        checkpoints: in the middle of an experience, by key.
-        records: of searches.
-        scratch: what else lies in `runs/`.
-        claims: who is at work.
-        unfinished: notes of writes that are going on, or never ended (see `orchestrator.lineage.fencing`).
-        unknown: what nothing of Everlearn's is called like.
+        checkpoints: checkpoints within an experience.
+        records: records of the trials of searches.
+        scratch: other objects in `runs/`.
+        claims: claims of runs, searches and maintenance commands.
+        unfinished: notes of writes that are under way or were interrupted (see `orchestrator.lineage.fencing`).
+        unknown: objects that Everlearn did not write.
     """
 
     commits: dict[str, Entry] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Contents:
 
     @property
     def bytes(self) -> int:
-        """Size of everything."""
+        """Bytes of all objects together."""
         named = [*self.commits.values(), *self.blobs.values(), *self.refs.values()]
         rest = [*self.checkpoints, *self.records, *self.scratch, *self.claims, *self.unfinished, *self.unknown]
         return sum(entry.bytes for entry in [*named, *rest])

@@ -1,4 +1,4 @@
-"""What a verified store is worth: what is damaged, and what can still be used."""
+"""The result of verifying a store: damaged objects, and the commits that can be used."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Damage:
-    """Something that is not as it should be.
+    """A damaged or missing object.
 
     Attributes:
         key: of the object.
         problem: what is wrong with it.
-        commits: ids of those that are hit by it, whether or not they are damaged themselves.
+        commits: ids of the commits that need the object.
     """
 
     key: str
@@ -27,18 +27,17 @@ class Damage:
 
 @dataclass
 class Report:
-    """What a pipeline's part of a store is worth.
+    """The result for one pipeline.
 
     Attributes:
         pipeline: its name.
-        commits, blobs, bytes: how much there is.
-        damage: all that is wrong, by key.
+        commits, blobs, bytes: how much is stored.
+        damage: all damaged objects, sorted by key.
         usable: ids of the commits that can be loaded, with all their ancestors.
         refs: by name, the commit and the newest usable one of its history (None: none).
         later: for `latest` where it was set back, the ids of the commits that follow its commit, oldest first.
-        unreferenced: keys of blobs that no commit needs, and of writes that did not end, as a run that died leaves
-            them; `gc` removes them.
-        unknown: keys that Everlearn does not know.
+        unreferenced: keys of blobs that no commit needs, and of unfinished writes of killed runs; `gc` removes them.
+        unknown: keys that Everlearn did not write.
     """
 
     pipeline: str

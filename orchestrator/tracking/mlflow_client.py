@@ -35,7 +35,7 @@ _REQUESTS = {
 
 
 def is_server(uri: str) -> bool:
-    """Whether a tracking server answers at `uri`; otherwise this process writes to a database itself."""
+    """Whether a tracking server is at `uri`; otherwise this process writes to a database itself."""
     return uri.startswith(("http://", "https://", "databricks"))
 
 

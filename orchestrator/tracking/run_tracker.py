@@ -1,4 +1,4 @@
-"""Following a run in MLflow while it trains, without ever holding it up."""
+"""Writing a run into MLflow while it trains; training never waits for MLflow."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from orchestrator.progress.run_reporter import Reporter
     from pipelines.config.schema import Pipeline
 
-# Seconds between writes, so that losses go out many at a time.
+# Seconds between writes, so that many losses are sent in one request.
 PERIOD = 2.0
-# Seconds before another attempt at a store that failed: doubled each time, from the first to the second.
+# Seconds before another attempt after a failure: the first value, doubled each time up to the second.
 BACK_OFF = (2.0, 60.0)
-# Seconds that the end of a run may wait for what is left to be written: while MLflow works, and when it does not.
+# Seconds that the end of a run may wait for the last writes: while MLflow works, and after a failure of MLflow.
 GRACE, GRACE_AFTER_FAILURE = 60.0, 5.0
-# Losses kept for a store that is away. What is dropped comes from the commits later.
+# Losses kept while MLflow is unavailable. Dropped losses are taken from the commits later.
 _MOST_LOSSES = 20_000
 # Figures may take this share of the time. The first are drawn after so many seconds: a shorter run draws them once.
 _FIGURES, _FIRST_FIGURES = 0.05, 10.0
@@ -41,7 +41,7 @@ _FIGURES, _FIRST_FIGURES = 0.05, 10.0
 class Tracker:
     """Writes a run into MLflow from a thread of its own. Its methods return at once and raise nothing.
 
-    A store that is away, slow or refusing costs the training nothing: what could not be written is tried again after a
+    An MLflow server that is unavailable or slow does not delay the training: writes that failed are tried again after a
     pause, one warning is shown, and `everlearn publish` writes what is still missing at the end.
 
         with Tracker(pipeline, key=..., stream_length=5, reporter=reporter) as tracker:
@@ -127,7 +127,7 @@ class Tracker:
         with self._changed:
             if self._abandoned:
                 return self.complete
-            # A view that is open is a store that came back.
+            # After a failure, an open view means that MLflow is available again.
             failing = self._failures > 0 and self._view is None
             self._closing = True
             self._status = self._status or "FAILED"
@@ -166,7 +166,7 @@ class Tracker:
                 self._failed(error)
             with self._changed:
                 self._events.extendleft(reversed(left))
-                # What failed a moment ago is not worth another wait at the end of a run.
+                # The end of a run does not wait for a store that has just failed.
                 closing = closing or (self._closing and self._failures > 0)
 
     def _due(self) -> bool:
@@ -236,7 +236,7 @@ class Tracker:
 
     def _failed(self, error: Exception) -> None:
         first, longest = BACK_OFF
-        # Another view finds out what is there, whatever the failure left behind.
+        # A new view reads from MLflow what the failed write left there.
         self._view, self._written = None, 0
         self._retry_at = time.monotonic() + min(longest, first * 2.0**self._failures)
         self._failures += 1
@@ -254,7 +254,7 @@ class Tracker:
 
     def _report(self, event: Event) -> None:
         if self._reporter is not None and not self._abandoned:
-            # A reporter that fails must not end the tracking, nor tracking the run.
+            # An error in a reporter must not end the tracking, and tracking must not end the run.
             with contextlib.suppress(Exception):
                 self._reporter.event(event)
 

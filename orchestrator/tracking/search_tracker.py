@@ -1,4 +1,4 @@
-"""Following a search in MLflow while it runs, without ever holding it up."""
+"""Writing a search into MLflow while it runs; the search never waits for MLflow."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class SearchTracker:
                     self._end()
                 self._failures = 0
             except Exception as error:
-                # Another view finds out what is there, whatever the failure left behind.
+                # A new view reads from MLflow what the failed write left there.
                 self._view = None
                 first, longest = BACK_OFF
                 self._retry_at = time.monotonic() + min(longest, first * 2.0**self._failures)
@@ -127,7 +127,7 @@ class SearchTracker:
         with self._changed:
             told, self._told = self._told, True
         if not told:
-            # A reporter that fails must not end the tracking, nor tracking the search.
+            # An error in a reporter must not end the tracking, and tracking must not end the search.
             with contextlib.suppress(Exception):
                 remedy = "the search continues without it, the same command completes it"
                 self._warn(redact(" ".join(f"tracking: MLflow at {self.uri} {what}; {remedy}".split())))

@@ -40,7 +40,7 @@ class TrialContext:
         streams: that they learn.
         claims: a `Claims` actor.
         objectives: metrics that a scheduler or a searcher looks at.
-        stepwise: a scheduler decides after each experience whether to go on.
+        stepwise: a scheduler decides after each experience whether to continue.
         retries: how often a trial that fails is tried again.
         needs: what a trial takes of the cluster, for each document.
         search_path: where the user's modules are found.
@@ -71,8 +71,8 @@ def run_trial(config: dict[str, str], context: TrialContext) -> None:
             return
         except Exception as error:
             if attempt == context.retries:
-                # Told as a result: a trial that fails in Ray's eyes takes its process with it, and the next one waits
-                # seconds for another.
+                # Reported as a result: when a trial fails for Ray, its process ends, and the next trial waits seconds
+                # for another process.
                 failed = {"error": reason(error), "final": final(error)}
                 tune.report({"failed": json.dumps({**failed, "trained": count.trained, "reused": count.reused})})
         finally:
@@ -147,13 +147,13 @@ class _Trial:
         self._report()
 
     def _report(self) -> None:
-        """Tell of the experiences that all seeds have behind them."""
+        """Report the experiences that all seeds have finished."""
         while self._reported < min(len(chain) for chain in self._chains):
             end = self._reported + 1
-            told = self._standing.after(self._chains, end)
-            record = {**told, "trained": self._count.trained, "reused": self._count.reused}
+            state = self._standing.after(self._chains, end)
+            record = {**state, "trained": self._count.trained, "reused": self._count.reused}
             self._reported = end
             # A metric that needs two experiences is the same for all after one.
-            objectives = {name: told["metrics"][name] or 0.0 for name in self._objectives}
+            objectives = {name: state["metrics"][name] or 0.0 for name in self._objectives}
             complete = end == len(self._jobs[0].plan)
             tune.report({**objectives, "complete": complete, "record": json.dumps(record)})

@@ -1,4 +1,4 @@
-"""Whether all ranks hold the same model and memory, as they must: each of them goes on from its own copy."""
+"""Whether all ranks hold the same model and memory, as they must: each of them continues from its own copy."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def load_place(file: str, overrides: Sequence[str]) -> tuple[str, str]:
 
 
 def _note(file: str, overrides: Sequence[str]) -> None:
-    """Errors in the data are told with their line in the file."""
+    """Errors in the data are reported with their line in the file."""
     context = click.get_current_context(silent=True)
     if context is not None:
         context.find_root().ensure_object(Settings).loaded.append((file, tuple(overrides)))

@@ -7,7 +7,7 @@ from typing import Any
 
 Manifest = dict[str, Any]
 
-# The user of the image, as a number: Kubernetes cannot tell from a name that a user is not root.
+# The user of the image, as a number: from a name Kubernetes cannot see that a user is not root.
 USER = 1000
 FOLDER = "/etc/everlearn"
 

@@ -68,8 +68,8 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for a sign of life fails."""
-    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: pytest.fail("it waited for a sign of life"))
+    """Whoever waits for a heartbeat fails."""
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: pytest.fail("it waited for a heartbeat"))
     monkeypatch.setattr(module, "time", clock)
 
 
@@ -98,7 +98,7 @@ def test_one_on_another_machine_is_seen_to_be_alive(lineage: Lineage, monkeypatc
             claimed(lineage, "run", on_warning=warnings.append),
         ):
             pass
-        assert "sign of life" in warnings[0]
+        assert "next heartbeat" in warnings[0]
     finally:
         process.kill()
         process.wait()

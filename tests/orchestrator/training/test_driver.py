@@ -105,14 +105,14 @@ def test_a_second_driver_is_refused_and_takes_over_when_the_first_was_killed(
     lineage.store.put(CLAIM, holder.model_copy(update={"machine": "elsewhere"}).to_json())
     reporter = Recording()
     result = run(pipeline, reporter=reporter)
-    assert any("sign of life" in event.text for event in reporter.events if isinstance(event, Warned))
+    assert any("next heartbeat" in event.text for event in reporter.events if isinstance(event, Warned))
     assert (result.trained, result.reused) == (3, 0)
     assert Holder.parse(lineage.store.get(CLAIM), "").token is None
     assert fsck(lineage).damage == []
 
 
 def test_what_the_other_made_of_the_same_plan_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other finishes while this one waits for a sign of life."""
+    """The other finishes while this one waits for a heartbeat."""
     from orchestrator.lineage import claim
 
     monkeypatch.setenv("EVERLEARN_CLAIM_LEASE", "60")
