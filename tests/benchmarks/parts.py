@@ -1,4 +1,4 @@
-"""Where the seconds of `everlearn run` go: 5 experiences of MNIST, one epoch, by part.
+"""Where the seconds of `everlearn run` go, after its first imports: 5 experiences of MNIST, one epoch, by part.
 
 Needs the data (EVERLEARN_DATA, or a network). `python -m tests.benchmarks.parts`
 """
@@ -50,12 +50,12 @@ def measure() -> dict[str, float]:
         busy = work["learn"] + work["consolidate"] + work["evaluate"]
         return {
             "data, ids, storage check": at["start"] - at["run"],
-            "start of Ray and its worker, waiting for commits": at["last commit"] - at["start"] - busy,
+            "MLflow's start and imports beside training, waiting": at["last commit"] - at["start"] - busy,
             "training": work["learn"],
             "Fisher and memory": work["consolidate"],
             "evaluation": work["evaluate"],
             "(writing commits, while the next experience trains)": work["upload"],
-            "end of Ray, rest of tracking": at["finish"] - at["last commit"],
+            "rest of MLflow: figures, exported model": at["finish"] - at["last commit"],
             "all": at["finish"] - at["run"],
         }
 
