@@ -48,7 +48,7 @@ def check_storable(pipeline: Pipeline, stream: Stream, learner: Learner) -> None
         except Exception:
             # Four samples may be too few for a method; what is wrong with all of them, training says.
             return
-        example = trial.example(_few(stream[0]).train)
+        example = trial.example(few(stream[0]).train)
         _check_round_trip(trial, make_learner(pipeline, stream, Group(), learner.device), pipeline, example)
 
 
@@ -78,7 +78,7 @@ def _learn_a_little(trial: Learner, pipeline: Pipeline, stream: Stream) -> None:
         train_settings(pipeline, 0), epochs=1, steps=None, batch_size=2, accumulate=1, warmup=0, scheduler=None
     )
     configure(trial, pipeline, 0)
-    trial.learn(_few(stream[0]), settings)
+    trial.learn(few(stream[0]), settings)
 
 
 def _check_round_trip(trial: Learner, other: Learner, pipeline: Pipeline, example: Tensor) -> None:
@@ -160,7 +160,8 @@ class _FewExperience:
     test: _FewSamples
 
 
-def _few(experience: Experience) -> _FewExperience:
+def few(experience: Experience, count: int = FEW) -> _FewExperience:
+    """An experience with the first samples of another's training set, at most `count`, for training and as test set."""
     train = experience.train
-    few = _FewSamples(train, min(FEW, len(train)))
-    return _FewExperience(experience.index, experience.task, experience.classes, experience.outputs, few, few)
+    some = _FewSamples(train, min(count, len(train)))
+    return _FewExperience(experience.index, experience.task, experience.classes, experience.outputs, some, some)

@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 @click.command("validate", cls=Command, short_help="Check FILE and show what it would run.")
 @file_argument()
 @set_option
+@click.option("--dry-run", "trial", is_flag=True, help="Also call your own code: load the data and train one batch.")
 @json_option
-def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
+def validate(file: str, overrides: tuple[str, ...], trial: bool, as_json: bool) -> None:
     """Check FILE, its data and its components, and show what it would run, without running it.
 
     Code of your own is imported, but not called: the data of your own dataset and the size of your own model are then
-    not shown. The storage and the tracking server are not contacted.
+    not shown. With --dry-run it is called: one batch is trained and evaluated, and its state is saved and loaded, in
+    this process. The storage and the tracking server are not contacted.
     """
     if as_json:
         with reserved_stdout() as stdout:
             pipeline = load(file, overrides)
-            print_json(_description(pipeline), stdout)
+            print_json(_description(pipeline, trial), stdout)
         return
     pipeline = load(file, overrides)
-    description = _description(pipeline)
+    description = _description(pipeline, trial)
     screen = console()
     screen.print(f"{file} is valid", style="bold")
     screen.print()
@@ -42,7 +44,7 @@ def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     screen.print()
     if description["experiences"] is None:
         name = pipeline.stream.dataset.name
-        screen.print(f"{name} is not called here: run loads its data", soft_wrap=True)
+        screen.print(f"{name} is not called here: --dry-run and run load its data", soft_wrap=True)
     else:
         screen.print(_experiences(description["experiences"], description["class_names"]))
     for text in description["warnings"]:
@@ -50,19 +52,23 @@ def validate(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
         screen.print(f"warning: {text}", style="yellow")
 
 
-def _description(pipeline: Pipeline) -> dict[str, Any]:
+def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
     from pipelines.build import make_model, make_objective
     from pipelines.config.components import is_built_in
     from pipelines.data.streams import build_stream
 
     stream = parameters = None
-    if is_built_in("datasets", pipeline.stream.dataset.name):
+    if trial or is_built_in("datasets", pipeline.stream.dataset.name):
         stream = build_stream(pipeline.stream, pipeline.seed)
         if is_built_in("objectives", pipeline.objective.name):
             make_objective(pipeline, stream.outputs)
-        if is_built_in("models", pipeline.model.name):
+        if trial or is_built_in("models", pipeline.model.name):
             model = make_model(pipeline, stream)
             parameters = sum(parameter.numel() for parameter in model.parameters())
+        if trial:
+            from orchestrator.training.dry_run import dry_run
+
+            dry_run(pipeline, stream)
     return {
         "pipeline": pipeline.to_document(masked=True),
         "experiences": _experience_documents(pipeline, stream) if stream is not None else None,

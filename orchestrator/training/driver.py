@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -218,7 +219,12 @@ def _train_on_ray(
     verbose: bool,
 ) -> None:
     from orchestrator.cluster.connect import cluster, what_is_waited_for
+    from orchestrator.training.dry_run import dry_run, refuse_main
 
+    refuse_main(pipeline, getattr(sys.modules.get("__main__"), "__file__", None))
+    if pipeline.own_code() and not summary["reused"]:
+        # Ray takes seconds to start, and an error in the user's code is shorter without it.
+        dry_run(pipeline, stream)
     observers.event(Waiting(what_is_waited_for(address, pipeline.scaling)))
     with cluster(address, pipeline.scaling, verbose=verbose):
         from orchestrator.training.prometheus import Telemetry
