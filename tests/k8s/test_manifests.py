@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -82,7 +84,13 @@ def test_every_server_has_probes(folder: str) -> None:
 
 @each_build
 def test_everything_is_in_the_namespace(folder: str) -> None:
-    without = ("Namespace", "ResourceFlavor", "ClusterQueue")
+    without = (
+        "Namespace",
+        "ResourceFlavor",
+        "ClusterQueue",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    )
     for manifest in build(folder):
         if manifest["kind"] not in without:
             assert manifest["metadata"]["namespace"] == NAMESPACE, manifest["metadata"]["name"]
@@ -136,11 +144,15 @@ def test_what_pods_refer_to_is_there_or_is_made_by_the_readme(folder: str) -> No
         assert mounted == {volume["name"] for volume in pod.spec["volumes"]} | claims, pod.where
 
 
-@each_cluster
+@each_build
 def test_only_an_autoscaler_gets_a_token_of_kubernetes(folder: str) -> None:
     for pod in pods(build(folder)):
-        sidecars = [container["name"] for container in pod.containers]
-        assert pod.spec["automountServiceAccountToken"] is ("autoscaler" in sidecars), pod.where
+        assert pod.spec["automountServiceAccountToken"] is False, pod.where
+        tokens = {volume["name"] for volume in pod.spec["volumes"] if "projected" in volume}
+        for container in pod.containers:
+            mounted = {mount["name"] for mount in container["volumeMounts"]}
+            own = container["name"] == "autoscaler"
+            assert bool(mounted & tokens) is own and ("tmp" in mounted) is not own, f"{pod.where}: {container['name']}"
 
 
 def test_roles_give_no_secrets_and_no_wildcards() -> None:
@@ -199,6 +211,18 @@ def test_aws_uses_roles_instead_of_keys() -> None:
         assert "annotations" not in accounts[name]
     images = {c["image"] for pod in pods(build("overlays/aws")) for c in pod.containers}
     assert not any(image.startswith("everlearn:") for image in images)
+
+
+def test_one_field_pins_every_image_of_ours_by_digest(tmp_path: Path) -> None:
+    pinned = "registry.example.org/everlearn@sha256:" + "0123456789abcdef" * 4
+    name, _, digest = pinned.partition("@")
+    images = [{"name": "everlearn", "newName": name, "digest": digest}]
+    for folder in ("overlays/gpu", "jobs/tune"):
+        made = {"resources": [os.path.relpath(K8S / folder, tmp_path.resolve())], "images": images}
+        (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(made))
+        found = {c["image"] for pod in pods(build(str(tmp_path))) for c in pod.containers}
+        assert pinned in found and not any(image.startswith("everlearn") for image in found)
+        build.cache_clear()
 
 
 def test_gpu_workers_ask_for_a_gpu_and_tolerate_its_nodes() -> None:

@@ -124,3 +124,10 @@ def test_the_local_s3_server_is_reached_by_those_who_use_it() -> None:
         assert may("overlays/local", source, "s3", 9000)
     for source in ("postgres", "ray-submitter"):
         assert not may("overlays/local", source, "s3", 9000)
+
+
+def test_the_dashboard_admits_the_operator_of_one_namespace() -> None:
+    (policy,) = [p for p in policies("base") if p["metadata"]["name"] == "ray-dashboard"]
+    (operator,) = [peer for peer in policy["spec"]["ingress"][0]["from"] if "namespaceSelector" in peer]
+    assert operator["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "default"}}
+    assert operator["podSelector"] == {"matchLabels": {"app.kubernetes.io/component": "kuberay-operator"}}

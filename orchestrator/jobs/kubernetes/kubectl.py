@@ -20,6 +20,7 @@ TIMEOUT_S = 60
 _HINTS = (
     ('no matches for kind "RayJob"', "Install the KubeRay operator, see k8s/README.md"),
     ("namespaces ", "Apply one of the overlays first, see k8s/README.md"),
+    ("ValidatingAdmissionPolicy", "Change what it names; the rules are in k8s/base/admission.yaml"),
     ("forbidden", "Ask for the role everlearn-submit in that namespace"),
     ("Unauthorized", "Log in to the cluster again"),
 )

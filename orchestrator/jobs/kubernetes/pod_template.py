@@ -18,7 +18,6 @@ def pod_template(
     *,
     labels: Mapping[str, str],
     account: str,
-    token: bool = False,
     volumes: Sequence[Manifest] = (),
     gpu: bool = False,
 ) -> Manifest:
@@ -27,12 +26,12 @@ def pod_template(
     Args:
         component: ray-head, ray-worker or ray-submitter; the network policies select pods by it.
         account: name of the service account.
-        token: whether the pod gets the token of the service account, for the API of Kubernetes.
         gpu: whether the pod tolerates the taint of GPU nodes.
     """
     spec: Manifest = {
         "serviceAccountName": account,
-        "automountServiceAccountToken": token,
+        # User code runs in these pods: an autoscaler mounts its token by itself.
+        "automountServiceAccountToken": False,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,

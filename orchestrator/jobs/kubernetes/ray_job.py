@@ -177,8 +177,10 @@ def _cluster_spec(name: str, labels: dict[str, str], size: Size, options: JobOpt
                 head,
                 labels=labels,
                 account="ray-head",
-                token=autoscaling,
-                volumes=[{"name": "pipeline", "configMap": {"name": name}}],
+                volumes=[
+                    {"name": "pipeline", "configMap": {"name": name}},
+                    *(autoscaler_volumes() if autoscaling else []),
+                ],
             ),
         },
         "workerGroupSpecs": [group],
@@ -193,8 +195,25 @@ def autoscaler_options() -> Manifest:
         "env": _own_environment(),
         "resources": {"requests": {"cpu": "200m", "memory": "512Mi"}, "limits": {"cpu": "500m", "memory": "1Gi"}},
         "securityContext": confined(),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        # Not the folder of the head: user code writes there, and a login shell reads its profile from it.
+        "volumeMounts": [
+            {"name": "autoscaler-tmp", "mountPath": "/tmp"},
+            {"name": "kubernetes", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True},
+        ],
     }
+
+
+def autoscaler_volumes() -> list[Manifest]:
+    """Volumes of the head that only the autoscaler mounts: its temporary folder, and the token of the service account.
+
+    The token can patch pods and Ray clusters; the container in which user code runs does not get it.
+    """
+    sources: list[Manifest] = [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+    ]
+    return [{"name": "autoscaler-tmp", "emptyDir": {}}, {"name": "kubernetes", "projected": {"sources": sources}}]
 
 
 def _environment(options: JobOptions) -> Manifest:

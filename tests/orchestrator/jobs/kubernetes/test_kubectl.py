@@ -96,6 +96,11 @@ def test_a_missing_kubectl_is_said(file: Path, monkeypatch: pytest.MonkeyPatch) 
         ('error: resource mapping not found: no matches for kind "RayJob" in version "ray.io/v1"', "KubeRay"),
         ('Error from server (NotFound): namespaces "everlearn" not found', "overlays"),
         ('Error from server (Forbidden): rayjobs.ray.io "p" is forbidden: User "x" cannot patch', "everlearn-submit"),
+        (
+            'Error from server: rayjobs.ray.io "p" is forbidden: ValidatingAdmissionPolicy "everlearn-ray" with binding'
+            ' "everlearn-ray" denied request: secrets: only everlearn-s3',
+            "admission.yaml",
+        ),
         ("error: You must be logged in to the server (Unauthorized)", "Log in"),
         ("The connection to the server localhost:8080 was refused", "cluster-info"),
     ],

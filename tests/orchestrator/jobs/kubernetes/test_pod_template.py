@@ -20,11 +20,11 @@ def test_a_pod_is_restricted_and_takes_exactly_what_it_asks_for() -> None:
     assert [mount["mountPath"] for mount in made["volumeMounts"]] == ["/tmp"]
 
 
-def test_only_who_asks_gets_a_token_or_a_gpu_node() -> None:
+def test_nobody_gets_a_token_and_only_who_asks_a_gpu_node() -> None:
     one = container("c", "image:1", RESOURCES, environment={})
     plain = pod_template("ray-head", one, labels={}, account="a")["spec"]
-    asked = pod_template("ray-head", one, labels={}, account="a", token=True, gpu=True)["spec"]
-    assert (plain["automountServiceAccountToken"], asked["automountServiceAccountToken"]) == (False, True)
+    asked = pod_template("ray-head", one, labels={}, account="a", gpu=True)["spec"]
+    assert (plain["automountServiceAccountToken"], asked["automountServiceAccountToken"]) == (False, False)
     assert "tolerations" not in plain and asked["tolerations"][0]["key"] == "nvidia.com/gpu"
     assert "ports" not in one
 

@@ -102,6 +102,15 @@ def test_elastic_workers_are_scaled_by_ray() -> None:
     assert cluster["enableInTreeAutoscaling"] is True
 
 
+def test_the_token_is_in_the_autoscaler_and_not_where_user_code_runs() -> None:
+    cluster = spec(TEXT + "scaling: {workers: [1, 4]}\n")["rayClusterSpec"]
+    head = cluster["headGroupSpec"]["template"]["spec"]
+    (volume,) = [v["name"] for v in head["volumes"] if "projected" in v]
+    assert volume in {mount["name"] for mount in cluster["autoscalerOptions"]["volumeMounts"]}
+    assert volume not in {mount["name"] for mount in head["containers"][0]["volumeMounts"]}
+    assert head["automountServiceAccountToken"] is False
+
+
 def test_a_queued_job_has_one_size() -> None:
     found = group(TEXT + "scaling: {workers: [1, 4]}\n", queue="team")
     assert (found["minReplicas"], found["replicas"], found["maxReplicas"]) == (4, 4, 4)
