@@ -60,6 +60,13 @@ SPOILED: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
     ("label", lambda t: t["metadata"].pop("labels")),
     ("volumes", lambda t: t["spec"]["volumes"].append({"name": "x", "secret": {"secretName": "everlearn-postgres"}})),
     ("volumes", lambda t: t["spec"]["volumes"].append({"name": "x", "projected": {"sources": []}})),
+    # An autoscaler runs the head's image, so that the user's program reads what it mounts.
+    (
+        "volumes",
+        lambda t: t["spec"].update(
+            volumes=[{"name": "kubernetes", "projected": {"sources": [{"secret": {"name": "everlearn-postgres"}}]}}]
+        ),
+    ),
     ("volumes", lambda t: t["spec"]["volumes"].append({"name": "x", "persistentVolumeClaim": {"claimName": "data"}})),
     ("volumes", lambda t: t["spec"]["volumes"].append({"name": "x", "csi": {"driver": "d"}})),
     (
