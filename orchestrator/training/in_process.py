@@ -107,10 +107,10 @@ def train_alone(
     """
     import torch
 
-    from orchestrator.training.rank import Session
+    from orchestrator.training.rank import RankTraining
     from strategies.loop.process_group import Group
 
-    Session(
+    RankTraining(
         pipeline=pipeline,
         stream=stream,
         plan=plan,

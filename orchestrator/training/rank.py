@@ -45,7 +45,7 @@ NOTICE = "preemption notice: a node will be taken away; saving a checkpoint"
 
 
 @dataclass
-class Session:
+class RankTraining:
     """Everything that a rank needs to continue a stream.
 
     Attributes:

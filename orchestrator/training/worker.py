@@ -16,7 +16,7 @@ from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.preemption import preempted
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from orchestrator.training.worker_error import as_event
 from pipelines.config.load import load_text
 from strategies.loop.process_group import Group
@@ -48,7 +48,7 @@ def train_loop(config: dict[str, Any]) -> None:
 def _train(config: dict[str, Any]) -> None:
     pipeline = load_text(config["document"], config["source"])
     plan: list[PlannedCommit] = config["plan"]
-    Session(
+    RankTraining(
         pipeline=pipeline,
         stream=ray.get(config["stream"]),
         plan=plan,

@@ -22,7 +22,7 @@ from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.store import Store
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream
 from strategies.loop.process_group import Group
@@ -132,7 +132,7 @@ def growth(experiences: int = 20) -> list[tuple[int, int]]:
             if isinstance(event, CommitWritten):
                 written.append((store.objects, store.bytes))
 
-        session = Session(
+        training = RankTraining(
             pipeline=pipeline,
             stream=stream,
             plan=make_plan(pipeline, stream),
@@ -141,7 +141,7 @@ def growth(experiences: int = 20) -> list[tuple[int, int]]:
             device=torch.device("cpu"),
             on_event=on_event,
         )
-        session.run()
+        training.run()
         before = [(0, 0), *written]
         return [(a[0] - b[0], a[1] - b[1]) for a, b in zip(written, before, strict=False)]
 

@@ -40,7 +40,7 @@ def learn(data: str, length: int) -> float:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.plan import make_plan
     from orchestrator.storage.open_by_uri import open_store
-    from orchestrator.training.rank import Session
+    from orchestrator.training.rank import RankTraining
     from pipelines.config.load import load_text
     from pipelines.data.streams import build_stream
     from strategies.loop.process_group import Group
@@ -52,7 +52,7 @@ def learn(data: str, length: int) -> float:
         f"strategy: [{{name: replay, capacity: 500}}]\ntrain: {{steps: 20}}\nstorage: {data}/store\n"
     )
     stream = build_stream(pipeline.stream, pipeline.seed)
-    Session(
+    RankTraining(
         pipeline=pipeline,
         stream=stream,
         plan=make_plan(pipeline, stream),

@@ -21,7 +21,7 @@ from orchestrator.cluster.connect import cluster
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from orchestrator.tuning.trial_record import TrialRecord
 from pipelines.config.load import load_text, with_settings
 from pipelines.config.schema import Pipeline
@@ -87,7 +87,7 @@ def measure() -> Search:
 
 def alone(pipeline: Pipeline, stream: Stream) -> None:
     """One run in this process."""
-    Session(
+    RankTraining(
         pipeline=pipeline,
         stream=stream,
         plan=make_plan(pipeline, stream),

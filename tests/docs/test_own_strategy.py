@@ -12,7 +12,7 @@ import torch
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.data.streams import build_stream
@@ -39,9 +39,9 @@ def test_the_strategy_of_ones_own_learns_resumes_and_is_checked(tmp_path: Path) 
     stream = build_stream(pipeline.stream, pipeline.seed)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
 
-    def session(length: int) -> Session:
+    def rank_training(length: int) -> RankTraining:
         part = stream[:length]
-        return Session(
+        return RankTraining(
             pipeline=pipeline,
             stream=part,
             plan=make_plan(pipeline, part),
@@ -51,8 +51,8 @@ def test_the_strategy_of_ones_own_learns_resumes_and_is_checked(tmp_path: Path) 
             on_event=lambda event: None,
         )
 
-    session(2).run()
-    session(3).run()  # loads its state from the lineage
+    rank_training(2).run()
+    rank_training(3).run()  # loads its state from the lineage
     ref = lineage.ref("latest")
     assert ref is not None
     commit = lineage.read(ref.commit)

@@ -37,7 +37,7 @@ from orchestrator.events import CheckpointWritten, CommitWritten, Event, Resumed
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit, make_plan
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import Stream, build_stream
@@ -183,7 +183,7 @@ def _be(request: dict[str, Any], rank: int, folder: Path) -> NoReturn:
         make_learner = orchestrator.training.rank.make_learner
         orchestrator.training.rank.make_learner = lambda *a, **k: moment.watch(make_learner(*a, **k))
         pipeline, stream, plan = prepared(request["pipeline"])
-        Session(
+        RankTraining(
             pipeline=pipeline,
             stream=stream,
             plan=plan,

@@ -22,7 +22,7 @@ from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.tensors import decode, decode_metadata, encode
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream
 from strategies.loop.process_group import Group
@@ -59,7 +59,7 @@ def every_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.checkpointing.checkpoint.ThreadPoolExecutor", Awaited)
 
 
-def session(folder: Path, strategy: str, on_event: Any, online: bool = False, every: int = 5) -> Session:
+def rank_training(folder: Path, strategy: str, on_event: Any, online: bool = False, every: int = 5) -> RankTraining:
     stream = f"{{dataset: digits, setting: task-incremental, order: [[0, 1], [2, 3]], online: {str(online).lower()}}}"
     length = "epochs: 1, batch_size: 7" if online else "epochs: 3, batch_size: 20"
     pipeline = load_text(
@@ -67,7 +67,7 @@ def session(folder: Path, strategy: str, on_event: Any, online: bool = False, ev
         f"train: {{{length}, checkpoint_every: {every}, optimizer: {{name: adam}}, warmup: 10}}\n"
     )
     stream = build_stream(pipeline.stream, pipeline.seed)
-    return Session(
+    return RankTraining(
         pipeline=pipeline,
         stream=stream,
         plan=make_plan(pipeline, stream),
@@ -78,7 +78,7 @@ def session(folder: Path, strategy: str, on_event: Any, online: bool = False, ev
     )
 
 
-def blobs(made: Session) -> list[Any]:
+def blobs(made: RankTraining) -> list[Any]:
     return [
         (made.lineage.read(p.id).blobs, made.lineage.read(p.id).memories, made.lineage.read(p.id).row)
         for p in made.plan
@@ -90,7 +90,7 @@ def blobs(made: Session) -> list[Any]:
 def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
     strategy: str, online: bool, tmp_path: Path
 ) -> None:
-    undisturbed = session(tmp_path / "a", strategy, lambda event: None, online)
+    undisturbed = rank_training(tmp_path / "a", strategy, lambda event: None, online)
     undisturbed.run()
     written: list[int] = []
 
@@ -101,12 +101,12 @@ def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
                 raise Killed
 
     events: list[Event] = []
-    interrupted = session(tmp_path / "b", strategy, die_at_the_second, online)
+    interrupted = rank_training(tmp_path / "b", strategy, die_at_the_second, online)
     for _ in range(2):  # once in each experience
         written.clear()
         with pytest.raises(Killed):
             interrupted.run()
-    again = session(tmp_path / "b", strategy, events.append, online)
+    again = rank_training(tmp_path / "b", strategy, events.append, online)
     again.run()
     resumed = [event for event in events if isinstance(event, Resumed)]
     assert [event.step for event in resumed] == [written[-1]] if written else resumed
@@ -122,7 +122,7 @@ def test_the_seconds_before_an_interruption_count(tmp_path: Path) -> None:
         if isinstance(event, CheckpointWritten):
             raise Killed
 
-    made = session(tmp_path, "[{name: naive}]", die)
+    made = rank_training(tmp_path, "[{name: naive}]", die)
     with pytest.raises(Killed):
         made.run()
     kept = latest_checkpoint(made.lineage, made.plan[0].id, Group())
@@ -147,7 +147,7 @@ def test_a_node_that_is_taken_away_is_a_reason_for_a_checkpoint(
     for name, preempted, urgent in (("calm", False, 0.0), ("warned", True, 3600.0), ("again", True, 0.0)):
         monkeypatch.setattr("orchestrator.checkpointing.checkpoint.URGENT", urgent)
         events: list[Event] = []
-        made = session(tmp_path / name, "[{name: naive}]", events.append, every=1000)
+        made = rank_training(tmp_path / name, "[{name: naive}]", events.append, every=1000)
         made.preempted = lambda told=preempted: told
         made.run()
         kinds = [type(event) for event in events]
@@ -157,7 +157,7 @@ def test_a_node_that_is_taken_away_is_a_reason_for_a_checkpoint(
 
 
 def test_the_shards_of_an_online_stream_are_written_once(tmp_path: Path) -> None:
-    made = session(tmp_path, ONLINE[0], lambda event: None, online=True)
+    made = rank_training(tmp_path, ONLINE[0], lambda event: None, online=True)
     made.run()
     first, second = (made.lineage.read(planned.id).memories["replay"].shards for planned in made.plan)
     assert [shard.experience for shard in second] == [0, 1]

@@ -16,7 +16,7 @@ from orchestrator.lineage.commit import Commit, TestCount
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream
 from strategies.loop.evaluation import Count, Evaluation
@@ -58,9 +58,9 @@ def test_the_record_of_an_evaluation_by_hand() -> None:
     assert quality(Evaluation([], {}, classes), None).confusion is None
 
 
-def session(
+def rank_training(
     folder: Path, on_event: Any = lambda event: None, strategy: str = "{name: naive}", length: int = 3
-) -> Session:
+) -> RankTraining:
     order = [[2 * k, 2 * k + 1] for k in range(length)]
     pipeline = load_text(
         f"name: a\nstream: {{dataset: digits, order: {order}}}\nmodel: {{name: mlp, hidden: [12]}}\n"
@@ -69,7 +69,7 @@ def session(
     )
     stream = build_stream(pipeline.stream, pipeline.seed)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-    return Session(
+    return RankTraining(
         pipeline=pipeline,
         stream=stream,
         plan=make_plan(pipeline, stream),
@@ -80,19 +80,19 @@ def session(
     )
 
 
-def trained(made: Session) -> list[Commit]:
+def trained(made: RankTraining) -> list[Commit]:
     made.run()
     return made.lineage.chain(made.plan[-1].id)
 
 
 def test_commits_have_it_all_and_a_longer_stream_goes_on_as_if_it_had_been_so_from_the_start(tmp_path: Path) -> None:
-    whole = trained(session(tmp_path / "a"))
-    trained(session(tmp_path / "b", length=1))
-    trained(session(tmp_path / "b", length=2))
-    pieces = trained(session(tmp_path / "b"))
+    whole = trained(rank_training(tmp_path / "a"))
+    trained(rank_training(tmp_path / "b", length=1))
+    trained(rank_training(tmp_path / "b", length=2))
+    pieces = trained(rank_training(tmp_path / "b"))
     assert [commit.quality for commit in pieces] == [commit.quality for commit in whole]
     assert [commit.blobs for commit in pieces] == [commit.blobs for commit in whole]
-    made = session(tmp_path / "a")
+    made = rank_training(tmp_path / "a")
     for index, commit in enumerate(whole):
         right = load_answers(made.lineage, commit)
         counts = {count.experience: count for count in commit.row}
@@ -114,20 +114,20 @@ def test_commits_have_it_all_and_a_longer_stream_goes_on_as_if_it_had_been_so_fr
 
 
 def test_memories_count_and_nearest_means_have_no_confidence(tmp_path: Path) -> None:
-    commits = trained(session(tmp_path, strategy="[{name: icarl, capacity: 20}]", length=2))
+    commits = trained(rank_training(tmp_path, strategy="[{name: icarl, capacity: 20}]", length=2))
     assert [chain["expected_calibration_error"] for chain in chain_metrics(commits)] == [None, None]
     # Pixels as bytes or floats, and three whole numbers of eight bytes a sample at least.
     assert all(c.size is not None and c.size.memory >= 20 * (64 + 3 * 8) for c in commits)
 
 
 def test_an_older_commit_has_none_of_it_and_its_successor_has_no_flips(tmp_path: Path) -> None:
-    (first,) = trained(session(tmp_path, length=1))
+    (first,) = trained(rank_training(tmp_path, length=1))
     old = first.document()
     for added in ("quality", "size", "task_labels", "id", "format", "checksum"):
         del old[added]
     del old["blobs"][ANSWERS]
     commit = Commit.create(**old)
-    made = session(tmp_path, length=2)
+    made = rank_training(tmp_path, length=2)
     made.lineage.store.put(f"a/commits/{commit.id}.json", commit.to_json())
     assert commit.id == first.id and load_answers(made.lineage, commit) == {}
     chain = trained(made)
@@ -138,7 +138,7 @@ def test_an_older_commit_has_none_of_it_and_its_successor_has_no_flips(tmp_path:
 
 
 def test_damaged_answers_are_refused(tmp_path: Path) -> None:
-    made = session(tmp_path, length=1)
+    made = rank_training(tmp_path, length=1)
     (commit,) = trained(made)
     count = commit.row[0].model_copy(update={"correct": commit.row[0].correct - 1})
     with pytest.raises(CorruptBlob, match="do not agree"):

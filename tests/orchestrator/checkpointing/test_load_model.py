@@ -19,7 +19,7 @@ from orchestrator.errors import CorruptBlob
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import PipelineError
@@ -43,14 +43,14 @@ STRATEGIES = [
 ]
 
 
-def learned(folder: Path, strategy: str) -> tuple[Pipeline, Session]:
+def learned(folder: Path, strategy: str) -> tuple[Pipeline, RankTraining]:
     pipeline = load_text(
         "name: c\nstream: {dataset: digits, setting: class-incremental, order: [[0, 1], [2, 3], [4, 5]]}\n"
         f"model: {{name: mlp, hidden: [12]}}\nstrategy: {strategy}\nstorage: {folder}\n"
         "train: {steps: 6, batch_size: 20}\n"
     )
     stream = build_stream(pipeline.stream, pipeline.seed)
-    session = Session(
+    training = RankTraining(
         pipeline=pipeline,
         stream=stream,
         plan=make_plan(pipeline, stream),
@@ -59,30 +59,30 @@ def learned(folder: Path, strategy: str) -> tuple[Pipeline, Session]:
         device=torch.device("cpu"),
         on_event=lambda event: None,
     )
-    session.run()
-    return pipeline, session
+    training.run()
+    return pipeline, training
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_it_answers_as_the_learner_does(strategy: str, tmp_path: Path) -> None:
-    pipeline, session = learned(tmp_path, strategy)
-    commits = [session.lineage.read(planned.id) for planned in session.plan]
+    pipeline, training = learned(tmp_path, strategy)
+    commits = [training.lineage.read(planned.id) for planned in training.plan]
     for index, commit in enumerate(commits):
-        learner = make_learner(pipeline, session.stream)
+        learner = make_learner(pipeline, training.stream)
         configure(learner, pipeline, index)
-        load_commit(learner, session.lineage, commit, optimizer="adam")
-        model, example = example_and_model(pipeline, session.stream, session.lineage, commit)
+        load_commit(learner, training.lineage, commit, optimizer="adam")
+        model, example = example_and_model(pipeline, training.stream, training.lineage, commit)
         with learner.evaluating(), torch.no_grad():
-            expected = learner.scores(example, session.stream[0])
+            expected = learner.scores(example, training.stream[0])
             assert torch.equal(model(example), expected)
             assert torch.equal(load_model(pipeline, commit.id)(example), expected)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES[2:])
 def test_it_can_be_exported(strategy: str, tmp_path: Path) -> None:
-    pipeline, session = learned(tmp_path, strategy)
+    pipeline, training = learned(tmp_path, strategy)
     model = load_model(pipeline)
-    inputs = torch.rand(9, *session.stream.input_shape)
+    inputs = torch.rand(9, *training.stream.input_shape)
     file = io.BytesIO()
     save(export(model, (inputs[:4],), dynamic_shapes=({0: Dim.AUTO},)), file)
     file.seek(0)
@@ -106,19 +106,19 @@ def test_a_commit_alone_gives_the_model(tmp_path: Path) -> None:
 
 
 def test_a_commit_that_does_not_say_how_large_its_model_is(tmp_path: Path) -> None:
-    pipeline, session = learned(tmp_path, "[{name: naive}]")
-    commit = session.lineage.read(session.plan[-1].id)
+    pipeline, training = learned(tmp_path, "[{name: naive}]")
+    commit = training.lineage.read(training.plan[-1].id)
     for change in ({"input_shape": None}, {"input_shape": ["8"]}, {"outputs": -1}):
         other = make_commit(0, None, {}, spec={**commit.spec, **change})
-        session.lineage.write(other)
+        training.lineage.write(other)
         with pytest.raises(CorruptBlob, match="how large the model is"):
             load_model(pipeline, other.id)
 
 
 @pytest.mark.parametrize(("strategy", "part"), [("[{name: progressive}]", "column"), ("[{name: expand}]", "extractor")])
 def test_what_does_not_change_again_is_stored_once(strategy: str, part: str, tmp_path: Path) -> None:
-    _, session = learned(tmp_path, strategy)
-    commits = [session.lineage.read(planned.id) for planned in session.plan]
+    _, training = learned(tmp_path, strategy)
+    commits = [training.lineage.read(planned.id) for planned in training.plan]
     for k in range(3):
         assert len({commit.blobs[f"model.{part}.{k}"].sha256 for commit in commits[k:]}) == 1
     assert commits[2].blobs["model"].bytes < commits[2].blobs[f"model.{part}.0"].bytes

@@ -17,7 +17,7 @@ from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.maintenance.forget_samples import forget
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream
 from strategies.loop.process_group import Group
@@ -72,7 +72,7 @@ def test_a_record_that_hides_an_id_is_refused(change: dict[str, object]) -> None
         parse_tombstones(json.dumps({**document, **change}).encode(), "here")
 
 
-def session(folder: Path, strategy: str, seed: int = 0, until: int = 3, epochs: int = 1) -> Session:
+def rank_training(folder: Path, strategy: str, seed: int = 0, until: int = 3, epochs: int = 1) -> RankTraining:
     order = [[0, 1], [2, 3], [4, 5]][:until]
     pipeline = load_text(
         f"name: c\nseed: {seed}\nstream: {{dataset: digits, setting: class-incremental, order: {order}}}\n"
@@ -80,7 +80,7 @@ def session(folder: Path, strategy: str, seed: int = 0, until: int = 3, epochs: 
         f"train: {{epochs: {epochs}, batch_size: 50, optimizer: {{name: adam}}}}\n"
     )
     stream = build_stream(pipeline.stream, pipeline.seed)
-    return Session(
+    return RankTraining(
         pipeline=pipeline,
         stream=stream,
         plan=make_plan(pipeline, stream),
@@ -91,7 +91,7 @@ def session(folder: Path, strategy: str, seed: int = 0, until: int = 3, epochs: 
     )
 
 
-def remembered(made: Session) -> dict[str, set[int]]:
+def remembered(made: RankTraining) -> dict[str, set[int]]:
     """By commit: every id in a stored shard."""
     found: dict[str, set[int]] = {}
     for id_ in made.lineage.commits():
@@ -111,17 +111,17 @@ def remembered(made: Session) -> dict[str, set[int]]:
 )
 def test_a_forgotten_sample_enters_no_memory_again(strategy: str, tmp_path: Path) -> None:
     """Not as the run goes on, not when it is trained anew, not with other settings."""
-    begun = session(tmp_path, strategy, until=2)
+    begun = rank_training(tmp_path, strategy, until=2)
     begun.run()
     first = sorted(remembered(begun)[begun.plan[0].id])[:3]
     # Samples of an experience that is still to come, too.
-    whole = session(tmp_path, strategy)
+    whole = rank_training(tmp_path, strategy)
     coming = whole.stream[2].train.ids.tolist()[:60]
     forget(begun.lineage, [*first, *coming])
     whole.run()
     assert len(list(whole.lineage.commits())) == 3
-    session(tmp_path, strategy, epochs=2).run()
-    session(tmp_path, strategy, seed=1).run()
+    rank_training(tmp_path, strategy, epochs=2).run()
+    rank_training(tmp_path, strategy, seed=1).run()
     for ids in remembered(whole).values():
         assert ids and not ids & {*first, *coming}
 
@@ -129,14 +129,14 @@ def test_a_forgotten_sample_enters_no_memory_again(strategy: str, tmp_path: Path
 def test_an_interrupted_forget_and_a_finished_one_are_the_same_to_a_run(tmp_path: Path) -> None:
     made = []
     for name, finish in (("a", True), ("b", False)):
-        begun = session(tmp_path / name, "{name: replay, capacity: 40}", until=2)
+        begun = rank_training(tmp_path / name, "{name: replay, capacity: 40}", until=2)
         begun.run()
         ids = sorted(remembered(begun)[begun.plan[1].id])[::3]
         if finish:
             forget(begun.lineage, ids)
         else:
             add_tombstones(begun.lineage, ids)
-        whole = session(tmp_path / name, "{name: replay, capacity: 40}")
+        whole = rank_training(tmp_path / name, "{name: replay, capacity: 40}")
         whole.run()
         made.append(whole)
     finished, interrupted = made

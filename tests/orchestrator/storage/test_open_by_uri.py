@@ -13,7 +13,7 @@ from orchestrator.storage.folder_store import FolderStore
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.ray_filesystem import ray_filesystem
 from orchestrator.storage.s3_store import S3Store
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream
 from strategies.loop.process_group import Group
@@ -70,7 +70,7 @@ def test_a_registered_store_keeps_a_lineage(tmp_path: Path) -> None:
     store = open_store(pipeline.storage)
     store.check()
     lineage = Lineage(store, pipeline.name)
-    Session(
+    RankTraining(
         pipeline=pipeline,
         stream=stream,
         plan=make_plan(pipeline, stream),

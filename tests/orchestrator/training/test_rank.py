@@ -13,7 +13,7 @@ from orchestrator.lineage.forgotten_ids import add_tombstones
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training.rank import Session
+from orchestrator.training.rank import RankTraining
 from pipelines.config.load import load_text
 from pipelines.data.streams import build_stream
 from strategies.loop.process_group import Group
@@ -29,12 +29,12 @@ train: {epochs: 1, batch_size: 32}
 """
 
 
-def session(folder: Path, events: list[Event], until: int = 3, **fields: Any) -> Session:
+def rank_training(folder: Path, events: list[Event], until: int = 3, **fields: Any) -> RankTraining:
     pipeline = load_text(f"{TEXT}storage: {folder}\n")
     stream = build_stream(pipeline.stream, pipeline.seed)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     plan = make_plan(pipeline, stream)[:until]
-    return Session(pipeline, stream, plan, lineage, Group.current(), torch.device("cpu"), events.append, **fields)
+    return RankTraining(pipeline, stream, plan, lineage, Group.current(), torch.device("cpu"), events.append, **fields)
 
 
 def kinds(events: list[Event]) -> list[str]:
@@ -43,15 +43,15 @@ def kinds(events: list[Event]) -> list[str]:
 
 def test_what_is_left_is_trained_and_told(tmp_path: Path) -> None:
     first, second, third = list[Event](), list[Event](), list[Event]()
-    made = session(tmp_path, first, until=1)
+    made = rank_training(tmp_path, first, until=1)
     made.run()
     assert kinds(first).count("commit") == 1
     stages = [event.stage for event in first if isinstance(event, StageStarted)]
     assert stages == ["consolidating", "evaluating", "committing"]
-    whole = session(tmp_path, second)
+    whole = rank_training(tmp_path, second)
     whole.run()
     assert [event.commit["experience"]["index"] for event in second if isinstance(event, CommitWritten)] == [1, 2]
-    session(tmp_path, third).run()
+    rank_training(tmp_path, third).run()
     assert third == []
     chain = whole.lineage.chain(whole.plan[-1].id)
     assert [len(commit.row) for commit in chain] == [3, 3, 3]
@@ -63,26 +63,26 @@ def test_what_is_left_is_trained_and_told(tmp_path: Path) -> None:
 
 def test_two_sittings_come_to_the_same_as_one(tmp_path: Path) -> None:
     for until in (1, 3):
-        session(tmp_path / "two", [], until=until).run()
-    one = session(tmp_path / "one", [])
+        rank_training(tmp_path / "two", [], until=until).run()
+    one = rank_training(tmp_path / "one", [])
     one.run()
-    two = session(tmp_path / "two", [])
+    two = rank_training(tmp_path / "two", [])
     for planned in one.plan:
         mine, theirs = one.lineage.read(planned.id), two.lineage.read(planned.id)
         assert (mine.blobs, mine.memories, mine.row) == (theirs.blobs, theirs.memories, theirs.row)
 
 
 def test_trials_move_no_ref(tmp_path: Path) -> None:
-    made = session(tmp_path, [], until=1, ref=None)
+    made = rank_training(tmp_path, [], until=1, ref=None)
     made.run()
     assert made.lineage.refs() == {}
-    session(tmp_path, [], until=2).run()
+    rank_training(tmp_path, [], until=2).run()
     assert made.lineage.refs().keys() == {"latest"}
 
 
 def test_samples_that_were_forgotten_are_kept_out_of_memories(tmp_path: Path) -> None:
     events: list[Event] = []
-    made = session(tmp_path, events)
+    made = rank_training(tmp_path, events)
     ids = made.stream[0].train.ids.tolist()
     add_tombstones(made.lineage, ids[::2])
     made.run()
@@ -92,16 +92,16 @@ def test_samples_that_were_forgotten_are_kept_out_of_memories(tmp_path: Path) ->
 
 
 def test_checkpoints_that_a_dead_run_left_behind_its_commit_are_removed(tmp_path: Path) -> None:
-    made = session(tmp_path, [], until=1)
+    made = rank_training(tmp_path, [], until=1)
     made.run()
     put_checkpoint(made.lineage, made.plan[0].id, [1])
-    session(tmp_path, [], until=1).run()
+    rank_training(tmp_path, [], until=1).run()
     assert list(made.lineage.store.list("digits/runs/")) == []
 
 
 def _as_rank(folder: Path) -> list[str]:
     events: list[Event] = []
-    session(folder, events).run()
+    rank_training(folder, events).run()
     return kinds(events)
 
 
@@ -110,7 +110,7 @@ def test_rank_0_alone_tells_and_writes(tmp_path: Path) -> None:
         told, silent = processes.run(_as_rank, tmp_path / "two")
     assert told.count("commit") == 3 and "step" in told and set(silent) <= {"experience"}
     _as_rank(tmp_path / "one")
-    one, two = (session(tmp_path / name, []) for name in ("one", "two"))
+    one, two = (rank_training(tmp_path / name, []) for name in ("one", "two"))
     for planned in one.plan:
         mine, theirs = one.lineage.read(planned.id), two.lineage.read(planned.id)
         assert mine.row == theirs.row
