@@ -8,7 +8,7 @@ import numpy as np
 
 from orchestrator.tracking.matrix_figures import EMPTY, FADED, INK, figure_of, headline_of, png_of
 
-# In a larger matrix's cells no number could be read.
+# The cells of a larger matrix are too small for numbers.
 _MOST_NUMBERS = 30
 _LONGEST_NAME = 20
 
@@ -35,14 +35,14 @@ def confusion_figure(
     axes = figure.subplots()
     headline_of(axes, title, subtitle)
     colours = LinearSegmentedColormap.from_list("share", ("#fbfcfe", "#b9d5ea", "#5b9bc9", "#1f5f99", "#0b2f5b"))
-    # Mistakes are rare next to right answers: the root brings them out.
+    # Mistakes are rare: the square root makes their colour visible beside that of correct predictions.
     shades = colours(np.sqrt(np.nan_to_num(shares)))
     shades[np.isnan(shares)] = (*(int(EMPTY[k : k + 2], 16) / 255 for k in (1, 3, 5)), 1.0)
     axes.imshow(shades, aspect="equal", interpolation="nearest")
     if n <= _MOST_NUMBERS:
         size = float(np.clip(cell * 72 / 4, 5.5, 11))
         for (i, j), share in np.ndenumerate(shares):
-            # Zeros would drown the mistakes.
+            # Cells with 0 stay empty: otherwise their numbers hide the mistakes.
             if np.isnan(share) or share < 0.0005:
                 continue
             dark = float(shades[i, j, :3] @ (0.299, 0.587, 0.114)) < 0.53
@@ -57,7 +57,7 @@ def confusion_figure(
     axes.set_xticks(range(0, n, every))
     axes.set_yticks(range(0, n, every))
     if names is not None and len(names) == n:
-        # A dollar sign would begin a formula.
+        # matplotlib reads a dollar sign as the start of a formula.
         shown = [_short(name).replace("$", r"\$") for name in names[::every]]
         axes.set_xticklabels(shown, rotation=90 if max(map(len, shown)) > 3 else 0)
         axes.set_yticklabels(shown)

@@ -3,7 +3,7 @@
 # Okabe & Ito's colours, which people with any colour vision can distinguish, without yellow, which is faint on white,
 # and two more.
 FEW = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5f6b3c")
-# The palest end of the scale cannot be seen on white.
+# The lightest end of the scale is invisible on white.
 PALEST = 0.92
 
 

@@ -19,7 +19,7 @@ MakeModel = Callable[[], "tuple[nn.Module, Tensor]"]
 """Gives the trained model and an example of its input, (2 or more, *shape)."""
 
 NAME = "model"
-# torch.export makes a dimension that is 1 in the example 1 for ever; a few more samples teach it nothing.
+# torch.export fixes a dimension whose size is 1 in the example. Two samples are enough to avoid that.
 _FEWEST, _MOST = 2, 4
 
 
@@ -60,7 +60,7 @@ def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
     from mlflow.entities import LoggedModelOutput
 
     client.log_outputs(owner.run_id, [LoggedModelOutput(found.model_id, owner.step)])
-    # Last, so that a model which is READY lacks nothing.
+    # Last, so that a model with the status READY is complete.
     client.finalize_logged_model(found.model_id, "READY")
     return str(found.model_id)
 
@@ -73,7 +73,7 @@ def warm_up() -> None:
     import torch
     from torch.export import Dim
 
-    # If this one fails, so will the model's, and that is reported.
+    # If this import fails, logging the model fails too, and that is reported.
     with contextlib.suppress(Exception):
         torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(2, 2),), dynamic_shapes=({0: Dim.AUTO},))
 

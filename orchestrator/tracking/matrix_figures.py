@@ -25,9 +25,9 @@ Rows = Sequence[Sequence[float | None]]
 
 INK, FADED, _RULE, EMPTY = "#1f2933", "#6b7785", "#d5dae0", "#f3f4f6"
 _DPI = 150
-# In a longer stream's cells no number could be read.
+# The cells of a longer stream are too small for numbers.
 _MOST_NUMBERS = 60
-# Between the matrix and the column of means, in cells.
+# Distance between the matrix and the column of means, in cells.
 _GAP = 0.3
 _MARKERS = "os^Dv<>P"
 
@@ -103,13 +103,13 @@ def curves_figure(rows: Rows, *, title: str, subtitle: str = "", experiences: in
         _label_ends(axes, R, colours)
     else:
         _colour_scale(figure, axes, T)
-        # Early and low is where the fewest curves run.
+        # The lower left corner has the fewest curves.
         axes.legend(loc="lower left", fontsize=9, labelcolor=INK, edgecolor="none", framealpha=0.9)
     return png_of(figure)
 
 
 def _square(rows: Rows, experiences: int | None) -> NDArray[np.float64]:
-    """R as (T, T), NaN where there is nothing."""
+    """R as (T, T), NaN where nothing was tested."""
     T = max([experiences or 1, len(rows), *(len(row) for row in rows)])
     R = np.full((T, T), np.nan)
     for i, row in enumerate(rows):
@@ -129,7 +129,7 @@ def figure_of(width: float, height: float) -> Figure:
 
 
 def headline_of(axes: Axes, title: str, subtitle: str) -> None:
-    # Names come from the pipeline file: a dollar sign in one must not start a formula.
+    # Names come from the pipeline file: matplotlib must not read a dollar sign in one as the start of a formula.
     for text, offset, size, weight, colour in (
         (title, 28 if subtitle else 12, 13, "bold", INK),
         (subtitle, 11, 10, "normal", FADED),
@@ -147,7 +147,7 @@ def _cells(axes: Axes, values: NDArray[np.float64], T: int, cell: float, left: f
     colours = LinearSegmentedColormap.from_list("accuracy", ("#f2f7fb", "#b9d5ea", "#5b9bc9", "#1f5f99", "#0b2f5b"))
     height, width = values.shape
     future = np.triu(np.ones(values.shape, dtype=bool), 1) & (width > 1)
-    # What matters lies between good and very good: the power spreads that part of the scale.
+    # Most values lie between 0.8 and 1: the power spreads that part of the colour scale.
     shades = colours(np.nan_to_num(values) ** 1.6)
     shades[future, :3] = 1 - 0.45 * (1 - shades[future, :3])
     shades[np.isnan(values)] = (*(int(EMPTY[k : k + 2], 16) / 255 for k in (1, 3, 5)), 1.0)
@@ -161,7 +161,7 @@ def _cells(axes: Axes, values: NDArray[np.float64], T: int, cell: float, left: f
         text = f"{100 * value:.0f}" if T > 10 else f"{100 * value:.1f}"
         dark = float(shades[i, j, :3] @ (0.299, 0.587, 0.114)) < 0.53
         colour = "white" if dark else FADED if future[i, j] else INK
-        # Inside its cell a number has no say in the layout, which would measure each of them.
+        # A number inside its cell does not affect the layout. Leaving it out of the layout saves measuring its text.
         axes.text(left + j, i, text, ha="center", va="center", fontsize=size, color=colour, in_layout=False)
     thick = 1.6 if T <= 25 else 0.7
     axes.vlines(np.arange(0.5, width - 1) + left, -0.5, height - 0.5, color="white", linewidth=thick)
@@ -195,7 +195,7 @@ def _curve_axes(axes: Axes, R: NDArray[np.float64], T: int) -> None:
     learned = R[np.tril_indices(T)]
     known = learned[~np.isnan(learned)]
     lowest = 100 * float(known.min()) if known.size else 0.0
-    # A zero line that nothing comes near wastes the picture: these are lines, not bars.
+    # The axis need not start at 0: these are lines, not bars.
     bottom = 0.0 if lowest < 50 else 10 * np.floor((lowest - 5) / 10)
     margin = 0.02 * (100 - bottom)
     axes.set_ylim(bottom - margin, 100 + margin)
@@ -236,7 +236,7 @@ def _label_ends(axes: Axes, R: NDArray[np.float64], colours: Sequence[str]) -> N
 
 def _spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Ascending `values` moved as little as possible to lie `gap` apart and, if there is room, within [low, high]."""
-    # Isotonic regression of what is left without the gaps: neighbours in each other's way share a mean.
+    # Isotonic regression of the values minus their gaps: neighbours that overlap share a mean.
     blocks: list[tuple[float, int]] = []
     for k, value in enumerate(values):
         mean, count = value - k * gap, 1
@@ -266,7 +266,7 @@ def png_of(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    # savefig would draw everything twice, to find the layout first. Nothing but the picture goes into the file.
+    # savefig draws everything twice, first to find the layout. The file holds the picture without metadata.
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     buffer = io.BytesIO()

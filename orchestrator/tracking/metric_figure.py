@@ -1,4 +1,4 @@
-"""Every metric along the stream as PNG bytes: a small chart for each, with what it says and its last value."""
+"""Every metric along the stream as PNG bytes: a small chart for each, with its meaning and its last value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LINE, _RULE = "#0072B2", "#d5dae0"
 _COLUMNS = 3
-# Inches: of a chart with its title and labels, and of the headline above all of them.
+# Inches: the size of a chart with its title and labels, and the height of the heading above all charts.
 _WIDTH, _HEIGHT, _HEAD = 4.0, 2.1, 0.8
 
 
@@ -31,18 +31,18 @@ def metrics_figure(history: Sequence[Mapping[str, float | None]], *, title: str,
 
 
 def metrics_drawing(history: Sequence[Mapping[str, float | None]], *, title: str, subtitle: str = "") -> Figure:
-    """As `metrics_figure`, before it becomes a picture."""
+    """The matplotlib figure that `metrics_figure` saves as PNG."""
     from matplotlib.figure import Figure
 
     known = [metric for metric in all_metrics() if any(one.get(metric.name) is not None for one in history)]
     width, height = _COLUMNS * _WIDTH, max(1, math.ceil(len(known) / _COLUMNS)) * _HEIGHT + _HEAD
     figure = Figure(figsize=(width, height), dpi=100, facecolor="white")
-    # One pair of axes in inches from the top left corner: to make one for each chart takes most of a second.
+    # One pair of axes, in inches from the top left corner, holds all charts: axes for each take most of a second.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
-    # Names come from the pipeline file: a dollar sign in one must not start a formula.
+    # Names come from the pipeline file: matplotlib must not read a dollar sign in one as the start of a formula.
     axes.text(0.18, 0.3, title, fontsize=13, fontweight="bold", color=INK, parse_math=False)
     axes.text(0.18, 0.55, subtitle, fontsize=10, color=FADED, parse_math=False)
     axes.text(width - 0.17, 0.55, "after training on each experience", fontsize=9, color=FADED, ha="right")

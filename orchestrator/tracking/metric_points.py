@@ -1,4 +1,4 @@
-"""What of a chain of commits becomes which metric, at which step and time.
+"""The metrics that MLflow shows of a chain of commits, with their steps and times.
 
 Pure functions of the commits: the same chain gives the same points at any time and on any machine. MLflow keeps points
 that are equal in name, step, time and value only once, so everything may be written again without harm.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
 
 LOSS = "loss/train"
-# As many as a confusion matrix has: a chart of more could not be read.
+# The same limit as that of a confusion matrix: a chart of more classes cannot be read.
 MOST_CLASSES = 256
 
 
@@ -52,7 +52,7 @@ def parent_points(
         commit, time = chain[index], milliseconds(chain[index])
         for name, value in metrics[index - first].items():
             if value is not None:
-                # The UI writes numbers out: 0.939, not 0.9390000000000001.
+                # The UI shows every digit: round, so that it shows 0.939 and not 0.9390000000000001.
                 value = round(value, 12)
                 yield Point(name, value, time, index)
                 if index == stream_length - 1:

@@ -69,7 +69,7 @@ def connect(uri: str) -> MlflowClient:
     import mlflow
     from mlflow import MlflowClient
 
-    # It logs a traceback for each database error that it also raises.
+    # MLflow logs a traceback for each database error that it also raises.
     if logging.getLogger("mlflow").getEffectiveLevel() >= logging.WARNING:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     with tracking_errors(uri):
@@ -86,7 +86,7 @@ def _open_sqlite(path: Path | None, version: str) -> None:
     from mlflow.store.db import utils
 
     if hasattr(utils, "_make_parent_dirs_if_sqlite"):
-        # It would make a folder of the quoted name beside that of the database, which is there.
+        # MLflow would make a folder of the quoted name beside the database's own folder, which exists.
         utils._make_parent_dirs_if_sqlite = lambda _: None
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("pragma schema_version")
@@ -108,7 +108,7 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
                     client.create_experiment(
                         name,
                         artifact_location=artifact_location(uri, name),
-                        # Without it the UI takes an experiment without traces for one of language models.
+                        # Without it the UI shows an experiment without traces as one of language models.
                         tags={"mlflow.experimentKind": "custom_model_development"},
                     )
                 )
@@ -136,7 +136,7 @@ def artifact_location(uri: str, name: str) -> str | None:
 
 @contextlib.contextmanager
 def tracking_errors(uri: str) -> Iterator[None]:
-    """Whatever goes wrong with MLflow inside becomes a TrackingError that names the store and the reason."""
+    """An error of MLflow inside the block becomes a TrackingError that names the store and the reason."""
     try:
         yield
     except (OrchestratorError, PipelineError):
@@ -188,7 +188,7 @@ def reason(error: BaseException) -> str:
 
 
 def _code(error: BaseException) -> str | None:
-    # A database of one's own reports its faults under the codes that stand for a server's.
+    # A local database reports its errors with the codes of a server's errors.
     remote = type(error).__name__ == "RestException"
     return _CODES.get(str(getattr(error, "error_code", ""))) if remote else None
 

@@ -35,7 +35,7 @@ def create_database(path: Path, version: str, artifacts: Path | None = None) -> 
     if path.exists() or _made_for() != version:
         return False
     draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
-    # Where this cannot be done, such as on a file system without links, MLflow does it or says why it cannot be done.
+    # Where this fails, such as on a file system without links, MLflow makes the database or says why it cannot.
     with contextlib.suppress(OSError, sqlite3.Error):
         try:
             with contextlib.closing(sqlite3.connect(draft)) as connection:

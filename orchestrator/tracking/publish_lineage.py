@@ -1,4 +1,4 @@
-"""`everlearn publish`: write into MLflow what is missing there of a chain of commits."""
+"""`everlearn publish`: write into MLflow those parts of a chain of commits that are missing there."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.progress.number_format import metric_text
 
-# A wider table runs out of the page.
+# A wider table does not fit the page.
 _WIDEST = 12
 
 
@@ -55,7 +55,7 @@ def description(
 
 
 def _table(rows: Sequence[Sequence[float | None]]) -> str:
-    # As code: the UI sets the cells of a Markdown table without any space between them.
+    # As code: the UI shows the cells of a Markdown table without space between them.
     width = min(max((len(row) for row in rows), default=0), _WIDEST)
     lines = ["after " + "".join(f"{f'on {column}':>8}" for column in range(width))]
     for index, row in enumerate(rows):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 RUN, PIPELINE, COMMIT, EXPERIENCE = "everlearn.run", "everlearn.pipeline", "everlearn.commit", "everlearn.experience"
 TASK_LABELS = "everlearn.task_labels"
 _NOTE, _PARENT = "mlflow.note.content", "mlflow.parentRunId"
-# What one request may hold.
+# Limits of one request to MLflow.
 _METRICS, _PARAMETERS, _LONGEST = 1000, 100, 6000
 
 
@@ -45,7 +45,7 @@ FindReference = Callable[[Sequence["Commit"]], Sequence[float | None]]
 
 
 class RunView:
-    """Writes one run. Not safe for several threads; after an error, make a new one: it finds what is there.
+    """Writes one run. Not thread-safe. After an error, make a new one: it finds what is already written.
 
     Attributes:
         run_id: of the MLflow run; None before `open`.
@@ -117,13 +117,13 @@ class RunView:
         self._commit, self._written = chain[-1].id, len(chain)
 
     def losses(self, points: Iterable[Point]) -> None:
-        """Write loss points at steps that have none: a worker that starts again meets the same step another time."""
+        """Write the loss at steps that have none yet. A worker that restarts reports some steps again."""
         new = [point for point in points if point.step not in self._losses]
         self._log(self._run, new)
         self._losses.update(point.step for point in new)
 
     def files(self, chain: Sequence[Commit]) -> None:
-        """Write the pipeline file, the matrix and the figures, over what was there."""
+        """Write the pipeline file, the matrix and the figures; older versions are replaced."""
         course = self._course.follow(chain)
         rows, baseline = course.rows, course.baseline
         history = course_metrics(course, chain, self._reference(chain))
@@ -162,7 +162,7 @@ class RunView:
         """Log the model of the last commit unless it is there, with the metrics that it reached.
 
         Raises:
-            ExportFailed: it cannot be exported; the run lacks nothing else.
+            ExportFailed: the model cannot be exported; everything else of the run is written.
         """
         tags = {PIPELINE: self._pipeline.name}
         owner = Owner(str(self.experiment_id), self._run, chain[-1].id, len(chain) - 1, tags)
@@ -178,7 +178,7 @@ class RunView:
         self._tags({_NOTE: self._describe(chain)})
 
     def status(self, status: str, chain: Sequence[Commit]) -> None:
-        """Set the run's status, if it is another one. A finished run ended with its last commit."""
+        """Set the run's status, if it differs. The end time of a finished run is that of its last commit."""
         end = None
         if status != "RUNNING":
             end = of.milliseconds(chain[-1]) if status == "FINISHED" and chain else _now()
@@ -198,7 +198,7 @@ class RunView:
 
     def _find(self) -> Run | None:
         found = self._search(f"tags.`{RUN}` = '{self._key}'")
-        # Two exist if a server made one after its client had given up waiting: keep to the one that was written to.
+        # Two runs exist if the server created one after the client's request had timed out: use the one with content.
         return min(
             found, key=lambda run: (COMMIT not in run.data.tags, run.info.start_time, run.info.run_id), default=None
         )
@@ -215,7 +215,7 @@ class RunView:
     def _create(self, chain: Sequence[Commit]) -> Run:
         start = min(_now(), of.start_milliseconds(chain)) if chain else _now()
         tags = {RUN: self._key, PIPELINE: self._pipeline.name, **_origin()}
-        # The legends of the UI name runs, so the names of an experiment's runs must differ.
+        # The UI's legends show the names of runs, so the names within an experiment must differ.
         name = f"{self._pipeline.name} ({'+'.join(strategy.name for strategy in self._pipeline.strategy)})"
         run: Run = self._client.create_run(self.experiment_id, start, tags, name)
         return run
@@ -241,7 +241,7 @@ class RunView:
             self._client.log_batch(run, metrics=metrics[start : start + _METRICS])
 
     def _log_parameters(self, run: Run) -> None:
-        """Parameters cannot change: one that another attempt at this run has set stays, such as its workers."""
+        """Parameters cannot change in MLflow: one that an earlier attempt set stays, such as the number of workers."""
         known = run.data.params
         self._log_params(self._run, {key: value for key, value in self._pipeline.flat().items() if key not in known})
 

@@ -48,7 +48,7 @@ class Closing:
 
 
 class SearchView(RunView):
-    """Writes a search. Not safe for several threads; after an error, make a new one: it finds what is there."""
+    """Writes a search. Not thread-safe. After an error, make a new one: it finds what is already written."""
 
     def __init__(self, pipeline: Pipeline, *, key: str, title: str) -> None:
         super().__init__(pipeline, key=key, stream_length=0)
@@ -93,7 +93,7 @@ class SearchView(RunView):
         self._trials[record.number] = known, record.state
 
     def close(self, closing: Closing) -> None:
-        """Write what all trials come to, over what was there, and end the run."""
+        """Write the results over all trials, replacing older ones, and end the run."""
         self._log(self._run, [Point(name, round(v, 12), closing.time, 0) for name, v in closing.metrics.items()])
         tags = {_NOTE: closing.note}
         if closing.best is not None and closing.best in self._trials:
@@ -125,7 +125,7 @@ class SearchView(RunView):
 
 
 def _points(record: TrialRecord) -> Iterator[Point]:
-    """Each metric after each experience, and the last ones once more as what the trial came to."""
+    """Each metric after each experience, and the last values again as the trial's results."""
     for step, (metrics, time) in enumerate(zip(record.history, record.times, strict=True)):
         for name, value in metrics.items():
             if value is not None:
