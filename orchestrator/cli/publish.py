@@ -69,7 +69,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
             raise PipelineError(
                 [
                     f"{file}: {len(chain)} of {length} experiences are trained, and which run they belong to, only "
-                    f"{', '.join(own)} can tell, which publish does not run",
+                    f"{', '.join(own)} knows, which publish does not run",
                     f"Complete them: {program()} run {as_arguments(file, overrides)} also writes what MLflow lacks",
                 ]
             )

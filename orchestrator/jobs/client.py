@@ -114,7 +114,7 @@ class Jobs:
             )
 
     def started(self, job: str) -> Job:
-        """The job when its start can be told to have succeeded or failed, or after some seconds in which it cannot."""
+        """The job when its start has succeeded or failed, or after some seconds in which it cannot."""
         until = time.monotonic() + STARTING_S
         found, runs = self.get(job), False
         while found.status not in ENDED and time.monotonic() < until:

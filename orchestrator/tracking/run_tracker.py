@@ -83,7 +83,7 @@ class Tracker:
         self._events: deque[StepDone] = deque(maxlen=_MOST_LOSSES)
         self._model: MakeModel | None = None
         self._status: str | None = None
-        self._closing = self._abandoned = self._told = False
+        self._closing = self._abandoned = self._warned = False
         # The thread's own:
         self._view: RunView | None = None
         self._written = 0
@@ -136,7 +136,7 @@ class Tracker:
         with self._changed:
             started = self._chain is not None
         if started and not self.complete:
-            self._tell("has not answered in time" if self._thread.is_alive() else "lacks a part of the run")
+            self._warn_once("has not answered in time" if self._thread.is_alive() else "lacks a part of the run")
         with self._changed:
             self._abandoned = True
         return self.complete
@@ -240,12 +240,12 @@ class Tracker:
         self._view, self._written = None, 0
         self._retry_at = time.monotonic() + min(longest, first * 2.0**self._failures)
         self._failures += 1
-        self._tell(f"cannot be used: {reason(error)}")
+        self._warn_once(f"cannot be used: {reason(error)}")
 
-    def _tell(self, what: str) -> None:
+    def _warn_once(self, what: str) -> None:
         with self._changed:
-            told, self._told = self._told, True
-        if not told:
+            warned, self._warned = self._warned, True
+        if not warned:
             remedy = "the run continues without it, `everlearn publish FILE` completes it"
             self._warn(f"tracking: MLflow at {self.uri} {what}; {remedy}")
 

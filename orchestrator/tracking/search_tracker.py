@@ -45,7 +45,7 @@ class SearchTracker:
         # Guarded by the condition:
         self._trials: dict[int, tuple[TrialRecord, Mapping[str, Any]]] = {}
         self._closing: Callable[[], Closing] | None = None
-        self._ending = self._told = False
+        self._ending = self._warned = False
         self._failed = False
         # The thread's own:
         self._view: SearchView | None = None
@@ -67,7 +67,7 @@ class SearchTracker:
             self._changed.notify()
         self._thread.join(GRACE_AFTER_FAILURE if failing or kind is not None else GRACE)
         if self._thread.is_alive():
-            self._tell("has not answered in time")
+            self._warn_once("has not answered in time")
 
     def trial(self, record: TrialRecord, parameters: Mapping[str, Any]) -> None:
         """Take a trial that has ended, and its pipeline as flat parameters."""
@@ -102,7 +102,7 @@ class SearchTracker:
                 first, longest = BACK_OFF
                 self._retry_at = time.monotonic() + min(longest, first * 2.0**self._failures)
                 self._failures += 1
-                self._tell(f"cannot be used: {reason(error)}")
+                self._warn_once(f"cannot be used: {reason(error)}")
 
     def _write(self, trials: Mapping[int, tuple[TrialRecord, Mapping[str, Any]]]) -> None:
         if self._view is None:
@@ -123,10 +123,10 @@ class SearchTracker:
         else:
             self._view.end("FAILED", time.time_ns() // 1_000_000)
 
-    def _tell(self, what: str) -> None:
+    def _warn_once(self, what: str) -> None:
         with self._changed:
-            told, self._told = self._told, True
-        if not told:
+            warned, self._warned = self._warned, True
+        if not warned:
             # An error in a reporter must not end the tracking, and tracking must not end the search.
             with contextlib.suppress(Exception):
                 remedy = "the search continues without it, the same command completes it"

@@ -94,15 +94,15 @@ def compare(
         with SearchTracker(bases[0], key=key, title=title[:200], warn=reporter.warning) as tracker:
             parameters = [job.pipeline.flat() for job in jobs]
 
-            def heard(record: TrialRecord) -> None:
+            def on_record(record: TrialRecord) -> None:
                 if record.ended is not None and record.state in ("done", "stopped", "failed"):
                     tracker.trial(record, parameters[record.number])
                 reporter.trial(record)
 
-            left = [p for p, job in zip(proposals, jobs, strict=True) if not _found(records[p.number], job, heard)]
+            left = [p for p, job in zip(proposals, jobs, strict=True) if not _found(records[p.number], job, on_record)]
             if left:
                 plan = Plan(bases, streams, left, max_concurrent=max_concurrent, fences=fences)
-                run_plan(plan, address, start, records, heard)
+                run_plan(plan, address, start, records, on_record)
             result = CompareResult(
                 pipelines=[
                     Compared(
@@ -135,7 +135,7 @@ def _job(base: Pipeline, proposal: Proposal, streams: Streams) -> Job:
     return Job.of(pipeline, streams.share(pipeline))
 
 
-def _found(record: TrialRecord, job: Job, heard: Callable[[TrialRecord], None]) -> bool:
+def _found(record: TrialRecord, job: Job, on_record: Callable[[TrialRecord], None]) -> bool:
     """Whether all of a run is in the lineage already; its record then says what it came to."""
     from orchestrator.tuning.trial_state import Standing
 
@@ -147,5 +147,5 @@ def _found(record: TrialRecord, job: Job, heard: Callable[[TrialRecord], None]) 
     for end in range(1, len(chain) + 1):
         record.take(standing.after([chain], end))
     record.state, record.reused, record.started, record.ended = "done", len(chain), began, record.times[-1]
-    heard(record)
+    on_record(record)
     return True

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.tuning.trial_record import TrialRecord
     from pipelines.data.streams import Stream
 
-    Heard = Callable[[TrialRecord], None]
+    OnRecord = Callable[[TrialRecord], None]
 
 
 def runs_here(plan: Plan, address: str | None) -> bool:
@@ -44,20 +44,20 @@ def runs_here(plan: Plan, address: str | None) -> bool:
 
 
 def run_plan(
-    plan: Plan, address: str | None, start: Callable[[], None], records: dict[int, TrialRecord], heard: Heard
+    plan: Plan, address: str | None, start: Callable[[], None], records: dict[int, TrialRecord], on_record: OnRecord
 ) -> None:
     """Run a plan in processes of this machine where that serves, else on the Ray cluster that `start` connects to."""
     if runs_here(plan, address):
-        run_in_processes(plan, records, heard)
+        run_in_processes(plan, records, on_record)
         return
     start()
     from orchestrator.tuning.ray_tune import run_trials
 
-    run_trials(plan, records, heard)
+    run_trials(plan, records, on_record)
 
 
 def run_in_processes(
-    plan: Plan, records: dict[int, TrialRecord], heard: Heard, *, processes: int | None = None
+    plan: Plan, records: dict[int, TrialRecord], on_record: OnRecord, *, processes: int | None = None
 ) -> None:
     """Run the proposals of a plan to their ends. Arguments as those of `orchestrator.tuning.ray_tune.run_trials`.
 
@@ -67,7 +67,7 @@ def run_in_processes(
     if processes is None:
         most = max(needs(pipeline.scaling, plan.resources).threads for pipeline in plan.pipelines)
         processes = min(plan.max_concurrent or _cores(), _cores() // most)
-    pool = _Pool(plan, records, heard)
+    pool = _Pool(plan, records, on_record)
     workers = [_Worker(pool) for _ in range(max(1, min(processes, len(plan.proposals))))]
     try:
         for worker in workers:
@@ -103,47 +103,47 @@ class _Trial:
         """Ids of the commits that are not stored."""
         return {commit for job in self.jobs for commit in job.ids[len(job.lineage.leading(job.ids)) :]}
 
-    def catch_up(self, heard: Heard) -> None:
-        """Take in what is stored and was not told, by a process that died."""
+    def catch_up(self, on_record: OnRecord) -> None:
+        """Take in commits that a process stored and did not report before it died."""
         for chain, job in zip(self._chains, self.jobs, strict=True):
             new = job.lineage.leading(job.ids, chain)[len(chain) :]
             self.record.trained += len(new)
             chain.extend(new)
-        self._report(heard)
+        self._report(on_record)
 
-    def start(self, heard: Heard) -> None:
+    def start(self, on_record: OnRecord) -> None:
         record = self.record
         record.state, record.error, record.started, record.ended = "running", None, _now(), None
         record.history, record.times, record.lineage = [], [], []
         self._chains = [job.lineage.leading(job.ids) for job in self.jobs]
         record.reused = sum(map(len, self._chains))
-        heard(record)
-        self._report(heard)
+        on_record(record)
+        self._report(on_record)
 
-    def take(self, number: int, document: dict[str, Any], heard: Heard) -> None:
+    def take(self, number: int, document: dict[str, Any], on_record: OnRecord) -> None:
         self._chains[number].append(Commit.model_validate(document, strict=False))
         self.record.trained += 1
-        self._report(heard)
+        self._report(on_record)
 
-    def end(self, failure: tuple[str, bool] | None, heard: Heard) -> None:
+    def end(self, failure: tuple[str, bool] | None, on_record: OnRecord) -> None:
         record = self.record
         if failure is not None:
             record.error, record.final = failure
         record.state, record.ended = "done" if failure is None else "failed", _now()
-        heard(record)
+        on_record(record)
 
-    def _report(self, heard: Heard) -> None:
+    def _report(self, on_record: OnRecord) -> None:
         while self._reported < min(map(len, self._chains)):
             self._reported += 1
             self.record.take(self._standing.after(self._chains, self._reported))
-            heard(self.record)
+            on_record(self.record)
 
 
 class _Pool:
     """Which trial is next. Its threads share it, under `turn`."""
 
-    def __init__(self, plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> None:
-        self.plan, self.heard = plan, heard
+    def __init__(self, plan: Plan, records: dict[int, TrialRecord], on_record: OnRecord) -> None:
+        self.plan, self.on_record = plan, on_record
         self.turn = threading.Condition()
         self.stopped = False
         self.error: Exception | None = None
@@ -167,7 +167,7 @@ class _Pool:
                     if not missing & busy:
                         del self._waiting[place]
                         self._running[record.number] = missing
-                        trial.start(self.heard)
+                        trial.start(self.on_record)
                         return trial
                     # Those behind it may share as much with it as it does with the one that runs.
                     busy |= missing
@@ -178,12 +178,12 @@ class _Pool:
     def _refuse(self, record: TrialRecord, error: PipelineError) -> None:
         record.error, record.final, record.state = reason(error), True, "failed"
         record.started = record.ended = _now()
-        self.heard(record)
+        self.on_record(record)
 
     def over(self, trial: _Trial, failure: tuple[str, bool] | None) -> None:
         with self.turn:
             del self._running[trial.record.number]
-            trial.end(failure, self.heard)
+            trial.end(failure, self.on_record)
             self.turn.notify_all()
 
     def fail(self, error: Exception) -> None:
@@ -227,7 +227,7 @@ class _Worker:
                 self._process = None
                 ended = f"signal {-status}" if status < 0 else f"exit status {status}"
                 with self._pool.turn:
-                    trial.catch_up(self._pool.heard)
+                    trial.catch_up(self._pool.on_record)
                 kind, value = "failed", (f"its process ended: {ended}", False)
                 continue
             break
@@ -250,7 +250,7 @@ class _Worker:
                 return kind, value
             with self._pool.turn:
                 number, commit = value
-                trial.take(number, commit, self._pool.heard)
+                trial.take(number, commit, self._pool.on_record)
 
     def _key(self, stream: Stream) -> int:
         """Its place among the streams that the process knows, or is about to know."""

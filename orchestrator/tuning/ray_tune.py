@@ -24,7 +24,7 @@ from orchestrator.tuning.trial_plan import Plan
 from orchestrator.tuning.trial_record import TrialRecord
 from orchestrator.tuning.trial_resources import at_once, needs, settled
 
-Heard = Callable[[TrialRecord], None]
+OnRecord = Callable[[TrialRecord], None]
 
 # Read by Ray Tune in this process. Results are kept in the lineage and the records, Ctrl-C is the command line's.
 _SETTINGS = {
@@ -37,12 +37,12 @@ _SETTINGS = {
 }
 
 
-def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> None:
+def run_trials(plan: Plan, records: dict[int, TrialRecord], on_record: OnRecord) -> None:
     """Run trials to their ends, on the Ray cluster that this process is connected to.
 
     Args:
         records: by number, updated while trials run. The searcher's `propose` callback has to add its proposals.
-        heard: called with a record after each change.
+        on_record: called with a record after each change.
 
     Raises:
         ClusterError: a trial does not fit on the cluster.
@@ -64,7 +64,7 @@ def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> Non
         search_path=[path for path in sys.path if path],
         fences=plan.fences,
     )
-    follower = _Follower(records, heard, claims)
+    follower = _Follower(records, on_record, claims)
     space = {} if plan.searcher else {"trial": tune.grid_search([p.to_config()["trial"] for p in plan.proposals])}
     with tempfile.TemporaryDirectory(prefix="everlearn-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
@@ -103,8 +103,8 @@ def run_trials(plan: Plan, records: dict[int, TrialRecord], heard: Heard) -> Non
 class _Follower(tune.Callback):  # type: ignore[misc]
     """Keeps the records up to date."""
 
-    def __init__(self, records: dict[int, TrialRecord], heard: Heard, claims: Any) -> None:
-        self._records, self._heard, self._claims = records, heard, claims
+    def __init__(self, records: dict[int, TrialRecord], on_record: OnRecord, claims: Any) -> None:
+        self._records, self._on_record, self._claims = records, on_record, claims
         self._before: dict[int, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class _Follower(tune.Callback):  # type: ignore[misc]
         record = self._record(trial)
         record.state, record.error, record.started, record.ended = "running", None, _now(), None
         record.history, record.times, record.lineage = [], [], []
-        self._heard(record)
+        self._on_record(record)
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
         record = self._record(trial)
@@ -129,7 +129,7 @@ class _Follower(tune.Callback):  # type: ignore[misc]
         record.take(reported)
         before = self._before.get(record.number, 0)
         record.trained, record.reused = reported["trained"] + before, reported["reused"] - before
-        self._heard(record)
+        self._on_record(record)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
@@ -142,7 +142,7 @@ class _Follower(tune.Callback):  # type: ignore[misc]
         # What the process that died had trained, the next one finds.
         self._before[record.number] = record.trained
         record.state = "waiting"
-        self._heard(record)
+        self._on_record(record)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
@@ -160,7 +160,7 @@ class _Follower(tune.Callback):  # type: ignore[misc]
         # A trial that was stopped in mid-experience still holds what it had not made.
         self._claims.release.remote(str(record.number))
         record.state, record.ended = state, _now()
-        self._heard(record)
+        self._on_record(record)
 
     def _record(self, trial: Any) -> TrialRecord:
         return self._records[Proposal.of(trial.config).number]

@@ -231,7 +231,7 @@ class _Search:
             time_budget=budget,
             fences=self._fences,
         )
-        run_plan(plan, self._address, self._start, self.records, lambda record: self._heard(record, tracker))
+        run_plan(plan, self._address, self._start, self.records, lambda record: self._on_record(record, tracker))
 
     def _listed(self) -> list[Settings]:
         if self._spec.search == "grid":
@@ -272,7 +272,7 @@ class _Search:
         self.records[number] = TrialRecord(number=number, settings=settings, seeds=self._seeds)
         self._kept.write(self.records[number])
 
-    def _heard(self, record: TrialRecord, tracker: SearchTracker) -> None:
+    def _on_record(self, record: TrialRecord, tracker: SearchTracker) -> None:
         self._fresh.add(record.number)
         if record.state in ("done", "stopped", "failed"):
             self._kept.write(record)
@@ -287,7 +287,7 @@ class _Search:
             update = {"number": twin, "trained": 0, "reused": reached, "started": of.ended}
             self._fresh.add(twin)
             self.records[twin] = of.model_copy(update=update, deep=True)
-            self._heard(self.records[twin], tracker)
+            self._on_record(self.records[twin], tracker)
 
     def train_best(self) -> Best:
         """Train the best settings on all of the training data, and let the ref `best` stand for the model.

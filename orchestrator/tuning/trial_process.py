@@ -91,7 +91,7 @@ def _run(request: Request, streams: Sequence[Stream], answer: _Answers) -> None:
     for attempt in range(request.retries + 1):
         try:
             for number, (pipeline, stream) in enumerate(zip(pipelines, streams, strict=True)):
-                _train(pipeline, stream, request, partial(_tell, answer, number))
+                _train(pipeline, stream, request, partial(_send, answer, number))
         except BrokenPipeError:
             raise  # nobody listens
         except Exception as error:
@@ -109,7 +109,7 @@ def _train(pipeline: Pipeline, stream: Stream, request: Request, on_event: Any) 
     train(job, len(job.ids), request.needs, on_event)
 
 
-def _tell(answer: _Answers, number: int, event: Event) -> None:
+def _send(answer: _Answers, number: int, event: Event) -> None:
     from orchestrator.events import CommitWritten
 
     if isinstance(event, CommitWritten):

@@ -102,7 +102,7 @@ def check_origin(component: Any, path: str, kind: str, word: str) -> None:
 
 
 def _home(component: Any) -> str | None:
-    """The module that defines a component; None where it cannot be told, as for a built-in method."""
+    """The module that defines a component; None where that is not known, as for a built-in method."""
     for _ in range(20):
         if not isinstance(component, functools.partial):
             break

@@ -93,8 +93,8 @@ class _Tally:
         part = learner.group.share(len(test))
         share = torch.arange(len(test))[part]
         # Where the task is inferred, all units are active.
-        told = experience.outputs is not None and learner.task_labels(experience) != "inferred"
-        units = learner.units(experience) if told else None
+        given = experience.outputs is not None and learner.task_labels(experience) != "inferred"
+        units = learner.units(experience) if given else None
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for inputs, targets in test.batches(share.split(EVALUATION_BATCH) if len(share) else ()):
             scores = learner.scores(learner.prepare(inputs), experience)

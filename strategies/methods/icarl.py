@@ -121,8 +121,8 @@ class ICaRL(Strategy):
         targets = F.one_hot(batch.targets, learner.outputs).to(output.dtype)
         units = self._labelled.to(output.device)
         if self.teacher and self.seen is not None:
-            told = (self.teacher(learner, batch.inputs).to(output.dtype) / self.options.temperature).sigmoid()
-            targets = torch.where(units, targets, told)
+            soft = (self.teacher(learner, batch.inputs).to(output.dtype) / self.options.temperature).sigmoid()
+            targets = torch.where(units, targets, soft)
             units = units | self.seen
         return batch.mean(sigmoid_cross_entropy(output[:, units], targets[:, units]))
 

@@ -56,9 +56,9 @@ def test_two_processes_come_to_what_one_comes_to_and_what_training_each_alone_do
     for processes in (1, 2):
         (tmp_path / str(processes)).mkdir()
         plan, records = planned(tmp_path / str(processes))
-        heard: list[int] = []
-        run_in_processes(plan, records, lambda record, heard=heard: heard.append(record.number), processes=processes)  # type: ignore[misc]
-        assert sorted(set(heard)) == [0, 1, 2] and heard[0] == 0
+        seen: list[int] = []
+        run_in_processes(plan, records, lambda record, seen=seen: seen.append(record.number), processes=processes)  # type: ignore[misc]
+        assert sorted(set(seen)) == [0, 1, 2] and seen[0] == 0
         found.append([outcome(record) for record in records.values()])
     assert found[0] == found[1]
     assert [(state, trained, reused) for state, _, _, trained, reused, _ in found[0]] == [
@@ -76,13 +76,13 @@ def test_a_process_that_dies_fails_its_trial_or_is_replaced(tmp_path: Path) -> N
     plan, records = planned(tmp_path, retries=1)
     killed: list[int] = []
 
-    def heard(record: TrialRecord) -> None:
+    def on_record(record: TrialRecord) -> None:
         if len(record.history) == 1 and not killed:
             killed.extend(_children())
             for child in killed:
                 os.kill(child, signal.SIGKILL)
 
-    run_in_processes(plan, records, heard, processes=1)
+    run_in_processes(plan, records, on_record, processes=1)
     assert len(killed) == 1 and [record.state for record in records.values()] == ["done"] * 3
     assert [record.trained + record.reused for record in records.values()] == [3, 3, 3]
     assert not _children() and threading.active_count() < 50
