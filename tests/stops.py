@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -52,6 +53,11 @@ def work(writer: str, lineage: Lineage, folder: Path) -> None:
         copy(Lineage(open_store(str(folder / "source")), "digits"), lineage)
 
 
+def stop_here() -> None:
+    """Stop this process before this thread goes on: a signal to the process may stop it some requests later."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
 def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Callable[[Lineage], Any]) -> str | None:
     """One stop at the n-th request: what is wrong after it, empty for nothing; None when there is no such request."""
     lineage = Lineage(open_store(str(folder / "store")), "digits")
@@ -64,7 +70,7 @@ def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Call
         try:
             real = time.time
             time.time = lambda: real() + jump
-            store: Any = Stopped(lineage.store, number, lambda: os.kill(os.getpid(), signal.SIGSTOP))
+            store: Any = Stopped(lineage.store, number, stop_here)
             work(writer, Lineage(store, "digits"), folder)
             status = 0
         except OrchestratorError:

@@ -1,8 +1,4 @@
-"""A few of the stops of `python -m tests.stops`: one takeover of each kind of writer but `copy`.
-
-`copy` writes in several threads: a stop may fall where another of them holds a folder store's lock, for which whoever
-takes over gives up after a while.
-"""
+"""A few of the stops of `python -m tests.stops`: one takeover of each kind of writer."""
 
 from pathlib import Path
 
@@ -13,9 +9,7 @@ from orchestrator.lineage.claim import Claim
 from tests.stops import WRITERS, forgotten, stopped
 
 
-@pytest.mark.parametrize(
-    ("writer", "jump"), [(writer, jump) for writer in WRITERS if writer != "copy" for jump in (1e6, -1e6)]
-)
+@pytest.mark.parametrize(("writer", "jump"), [(writer, jump) for writer in WRITERS for jump in (1e6, -1e6)])
 def test_who_is_stopped_and_wakes_writes_nothing(
     writer: str, jump: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from strategies.api.strategy_errors import StrategyError
+
 Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
 """From the outputs of some samples, (m, outputs), and their positions among the inputs, (m,) int64, to a scalar for
 each, (m,), and the weight of its gradient's square, (m,), or None: 1 for each."""
@@ -65,7 +67,7 @@ class Objective:
             units: ascending int64: the output units that the columns of `output` are, and `targets` positions among
                 them; None: all.
         """
-        raise NotImplementedError
+        raise self._lacks("loss")
 
     def total(self, output: Tensor, targets: Tensor) -> Tensor:
         """The sum of `loss`, 0-dim: what a step takes, where a fused form is faster."""
@@ -77,7 +79,7 @@ class Objective:
 
     def learned_units(self, targets: Tensor, outputs: int) -> Tensor:
         """(outputs,) bool: the output units whose values the samples' targets say something about."""
-        raise NotImplementedError
+        raise self._lacks("learned_units")
 
     def fisher_targets(self, outputs: int, targets: Tensor | None, units: Tensor | None) -> list[Term]:
         """The terms of the Fisher information: the gradient of each is squared for each sample, weighted, and added up.
@@ -88,7 +90,7 @@ class Objective:
                 under the model's own distribution.
             units: the output units that take part, ascending int64; None: all.
         """
-        raise NotImplementedError
+        raise self._lacks("fisher_targets")
 
     def distance(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """How far outputs are from a teacher's, for each sample, (n,), with the gradient of a divergence.
@@ -97,4 +99,10 @@ class Objective:
             student, teacher: (n, units).
             temperature: T > 0, which softens probabilities; the result has the factor T^2.
         """
-        raise NotImplementedError
+        raise self._lacks("distance")
+
+    def _lacks(self, method: str) -> StrategyError:
+        return StrategyError(
+            f"objective {self.name}: {type(self).__name__} defines no `{method}`, which this pipeline needs.\n"
+            "Define it, or leave out the strategy that asks for it"
+        )

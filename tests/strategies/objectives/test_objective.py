@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
+from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
 from strategies.objectives.objective import Objective
@@ -30,3 +32,9 @@ def test_an_objective_of_ones_own_is_trained_and_asks_for_its_loss_alone() -> No
     torch.testing.assert_close(before, (learner.model(inputs)[:, 0] - targets).abs().sum())
     learner.learn(experiences[0], TrainSettings(epochs=5, batch_size=5, optimizer_options={"lr": 0.02}))
     assert learner.objective.total(learner.model(inputs), targets) < before / 2
+
+
+@pytest.mark.parametrize("method", ["loss", "learned_units", "fisher_targets", "distance"])
+def test_what_an_objective_does_not_define_is_named(method: str) -> None:
+    with pytest.raises(StrategyError, match=f"defines no `{method}`"):
+        getattr(Objective(), method)(*[None] * (2 if method in ("loss", "learned_units") else 3))
