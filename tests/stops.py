@@ -54,7 +54,7 @@ def work(writer: str, lineage: Lineage, folder: Path) -> None:
 
 
 def stop_here() -> None:
-    """Stop this process before this thread goes on: a signal to the process may stop it some requests later."""
+    """Stop this process before this thread goes on: a signal to the process may stop it some instructions later."""
     signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,10 +32,14 @@ FORGOTTEN = range(SAMPLES)
 
 
 class Stopped:
-    """A store that is left alone until its n-th request; then something else happens first."""
+    """A store that is left alone until its n-th request; then something else happens first.
+
+    Requests of other threads have ended by then, and none begins: a process that stops itself there holds no lock.
+    """
 
     def __init__(self, store: Any, number: int, act: Callable[[], None]) -> None:
         self._store, self._left, self._act = store, number, act
+        self._gate, self._inside = threading.Condition(), 0
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -42,10 +47,21 @@ class Stopped:
 
     def _counted(self, request: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any) -> Any:
-            self._left -= 1
-            if self._left == 0:
-                self._act()
-            return request(*arguments)
+            with self._gate:
+                self._gate.wait_for(lambda: self._left != 0)
+                self._left -= 1
+                if self._left == 0:
+                    self._gate.wait_for(lambda: self._inside == 0)
+                    self._act()
+                    self._left = -1
+                    self._gate.notify_all()
+                self._inside += 1
+            try:
+                return request(*arguments)
+            finally:
+                with self._gate:
+                    self._inside -= 1
+                    self._gate.notify_all()
 
         return counted
 
