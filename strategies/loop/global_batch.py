@@ -27,11 +27,12 @@ def share_of_batch(
     """
     inputs, targets = taken
     size, group = order.size(step), learner.group
+    share = order.share(group, step)
     origin: Tensor | None = getattr(samples, "experiences", None)
     if origin is None:
         experiences = _same(len(targets), learner.experience.index, learner.device)
     else:
-        experiences = origin[order.batch(step)[group.share(size)]].to(learner.device)
+        experiences = origin[order.batch(step)[share]].to(learner.device)
     return Batch(
         inputs=learner.prepare(inputs),
         targets=learner.moved(targets),
@@ -41,7 +42,7 @@ def share_of_batch(
         current=len(targets),
         total_samples=size,
         total_current=size,
-        places=Places.first(size, group.rank, group.size) if placed else None,
+        places=Places(torch.arange(share.start, share.stop), group.rank, group.size) if placed else None,
     )
 
 

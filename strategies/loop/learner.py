@@ -30,9 +30,9 @@ from strategies.loop.hooks import overriding
 from strategies.loop.input_scaling import input_dtype, prepared
 from strategies.loop.kept_optimizer import KeptOptimizer
 from strategies.loop.nan_guard import FiniteLoss
+from strategies.loop.order_of_samples import sample_order
 from strategies.loop.process_group import Group
 from strategies.loop.rank_agreement import check_buffers
-from strategies.loop.sampling import sample_order
 from strategies.loop.seeded_random import integer, seed_forward
 from strategies.loop.step_report import Listener, StepReport
 from strategies.loop.train_settings import TrainSettings, make_scheduler
@@ -162,7 +162,7 @@ class Learner:
             self.model.train()  # the hooks may have replaced the model
         samples = self._training_set(experience)
         self.objective.begin(samples.targets, self.outputs)
-        order = sample_order(len(samples), settings, self.seed, experience.index)
+        order = sample_order(samples, settings, self.seed, experience.index)
         self.length = len(order)
         optimizer = self._optimizer.prepare(self.model, settings, keep=start > 0 or not settings.reset)
         scheduler = make_scheduler(settings, optimizer, len(order), start)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from strategies.loop.process_group import Group
 from strategies.loop.seeded_random import generator
-from strategies.loop.train_settings import TrainSettings
 
 
 @lru_cache(maxsize=2)
@@ -62,20 +61,29 @@ class SampleOrder:
             return -(-self.n // self.batch_size)
         return max(1, self.n // self.batch_size)
 
-    def batch(self, step: int) -> Tensor:
-        """Positions of the samples of the global batch at `step`, (b,) int64."""
+    def spans(self, step: int) -> list[tuple[int, int, int]]:
+        """Which samples of which epochs make up the global batch at `step`: (epoch, first, end), each."""
         if self.steps is None:
             epoch, within = divmod(step, self._steps_per_epoch)
             start = within * self.batch_size
-            return self._permutation(epoch)[start : start + self.size(step)]
-        parts, need, start = [], self.batch_size, step * self.batch_size
+            return [(epoch, start, start + self.size(step))]
+        found, need, start = [], self.batch_size, step * self.batch_size
         while need:
             epoch, offset = divmod(start, self.n)
-            part = self._permutation(epoch)[offset : offset + need]
-            parts.append(part)
-            need -= len(part)
-            start += len(part)
+            count = min(need, self.n - offset)
+            found.append((epoch, offset, offset + count))
+            need -= count
+            start += count
+        return found
+
+    def batch(self, step: int) -> Tensor:
+        """Positions of the samples of the global batch at `step`, (b,) int64."""
+        parts = [self._permutation(epoch)[start:end] for epoch, start, end in self.spans(step)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def share(self, group: Group, step: int) -> slice:
+        """Which samples of the global batch at `step` this rank takes; the shares of all ranks make up the batch."""
+        return group.share(self.size(step))
 
     def _permutation(self, epoch: int) -> Tensor:
         return _permutation(self.n, self.seed, self.experience, epoch)
@@ -99,8 +107,3 @@ class SampleOrder:
         for step in range(start, len(self)):
             batch = self.batch(step)
             yield batch if alone else batch[group.share(len(batch))]
-
-
-def sample_order(n: int, settings: TrainSettings, seed: int, experience: int) -> SampleOrder:
-    """The order of n samples under the settings of an experience."""
-    return SampleOrder(n, settings.batch_size, settings.epochs, settings.steps, seed, experience, settings.last_batch)

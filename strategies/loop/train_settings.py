@@ -49,6 +49,8 @@ class TrainSettings:
             ranks.
         precision: float32, or bf16 for mixed precision.
         last_batch: keep, drop or merge the samples left at the end of an epoch (see `SampleOrder`).
+        lanes: the samples come in blocks, dealt to so many lanes (see `loop.lane_order`); None: one permutation.
+        window: blocks of a lane that are shuffled together.
     """
 
     epochs: int | None = 1
@@ -64,6 +66,8 @@ class TrainSettings:
     accumulate: int = 1
     precision: str = "float32"
     last_batch: str = "keep"
+    lanes: int | None = None
+    window: int = 4
 
 
 def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) -> Optimizer:
