@@ -30,16 +30,15 @@ blocks = st.lists(st.one_of(st.integers(1, 5), st.integers(1, 40)), min_size=1, 
 
 
 @st.composite
-def orders(draw: st.DrawFn, lanes: st.SearchStrategy[int] = st.integers(1, 12)) -> LaneOrder:
+def orders(draw: st.DrawFn, fewest: int = 1) -> LaneOrder:
     sizes = np.array(draw(blocks))
     n = int(sizes.sum())
     epochs = draw(st.one_of(st.none(), st.integers(1, 3)))
     steps = draw(st.integers(1, 12)) if epochs is None else None
     rule = draw(st.sampled_from(["keep", "drop", "merge"]))
     size, seed = draw(st.integers(1, n + 3)), draw(st.integers(0, 5))
-    return LaneOrder(
-        n, size, epochs, steps, seed, 1, rule, sizes=sizes, lanes=draw(lanes), window=draw(st.integers(1, 5))
-    )
+    lanes, window = draw(st.integers(fewest, 12)), draw(st.integers(1, 5))
+    return LaneOrder(n, size, epochs, steps, seed, 1, rule, sizes=sizes, lanes=lanes, window=window)
 
 
 def shared(order: LaneOrder, readers: int, start: int = 0) -> list[list[torch.Tensor]]:
@@ -49,7 +48,7 @@ def shared(order: LaneOrder, readers: int, start: int = 0) -> list[list[torch.Te
     return [list(shares) for shares in zip(*own, strict=True)]
 
 
-@given(orders(st.integers(8, 12)), st.data())
+@given(orders(fewest=8), st.data())
 def test_any_number_of_readers_takes_the_same_batches_in_the_same_order(order: LaneOrder, data: st.DataObject) -> None:
     whole = [order.batch(step) for step in range(len(order))]
     for readers in READERS:
@@ -86,7 +85,7 @@ def test_an_epoch_has_every_sample_once_in_batches_of_the_right_size(order: Lane
         assert counts.max() - counts.min() <= 1 and counts.sum() == order.batch_size * len(order)
 
 
-@given(orders(st.integers(8, 12)), st.sampled_from(READERS))
+@given(orders(fewest=8), st.sampled_from(READERS))
 def test_a_block_is_read_by_one_reader(order: LaneOrder, readers: int) -> None:
     block_of = np.repeat(np.arange(len(order.sizes)), order.sizes)
     owners: dict[tuple[int, int], set[int]] = {}
@@ -100,7 +99,7 @@ def test_a_block_is_read_by_one_reader(order: LaneOrder, readers: int) -> None:
     assert all(len(ranks) == 1 for ranks in owners.values())
 
 
-@given(orders(st.integers(8, 12)), st.sampled_from(READERS), st.data())
+@given(orders(fewest=8), st.sampled_from(READERS), st.data())
 def test_a_share_says_where_the_reader_stands_in_the_batch(order: LaneOrder, readers: int, data: st.DataObject) -> None:
     step = data.draw(st.integers(0, len(order) - 1))
     batch = order.batch(step)
@@ -170,9 +169,7 @@ PINNED = [[2, 0, 11, 14, 13, 12, 3], [1, 15, 8, 7, 6, 5, 10], [16, 4, 9]]
 
 def test_more_readers_than_lanes_are_refused() -> None:
     order = LaneOrder(4, 2, 1, None, 0, 0, sizes=np.full(4, 1), lanes=2, window=1)
-    with pytest.raises(
-        StrategyError, match=r"2 lanes cannot be shared by 3 workers: set scaling\.workers to at most 2"
-    ):
+    with pytest.raises(StrategyError, match="2 lanes cannot be shared by 3 workers"):
         next(order.shares(Group(0, 3)))
 
 
