@@ -24,4 +24,6 @@ BUILT_IN: dict[str, str] = {
 
 OBJECTIVES: dict[str, str] = {
     "classification": "strategies.objectives.classification:Classification",
+    "multi-label": "strategies.objectives.multi_label:MultiLabel",
+    "regression": "strategies.objectives.regression:Regression",
 }

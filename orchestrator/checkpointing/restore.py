@@ -11,6 +11,8 @@ import torch
 from orchestrator.errors import CorruptBlob
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from strategies.memory.reservoir import Memory, Shard
 
 
@@ -35,19 +37,28 @@ def restore_shard(memory: Memory, shard: Shard, outputs: int) -> None:
     """Take a stored shard into a memory.
 
     Args:
-        outputs: units of the model's head; targets lie below.
+        outputs: units of the model's head; classes lie below, and columns of targets have as many units each.
 
     Raises:
         KeyError, ValueError: it is no shard of such a memory.
     """
     ids, targets, inputs = (shard.tensors[name] for name in ("ids", "targets", "inputs"))
-    if any(t.dtype != torch.int64 or t.dim() != 1 for t in (ids, targets)):
-        raise ValueError("ids or targets of a memory are not lists of whole numbers")
+    if ids.dtype != torch.int64 or ids.dim() != 1:
+        raise ValueError("ids of a memory are not lists of whole numbers")
+    _check_targets(targets, outputs)
     if any(t.dim() == 0 or len(t) != len(ids) for t in shard.tensors.values()):
         raise ValueError("the tensors of a memory differ in length")
-    if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < outputs:
-        raise ValueError("a target in a memory is beyond the model's outputs")
     held = memory.tensors.get("inputs")
     if held is not None and (inputs.shape[1:] != held.shape[1:] or inputs.dtype != held.dtype):
         raise ValueError("the inputs in a memory differ in shape or dtype")
     memory.restore([shard])
+
+
+def _check_targets(targets: Tensor, outputs: int) -> None:
+    if targets.dim() == 2 and targets.dtype in (torch.float64, torch.uint8):
+        if targets.shape[1] == 0 or outputs % targets.shape[1]:
+            raise ValueError("targets in a memory do not have a column for each of the model's outputs")
+    elif targets.dim() != 1 or targets.dtype != torch.int64:
+        raise ValueError("targets of a memory are neither classes nor columns of numbers or labels")
+    elif len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < outputs:
+        raise ValueError("a target in a memory is beyond the model's outputs")

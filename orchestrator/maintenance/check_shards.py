@@ -14,7 +14,7 @@ EVERYTHING = "all"
 
 
 def groups(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """How many samples of each group a shard holds: `all` of them, and those of each class.
+    """How many samples of each group a shard holds: `all` of them, and those of each class where there are classes.
 
     Raises:
         ValueError: it is not a shard: a tensor is missing, or they do not fit together.
@@ -25,13 +25,16 @@ def groups(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     if missing:
         raise ValueError(f"it is no shard of a memory: {', '.join(sorted(missing))} missing")
     ids, targets = tensors["ids"], tensors["targets"]
-    if any(t.dtype != torch.int64 or t.ndim != 1 for t in (ids, targets)):
+    columns = targets.ndim == 2 and targets.dtype in (torch.float64, torch.uint8)
+    if any(t.dtype != torch.int64 or t.ndim != 1 for t in (ids, *([] if columns else [targets]))):
         raise ValueError("its ids and targets are not lists of int64")
     uneven = [name for name, t in tensors.items() if t.ndim < 1 or len(t) != len(ids)]
     if uneven:
         raise ValueError(f"{len(ids)} ids, but another number of {', '.join(sorted(uneven)[:3])}")
     if len(ids.unique()) != len(ids):
         raise ValueError("an id occurs in it twice")
+    if columns:
+        return {EVERYTHING: len(ids)}
     values, counts = targets.unique(return_counts=True)
     return {EVERYTHING: len(ids), **{str(v): c for v, c in zip(values.tolist(), counts.tolist(), strict=True)}}
 

@@ -266,15 +266,18 @@ class Pipeline(Spec):
 
     def _composition_problems(self) -> list[tuple[KeyPath, str]]:
         from pipelines.config.components import resolve
-        from strategies.api.compatibility import Listed, refusals
+        from strategies.api.compatibility import Listed, refusals, setting_refusal
 
         try:
-            listed = [Listed(resolve("strategies", spec.name), written=spec.name) for spec in self.strategy]
+            listed = [Listed(resolve("strategies", spec.name), _valid(spec), spec.name) for spec in self.strategy]
             objective, options = resolve("objectives", self.objective.name), self.objective.declared_options
         except (PipelineError, ValidationError):
             return []  # said with its line where the options are checked
-        reasons = refusals(listed, objective.name, changes_loss=getattr(options, "changes_loss", False))
-        return [(("strategy",), reason) for reason in reasons]
+        changes_loss = getattr(options, "changes_loss", False)
+        reasons = refusals(listed, objective.name, targets=objective.targets, changes_loss=changes_loss)
+        setting = setting_refusal(objective, self.stream.setting)
+        wrong: list[tuple[KeyPath, str]] = [] if setting is None else [(("stream", "setting"), setting)]
+        return [*wrong, *((("strategy",), reason) for reason in reasons)]
 
     def _online_problems(self) -> list[tuple[KeyPath, str]]:
         if not self.stream.online:
@@ -325,6 +328,14 @@ class Pipeline(Spec):
                 message = f"must be at least the number of workers, which is {workers}, got {size}"
                 problems.append(((*place, "batch_size"), message))
         return problems
+
+
+def _valid(spec: StrategySpec) -> BaseModel | None:
+    """Its options; None where they are wrong, which is said with its line where they are checked."""
+    try:
+        return spec.options
+    except Exception:
+        return None
 
 
 def _flatten(value: Any, path: str, flat: dict[str, str | int | float | bool]) -> None:

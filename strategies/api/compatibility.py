@@ -16,7 +16,7 @@ from strategies.api.guide import CLASS, ONLINE, SETTINGS, TASK, Limit, Setting
 from strategies.api.strategy import Strategy
 
 if TYPE_CHECKING:
-    from strategies.objectives.objective import Objective
+    from strategies.objectives.objective import Objective, TargetKind
 
 _ONLY_ONE = {
     "training_set": "choose what to train on",
@@ -50,23 +50,33 @@ class Listed:
         return self.kind.Options() if self.given is None else self.given
 
 
-def refusals(listed: Sequence[Listed], objective: str = "classification", *, changes_loss: bool = False) -> list[str]:
+def refusals(
+    listed: Sequence[Listed],
+    objective: str = "classification",
+    *,
+    targets: TargetKind = "classes",
+    changes_loss: bool = False,
+) -> list[str]:
     """Why the strategies cannot be used together, or not with the objective; nothing when they can.
 
     One sentence for each strategy that does not suit the objective, and for each incompatible pair.
 
     Args:
         objective: what is learned.
+        targets: what its targets are.
         changes_loss: its options change the loss, such as class weights.
     """
-    unsuited = (_objective_refusal(one, objective) or _loss_refusal(one, changes_loss) for one in listed)
+    unsuited = (_objective_refusal(one, objective, targets) or _loss_refusal(one, changes_loss) for one in listed)
     pairs = (_pair_refusal(one, other) for one, other in itertools.combinations(listed, 2))
     return [reason for reason in (*unsuited, *pairs) if reason is not None]
 
 
 def learner_refusals(listed: Sequence[Listed], objective: Objective, outputs: int, *, online: bool) -> list[str]:
     """Why a learner with a head of `outputs` units cannot use the strategies and the objective; nothing when it can."""
-    refused: list[str | None] = [*refusals(listed, objective.name, changes_loss=objective.options.changes_loss)]
+    changes_loss = objective.options.changes_loss
+    refused: list[str | None] = [
+        *refusals(listed, objective.name, targets=objective.targets, changes_loss=changes_loss)
+    ]
     refused += [online_refusal(one) for one in listed] if online else []
     return [reason for reason in (*refused, objective.problem(outputs, online=online)) if reason is not None]
 
@@ -144,10 +154,20 @@ def _holds(limit: Limit, one: Listed, others: Sequence[Listed]) -> bool:
     return all(getattr(one.options, option, None) == value for option, value in limit.only_with.items())
 
 
-def _objective_refusal(one: Listed, objective: str) -> str | None:
+def setting_refusal(objective: type[Objective], setting: Setting) -> str | None:
+    """Why an objective cannot be learned in a setting, with the remedy, or None."""
+    if setting in objective.settings:
+        return None
+    return f"{objective.name} has no classes that could come one after the other: use {' or '.join(objective.settings)}"
+
+
+def _objective_refusal(one: Listed, objective: str, targets: TargetKind) -> str | None:
     suited = one.kind.objectives
     if suited is None or objective in suited:
-        return None
+        if not _overrides(one.kind, "objective_problem"):
+            return None
+        problem = one.kind.objective_problem(one.options, targets)
+        return None if problem is None else f"{one.name} {problem}"
     return f"{one.name} is for {' and '.join(suited)}, not for {objective}: use {{name: replay}}, which suits any"
 
 

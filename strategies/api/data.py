@@ -24,13 +24,14 @@ class Samples(Protocol):
 
     @property
     def targets(self) -> Tensor:
-        """(n,) int64: the correct output unit for each sample."""
+        """The correct output unit for each sample, (n,) int64; or, by the objective, numbers or labels, (n, k)
+        (`strategies.objectives.objective.TargetKind`)."""
         ...
 
     def __len__(self) -> int: ...
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs in their stored dtype, (m, *shape), and targets, (m,), at the positions `index`, (m,) int64."""
+        """Inputs in their stored dtype, (m, *shape), and targets, (m, ...), at the positions `index`, (m,) int64."""
         ...
 
     def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -101,7 +102,7 @@ class Batch:
 
     Attributes:
         inputs: (n, *shape) float, on the learner's device.
-        targets: (n,) int64.
+        targets: as in `Samples`.
         experiences: (n,) int64: the experience each sample comes from.
         weights: (n,) float, or None when every sample counts 1.
         total_weight: the divisor of the weighted sum, usually the sum of the weights over all ranks.

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from strategies.api.data import Batch, Experience, Samples
     from strategies.loop.learner import Learner
     from strategies.memory.reservoir import Memory
+    from strategies.objectives.objective import TargetKind
 
 
 class StrategyOptions(BaseModel):
@@ -172,6 +173,15 @@ class Strategy:
             others: names of the other strategies of the pipeline, as they are written there.
         """
         return []
+
+    @classmethod
+    def objective_problem(cls, options: Any, targets: TargetKind) -> str | None:
+        """Why it cannot learn targets of such a kind with these options, in addition to `objectives`, or None.
+
+        Returns:
+            Continues a sentence that begins with its name, with the remedy.
+        """
+        return None
 
     @classmethod
     def online_problem(cls, options: Any) -> str | None:

@@ -320,13 +320,16 @@ class Learner:
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """All state but the memories, as named groups of tensors.
 
-        `model`, `model.<part>` for each of the strategies' `frozen_parts`, `optimizer`, `strategy.<name>`.
+        `model`, `model.<part>` for each of the strategies' `frozen_parts`, `optimizer`, `strategy.<name>`, `objective`;
+        the last two only where they keep something.
         """
         frozen = {part: prefix for s in self.strategies for part, prefix in s.frozen_parts(self.model).items()}
         state = split_model(self.model.state_dict(), frozen) | {"optimizer": self._optimizer.state(self.model)}
         for strategy in self.strategies:
             if tensors := strategy.state_dict():
                 state[f"strategy.{strategy.name}"] = tensors
+        if kept := self.objective.state_dict():
+            state["objective"] = kept
         return state
 
     def load_state_dict(self, state: Mapping[str, Mapping[str, Tensor]], *, optimizer: str = "") -> None:
@@ -338,6 +341,7 @@ class Learner:
         for strategy in self.strategies:
             tensors = state.get(f"strategy.{strategy.name}", {})
             strategy.load_state_dict({name: tensor.to(self.device) for name, tensor in tensors.items()})
+        self.objective.load_state_dict(state.get("objective", {}))
         model = join_model(state)
         for restructure in overriding(self.strategies, "restructure"):
             self.model = restructure(self.model, model).to(self.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
@@ -12,6 +12,7 @@ from strategies.api.influence import LEARNED
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.loop.learner import Learner
 from strategies.memory.reservoir import Memory
+from strategies.objectives.objective import TargetKind
 
 
 class MemoryOptions(StrategyOptions):
@@ -71,6 +72,12 @@ class Rehearsal(Strategy):
             self._memory = Memory(options.capacity, options.policy, learner.seed, per_class=options.per_class)
         self._memory.resize(options.capacity)
         return self._memory
+
+    @classmethod
+    def objective_problem(cls, options: Any, targets: TargetKind) -> str | None:
+        if targets == "classes" or options.policy != "class-balanced":
+            return None
+        return "shares its memory among classes (policy: class-balanced), and there are none: set policy: uniform"
 
     @property
     def needs_boundaries(self) -> bool:

@@ -67,7 +67,8 @@ class GenerativeReplay(Strategy):
 
     A generator (`networks.vae`) is trained beside the model, at every step. While an experience is learned, copies of
     the generator and the model from before it make samples of the past: the generator makes inputs, and the model
-    labels them with its most probable class. Model and generator both learn from these samples and the current ones
+    labels them with what it answers (its most probable class, the numbers that it predicts, or the labels that are more
+    probable than not). Model and generator both learn from these samples and the current ones
     (equation 1, with 1/k for the importance r of the new task after k experiences).
     On one head that all share, a label may be any of its units, one that no experience has had yet included: it answers
     for what the previous model takes a sample for.
@@ -92,7 +93,6 @@ class GenerativeReplay(Strategy):
     rehearses = True
     generates_samples = True
     needs_fixed_structure = True
-    objectives = ("classification",)
     Options = GenerativeReplayOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "vae": Reduction.GLOBAL,
@@ -158,8 +158,8 @@ class GenerativeReplay(Strategy):
         noise = self._normal(learner, "vae-sample", added, share, next(vae.parameters()))
         inputs = generate(self._decoder, noise, batch.inputs.shape[1:], self.options.likelihood).to(batch.inputs)
         experiences = torch.arange(added, device=learner.device)[share] % learner.experience.index
-        targets = learner.masked(self.teacher(learner, inputs), experiences).argmax(1)
-        return inputs, targets, experiences
+        targets = learner.objective.answers(learner.masked(self.teacher(learner, inputs), experiences))
+        return inputs, targets.to(batch.targets.dtype).view(len(inputs), *batch.targets.shape[1:]), experiences
 
     def _train(self, learner: Learner, vae: VAE, parts: list[tuple[Tensor, int, float]]) -> None:
         """A step of the generator.

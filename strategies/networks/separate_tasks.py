@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.networks.task_network import TaskNetwork
 from strategies.objectives.classification import Classification
+from strategies.objectives.objective import TargetKind
 
 
 class TaskOptions(StrategyOptions):
@@ -45,9 +46,10 @@ _TOLD = {"infer_task": False}
 
 
 class SeparateTasks(Strategy):
-    """Every experience is a task: a softmax over its own units, learned separately and never changed again.
+    """Every experience is a task: its own units, with a softmax over them, learned separately and never changed again.
 
-    Its units are the active classes in a task-incremental stream, and otherwise those that occur as targets. The
+    Its units are the active ones in a task-incremental stream, and otherwise those that occur as targets (all of them
+    where targets are numbers or labels, which have no softmax). The
     learner's model becomes a `TaskNetwork`, which defines how a sample of unknown task is classified.
 
     Another strategy may add samples of earlier experiences to the batches. With `infer_task` the new task learns
@@ -62,13 +64,19 @@ class SeparateTasks(Strategy):
     freezes_features = True
     freezes_answers = True
     needs_task_labels = True
-    objectives = ("classification",)
+    objectives = ("classification", "regression", "multi-label")
     limits: ClassVar[Mapping[str, Limit]] = {
         CLASS: Limit("has outputs for each task and does not know the task", _REMEDY, _TOLD),
         DOMAIN: Limit("classifies samples of all domains as samples of the newest one", _REMEDY, _TOLD),
     }
 
     options: TaskOptions
+
+    @classmethod
+    def objective_problem(cls, options: Any, targets: TargetKind) -> str | None:
+        if targets == "classes" or not options.infer_task:
+            return None
+        return "infers the task from probabilities of classes, and there are none: leave infer_task out"
 
     @property
     def needs_boundaries(self) -> bool:
@@ -82,6 +90,8 @@ class SeparateTasks(Strategy):
         """
         if experience.outputs is not None:
             return sorted(experience.outputs)
+        if learner.objective.targets != "classes":
+            return list(range(learner.outputs))
         units: list[int] = learner.samples.targets.unique().tolist()
         if len(units) < 2:
             raise StrategyError(
@@ -95,6 +105,11 @@ class SeparateTasks(Strategy):
         network = learner.model
         assert isinstance(network, TaskNetwork)
         own = network.head(-1).units
+        if learner.objective.targets != "classes":
+            loss = learner.objective.loss(output.index_select(1, own), batch.targets, own)
+            if batch.current == len(batch) or len(own) == learner.outputs:
+                return batch.mean(loss)
+            return batch.mean(torch.where(batch.experiences == learner.experience.index, loss, 0.0))
         places = network.places()[batch.targets]
         logits = output.index_select(1, own)
         if batch.current == len(batch):

@@ -215,6 +215,9 @@ class Classification(Objective):
 
         return term
 
+    def answers(self, output: Tensor) -> Tensor:
+        return output.argmax(1)
+
     def distance(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         return softened_cross_entropy(student, teacher, temperature)
 

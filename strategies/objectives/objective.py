@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
+from torch import Tensor, nn
 
+from strategies.api.guide import SETTINGS, Setting
 from strategies.api.strategy_errors import StrategyError
+
+TargetKind = Literal["classes", "numbers", "labels"]
+"""What the targets are: `classes`, (n,) int64; `numbers`, (n, k) float64; `labels`, (n, k) uint8 of 0 and 1."""
 
 Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
 """From the outputs of some samples, (m, outputs), and their positions among the inputs, (m,) int64, to a scalar for
@@ -27,17 +31,21 @@ class ObjectiveOptions(BaseModel):
 
 
 class Objective:
-    """What a model should do. One per learner; it keeps no state beside what `begin` derives from the data.
+    """What a model should do. One per learner; beside its `state_dict` it keeps nothing but what `begin` makes anew.
 
     Attributes:
         name: its name in pipeline files; strategies declare the names that they are defined for.
         summary: one line for a person.
         Options: its options.
+        targets: what the data's labels are read as.
+        settings: the settings of a stream in which it is defined.
     """
 
     name: ClassVar[str] = "objective"
     summary: ClassVar[str] = ""
     Options: ClassVar[type[ObjectiveOptions]] = ObjectiveOptions
+    targets: ClassVar[TargetKind] = "classes"
+    settings: ClassVar[tuple[Setting, ...]] = SETTINGS
 
     def __init__(self, options: Any = None) -> None:
         """
@@ -56,7 +64,29 @@ class Objective:
         Args:
             targets: of all samples that will be trained on, the same on every rank.
             outputs: units of the model's head.
+
+        Raises:
+            StrategyError: the targets do not fit the head or the options.
         """
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What has to be kept with the model to resume exactly and to read its outputs, by name."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state_dict` returned."""
+
+    def answers(self, output: Tensor) -> Tensor:
+        """The targets that outputs stand for, as in a batch.
+
+        Args:
+            output: (n, outputs), float; units that are not active are at -inf.
+        """
+        raise self._lacks("answers")
+
+    def in_unit(self, model: nn.Module) -> nn.Module:
+        """The trained model with its outputs in the targets' unit; the model itself where they are so already."""
+        return model
 
     def loss(self, output: Tensor, targets: Tensor, units: Tensor | None = None) -> Tensor:
         """The loss of each sample, (n,): its negative log-likelihood, class weights applied.

@@ -16,10 +16,10 @@ from strategies.loop.learner import Learner
 from strategies.loop.process_group import Group
 from strategies.loop.train_settings import TrainSettings
 from strategies.memory.reservoir import Memory
-from strategies.objectives.classification import Classification, ClassificationOptions
-from strategies.registry import BUILT_IN
+from strategies.objectives.objective import Objective
+from strategies.registry import BUILT_IN, OBJECTIVES
 from tests.strategies.models import build
-from tests.strategies.streams import SETTINGS, Step, stream
+from tests.strategies.streams import SETTINGS, Step, column_stream, stream
 
 QUICK: dict[str, dict[str, Any]] = {
     "ewc": {"lambda": 50.0},
@@ -62,7 +62,8 @@ class Case:
         model: name in `tests.strategies.models`.
         online: whether the stream is an online one.
         changes: options of the first strategy that differ in an experience, by its index.
-        objective: options of the classification.
+        objective: options of what is learned.
+        learns: its name.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Case:
     online: bool = False
     changes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     objective: Mapping[str, Any] = field(default_factory=dict)
+    learns: str = "classification"
 
     def __str__(self) -> str:
         return f"{self.name}-{self.setting.removesuffix('-incremental')}"
@@ -82,7 +84,8 @@ class Case:
         return TrainSettings(**{**TRAIN, **self.train})
 
     def stream(self) -> tuple[list[Step], int]:
-        return stream(self.setting)
+        kind = make_objective(self.learns).targets
+        return stream(self.setting) if kind == "classes" else column_stream(self.setting, kind)
 
     def learner(self, outputs: int, group: Group | None = None) -> Learner:
         """A new learner, before the first experience."""
@@ -94,7 +97,7 @@ class Case:
             seed=3,
             group=group,
             online=self.online,
-            objective=Classification(ClassificationOptions(**self.objective)),
+            objective=make_objective(self.learns, self.objective),
         )
 
     def configure(self, learner: Learner, index: int) -> None:
@@ -111,6 +114,13 @@ def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strate
     return kind(kind.Options(**(QUICK.get(name, {}) if options is None else options)))
 
 
+def make_objective(name: str, options: Mapping[str, Any] | None = None) -> Objective:
+    """A registered objective."""
+    module, _, attribute = OBJECTIVES[name].partition(":")
+    kind: type[Objective] = getattr(importlib.import_module(module), attribute)
+    return kind(kind.Options(**(options or {})))
+
+
 def _quick(*names: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, QUICK.get(name, {})) for name in names]
 
@@ -119,6 +129,12 @@ def _online(
     name: str, setting: str, *strategies: tuple[str, Mapping[str, Any]], train: Mapping[str, Any] | None = None
 ) -> Case:
     return Case(f"online-{name}", strategies, setting, {"batch_size": 6, **(train or {})}, online=True)
+
+
+def _columns(setting: str, learns: str, *names: str, objective: Mapping[str, Any] | None = None, **more: Any) -> Case:
+    strategies = [(name, {**QUICK.get(name, {}), **more}) for name in names]
+    label = "-".join([learns, *names])
+    return Case(label, strategies, setting, objective=objective or {}, learns=learns)
 
 
 EVERY: dict[str, Any] = {"lambda": 50, "mode": "online", "gamma": 0.7, "every": 2}
@@ -193,6 +209,32 @@ COMBINED = [
 ]
 
 
+COLUMNS = [
+    case
+    for learns in ("regression", "multi-label")
+    for case in (
+        *(
+            _columns("domain-incremental", learns, *names)
+            for names in (
+                ("ewc", "cumulative"), ("si", "replay"), ("mas", "lwf"), ("der",), ("gem",), ("agem",),
+                ("generative-replay",), ("dann",),
+            )
+        ),
+        *(
+            _columns("task-incremental", learns, *names)
+            for names in (("ewc", "replay"), ("mas", "lwf"), ("der",), ("gem",), ("generative-replay",))
+        ),
+        _columns("task-incremental", learns, "progressive", infer_task=False),
+        _columns("task-incremental", learns, "packnet", infer_task=False, prune=0.6),
+        _columns("domain-incremental", learns, "ewc", **EVERY),
+    )
+] + [
+    _columns("domain-incremental", "regression", "ewc", "gem", objective={"loss": "huber", "delta": 0.5}),
+    _columns("domain-incremental", "multi-label", "ewc", "gem", objective={"positive_weights": "balanced"}),
+]  # fmt: skip
+"""Objectives whose targets have columns, with every strategy that is defined for them."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What learning a stream came to.
@@ -252,7 +294,8 @@ def learn(case: Case, group: Group | None = None) -> Outcome:
         for experience in experiences:
             case.configure(learner, experience.index)
             learner.learn(experience, case.settings, past=experiences[: experience.index])
-            counts.append([count.correct for count in learner.evaluate(experiences)])
+            if learner.objective.targets == "classes":
+                counts.append([count.correct for count in learner.evaluate(experiences)])
     except StrategyError as refusal:
         return Outcome([], {}, {}, str(refusal))
     return outcome(learner, counts)

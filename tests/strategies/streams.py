@@ -78,6 +78,31 @@ def stream(setting: str, *, experiences: int = 3, train: int = 25, test: int = 4
     return steps, 2 * experiences
 
 
+@cache
+def column_stream(setting: str, kind: str) -> tuple[list[Step], int]:
+    """The experiences of `stream` with two columns of targets, and the number of output units.
+
+    In a task-incremental stream each experience has units of its own for them.
+
+    Args:
+        kind: numbers, of very different units, or labels (`strategies.objectives.objective.TargetKind`).
+    """
+    steps, _ = stream("domain-incremental")
+    per_task = setting == "task-incremental"
+    made = []
+    for step in steps:
+        outputs = (2 * step.index, 2 * step.index + 1) if per_task else None
+        made.append(replace(step, train=_columns(step.train, kind), test=_columns(step.test, kind), outputs=outputs))
+    return made, 2 * len(steps) if per_task else 2
+
+
+def _columns(part: Rows, kind: str) -> Rows:
+    brightness = part.inputs.double().flatten(1).mean(1)
+    if kind == "numbers":
+        return replace(part, targets=torch.stack([1000 + 5 * brightness, 0.01 * part.targets], 1))
+    return replace(part, targets=torch.stack([brightness > 127, part.targets > 1], 1).to(torch.uint8))
+
+
 def _permuted(step: Step) -> Step:
     order = torch.from_numpy(np.random.default_rng(step.index).permutation(PIXELS))
 

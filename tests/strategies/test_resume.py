@@ -14,7 +14,7 @@ from strategies.loop.learner import Learner
 from strategies.loop.process_group import Group
 from strategies.memory.reservoir import Shard
 from tests.processes import Processes
-from tests.strategies.cases import COMBINED, REGISTERED, Case, Outcome, all_memories, learn, outcome
+from tests.strategies.cases import COLUMNS, COMBINED, REGISTERED, Case, Outcome, all_memories, learn, outcome
 
 DROPOUT = Case("dropout", [("replay", {"capacity": 20})], model="dropout")
 ACROSS_RANKS_ONLINE = next(case for case in COMBINED if case.name == "online-ewc+replay")
@@ -117,7 +117,7 @@ def stops_here(case: Case) -> tuple[list[Stop], Outcome]:
     return stops(case, Group.current())
 
 
-@pytest.mark.parametrize("case", [*REGISTERED, *COMBINED, DROPOUT], ids=str)
+@pytest.mark.parametrize("case", [*REGISTERED, *COMBINED, *COLUMNS, DROPOUT], ids=str)
 def test_a_stop_anywhere_changes_nothing(case: Case) -> None:
     taken, undisturbed = stops(case)
     assert len({(stop.experience, stop.step) for stop in taken}) == len(taken) > 9

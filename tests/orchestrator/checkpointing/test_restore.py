@@ -22,6 +22,8 @@ def test_what_fits_is_taken() -> None:
     memory = Memory(10)
     restore_shard(memory, Shard(0, tensors(), {"all": 3}), outputs=2)
     assert len(memory) == 3
+    for columns in (torch.zeros(4, 2).double(), torch.zeros(4, 1, dtype=torch.uint8)):
+        restore_shard(Memory(10), Shard(0, tensors(targets=columns), {"all": 3}), outputs=2)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,8 @@ def test_what_fits_is_taken() -> None:
         {"ids": torch.zeros(4, 1, dtype=torch.int64)},
         {"targets": torch.tensor([0, 1, 2, 0])},
         {"targets": torch.tensor([0, 1, -1, 0])},
+        {"targets": torch.zeros(4, 3).double()},
+        {"targets": torch.zeros(4, 2)},
         {"inputs": torch.rand(3, 3)},
         {"inputs": torch.tensor(1.0)},
         {"logits": torch.rand(5, 2)},

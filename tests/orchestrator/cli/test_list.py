@@ -116,5 +116,5 @@ def test_the_objective_is_listed_with_what_it_is(capfd: pytest.CaptureFixture[st
     assert "one of several classes: cross entropy" in " ".join(capfd.readouterr().out.split()).lower()
     assert invoke(["list", "objectives", "classification", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)[0]["name"] == "classification"
-    assert invoke(["list", "objectives", "regression"]) == 2
-    assert "unknown objective 'regression'. Known: classification" in capfd.readouterr().err
+    assert invoke(["list", "objectives", "ranking"]) == 2
+    assert "unknown objective 'ranking'. Known: classification, multi-label, regression" in capfd.readouterr().err
