@@ -11,6 +11,7 @@ from generators.option_table import section_table, table
 from pipelines.config.optimizers import OPTIMIZERS
 from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, ScalingSpec, StrategySpec, TrackingSpec
 from pipelines.config.sections.cluster_section import ClusterSpec
+from pipelines.config.sections.source_section import BatchSpec, OnSpec, ReadySpec, SourceSpec
 from pipelines.config.sections.stream_section import TRANSFORMS, DatasetSpec, StreamSpec, TransformSpec
 from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, TrainSpec
 from pipelines.config.sections.tune_section import TuneSpec
@@ -39,6 +40,10 @@ SECTIONS = (
     Section("", Pipeline),
     Section("stream", StreamSpec),
     Section("stream.dataset", DatasetSpec, "The other keys are the dataset's options: see [datasets](datasets.md)."),
+    Section("stream.source", SourceSpec, "A stream with a source has no `dataset`."),
+    Section("stream.source.ready", ReadySpec),
+    Section("stream.source.batch", BatchSpec),
+    Section("stream.source.on", OnSpec),
     Section("stream.transform", TransformSpec, "The other keys are the transform's options, below."),
     Section("model", ModelSpec, "The other keys are the model's options: see [models](models.md)."),
     Section(

@@ -209,10 +209,14 @@ class _Reader:
         for key_node, value_node in node.value:
             if key_node.tag == f"{_CORE}merge":
                 continue
-            if _short(key_node.tag) not in ("str", "int", "value") or not isinstance(key_node, yaml.ScalarNode):
+            # To YAML 1.1 a bare `on` is the value true; here it is the key of that name.
+            is_on = isinstance(key_node, yaml.ScalarNode) and key_node.value == "on"
+            if not is_on and (
+                _short(key_node.tag) not in ("str", "int", "value") or not isinstance(key_node, yaml.ScalarNode)
+            ):
                 self.problem(path, "a key must be text: put it in quotes", key_node)
                 continue
-            key = str(self.scalar(key_node, path))
+            key = "on" if is_on else str(self.scalar(key_node, path))
             if key in own:
                 where = "" if self.option else f", first on line {self.document.origins[(*path, key)]}"
                 self.problem((*path, key), f"given twice{where}", key_node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.config.document import Document, KeyPath
+from pipelines.config.sections.source_section import write_out_source
 
 _NAMED: tuple[KeyPath, ...] = (
     ("stream", "dataset"),
@@ -26,6 +27,7 @@ def write_out(document: Document) -> None:
         # A section whose lines are all commented out.
         if section in data and data[section] is None:
             del data[section]
+    write_out_source(document)
     for path in _NAMED:
         _name(document, path)
     overrides = document.get(("train", "per_experience"))

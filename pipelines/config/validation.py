@@ -38,7 +38,8 @@ def pipeline_of(document: Document) -> Pipeline | None:
         what = "the file is empty" if empty else "must be a mapping of keys such as name: and stream:"
         add(document, [Problem((), what)])
         return None
-    _check_named(document, ("stream", "dataset"), DatasetSpec, partial(options_model, "datasets"))
+    if not isinstance(document.get(("stream", "source")), dict):
+        _check_named(document, ("stream", "dataset"), DatasetSpec, partial(options_model, "datasets"))
     _check_named(document, ("stream", "transform"), TransformSpec, transform_options)
     _check_named(document, ("model",), ModelSpec, partial(options_model, "models"))
     _check_objective(document)

@@ -41,7 +41,10 @@ def specs(kind: type[Spec]) -> Iterator[type[Spec]]:
 def test_every_key_of_every_section_is_described(reference: dict[str, str]) -> None:
     page = reference["reference/pipeline-file.md"]
     sections = [kind for kind in specs(Spec) if kind.__module__.startswith(("pipelines.config.", Pipeline.__module__))]
-    keys = {key for kind in sections for key in kind.model_fields} - {"kind", "values"}  # a domain is written otherwise
+    keys = {field.alias or key for kind in sections for key, field in kind.model_fields.items()} - {
+        "kind",
+        "values",
+    }  # a domain is written otherwise
     assert {key for key in keys if f"| `{key}` |" not in page} == set()
     assert all(f"`{name}`" in page for name in OPTIMIZERS)
 

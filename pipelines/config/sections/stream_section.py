@@ -12,6 +12,7 @@ from pipelines.config.document import KeyPath
 from pipelines.config.masking import shorten
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.sections.section import Count, OptionsSpec, Spec, refuse
+from pipelines.config.sections.source_section import SourceSpec, dataset_of
 from strategies.api.influence import LEARNED, THROUGH_DATA, Influence
 
 Setting = Literal["class-incremental", "task-incremental", "domain-incremental"]
@@ -90,7 +91,8 @@ class StreamSpec(Spec):
     """The data and how it is cut into experiences.
 
     Attributes:
-        dataset: where the samples come from.
+        dataset: where the samples come from; with a `source`, it is left out.
+        source: a folder or prefix where files arrive, which `everlearn step` admits one by one.
         setting: what changes from one experience to the next.
         experiences: how many experiences there are; None: given by `order` or by the dataset itself.
         order: classes in their natural order, shuffled by the seed, or listed for each experience, by number or name.
@@ -101,6 +103,7 @@ class StreamSpec(Spec):
     """
 
     dataset: Annotated[DatasetSpec, THROUGH_DATA]
+    source: Annotated[SourceSpec | None, THROUGH_DATA] = None
     setting: Annotated[Setting, LEARNED] = "class-incremental"
     experiences: Annotated[Count | None, THROUGH_DATA] = Field(default=None, le=100_000)
     order: Annotated[Order, PlainValidator(_order), THROUGH_DATA] = "natural"
@@ -130,6 +133,7 @@ class StreamSpec(Spec):
                 message = f"must list an angle for each of the {self.experiences} experiences, has {angles}"
                 problems.append((("transform", "degrees"), message))
         problems += self._blurry_problems()
+        problems += self._source_problems()
         if isinstance(self.order, list):
             if self.experiences is not None and self.experiences != len(self.order):
                 message = f"lists {len(self.order)} experiences, but experiences is {self.experiences}"
@@ -152,3 +156,16 @@ class StreamSpec(Spec):
         elif self.length == 1:
             reason = "needs other experiences to take samples from, and the stream has one: leave it out"
         return [] if reason is None else [(("blurry",), reason)]
+
+    def _source_problems(self) -> list[tuple[KeyPath, str]]:
+        if self.source is None:
+            return []
+        unset = {"experiences": None, "order": "natural", "transform": None, "blurry": 0.0}
+        problems: list[tuple[KeyPath, str]] = [
+            ((key,), "must be left out: with a source, what arrives decides it")
+            for key, value in unset.items()
+            if getattr(self, key) != value
+        ]
+        if self.dataset.to_document() != dataset_of(self.source.to_document()):
+            problems.append((("dataset",), "must be left out: stream.source says where the data is"))
+        return problems

@@ -26,11 +26,13 @@ class Columns:
     Attributes:
         inputs: columns of the inputs: numbers, or one column of lists; None: all but the label and the id.
         label, id: columns; without id: None.
+        time: a column that is no input; None: there is none.
     """
 
     inputs: tuple[str, ...] | None
     label: str
     id: str | None
+    time: str | None = None
 
     @classmethod
     def of(cls, inputs: str | Sequence[str] | None, label: str, id: str | None) -> Columns:  # noqa: A002
@@ -44,7 +46,8 @@ class Columns:
         Raises:
             DataError: there are none.
         """
-        inputs = self.inputs if self.inputs is not None else tuple(n for n in names if n not in (self.label, self.id))
+        others = (self.label, self.id, self.time)
+        inputs = self.inputs if self.inputs is not None else tuple(name for name in names if name not in others)
         if not inputs:
             raise DataError(f"{location.path}: has no columns for the inputs besides {', '.join(names)}")
         return inputs
@@ -71,7 +74,7 @@ class Columns:
         ids = None if self.id is None else values(table[self.id], self.id, location)
         labels = values(table[self.label], self.label, location)
         columns = [numbers(table[name], name, location) for name in inputs]
-        return Table(together(columns, inputs, location), labels, ids)
+        return Table(together(columns, inputs, location), labels, ids, tuple(inputs))
 
 
 def check_columns(wanted: Sequence[str], names: Sequence[str], location: Location, key: str) -> None:

@@ -51,7 +51,7 @@ class LabelMap:
         """
         if len(labels) == 0:
             return np.zeros(0, dtype=np.int64)
-        plain = _plain(labels, where)
+        plain = plain_labels(labels, where)
         if self.values is None:
             if plain.dtype.kind != "i":
                 raise DataError(
@@ -95,7 +95,7 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]], *, sp
         return LabelMap(len(classes), tuple(classes))
     numbers, words, booleans = set[int](), set[str](), True
     for labels, where in found:
-        plain = _plain(labels, where)
+        plain = plain_labels(labels, where)
         if len(plain) == 0:
             continue
         booleans &= labels.dtype.kind == "b"
@@ -168,7 +168,7 @@ def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
-def _plain(labels: NDArray[Any], where: str) -> NDArray[Any]:
+def plain_labels(labels: NDArray[Any], where: str) -> NDArray[Any]:
     """Labels (n,) as int64 or as text."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

@@ -29,11 +29,13 @@ class Table:
         inputs: (n, *shape) numbers.
         labels: (n,) as they are in the file.
         ids: (n,) as they are in the file, or None.
+        names: the columns of the inputs; None: they have no names.
     """
 
     inputs: NDArray[Any]
     labels: NDArray[Any]
     ids: NDArray[Any] | None
+    names: tuple[str, ...] | None = None
 
 
 class Reader(Protocol):

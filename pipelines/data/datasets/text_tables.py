@@ -45,7 +45,7 @@ class TextTableReader:
         ids = None if self.columns.id is None else values(table[self.columns.id], self.columns.id, location)
         labels = values(table[self.columns.label], self.columns.label, location)
         made = [_numbers(table[name], name, location) for name in inputs]
-        return Table(together(made, inputs, location), labels, ids), None
+        return Table(together(made, inputs, location), labels, ids, tuple(inputs)), None
 
     def labels(self, location: Location) -> NDArray[Any]:
         table, label = self.rows(location), self.columns.label

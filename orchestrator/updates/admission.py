@@ -1,0 +1,190 @@
+"""What is admitted, skipped and quarantined, and why: a pure function of a listing, the admission log and the rules.
+
+Order is the order of admission, never that of names: what comes late is the next experience, and what was admitted
+stays what it was, whatever lies in the folder now. A file that was decided on is not read again as long as its size and
+version are the same. What a listing shows decides; events may only say that it is worth to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.updates.admission_record import AdmittedExperience, FileRecord, SchemaRecord, State
+from orchestrator.updates.file_verdict import FileJudge, Found, Look, first_contents, same_version
+from pipelines.config.sections.source_section import SUFFIXES, BatchSpec, SourceSpec, seconds_of
+from pipelines.data.datasets.location import natural_order
+
+LookAt = Callable[[Found], Look | None]
+"""Reads a file; None: it has changed since it was listed, or is gone."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a step adds to the log.
+
+    Attributes:
+        contents: what is common to all files, if it is fixed now.
+        files: decisions on files.
+        groups: files, admitted now or before, that become an experience together.
+        withdrawn: serial numbers of experiences that were never trained and whose files are gone.
+        blocked: the file of an experience that was not trained yet is being written anew: nothing is trained now.
+        stopped: more files are in quarantine than allowed: nothing is trained.
+    """
+
+    contents: SchemaRecord | None = None
+    files: tuple[FileRecord, ...] = ()
+    groups: tuple[tuple[FileRecord, ...], ...] = ()
+    withdrawn: tuple[int, ...] = ()
+    blocked: bool = False
+    stopped: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.contents or self.files or self.groups or self.withdrawn)
+
+
+def decide(
+    listing: Iterable[Found], state: State, source: SourceSpec, now: float, look: LookAt, *, trained: int
+) -> Decision:
+    """Decide on what is new.
+
+    Args:
+        listing: all files below the source, markers included.
+        now: in seconds since 1970, by the clock of what holds the files.
+        look: called for files that are ready and not known in this version, once for each.
+        trained: how many of the experiences have a commit.
+
+    Raises:
+        DataError: the first files have no labels that could be classes.
+    """
+    seen: dict[str, Look | None] = {}
+
+    def looked(found: Found) -> Look | None:
+        if found.key not in seen:
+            seen[found.key] = look(found)
+        return seen[found.key]
+
+    files = sorted(listing, key=lambda found: natural_order(found.key))
+    here = {found.key: found for found in files if is_data(found.key, source)}
+    ready = [found for found in here.values() if _is_ready(found, source, now, {found.key for found in files})]
+    new = [found for found in ready if not _known(found, state)]
+    withdrawn, blocked = _withdrawn(state.experiences[trained:], here, state, {found.key for found in new}, looked)
+    gone = {one.serial for one in withdrawn}
+    kept = [member for one in state.experiences if one.serial not in gone for member in one.files]
+    waits = [state.files[key] for key in state.waiting if same_version(state.files[key], here.get(key))]
+    pairs = {(file.key, file.sha256) for file in kept} | {(file.key, file.sha256) for file in waits}
+    learned = {sha256: key for key, sha256 in sorted(pairs, reverse=True)}
+    contents = state.contents
+    full = _count(state, (), here) > source.max_quarantined
+    if contents is None and new and not full:
+        contents = first_contents(source, [(found.key, looked(found)) for found in new])
+    judge = FileJudge(source, contents, learned, pairs, {member.key for member in kept}, state)
+    decided: list[FileRecord] = []
+    for found in new:
+        if _count(state, decided, here) > source.max_quarantined:
+            break  # the rest is looked at once a person has decided
+        seen_ = looked(found)
+        if seen_ is not None:
+            decided.append(judge(found, seen_))
+    changed = {file.key for file in decided}
+    there = [file for file in waits if file.key not in changed]
+    there += [file for file in decided if file.verdict == "waiting"]
+    groups = grouped(there, {found.key: found.modified for found in here.values()}, source, now)
+    fixed = contents if state.contents is None and any(file.verdict == "waiting" for file in decided) else None
+    return Decision(
+        contents=fixed,
+        files=tuple(decided),
+        groups=tuple(tuple(group) for group in groups),
+        withdrawn=tuple(one.serial for one in withdrawn),
+        blocked=blocked,
+        stopped=_count(state, decided, here) > source.max_quarantined,
+    )
+
+
+def grouped(
+    waiting: Sequence[FileRecord], modified: Mapping[str, float], source: SourceSpec, now: float
+) -> list[list[FileRecord]]:
+    """The files that become an experience together, as far as each experience is complete.
+
+    Args:
+        waiting: in the order of admission.
+        modified: when each was written.
+    """
+    batch: BatchSpec = source.batch
+    if batch.every is not None:
+        length = seconds_of(batch.every)
+        grace = seconds_of(source.ready.age) if source.ready.age is not None else 0.0
+        periods: dict[int, list[FileRecord]] = {}
+        for file in waiting:
+            periods.setdefault(int(modified[file.key] // length), []).append(file)
+        return [periods[period] for period in sorted(periods) if (period + 1) * length + grace <= now]
+    groups: list[list[FileRecord]] = [[]]
+    for file in waiting:
+        groups[-1].append(file)
+        full = len(groups[-1]) >= batch.files if batch.files else sum(f.rows or 0 for f in groups[-1]) >= batch.rows  # type: ignore[operator]
+        if full:
+            groups.append([])
+    return groups[:-1]
+
+
+def in_quarantine(state: State, listed: Iterable[str]) -> list[FileRecord]:
+    """The files in quarantine that are still there, in natural order."""
+    there = set(listed)
+    found = [file for key, file in state.files.items() if file.verdict == "quarantined" and key in there]
+    return sorted(found, key=lambda file: natural_order(file.key))
+
+
+def is_data(key: str, source: SourceSpec) -> bool:
+    """Whether a file of this name can hold rows; others are markers, hidden, or of no concern."""
+    return key.endswith(SUFFIXES[source.format]) and not any(part[:1] in "._" for part in key.split("/"))
+
+
+def _is_ready(found: Found, source: SourceSpec, now: float, keys: set[str]) -> bool:
+    ready = source.ready
+    if ready.age is not None:
+        return now - found.modified >= seconds_of(ready.age)
+    assert ready.marker is not None
+    if ready.marker.startswith("*"):
+        return f"{found.key}{ready.marker[1:]}" in keys
+    folder = found.key.rpartition("/")[0]
+    return (f"{folder}/{ready.marker}" if folder else ready.marker) in keys
+
+
+def _known(found: Found, state: State) -> bool:
+    entry = state.files.get(found.key)
+    return entry is not None and same_version(entry, found) and entry.verdict not in ("approved", "released")
+
+
+def _withdrawn(
+    untrained: Sequence[AdmittedExperience],
+    here: Mapping[str, Found],
+    state: State,
+    new: set[str],
+    look: LookAt,
+) -> tuple[list[AdmittedExperience], bool]:
+    """The experiences that cannot be trained any more, and whether one may yet turn out to be so."""
+    lost: list[AdmittedExperience] = []
+    blocked = False
+    for experience in untrained:
+        for member in experience.files:
+            found, entry = here.get(member.key), state.files.get(member.key)
+            if found is not None and entry is not None and same_version(entry, found) and member.key not in new:
+                content: str | None = entry.sha256
+            elif found is None:
+                content = None
+            elif member.key in new and (seen := look(found)) is not None:
+                content = seen.sha256
+            else:
+                blocked = True
+                continue
+            if content != member.sha256:
+                lost.append(experience)
+                break
+    return lost, blocked
+
+
+def _count(state: State, decided: Iterable[FileRecord], here: Mapping[str, Found]) -> int:
+    """How many of the files that are there are in quarantine."""
+    last = {**state.files, **{file.key: file for file in decided}}
+    return sum(file.verdict == "quarantined" and key in here for key, file in last.items())

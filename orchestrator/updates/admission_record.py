@@ -1,0 +1,314 @@
+"""The admission log: what each record holds, and what all of them together say.
+
+A record is never changed. Each names the hash of the one before it, so that a record that was changed or taken out is
+found. `State.fold` is a pure function: the state of a stream is what its records say, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orchestrator.errors import CorruptCommit, StorageError
+from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
+from orchestrator.lineage.commit import BlobRecord, Count, Int64, Sha256
+from pipelines.data.datasets.location import natural_order
+
+FORMAT = 1
+
+Verdict = Literal["waiting", "admitted", "quarantined", "skipped", "approved", "released"]
+Kind = Literal["new", "late", "duplicate", "overwritten", "schema", "new_class", "unreadable", "unchanged", "person"]
+Key = Annotated[str, Field(min_length=1, max_length=1024)]
+_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$"
+_Digest = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class FileRecord(_Record):
+    """What was decided of one version of a file.
+
+    Attributes:
+        key: its path below the source.
+        size: bytes.
+        version: of the file as a listing shows it: its ETag, or when it was written, in nanoseconds.
+        sha256: of its content.
+        rows: None where it could not be read.
+        verdict: `waiting`: admitted, until its experience is complete; `admitted`: part of an experience;
+            `quarantined`; `skipped`; `approved` by a person: admitted in the next step; `released` by a person: looked
+            at anew in the next step.
+        kind: what it is: new, or one of the keys of `stream.source.on`, or unreadable, or the content that was learned.
+        reason: a sentence for people; empty for what is simply new.
+        time: the last time of its rows, where the source has a column of times.
+    """
+
+    key: Key
+    size: Count
+    version: Annotated[str, Field(max_length=200)]
+    sha256: Sha256
+    rows: Count | None = None
+    verdict: Verdict
+    kind: Kind
+    reason: Annotated[str, Field(max_length=1000)] = ""
+    time: str | float | None = None
+
+
+class Member(_Record):
+    """A file of an experience, by its content."""
+
+    key: Key
+    sha256: Sha256
+
+
+class AdmittedExperience(_Record):
+    """An experience of the stream, for good.
+
+    Attributes:
+        serial: its number among all that were admitted; the ids of its rows are (serial << 40) | row.
+        files: in the order of their rows.
+        rows, samples: of the files, and of its training set.
+        classes: that occur in it.
+        fingerprint, test_fingerprint: of its training and its test set, as in ids of commits.
+        test: the blob of its test set.
+    """
+
+    serial: Count
+    files: Annotated[tuple[Member, ...], Field(min_length=1)]
+    rows: Count
+    samples: Count
+    classes: tuple[Int64, ...]
+    fingerprint: _Digest
+    test_fingerprint: _Digest
+    test: BlobRecord
+
+
+class SchemaRecord(_Record):
+    """What all files have in common, fixed by the first ones.
+
+    Attributes:
+        shape, dtype: of an input.
+        names: the columns of the inputs; None: they have no names.
+        classes: how many.
+        labels: the label of each class; None: labels are class numbers.
+        booleans: the labels are false and true.
+    """
+
+    shape: tuple[Count, ...]
+    dtype: str
+    names: tuple[str, ...] | None
+    classes: Count
+    labels: tuple[int | str, ...] | None = None
+    booleans: bool = False
+
+
+class AdmissionRecord(_Record):
+    """One entry of the log.
+
+    Attributes:
+        number: its place, from 0.
+        previous: SHA-256 of the record before it.
+        at: when, UTC.
+        contents: what is common to all files, where this record fixes it.
+        files: what was decided of files.
+        experiences: that became complete.
+        withdrawn: serial numbers of experiences that were never trained and whose files are gone.
+        restated: experiences whose content is another from now on (`everlearn backfill`).
+        replaced: blobs of test sets, by SHA-256, that `everlearn forget` wrote anew.
+    """
+
+    format: Literal[1] = 1
+    number: Count
+    previous: Sha256 | None
+    at: Annotated[str, Field(pattern=_TIME)]
+    contents: SchemaRecord | None = None
+    files: tuple[FileRecord, ...] = ()
+    experiences: tuple[AdmittedExperience, ...] = ()
+    withdrawn: tuple[Count, ...] = ()
+    restated: tuple[AdmittedExperience, ...] = ()
+    replaced: dict[Sha256, BlobRecord] = {}
+    checksum: Sha256
+
+    @classmethod
+    def create(cls, **fields: Any) -> Self:
+        """A record of `fields`: all but `format` and `checksum`. Raises ValueError when they make none."""
+        made = cls(**fields, checksum="0" * 64)
+        document = made.model_dump(mode="json", exclude={"checksum"})
+        return cls.model_validate_json(canonical_json({**document, "checksum": digest(document)}))
+
+    @classmethod
+    def parse(cls, data: bytes, number: int, source: str) -> Self:
+        """What `to_json` wrote.
+
+        Raises:
+            CorruptCommit: it is damaged, or another record.
+            StorageError: a newer version wrote it.
+        """
+        try:
+            document = parse_json(data)
+            if isinstance(document, dict) and isinstance(document.get("format"), int) and document["format"] > FORMAT:
+                raise StorageError(f"{source}: made by a newer Everlearn. Upgrade Everlearn")
+            record = cls.model_validate_json(data)
+            if digest(record.model_dump(mode="json", exclude={"checksum"})) != record.checksum:
+                raise ValueError("its checksum is wrong")
+            if record.number != number:
+                raise ValueError(f"it is record {record.number}")
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            where = ".".join(str(part)[:50] for part in first["loc"][:8])
+            raise _damaged(source, f"{where}: {first['msg'][:150]}") from None
+        except (ValueError, RecursionError) as error:
+            raise _damaged(source, str(error)[:200]) from None
+        return record
+
+    def to_json(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def sha256(self) -> str:
+        """The hash by which the next record names this one."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+class State(_Record):
+    """What the records say together.
+
+    Attributes:
+        records: how many there are.
+        last: SHA-256 of the last one.
+        contents: what is common to all files; None before the first admission.
+        files: the last decision on each file, by its key.
+        waiting: the keys that were admitted and are in no experience yet, in this order.
+        experiences: in the order of admission, without those that were withdrawn.
+        serials: how many experiences were ever admitted.
+        newest: of the keys that were admitted, the last in natural order.
+        newest_time: of the rows that were admitted, the last time.
+        replaced: what became of blobs of test sets.
+    """
+
+    format: Literal[1] = 1
+    records: Count = 0
+    last: Sha256 | None = None
+    contents: SchemaRecord | None = None
+    files: dict[str, FileRecord] = {}
+    waiting: tuple[str, ...] = ()
+    experiences: tuple[AdmittedExperience, ...] = ()
+    serials: Count = 0
+    newest: str | None = None
+    newest_time: str | float | None = None
+    replaced: dict[Sha256, BlobRecord] = {}
+
+    def fold(self, records: Iterable[AdmissionRecord]) -> State:
+        """The state after further records.
+
+        Raises:
+            CorruptCommit: a record does not follow the one before it.
+        """
+        state = _Folding(self)
+        for record in records:
+            state.add(record)
+        return state.frozen()
+
+    def test_blob(self, experience: AdmittedExperience) -> BlobRecord:
+        """Where an experience's test set is now: `everlearn forget` may have written it anew."""
+        blob = experience.test
+        while blob.sha256 in self.replaced:
+            blob = self.replaced[blob.sha256]
+        return blob
+
+    def blobs(self) -> dict[str, int]:
+        """The blobs that experiences need: size in bytes by SHA-256."""
+        found = (self.test_blob(experience) for experience in self.experiences)
+        return {blob.sha256: blob.bytes for blob in found}
+
+
+class _Folding:
+    """A state while records are added to it."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._files = dict(state.files)
+        self._waiting, self._experiences = list(state.waiting), list(state.experiences)
+
+    def add(self, record: AdmissionRecord) -> None:
+        state = self._state
+        if record.number != state.records or record.previous != state.last:
+            raise CorruptCommit(
+                f"admission record {record.number} does not follow the record before it: one was changed or removed.\n"
+                "Restore the folder admissions/ from a copy of the storage"
+            )
+        self._withdraw(record.withdrawn)
+        newest, newest_time = state.newest, state.newest_time
+        for file in record.files:
+            self._files[file.key] = file
+            self._waiting = [key for key in self._waiting if key != file.key]
+            if file.verdict == "waiting":
+                if file.kind != "duplicate":
+                    # A file that was moved while it waited.
+                    self._waiting = [key for key in self._waiting if self._files[key].sha256 != file.sha256]
+                self._waiting.append(file.key)
+                newest = file.key if newest is None else max(newest, file.key, key=natural_order)
+                newest_time = file.time if is_later(file.time, newest_time) else newest_time
+        for experience in record.experiences:
+            self._experiences.append(experience)
+            for member in experience.files:
+                self._waiting = [key for key in self._waiting if key != member.key]
+                self._set(member, "admitted")
+        changed = {one.serial: one for one in record.restated}
+        self._experiences = [changed.get(one.serial, one) for one in self._experiences]
+        self._state = state.model_copy(
+            update={
+                "records": record.number + 1,
+                "last": record.sha256,
+                "contents": record.contents or state.contents,
+                "serials": max([state.serials, *(one.serial + 1 for one in record.experiences)]),
+                "newest": newest,
+                "newest_time": newest_time,
+                "replaced": {**state.replaced, **record.replaced},
+            }
+        )
+
+    def frozen(self) -> State:
+        return self._state.model_copy(
+            update={
+                "files": self._files,
+                "waiting": tuple(self._waiting),
+                "experiences": tuple(self._experiences),
+            }
+        )
+
+    def _withdraw(self, serials: Iterable[int]) -> None:
+        """What was never trained is forgotten: its files are looked at anew where they are."""
+        gone = set(serials)
+        for experience in self._experiences if gone else ():
+            for member in experience.files if experience.serial in gone else ():
+                entry = self._files.get(member.key)
+                if entry is not None and entry.sha256 == member.sha256:
+                    del self._files[member.key]
+        self._experiences = [one for one in self._experiences if one.serial not in gone]
+
+    def _set(self, member: Member, verdict: Verdict) -> None:
+        entry = self._files.get(member.key)
+        if entry is not None and entry.sha256 == member.sha256:
+            self._files[member.key] = entry.model_copy(update={"verdict": verdict})
+
+
+def is_later(time: str | float | None, than: str | float | None) -> bool:
+    """Whether a time is after another; times of different kinds cannot be compared."""
+    if time is None:
+        return False
+    if than is None:
+        return True
+    if isinstance(time, str) != isinstance(than, str):
+        return False
+    return time > than  # type: ignore[operator]
+
+
+def _damaged(source: str, problem: str) -> CorruptCommit:
+    return CorruptCommit(
+        f"{source}: damaged: {problem}.\nIt says what was learned. Restore it from a copy of the storage"
+    )

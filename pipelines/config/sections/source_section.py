@@ -1,0 +1,193 @@
+"""The `stream.source` part of a pipeline file: where files arrive, and which of them are learned."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PlainValidator, model_validator
+
+from pipelines.config.document import Document, KeyPath
+from pipelines.config.sections.section import Count, Spec, refuse
+from strategies.api.influence import NOT_LEARNED, THROUGH_DATA
+
+Format = Literal["parquet", "csv", "jsonl", "npz"]
+Action = Literal["admit", "skip", "quarantine"]
+Refusal = Literal["skip", "quarantine"]
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SUFFIXES: dict[str, tuple[str, ...]] = {
+    "parquet": (".parquet",),
+    "csv": (".csv", ".csv.gz", ".tsv", ".tsv.gz"),
+    "jsonl": (".jsonl", ".jsonl.gz"),
+    "npz": (".npz",),
+}
+"""Endings of the files of a format, as its dataset has them."""
+_NOT_OF_THE_DATASET = ("format", "time", "ready", "batch", "on", "max_quarantined")
+
+
+def seconds_of(text: str) -> float:
+    """The seconds of a duration such as 90s, 2m, 12h or 1d.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError("must be a duration such as 30s, 2m, 12h or 1d")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _duration(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a duration such as 30s, 2m, 12h or 1d")
+    seconds_of(value)
+    return value
+
+
+def _lasting(value: Any) -> str:
+    if seconds_of(_duration(value)) == 0:
+        raise ValueError("must be longer than 0")
+    return str(value)
+
+
+Duration = Annotated[str, PlainValidator(_duration)]
+
+
+class ReadySpec(Spec):
+    """When a file is complete, so that it may be read. Exactly one of the two.
+
+    Attributes:
+        age: it was not changed for so long, such as 2m. By the clock of what holds the files.
+        marker: name of an empty file that says so: `_SUCCESS` for all files of its folder, or `*.done` for one
+            (a.csv is ready when there is a.csv.done).
+    """
+
+    age: Annotated[Duration | None, NOT_LEARNED] = None
+    marker: Annotated[str | None, NOT_LEARNED] = Field(default=None, min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.age is None) == (self.marker is None):
+            refuse([((), "must be {age: 2m} or {marker: _SUCCESS}")])
+        if self.marker is not None and ("/" in self.marker or self.marker == "*"):
+            refuse([(("marker",), "must be a file's name such as _SUCCESS, or an ending such as *.done")])
+        return self
+
+
+class BatchSpec(Spec):
+    """Which files become one experience together. Exactly one of the three.
+
+    Attributes:
+        files: so many files.
+        rows: as many files as have so many rows.
+        every: the files that were written in the same period, such as 1d, once it is over.
+    """
+
+    files: Annotated[Count | None, NOT_LEARNED] = None
+    rows: Annotated[Count | None, NOT_LEARNED] = None
+    every: Annotated[Annotated[str, PlainValidator(_lasting)] | None, NOT_LEARNED] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(value is not None for value in (self.files, self.rows, self.every)) != 1:
+            refuse([((), "must be {files: 1}, {rows: 1000} or {every: 1d}")])
+        return self
+
+
+class OnSpec(Spec):
+    """What happens with files that are not simply new: admit, skip, or quarantine.
+
+    Attributes:
+        late: it sorts before a file that was admitted, or all its times are before that file's. It is never put into
+            the past.
+        duplicate: another file had the same content.
+        overwritten: a file that was admitted has another content now. Admitted, it is the next experience; the past
+            stays as it is.
+        schema: its columns, its shape or its type are not those of the files before it. It cannot be admitted.
+        new_class: it has a label that is none of the classes. It cannot be admitted.
+    """
+
+    late: Annotated[Action, NOT_LEARNED] = "admit"
+    duplicate: Annotated[Action, NOT_LEARNED] = "skip"
+    overwritten: Annotated[Action, NOT_LEARNED] = "quarantine"
+    schema_: Annotated[Refusal, NOT_LEARNED] = Field(default="quarantine", alias="schema", serialization_alias="schema")
+    new_class: Annotated[Refusal, NOT_LEARNED] = "quarantine"
+
+    def to_document(self) -> Any:
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class SourceSpec(Spec):
+    """A folder or an S3 prefix where files arrive. `everlearn step` admits them, in the order in which they come.
+
+    Attributes:
+        path: the folder, or s3://bucket/prefix; with all folders below it. Names that begin with a dot or an underscore
+            are left out.
+        format: of the files.
+        label: column of the labels; by default `label`, and the array `y` in npz files.
+        id: column of the ids, whole numbers or text; by default row numbers are the ids.
+        time: column of the time of a row, by which a file is late; it is no input. By default the names decide.
+        inputs: columns of the inputs; by default all but the label, the id and the time.
+        classes: number of classes, or the labels in the order of the classes. By default those of the files that are
+            admitted first: the size of the model's head is fixed then, so name all that there will be.
+        shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
+        channels: `last`, where images are (height, width, channels); models take them first.
+        delimiter: the character between columns of csv files; by default a tab in .tsv files, else a comma.
+        test_fraction: share of each class of an experience that is kept as its test set, in the store.
+        ready: when a file is complete.
+        batch: which files become one experience together.
+        on: what happens with files that are late, duplicates, overwritten, or do not fit.
+        max_quarantined: with more files in quarantine, nothing is trained, and `everlearn step` ends with status 4.
+    """
+
+    path: Annotated[str, THROUGH_DATA] = Field(min_length=1)
+    format: Annotated[Format, THROUGH_DATA]
+    label: Annotated[str | None, THROUGH_DATA] = Field(default=None, min_length=1)
+    id: Annotated[str | None, THROUGH_DATA] = Field(default=None, min_length=1)
+    time: Annotated[str | None, THROUGH_DATA] = Field(default=None, min_length=1)
+    inputs: Annotated[str | list[str] | None, THROUGH_DATA] = None
+    classes: Annotated[Count | list[int | str] | None, THROUGH_DATA] = None
+    shape: Annotated[list[Count] | None, THROUGH_DATA] = None
+    channels: Annotated[Literal["first", "last"] | None, THROUGH_DATA] = None
+    delimiter: Annotated[str | None, THROUGH_DATA] = Field(default=None, min_length=1, max_length=1)
+    test_fraction: Annotated[float | None, THROUGH_DATA] = Field(default=None, gt=0, lt=1)
+    ready: Annotated[ReadySpec, NOT_LEARNED] = ReadySpec(age="2m")
+    batch: Annotated[BatchSpec, NOT_LEARNED] = BatchSpec(files=1)
+    on: Annotated[OnSpec, NOT_LEARNED] = OnSpec()
+    max_quarantined: Annotated[int, NOT_LEARNED] = Field(default=3, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.delimiter is not None and self.format != "csv":
+            refuse([(("delimiter",), f"has no meaning in {self.format} files: leave it out")])
+        return self
+
+
+def write_out_source(document: Document) -> None:
+    """Give a stream with a `source` its `dataset`, which says how the same files are read.
+
+    A dataset that is written beside a source has to be this one: the schema compares them.
+    """
+    stream = document.get(("stream",))
+    source = document.get(("stream", "source"))
+    if not isinstance(stream, dict) or not isinstance(source, dict) or "dataset" in stream:
+        return
+    stream["dataset"] = dataset_of(source)
+    origin = document.origins.get(("stream", "source"))
+    if origin is not None:
+        document.origins[("stream", "dataset")] = origin
+    for key in stream["dataset"]:
+        place: KeyPath = ("stream", "source", "format" if key == "name" else key)
+        if place in document.origins:
+            document.origins[("stream", "dataset", key)] = document.origins[place]
+
+
+def dataset_of(source: dict[str, Any]) -> dict[str, Any]:
+    """The `dataset` that reads the files of a `source`, both as in a pipeline file."""
+    taken = [key for key in SourceSpec.model_fields if key not in _NOT_OF_THE_DATASET]
+    name = source.get("format")
+    # The schema reports a format that is missing or wrong; the dataset needs some name until then.
+    known = name if isinstance(name, str) and name else "parquet"
+    return {"name": known, **{key: source[key] for key in taken if source.get(key) is not None}}

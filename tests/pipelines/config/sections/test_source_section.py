@@ -1,0 +1,93 @@
+import sys
+
+import pytest
+import yaml
+
+from pipelines.config.components import resolve
+from pipelines.config.load import load_text
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.sections.source_section import SUFFIXES, SourceSpec, dataset_of, seconds_of
+
+FILE = """
+name: x
+stream:
+  source: {{path: incoming, format: csv, {more}}}
+  setting: domain-incremental
+model: mlp
+"""
+
+
+def source(more: str = "label: y") -> SourceSpec:
+    found = load_text(FILE.format(more=more)).stream.source
+    assert found is not None
+    return found
+
+
+def test_a_source_is_written_as_people_write_it() -> None:
+    pipeline = load_text(FILE.format(more="label: y, id: key, on: {schema: skip}, ready: {marker: _SUCCESS}"))
+    found = pipeline.stream.source
+    assert found is not None
+    assert (found.on.schema_, found.on.late, found.on.overwritten) == ("skip", "admit", "quarantine")
+    assert (found.ready.marker, found.batch.files, found.max_quarantined) == ("_SUCCESS", 1, 3)
+    assert pipeline.stream.dataset.to_document() == {"name": "csv", "path": "incoming", "label": "y", "id": "key"}
+    assert load_text(yaml.safe_dump(pipeline.to_document())) == pipeline
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            "batch: {files: 1, rows: 2}",
+            "<text>:4: stream.source.batch: must be {files: 1}, {rows: 1000} or {every: 1d}",
+        ),
+        ("batch: {every: 0s}", "<text>:4: stream.source.batch.every: must be longer than 0, got '0s'"),
+        ("ready: {}", "<text>:4: stream.source.ready: must be {age: 2m} or {marker: _SUCCESS}"),
+        ("ready: {age: 3}", "stream.source.ready.age: must be a duration such as 30s, 2m, 12h or 1d, got 3"),
+        ("ready: {marker: a/b}", "stream.source.ready.marker: must be a file's name such as _SUCCESS"),
+        ("on: {schema: admit}", "stream.source.on.schema: must be one of skip, quarantine, got 'admit'"),
+        ("lable: y", "stream.source.lable: unknown key, did you mean 'label'?"),
+        ("max_quarantined: -1", "stream.source.max_quarantined: must be at least 0, got -1"),
+        ("classes: 0", "stream.source.classes: must be at least 1, got 0"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_said_once(more: str, said: str) -> None:
+    with pytest.raises(PipelineError) as refused:
+        load_text(FILE.format(more=more))
+    assert any(said in problem for problem in refused.value.problems), refused.value.problems
+    assert not any("stream.dataset" in problem for problem in refused.value.problems)
+
+
+def test_what_contradicts_a_source_is_refused() -> None:
+    text = FILE.format(more="label: y").replace("  setting", "  dataset: {name: csv, path: other}\n  setting")
+    with pytest.raises(PipelineError, match=r"stream\.dataset: must be left out: stream\.source says where"):
+        load_text(text)
+    text = FILE.format(more="label: y").replace("  setting", "  order: shuffled\n  setting")
+    with pytest.raises(PipelineError, match=r"stream\.order: must be left out: with a source"):
+        load_text(text)
+    with pytest.raises(PipelineError, match="has no meaning in npz files"):
+        load_text(FILE.format(more="delimiter: ';'").replace("csv", "npz"))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("2m", 120), ("1.5h", 5400), ("1d", 86400)])
+def test_durations(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+def test_other_texts_are_no_durations() -> None:
+    for text in ("", "2", "m", "2 m", "-1s", "1w", "1e3s"):
+        with pytest.raises(ValueError, match="duration"):
+            seconds_of(text)
+
+
+def test_the_dataset_of_a_source_reads_the_same_files() -> None:
+    assert dataset_of(source("delimiter: ';', classes: [a, b]").to_document()) == {
+        "name": "csv",
+        "path": "incoming",
+        "delimiter": ";",
+        "classes": ["a", "b"],
+    }
+
+
+def test_the_endings_are_those_of_the_datasets() -> None:
+    for name, endings in SUFFIXES.items():
+        assert sys.modules[resolve("datasets", name).__module__].INIT_FORMAT.suffixes == endings
