@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from strategies.objectives.objective import Objective
 
 
+def make_stream(pipeline: Pipeline) -> Stream:
+    """The experiences, with targets as the objective learns them. Raises as `pipelines.data.streams.build_stream`."""
+    from pipelines.data.streams import build_stream
+
+    objective: Any = resolve("objectives", pipeline.objective.name)
+    return build_stream(pipeline.stream, pipeline.seed, objective.targets)
+
+
 def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:
     """The untrained model: the same for the same file, on every machine and rank."""
     from pipelines.models.build_model import build_model

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.build import make_model
+from pipelines.build import make_model, make_stream
 from pipelines.config.components import resolve
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, adopt
 from pipelines.data.detect_columns import MOST_CLASSES
 from pipelines.data.detect_dataset import Detected, detect_dataset
-from pipelines.data.streams import build_stream
 
 if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
@@ -186,7 +185,7 @@ def _model(shape: Sequence[int]) -> tuple[dict[str, Any], str]:
 
 
 def _check(pipeline: Pipeline) -> None:
-    make_model(pipeline, build_stream(pipeline.stream, pipeline.seed))
+    make_model(pipeline, make_stream(pipeline))
 
 
 def _comment(text: str, indent: str = "") -> list[str]:

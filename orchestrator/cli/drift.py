@@ -67,11 +67,11 @@ def drift(
     """
 
     def found() -> list[ExperienceDrift]:
-        from pipelines.data.streams import build_stream
+        from pipelines.build import make_stream
         from pipelines.drift.stream_drift import stream_drift
 
         pipeline = load(file, overrides)
-        stream = build_stream(pipeline.stream, pipeline.seed)
+        stream = make_stream(pipeline)
         outputs = None if commit is None else _outputs(pipeline, commit)
         chosen = tuple(dict.fromkeys(tests)) or TESTS[:1]
         return stream_drift(stream, chosen, alpha=alpha, least_effect=least_effect, seed=pipeline.seed, outputs=outputs)

@@ -55,8 +55,8 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.mlflow_client import resolve_uri
     from orchestrator.tracking.publish_lineage import publish as write
+    from pipelines.build import make_stream
     from pipelines.config.pipeline_errors import PipelineError
-    from pipelines.data.streams import build_stream
 
     pipeline = load(file, overrides, import_code=False)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
@@ -74,7 +74,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
                 ]
             )
     else:
-        stream = build_stream(pipeline.stream, pipeline.seed)
+        stream = make_stream(pipeline)
         plan = make_plan(pipeline, stream)
         chain = lineage.leading([planned.id for planned in plan])
         length, key = len(stream), plan[-1].id

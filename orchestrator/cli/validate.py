@@ -53,13 +53,12 @@ def validate(file: str, overrides: tuple[str, ...], trial: bool, as_json: bool) 
 
 
 def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
-    from pipelines.build import make_model, make_objective
+    from pipelines.build import make_model, make_objective, make_stream
     from pipelines.config.components import is_built_in
-    from pipelines.data.streams import build_stream
 
     stream = parameters = None
     if trial or is_built_in("datasets", pipeline.stream.dataset.name):
-        stream = build_stream(pipeline.stream, pipeline.seed)
+        stream = make_stream(pipeline)
         if is_built_in("objectives", pipeline.objective.name):
             make_objective(pipeline, stream.outputs)
         if trial or is_built_in("models", pipeline.model.name):

@@ -108,9 +108,9 @@ def _commits(pipeline: Pipeline) -> list[str] | None:
         return None
     try:
         from orchestrator.lineage.plan import make_plan
-        from pipelines.data.streams import build_stream
+        from pipelines.build import make_stream
 
-        return [planned.id for planned in make_plan(pipeline, build_stream(pipeline.stream, pipeline.seed))]
+        return [planned.id for planned in make_plan(pipeline, make_stream(pipeline))]
     except Exception:
         # The data may only be where the job runs. If it is wrong, the job reports that.
         return None

@@ -71,11 +71,11 @@ def run(
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.training.observers import Observers
-    from pipelines.data.streams import build_stream
+    from pipelines.build import make_stream
 
     store = open_store(pipeline.storage)
     store.check()
-    stream = build_stream(pipeline.stream, pipeline.seed)
+    stream = make_stream(pipeline)
     plan = make_plan(pipeline, stream)
     lineage = Lineage(store, pipeline.name)
     ids = [planned.id for planned in plan]

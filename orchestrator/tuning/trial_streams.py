@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipelines.data.streams import build_stream
+from pipelines.build import make_stream
 from pipelines.data.validation_split import hold_out
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Streams:
         return _HERE[name]
 
     def _build(self, pipeline: Pipeline) -> Stream:
-        stream = build_stream(pipeline.stream, pipeline.seed)
+        stream = make_stream(pipeline)
         return hold_out(stream, self.validation.share, self.validation.seed) if self.validation else stream
 
 

@@ -24,6 +24,9 @@ from pipelines.config.messages import located
 
 # A model is called as model(input_shape, outputs, **options).
 _LEADING: dict[Kind, int] = {"strategies": 0, "datasets": 0, "models": 2, "objectives": 0}
+TARGET_KIND = "target_kind"
+"""A dataset that has a parameter of this name is told what the objective learns
+(`strategies.objectives.objective.TargetKind`)."""
 _FROM_SIGNATURE = "SignatureOptions"
 _CONTAINERS = {"tuple_type", "set_type", "frozen_set_type"}
 
@@ -63,7 +66,8 @@ def _options_of(kind: Kind, name: str) -> type[BaseModel]:
     declared = getattr(component, "Options", None)
     if isinstance(declared, type) and issubclass(declared, BaseModel):
         return declared
-    return signature_model(component, leading=_LEADING[kind])
+    provided = frozenset({TARGET_KIND}) if kind == "datasets" else frozenset()
+    return signature_model(component, leading=_LEADING[kind], provided=provided)
 
 
 def validate(model: type[BaseModel], given: Any) -> tuple[BaseModel, Any]:
@@ -160,6 +164,14 @@ def signature_model(component: Any, *, leading: int = 0, provided: frozenset[str
             # By alias, because pydantic does not allow all names for fields.
             fields[f"option_{index}"] = (_type(hints.get(parameter.name, Any)), Field(default, alias=parameter.name))
     return create_model(_FROM_SIGNATURE, __config__=config, **fields)
+
+
+def takes_target_kind(component: Any) -> bool:
+    """Whether a dataset is told what the objective learns."""
+    try:
+        return TARGET_KIND in inspect.signature(component).parameters
+    except (ValueError, TypeError):
+        return False
 
 
 def _type(hint: Any) -> Any:

@@ -87,12 +87,14 @@ class StoredPart:
     Attributes:
         number: its number in the dataset.
         masked: only the units of its own classes are active.
+        units: its output units, where targets are columns and each experience is a task with units of its own.
     """
 
     dataset: ExperienceDataset
     number: int
     masked: bool
     transform: None = None
+    units: tuple[int, ...] | None = None
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -100,6 +102,8 @@ class StoredPart:
 
     @property
     def outputs(self) -> tuple[int, ...] | None:
+        if self.units is not None:
+            return self.units
         return self.classes if self.masked else None
 
     def train(self) -> StoredSamples:
@@ -121,6 +125,52 @@ class StoredPart:
         why = "no class of it has two rows, and a single row is trained on" if name == "test" else "it has no rows"
         remedy = "Add rows, or give test files: dataset.test" if name == "test" else "Add rows, or remove the file"
         return f": {source}: {why}. {remedy}"
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnPart:
+    """A whole dataset whose targets are columns, under a transform.
+
+    Attributes:
+        id_base: added to row numbers to give ids, or None to keep the dataset's own ids.
+    """
+
+    dataset: Dataset
+    outputs: tuple[int, ...] | None
+    transform: Transform | None = None
+    id_base: int | None = None
+    classes: tuple[int, ...] = ()
+
+    def train(self) -> StoredSamples:
+        return self._of(self.dataset.train)
+
+    def test(self) -> StoredSamples:
+        return self._of(self.dataset.test)
+
+    def _of(self, samples: StoredSamples) -> StoredSamples:
+        if self.id_base is None:
+            return samples
+        rows = torch.arange(len(samples))
+        return samples.subset(rows, ids=self.id_base + rows)
+
+
+def column_parts(dataset: Dataset, transforms: Sequence[Transform | None], setting: str) -> list[ColumnPart]:
+    """An experience with all samples for each transform; in a task-incremental stream each has units of its own."""
+    alone = len(transforms) == 1
+    return [
+        ColumnPart(
+            dataset,
+            task_units(index, dataset.classes) if setting == "task-incremental" else None,
+            transform,
+            id_base=None if alone else index << ID_BITS,
+        )
+        for index, transform in enumerate(transforms)
+    ]
+
+
+def task_units(index: int, columns: int) -> tuple[int, ...]:
+    """The output units of the columns in the experience `index` of a task-incremental stream."""
+    return tuple(range(index * columns, (index + 1) * columns))
 
 
 def class_parts(dataset: Dataset, groups: Sequence[tuple[int, ...]], setting: str) -> list[ClassPart]:

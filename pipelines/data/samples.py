@@ -59,6 +59,15 @@ def chunks(count: int) -> Iterator[Tensor]:
         yield torch.arange(start, min(start + CHUNK, count))
 
 
+def _targets(values: Tensor, count: int) -> Tensor:
+    """Classes (n,) as int64; columns of numbers or labels, (n, k), as they are."""
+    if values.dim() == 2 and values.dtype in (torch.float64, torch.uint8):
+        if len(values) != count:
+            raise DataError(f"{count} samples need as many targets, got {len(values)}")
+        return values.contiguous()
+    return _labels("targets", values, count)
+
+
 def _labels(name: str, values: Tensor | None, count: int) -> Tensor:
     values = torch.arange(count) if values is None else values.to(torch.int64)
     if values.shape != (count,):
@@ -74,7 +83,7 @@ class TensorSamples:
 
     Args:
         inputs: (N, *shape).
-        targets: (n,) integers.
+        targets: (n,) integers, or columns: (n, k) float64 or uint8.
         ids: (n,) integers; default: 0..n-1.
         rows: (n,) int64, the rows of `inputs` to use; default: all of them.
 
@@ -86,7 +95,7 @@ class TensorSamples:
         count = int(inputs.shape[0] if rows is None else rows.shape[0])
         self._inputs = inputs
         self._rows = rows
-        self._targets = _labels("targets", targets, count)
+        self._targets = _targets(targets, count)
         self._ids = _labels("ids", ids, count)
 
     @property
@@ -203,7 +212,7 @@ class MapSamples:
 
     Args:
         dataset: its item i is (input, label, ...); inputs are tensors or arrays of one shape and dtype.
-        targets: (n,) integers: used instead of the dataset's own labels.
+        targets: (n,) integers, or columns: (n, k) float64 or uint8: used instead of the dataset's own labels.
         ids: (n,) integers; default: 0..n-1.
         rows: (n,) int64, the items to use; default: all of them.
         transform: applied to each batch of inputs.
@@ -226,7 +235,7 @@ class MapSamples:
         count = len(dataset) if rows is None else int(rows.shape[0])
         self._dataset = dataset
         self._rows = rows
-        self._targets = _labels("targets", targets, count)
+        self._targets = _targets(targets, count)
         self._ids = _labels("ids", ids, count)
         self._transform = transform
         self._workers = workers

@@ -8,17 +8,26 @@ from dataclasses import dataclass
 from typing import Any, Protocol, overload
 
 from pipelines.config.component_arguments import arguments
-from pipelines.config.component_options import options_model, signature_model
+from pipelines.config.component_options import TARGET_KIND, options_model, signature_model, takes_target_kind
 from pipelines.config.components import resolve
 from pipelines.config.pipeline_errors import DataError, PipelineError
 from pipelines.data.blurry_streams import blurred
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
+from pipelines.data.datasets.label_columns import is_columns
 from pipelines.data.datasets.listed_experiences import experiences_in
-from pipelines.data.experience_samples import Part, StoredPart, class_parts, transformed_parts
+from pipelines.data.experience_samples import (
+    Part,
+    StoredPart,
+    class_parts,
+    column_parts,
+    task_units,
+    transformed_parts,
+)
 from pipelines.data.fingerprint import fingerprint
 from pipelines.data.samples import StoredSamples
 from pipelines.data.splits import even_split, explicit_split, numbered, shuffled
 from pipelines.data.transforms import TRANSFORMS
+from strategies.objectives.objective import TargetKind
 
 
 class _Named(Protocol):
@@ -175,11 +184,12 @@ class Stream(Sequence[StreamExperience]):
         return self._fingerprints[key]
 
 
-def build_stream(settings: StreamSettings, seed: int) -> Stream:
+def build_stream(settings: StreamSettings, seed: int, kind: TargetKind = "classes") -> Stream:
     """The stream that a pipeline file describes.
 
     Args:
         seed: seed of the order, of the transforms and of the exchange between blurry experiences.
+        kind: what the objective learns (`pipelines.build.make_stream` knows it).
 
     Raises:
         DataError: the dataset is missing, or does not fit the stream.
@@ -188,9 +198,9 @@ def build_stream(settings: StreamSettings, seed: int) -> Stream:
     name = settings.dataset.name
     load = resolve("datasets", name)
     options = arguments(options_model("datasets", name), settings.dataset.options, "stream.dataset")
-    returned = load(**options)
-    own = experiences_in(name, returned)
-    dataset = adopt(name, returned) if own is None else own
+    returned = load(**options, **({TARGET_KIND: kind} if takes_target_kind(load) else {}))
+    own = experiences_in(name, returned, kind)
+    dataset = adopt(name, returned, kind) if own is None else own
     if not isinstance(dataset, Dataset):
         return _stored(dataset, settings, seed)
     if settings.transform is not None:
@@ -200,6 +210,8 @@ def build_stream(settings: StreamSettings, seed: int) -> Stream:
 
 def _by_class(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
     order, experiences = settings.order, settings.experiences
+    if is_columns(dataset.train.targets):
+        return _single(dataset, settings)
     if isinstance(order, str):
         if experiences is None:
             raise DataError(
@@ -230,6 +242,17 @@ def _by_class(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
     return _stream(list(mixed.values()), settings.setting, outputs, dataset, named=named)
 
 
+def _single(dataset: Dataset, settings: StreamSettings) -> Stream:
+    """The stream of a dataset without classes: one experience, as nothing says how to divide it."""
+    experiences = 1 if settings.experiences is None else settings.experiences
+    if experiences != 1 or not isinstance(settings.order, str) or settings.blurry:
+        raise DataError(
+            f"stream: {dataset.name} has no classes by which it could be divided into experiences: give a folder with "
+            "one file for each, or a function that returns a list with (train, test) of each; or name a transform"
+        )
+    return _stream(column_parts(dataset, [None], settings.setting), settings.setting, dataset.classes, dataset)
+
+
 def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
     transform, experiences = settings.transform, settings.experiences
     assert transform is not None
@@ -243,7 +266,8 @@ def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Strea
         raise DataError(f"stream.experiences: is missing: how many experiences does {transform.name} make?")
     given = {"experiences": experiences, "seed": seed, "input_shape": dataset.input_shape}
     options = arguments(signature_model(make, provided=frozenset(given)), transform.options, "stream.transform")
-    parts = transformed_parts(dataset, make(**given, **options), settings.setting)
+    made, columns = make(**given, **options), is_columns(dataset.train.targets)
+    parts: Sequence[Part] = (column_parts if columns else transformed_parts)(dataset, made, settings.setting)
     units = dataset.classes * (1 if settings.setting == "domain-incremental" else experiences)
     return _stream(parts, settings.setting, units, dataset)
 
@@ -260,7 +284,11 @@ def _stored(dataset: ExperienceDataset, settings: StreamSettings, seed: int) -> 
     if not 1 <= experiences <= count:
         raise DataError(f"stream.experiences: {experiences} experiences, but {dataset.name} has {count}")
     numbers = shuffled(count, seed) if order == "shuffled" else list(range(count))
-    masked = settings.setting == "task-incremental"
+    masked, columns = settings.setting == "task-incremental", is_columns(dataset.train(numbers[0]).targets)
+    if masked and columns:
+        width, chosen = dataset.classes, numbers[:experiences]
+        tasks = [StoredPart(dataset, n, masked, units=task_units(task, width)) for task, n in enumerate(chosen)]
+        return _stream(tasks, settings.setting, width * experiences, dataset)
     parts = [StoredPart(dataset, number, masked) for number in numbers[:experiences]]
     return _stream(parts, settings.setting, dataset.classes, dataset)
 

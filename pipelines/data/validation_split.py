@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blurry_streams import BlurredPart
+from pipelines.data.datasets.label_columns import is_columns
 from pipelines.data.experience_samples import ID_BITS, Part
 from pipelines.data.samples import StoredSamples
 from pipelines.data.streams import Stream
@@ -100,6 +101,8 @@ def _chosen(ids: Tensor, targets: Tensor, share: float, key: int) -> Tensor:
     """(n,) bool: whether a sample is held out."""
     keys = sample_keys(ids, key)
     chosen = torch.zeros(len(ids), dtype=torch.bool)
+    if is_columns(targets):  # no classes to hold out a share of each
+        targets = torch.zeros(len(ids), dtype=torch.int64)
     for target in torch.unique(targets):
         rows = torch.nonzero(targets == target).flatten()
         if len(rows) < 2:

@@ -25,20 +25,31 @@ class Columns:
 
     Attributes:
         inputs: columns of the inputs: numbers, or one column of lists; None: all but the label and the id.
-        label, id: columns; without id: None.
+        label: column of the labels, or several.
+        id: column; without ids: None.
         time: a column that is no input; None: there is none.
     """
 
     inputs: tuple[str, ...] | None
-    label: str
+    label: str | tuple[str, ...]
     id: str | None
     time: str | None = None
 
     @classmethod
-    def of(cls, inputs: str | Sequence[str] | None, label: str, id: str | None) -> Columns:  # noqa: A002
+    def of(
+        cls,
+        inputs: str | Sequence[str] | None,
+        label: str | Sequence[str],
+        id: str | None,  # noqa: A002
+    ) -> Columns:
         """As a pipeline file names them."""
         names = (inputs,) if isinstance(inputs, str) else None if inputs is None else tuple(inputs)
-        return cls(names, label, id)
+        return cls(names, label if isinstance(label, str) else tuple(label), id)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The columns of the labels."""
+        return (self.label,) if isinstance(self.label, str) else self.label
 
     def input_names(self, names: Sequence[str], location: Location) -> tuple[str, ...]:
         """The columns of the inputs, of the columns `names` of a file.
@@ -46,11 +57,27 @@ class Columns:
         Raises:
             DataError: there are none.
         """
-        others = (self.label, self.id, self.time)
+        others = (*self.label_names, self.id, self.time)
         inputs = self.inputs if self.inputs is not None else tuple(name for name in names if name not in others)
         if not inputs:
             raise DataError(f"{location.path}: has no columns for the inputs besides {', '.join(names)}")
         return inputs
+
+    def labels(self, table: Any, location: Location) -> NDArray[Any]:
+        """The labels of an arrow table: (n,) as they are in the file; of several columns, or one of lists, (n, k).
+
+        Raises:
+            DataError: values are missing, or one of several columns has no numbers.
+        """
+        import pyarrow
+
+        if isinstance(self.label, str) and not pyarrow.types.is_nested(table[self.label].type):
+            return values(table[self.label], self.label, location)
+        names = self.label_names
+        for name in names:
+            if pyarrow.types.is_string(table[name].type) or pyarrow.types.is_large_string(table[name].type):
+                raise DataError(f"{location.path}: label column '{name}' is not numbers but {table[name].type}")
+        return together([numbers(table[name], name, location) for name in names], names, location)
 
     def wanted(self, inputs: Sequence[str], names: Sequence[str], location: Location) -> list[str]:
         """All columns to read.
@@ -59,11 +86,11 @@ class Columns:
             DataError: the file, whose columns are `names`, lacks one.
         """
         check_columns(inputs, names, location, "inputs")
-        check_columns([self.label], names, location, "label")
+        check_columns(self.label_names, names, location, "label")
         if self.id is None:
-            return [*inputs, self.label]
+            return [*inputs, *self.label_names]
         check_columns([self.id], names, location, "id")
-        return [*inputs, self.label, self.id]
+        return [*inputs, *self.label_names, self.id]
 
     def table(self, table: Any, inputs: Sequence[str], location: Location) -> Table:
         """The rows of an arrow table.
@@ -72,7 +99,7 @@ class Columns:
             DataError: values are missing, or inputs are no numbers.
         """
         ids = None if self.id is None else values(table[self.id], self.id, location)
-        labels = values(table[self.label], self.label, location)
+        labels = self.labels(table, location)
         columns = [numbers(table[name], name, location) for name in inputs]
         return Table(together(columns, inputs, location), labels, ids, tuple(inputs))
 

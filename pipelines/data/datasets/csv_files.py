@@ -21,6 +21,7 @@ from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import TableFiles
 from pipelines.data.datasets.text_tables import TextTableReader, text_of
 from pipelines.data.detect_columns import text_columns
+from strategies.objectives.objective import TargetKind
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
@@ -101,11 +102,12 @@ def load(
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2,
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None,
     inputs: str | Sequence[str] | None = None,
-    label: str = "label",
+    label: str | Sequence[str] = "label",
     id: str | None = None,  # noqa: A002 (the option's name)
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
+    target_kind: TargetKind = "classes",
 ) -> Dataset | ExperienceDataset:
     """CSV files, also .gz, local or s3://: a file that is split by class, or a folder with one file per experience.
 
@@ -117,7 +119,8 @@ def load(
         test_fraction: share of each class that is held out for testing.
         delimiter: the character between columns; by default a tab in .tsv files, else a comma.
         inputs: columns of the inputs, numbers; by default all but the label, the id and one without a name.
-        label: column of the labels: text, whole numbers, or true and false.
+        label: column of the labels: text, whole numbers, or true and false. With objective: regression or multi-label
+            a column of numbers, or several.
         id: column of the ids, whole numbers or text; by default row numbers are the ids.
         classes: number of classes, or the labels in the order of the classes; by default the labels of the training
             rows, sorted. Set it where more classes are to come: it decides the size of the model's head.
@@ -126,6 +129,7 @@ def load(
     """
     reader = TextTableReader(Columns.of(inputs, label, id), partial(read_csv, delimiter=delimiter), SUFFIXES)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels, from_training=True)
+    files = files.learning(target_kind, reader.columns.label_names)
     return files.load("csv")
 
 

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.image_layout import layout_warnings
+from pipelines.data.datasets.label_columns import column_values, is_columns, kind_problems
 from pipelines.data.datasets.labels import gap_warnings
 from pipelines.data.samples import MapSamples, StoredSamples, TensorSamples, chunks
 from pipelines.data.zero_copy import tensor_of
+from strategies.objectives.objective import TargetKind
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,10 @@ class Dataset:
 
     Attributes:
         name: for messages.
-        train, test: their targets are class numbers, 0 to classes - 1. Row numbers are the ids of a dataset without
-            ids.
-        classes: number of classes.
-        class_names: the name of each class; None: classes are called by their numbers.
+        train, test: their targets are class numbers, 0 to classes - 1, or columns (`label_columns`). Row numbers are
+            the ids of a dataset without ids.
+        classes: number of classes, or of the columns of targets.
+        class_names: the name of each class or column; None: they are called by their numbers.
         warnings: what a person should know before training, a line each.
     """
 
@@ -49,7 +51,7 @@ class ExperienceDataset(ABC):
 
     Attributes:
         name: for messages.
-        classes: number of classes in all experiences.
+        classes: number of classes in all experiences, or of the columns of targets.
         input_shape: shape of one input.
         class_names: the name of each class; None: classes are called by their numbers.
         warnings: what a person should know before training, a line each.
@@ -75,7 +77,7 @@ class ExperienceDataset(ABC):
 
     @abstractmethod
     def classes_of(self, index: int) -> tuple[int, ...]:
-        """The classes that occur in an experience, ascending."""
+        """The classes that occur in an experience, ascending; none where targets are columns."""
 
     def source(self, index: int) -> str | None:
         """The file of an experience, for messages; None: it is in no file of its own."""
@@ -83,13 +85,20 @@ class ExperienceDataset(ABC):
 
 
 def from_tensors(
-    name: str, train: Sequence[Any], test: Sequence[Any], *, classes: int | None = None, ids: Any = None
+    name: str,
+    train: Sequence[Any],
+    test: Sequence[Any],
+    *,
+    classes: int | None = None,
+    ids: Any = None,
+    kind: TargetKind = "classes",
 ) -> Dataset:
     """A dataset in memory.
 
     Args:
         name: for messages.
-        train, test: (inputs (n, *shape), labels (n,)), tensors or numpy arrays; labels are class numbers from 0.
+        train, test: (inputs (n, *shape), labels (n,)), tensors or numpy arrays; labels are class numbers from 0, or
+            with another `kind` columns, (n, k).
         classes: how many; default: one more than the highest label.
         ids: (train ids (n,), test ids (m,)), int64; default: row numbers.
 
@@ -99,12 +108,15 @@ def from_tensors(
     made: list[TensorSamples] = []
     for part, (inputs, labels) in (("training", train), ("test", test)):
         own = None if ids is None else _tensor(f"{name}: {part} ids", ids[len(made)])
-        made.append(TensorSamples(_tensor(f"{name}: {part} inputs", inputs), class_numbers(name, part, labels), own))
+        targets = target_values(name, part, labels, kind)
+        made.append(TensorSamples(_tensor(f"{name}: {part} inputs", inputs), targets, own))
     first, second = made
-    return _whole(name, first, second, classes)
+    return _whole(name, first, second, classes, kind)
 
 
-def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = None, workers: int = 0) -> Dataset:
+def from_map_style(
+    name: str, train: Any, test: Any, *, classes: int | None = None, workers: int = 0, kind: TargetKind = "classes"
+) -> Dataset:
     """A dataset that is read through a DataLoader.
 
     Args:
@@ -120,7 +132,7 @@ def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = No
     """
     made = []
     for part, data in (("training", train), ("test", test)):
-        labels = class_numbers(name, part, labels_of(name, part, data))
+        labels = target_values(name, part, labels_of(name, part, data, kind), kind)
         if len(labels) != len(data):
             raise DataError(f"{name}: the {part} set has {len(data)} items, but {len(labels)} labels")
         made.append(MapSamples(data, labels, workers=workers))
@@ -131,36 +143,40 @@ def from_map_style(name: str, train: Any, test: Any, *, classes: int | None = No
                 f"{name}: the {part} set gives different inputs each time that it is read, so it has no fixed "
                 "fingerprint; give the dataset an attribute `fingerprint`, a string that changes with its content"
             )
-    return _whole(name, first, second, classes)
+    return _whole(name, first, second, classes, kind)
 
 
-def adopt(name: str, value: Any) -> Dataset | ExperienceDataset:
+def adopt(name: str, value: Any, kind: TargetKind = "classes") -> Dataset | ExperienceDataset:
     """The return value of a user's function, as a dataset.
 
     Args:
         value: ((x_train, y_train), (x_test, y_test)) of tensors or arrays; (train, test) map-style torch datasets; or a
             dataset as this module defines it.
+        kind: what the objective learns.
 
     Raises:
         DataError: it is none of these, or its parts do not fit together.
     """
     if isinstance(value, Dataset):
-        return checked(value)
+        return checked(value, kind)
     if isinstance(value, ExperienceDataset):
+        problems = kind_problems(value.name, value.train(0).targets, kind) if len(value) else []
+        if problems:
+            raise DataError(problems)
         return value
     if isinstance(value, tuple | list) and len(value) == 2:
         train, test = value
         if all(is_pair_of_arrays(part) for part in value):
-            return from_tensors(name, train, test)
+            return from_tensors(name, train, test, kind=kind)
         if all(hasattr(part, "__getitem__") and hasattr(part, "__len__") for part in value):
-            return from_map_style(name, train, test)
+            return from_map_style(name, train, test, kind=kind)
     raise DataError(
         f"{name}: must return ((x_train, y_train), (x_test, y_test)) or two map-style torch datasets (train, test), "
         f"or a list with one of these for each experience, not {type(value).__name__}"
     )
 
 
-def checked(dataset: Dataset) -> Dataset:
+def checked(dataset: Dataset, kind: TargetKind = "classes") -> Dataset:
     """The dataset, if its parts fit together.
 
     Raises:
@@ -171,7 +187,9 @@ def checked(dataset: Dataset) -> Dataset:
         if len(samples) == 0:
             problems.append(f"{dataset.name}: the {part} set is empty")
             continue
-        problems += label_problems(f"{dataset.name}: {part} set", samples.targets, dataset.classes)
+        where = f"{dataset.name}: {part} set"
+        wrong = kind_problems(where, samples.targets, kind)
+        problems += wrong or label_problems(where, samples.targets, dataset.classes)
         if isinstance(samples, TensorSamples):
             problems += input_problems(f"{dataset.name}: {part} set", samples)
     if problems:
@@ -188,7 +206,10 @@ def checked(dataset: Dataset) -> Dataset:
 
 
 def label_problems(where: str, labels: Tensor, classes: int) -> list[str]:
-    """What is wrong with class numbers (n,)."""
+    """What is wrong with class numbers (n,), or with columns (n, classes)."""
+    if is_columns(labels):
+        same = labels.shape[1] == classes
+        return [] if same else [f"{where}: {labels.shape[1]} columns of labels, where there are {classes}"]
     wrong = torch.nonzero((labels < 0) | (labels >= classes)).flatten()
     if len(wrong) == 0:
         return []
@@ -246,24 +267,42 @@ def class_numbers(name: str, part: str, labels: Any) -> Tensor:
     return tensor.to(torch.int64)
 
 
-def _whole(name: str, train: StoredSamples, test: StoredSamples, classes: int | None) -> Dataset:
+def target_values(name: str, part: str, labels: Any, kind: TargetKind) -> Tensor:
+    """Labels as targets of a kind: class numbers, (n,) int64, or columns, (n, k).
+
+    Raises:
+        DataError: they are not of this kind.
+    """
+    if kind == "classes":
+        return class_numbers(name, part, labels)
+    tensor = _tensor(f"{name}: {part} labels", labels)
+    return torch.from_numpy(column_values(tensor.numpy(), kind, f"{name}: {part} set"))
+
+
+def _whole(
+    name: str, train: StoredSamples, test: StoredSamples, classes: int | None, kind: TargetKind = "classes"
+) -> Dataset:
     """Both sets as a dataset whose parts fit together."""
     gaps: tuple[str, ...] = ()
+    if kind != "classes":
+        classes = train.targets.shape[1]
     if classes is None:
         labels = torch.unique(torch.cat([train.targets, test.targets])).tolist()
         gaps = gap_warnings(labels, name, "Number the classes 0, 1, ...") if labels and labels[0] >= 0 else ()
         classes = 1 + max(labels, default=-1)
-    found = checked(Dataset(name, train, test, classes))
+    found = checked(Dataset(name, train, test, classes), kind)
     return replace(found, warnings=(*gaps, *layout_warnings(name, found.input_shape)))
 
 
-def labels_of(name: str, part: str, data: Any) -> Any:
+def labels_of(name: str, part: str, data: Any, kind: TargetKind = "classes") -> Any:
     """The labels of a map-style dataset: its attribute `targets` or `labels`, else those of its items."""
     for attribute in ("targets", "labels"):
         labels = getattr(data, attribute, None)
         if labels is not None:
             return labels if isinstance(labels, Tensor) else np.asarray(labels)
     try:
+        if kind != "classes":
+            return np.stack([np.asarray(data[row][1], dtype=np.float64) for row in range(len(data))])
         return np.asarray([int(data[row][1]) for row in range(len(data))], dtype=np.int64)
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise DataError(f"{name}: the {part} set's items must be (input, label): {error}") from error

@@ -173,7 +173,10 @@ def plain_labels(labels: NDArray[Any], where: str) -> NDArray[Any]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise DataError(f"{where}: labels must have shape (n,), got {labels.shape}")
+        raise DataError(
+            f"{where}: labels must have shape (n,), got {labels.shape}; several columns are for objective: regression "
+            "or objective: multi-label"
+        )
     kind = labels.dtype.kind
     if kind in "ib":
         return labels.astype(np.int64)

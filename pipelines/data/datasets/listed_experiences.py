@@ -18,8 +18,10 @@ from pipelines.data.datasets.dataset import (
     is_pair_of_arrays,
     labels_of,
 )
+from pipelines.data.datasets.label_columns import is_columns
 from pipelines.data.experience_samples import ID_BITS
 from pipelines.data.samples import StoredSamples
+from strategies.objectives.objective import TargetKind
 
 
 class ListedExperiences(ExperienceDataset):
@@ -60,27 +62,38 @@ class ListedExperiences(ExperienceDataset):
 
     def classes_of(self, index: int) -> tuple[int, ...]:
         one = self._experiences[index]
+        if is_columns(one.train.targets):
+            return ()
         return tuple(torch.unique(torch.cat([one.train.targets, one.test.targets])).tolist())
 
 
-def experiences_in(name: str, value: Any) -> ListedExperiences | None:
+def experiences_in(name: str, value: Any, kind: TargetKind = "classes") -> ListedExperiences | None:
     """The return value of a user's function, if it is a list with (train, test) of each experience; else None.
+
+    Args:
+        kind: what the objective learns.
 
     Raises:
         DataError: parts of an experience do not fit together.
     """
     if not (isinstance(value, tuple | list) and value and all(map(_is_experience, value))):
         return None
-    classes = 1 + max(_highest(name, index, part) for index, one in enumerate(value) for part in one)
+    classes = None
+    if kind == "classes":
+        classes = 1 + max(_highest(name, index, part) for index, one in enumerate(value) for part in one)
     made = []
     for index, (train, test) in enumerate(value):
         where = f"{name}, experience {index}"
         if is_pair_of_arrays(train) and is_pair_of_arrays(test):
-            made.append(from_tensors(where, train, test, classes=classes))
+            made.append(from_tensors(where, train, test, classes=classes, kind=kind))
         elif isinstance(train, MapDataset) and isinstance(test, MapDataset):
-            made.append(from_map_style(where, train, test, classes=classes))
+            made.append(from_map_style(where, train, test, classes=classes, kind=kind))
         else:
             raise DataError(f"{where}: its training and its test set must be of the same kind")
+        if made[-1].classes != made[0].classes and kind != "classes":
+            raise DataError(
+                f"{where}: has {made[-1].classes} columns of labels, where experience 0 has {made[0].classes}"
+            )
     return ListedExperiences(name, made)
 
 

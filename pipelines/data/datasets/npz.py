@@ -22,6 +22,7 @@ from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.missing_name import missing_name
 from pipelines.data.datasets.tables import Table, TableFiles
 from pipelines.data.detect_columns import npz_columns
+from strategies.objectives.objective import TargetKind
 
 INIT_FORMAT = FileFormat((".npz",), npz_columns)
 
@@ -115,6 +116,7 @@ def load(
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
+    target_kind: TargetKind = "classes",
 ) -> Dataset | ExperienceDataset:
     """numpy archives, local or s3://: a file that is split by class, or a folder with one file per experience.
 
@@ -125,7 +127,7 @@ def load(
             _train and _test are used if there are any, else a fixed part of each class is held out for testing.
         test_fraction: share of each class that is held out for testing.
         inputs: name of the array of inputs (n, *shape); in a file of images (n, channels, height, width).
-        label: name of the array of labels (n,).
+        label: name of the array of labels (n,); with objective: regression or multi-label also (n, k).
         id: name of the array of ids (n,), whole numbers or text; by default row numbers are the ids.
         classes: number of classes, or the labels in the order of the classes; by default found from all labels. Set it
             where more classes are to come: it decides the size of the model's head.
@@ -133,4 +135,5 @@ def load(
         channels: `last`, where images are (height, width, channels); models take them first.
     """
     reader = NpzReader(inputs, label, id)
-    return TableFiles.of(reader, path, test, test_fraction, classes, shape, channels).load("npz")
+    files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
+    return files.learning(target_kind, (label,)).load("npz")

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.datasets.arrow_columns import PANDAS_INDEX, Columns, check_columns, values
+from pipelines.data.datasets.arrow_columns import PANDAS_INDEX, Columns, check_columns
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import Table, TableFiles
 from pipelines.data.detect_columns import parquet_columns
+from strategies.objectives.objective import TargetKind
 
 INIT_FORMAT = FileFormat((".parquet",), parquet_columns, table=True)
 
@@ -38,9 +39,9 @@ class ParquetReader:
 
     def labels(self, location: Location) -> NDArray[Any]:
         with self._opened(location) as file:
-            label = self.columns.label
-            check_columns([label], file.schema_arrow.names, location, "label")
-            return values(file.read(columns=[label])[label], label, location)
+            names = self.columns.label_names
+            check_columns(names, file.schema_arrow.names, location, "label")
+            return self.columns.labels(file.read(columns=list(names)), location)
 
     @contextmanager
     def _opened(self, location: Location) -> Iterator[Any]:
@@ -60,11 +61,12 @@ def load(
     test: str | None = None,
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2,
     inputs: str | Sequence[str] | None = None,
-    label: str = "label",
+    label: str | Sequence[str] = "label",
     id: str | None = None,  # noqa: A002 (the option's name)
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
+    target_kind: TargetKind = "classes",
 ) -> Dataset | ExperienceDataset:
     """Parquet files, local or s3://: a file that is split by class, or a folder with one file per experience.
 
@@ -75,7 +77,7 @@ def load(
             held out for testing.
         test_fraction: share of each class that is held out for testing.
         inputs: columns of the inputs: numbers, or one column of lists; by default all but the label and the id.
-        label: column of the labels.
+        label: column of the labels; with objective: regression or multi-label a column of numbers, or several.
         id: column of the ids, whole numbers or text; by default row numbers are the ids.
         classes: number of classes, or the labels in the order of the classes; by default found from all labels. Set it
             where more classes are to come: it decides the size of the model's head.
@@ -83,4 +85,5 @@ def load(
         channels: `last`, where images are (height, width, channels); models take them first.
     """
     reader = ParquetReader(Columns.of(inputs, label, id))
-    return TableFiles.of(reader, path, test, test_fraction, classes, shape, channels).load("parquet")
+    files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
+    return files.learning(target_kind, reader.columns.label_names).load("parquet")

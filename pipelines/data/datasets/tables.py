@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, input_problems
 from pipelines.data.datasets.image_layout import Channels, channels_first, layout_warnings
+from pipelines.data.datasets.label_columns import LabelColumns, is_columns, label_columns
 from pipelines.data.datasets.labels import Classes, LabelMap, id_numbers, label_map
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.stratified_holdout import stratified_holdout
 from pipelines.data.experience_samples import ID_BITS
 from pipelines.data.samples import TensorSamples
 from pipelines.data.zero_copy import tensor_of
+from strategies.objectives.objective import TargetKind
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Table:
 
     Attributes:
         inputs: (n, *shape) numbers.
-        labels: (n,) as they are in the file.
+        labels: (n,) as they are in the file, or (n, k).
         ids: (n,) as they are in the file, or None.
         names: the columns of the inputs; None: they have no names.
     """
@@ -73,6 +75,8 @@ class TableFiles:
         channels: `last`: inputs (..., channels) become (channels, ...).
         from_training: classes are the labels of the training rows alone, and numbers may start anywhere and have gaps.
             Formats of older lineages count from 0 to the highest label of all rows instead.
+        target_kind: what labels are read as.
+        label_names: names of the columns of the labels.
     """
 
     reader: Reader
@@ -83,6 +87,8 @@ class TableFiles:
     shape: tuple[int, ...] | None
     channels: Channels = "first"
     from_training: bool = False
+    target_kind: TargetKind = "classes"
+    label_names: tuple[str, ...] | None = None
 
     @classmethod
     def of(
@@ -100,6 +106,16 @@ class TableFiles:
         where = None if test is None else Location.of(test)
         sizes = None if shape is None else tuple(shape)
         return cls(reader, Location.of(path), where, test_fraction, classes, sizes, channels, from_training)
+
+    def learning(self, target_kind: TargetKind, label_names: tuple[str, ...]) -> TableFiles:
+        """The same files, with labels as the objective learns them."""
+        return replace(self, target_kind=target_kind, label_names=label_names)
+
+    def label_map(self, found: Iterable[tuple[NDArray[Any], str]]) -> LabelMap | LabelColumns:
+        """From labels to targets; as `labels.label_map`."""
+        if self.target_kind != "classes":
+            return label_columns(self.target_kind, next(iter(found))[0], self.label_names, self.classes)
+        return label_map(self.classes, found, sparse=self.from_training)
 
     def load(self, name: str) -> Dataset | ExperienceDataset:
         """The dataset.
@@ -141,7 +157,7 @@ class TableFiles:
             for table in pair
             if table is not None
         ]
-        labels = label_map(self.classes, found[:1] if self.from_training else found, sparse=self.from_training)
+        labels = self.label_map(found[:1] if self.from_training else found)
         train, test = tables[0]
         if self.test is not None:
             first, second = self.samples(train, labels, self.path), self.samples(tables[1][0], labels, self.test)
@@ -151,16 +167,18 @@ class TableFiles:
         return Dataset(name, first, second, labels.count, labels.names, warnings)
 
     def divided(
-        self, train: Table, test: Table | None, labels: LabelMap, file: Location, id_base: int = 0
+        self, train: Table, test: Table | None, labels: LabelMap | LabelColumns, file: Location, id_base: int = 0
     ) -> tuple[TensorSamples, TensorSamples]:
         """Training and test samples of one file."""
         first = self.samples(train, labels, file, id_base)
         if test is not None:
             return first, self.samples(test, labels, file, id_base)
-        kept, held_out = stratified_holdout(first.targets.numpy(), self.test_fraction)
+        columns = is_columns(first.targets)  # without classes any row may be held out
+        classes = np.zeros(len(first), dtype=np.int64) if columns else first.targets.numpy()
+        kept, held_out = stratified_holdout(classes, self.test_fraction)
         return first.subset(torch.from_numpy(kept)), first.subset(torch.from_numpy(held_out))
 
-    def samples(self, table: Table, labels: LabelMap, file: Location, id_base: int = 0) -> TensorSamples:
+    def samples(self, table: Table, labels: LabelMap | LabelColumns, file: Location, id_base: int = 0) -> TensorSamples:
         """All rows of a table, with the table's ids, or id_base + row."""
         inputs, where = table.inputs, file.path
         if inputs.ndim == 0 or inputs.dtype.kind not in "biuf":
@@ -201,7 +219,7 @@ class FileExperiences(ExperienceDataset):
         self._last: tuple[int, TensorSamples, TensorSamples | None] | None = None
         every_file = files if options.from_training else [*files, *(tests or [])]
         found = ((options.reader.labels(file), file.path) for file in every_file)
-        self._labels = label_map(options.classes, found, sparse=options.from_training)
+        self._labels = options.label_map(found)
         self.classes = self._labels.count
         self._dtype: torch.dtype | None = None
         self._ids: dict[int, NDArray[np.int64]] = {}
@@ -228,6 +246,8 @@ class FileExperiences(ExperienceDataset):
         return self._files[index].path
 
     def classes_of(self, index: int) -> tuple[int, ...]:
+        if isinstance(self._labels, LabelColumns):
+            return ()
         if index not in self._classes:
             files = [self._files[index], *([self._tests[index]] if self._tests is not None else [])]
             found = [self._labels.numbers(self._options.reader.labels(file), file.path) for file in files]

@@ -43,14 +43,14 @@ class TextTableReader:
         inputs = self.columns.input_names(named, location)
         self.columns.wanted(inputs, named, location)
         ids = None if self.columns.id is None else values(table[self.columns.id], self.columns.id, location)
-        labels = values(table[self.columns.label], self.columns.label, location)
+        labels = self.columns.labels(table, location)
         made = [_numbers(table[name], name, location) for name in inputs]
         return Table(together(made, inputs, location), labels, ids, tuple(inputs)), None
 
     def labels(self, location: Location) -> NDArray[Any]:
-        table, label = self.rows(location), self.columns.label
-        check_columns([label], table.column_names, location, "label")
-        return values(table[label], label, location)
+        table = self.rows(location)
+        check_columns(self.columns.label_names, table.column_names, location, "label")
+        return self.columns.labels(table, location)
 
 
 def text_of(location: Location) -> bytes:

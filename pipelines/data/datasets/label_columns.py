@@ -1,0 +1,107 @@
+"""Labels in columns: the numbers of a regression, or 0 and 1 for each label of multi-label learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipelines.config.pipeline_errors import DataError
+from strategies.objectives.objective import TargetKind
+
+COLUMN_DTYPES = (torch.float64, torch.uint8)
+"""Of targets that are numbers, and of labels."""
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """From the labels of a file to targets, in the place of a `LabelMap`.
+
+    Attributes:
+        kind: numbers or labels.
+        count: of columns.
+        names: of the columns; None: they have none.
+        warnings: none.
+    """
+
+    kind: TargetKind
+    count: int
+    names: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def numbers(self, labels: NDArray[Any], where: str) -> NDArray[Any]:
+        """Targets, (n, count) float64 or uint8, of labels, (n,) or (n, count).
+
+        Raises:
+            DataError: a value that does not fit; the message names its row, its column and the file.
+        """
+        found = column_values(labels, self.kind, where)
+        if found.shape[1] != self.count:
+            raise DataError(f"{where}: has {found.shape[1]} columns of labels, where other files have {self.count}")
+        return found
+
+
+def label_columns(kind: TargetKind, labels: NDArray[Any], names: tuple[str, ...] | None, classes: Any) -> LabelColumns:
+    """The columns of labels, (n,) or (n, k), as the first file has them.
+
+    Args:
+        names: of the columns, if they have as many.
+        classes: as in the pipeline file.
+
+    Raises:
+        DataError: classes are given.
+    """
+    if classes is not None:
+        raise DataError("classes: is for labels that are classes, and the objective learns columns: leave it out")
+    count = labels.shape[1] if labels.ndim == 2 else 1
+    return LabelColumns(kind, count, names if names is not None and len(names) == count else None)
+
+
+def column_values(labels: Any, kind: TargetKind, where: str) -> NDArray[Any]:
+    """Labels, (n,) or (n, k), as targets, (n, k): float64 numbers, or uint8 of 0 and 1.
+
+    Raises:
+        DataError: they are neither; the message names row and column.
+    """
+    array = np.asarray(labels)
+    columns = array[:, None] if array.ndim == 1 else array
+    if columns.ndim != 2 or columns.shape[1] == 0:
+        raise DataError(f"{where}: labels must have shape (n,) or (n, k), got {array.shape}")
+    if columns.dtype.kind not in "biuf":
+        shown = f", such as {columns[0, 0]!r}" if len(columns) else ""
+        raise DataError(f"{where}: labels must be numbers for this objective, not text{shown}")
+    values = columns.astype(np.float64)
+    fits = np.isfinite(values) if kind == "numbers" else (values == 0) | (values == 1)
+    wrong = np.argwhere(~fits)
+    if len(wrong):
+        row, column = (int(place) for place in wrong[0])
+        rule = "finite numbers" if kind == "numbers" else "0 or 1 in each column"
+        at = f"row {row}, column {column}" if columns.shape[1] > 1 else f"row {row}"
+        rows = len(np.unique(wrong[:, 0]))
+        raise DataError(
+            f"{where}: label {values[row, column]:g} in {at} does not fit: labels are {rule} ({rows} such rows)"
+        )
+    return values if kind == "numbers" else values.astype(np.uint8)
+
+
+def is_columns(targets: Tensor) -> bool:
+    """Whether targets have columns, and are no classes."""
+    return targets.dim() == 2
+
+
+def kind_problems(where: str, targets: Tensor, kind: TargetKind) -> list[str]:
+    """What is wrong with the targets of a dataset that was made elsewhere."""
+    wanted = {"classes": torch.int64, "numbers": torch.float64, "labels": torch.uint8}[kind]
+    if targets.dtype == wanted and is_columns(targets) == (kind != "classes"):
+        return []
+    found = "has classes" if not is_columns(targets) else "has numbers" if targets.is_floating_point() else "has labels"
+    remedy = {
+        "classes": "set objective: regression or objective: multi-label",
+        "numbers": "the objective learns numbers, (n, k) float64",
+        "labels": "the objective learns labels, (n, k) uint8 of 0 and 1",
+    }[kind]
+    return [f"{where}: {found} as targets: {remedy}"]
