@@ -83,7 +83,8 @@ def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
 
     text = Text(short(commit.id), style="yellow")
     text.append(f"  experience {commit.experience.index:<3}", style="bold")
-    text.append(f" classes {classes(commit.experience.classes)}", style="default")
+    if commit.experience.classes:
+        text.append(f" classes {classes(commit.experience.classes)}", style="default")
     if refs:
         text.append(f"  ({', '.join(refs)})", style="bold cyan")
     parts = [local_time(commit.created), f"accuracy {percent(metrics['average_accuracy'])} %"]

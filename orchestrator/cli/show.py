@@ -99,7 +99,8 @@ def _identity(commit: Commit, refs: list[str]) -> Table:
     if refs:
         table.add_row("refs", ", ".join(refs))
     table.add_row("pipeline", commit.pipeline)
-    table.add_row("experience", f"{experience.index}, classes {classes(experience.classes, 50)}")
+    held = f", classes {classes(experience.classes, 50)}" if experience.classes else ""
+    table.add_row("experience", f"{experience.index}{held}")
     work = f"{count(experience.samples, 'sample')}, {count(commit.steps, 'step')}"
     table.add_row("training", f"{work}, {duration(sum(commit.timings.values()))}")
     if commit.task_labels:

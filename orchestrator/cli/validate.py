@@ -82,6 +82,8 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
 def _data_warnings(pipeline: Pipeline, stream: Stream) -> list[str]:
     from strategies.metrics import data_warning
 
+    if pipeline.objective.name != "classification":
+        return list(stream.warnings)
     samples: Counter[int] = Counter()
     for experience in stream:
         samples.update(experience.train.targets.tolist())
@@ -172,10 +174,13 @@ def _experiences(experiences: list[dict[str, Any]], names: list[str] | None) -> 
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("experience", justify="right")
-    table.add_column("classes")
+    divided = any(one["classes"] for one in experiences)
+    if divided:
+        table.add_column("classes")
     for heading in ("train", "test", "steps"):
         table.add_column(heading, justify="right")
     for one in experiences:
         numbers = (f"{one[key]:,}" for key in ("train", "test", "steps"))
-        table.add_row(str(one["index"]), classes(one["classes"], 40, names), *numbers)
+        held = [classes(one["classes"], 40, names)] if divided else []
+        table.add_row(str(one["index"]), *held, *numbers)
     return table

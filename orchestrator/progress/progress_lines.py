@@ -31,7 +31,8 @@ def experience_line(commit: Mapping[str, Any], reused: bool = False, names: Sequ
     """A finished experience: its classes, the mean accuracy so far, the loss, and the time or "reused"."""
     experience = commit["experience"]
     text = Text("  ").append(f"experience {experience['index']:<3}")
-    text.append(f" {'classes ' + classes(experience['classes'], 12, names):<21}", style="dim")
+    held = "classes " + classes(experience["classes"], 12, names) if experience["classes"] else ""
+    text.append(f" {held:<21}", style="dim")
     text.append(f"accuracy {percent(accuracy_so_far(commit)):>5} %")
     losses = commit.get("losses") or []
     text.append(f"   loss {losses[-1][1]:<9.3g}" if losses else " " * 17, style="dim")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipelines.data.datasets.label_columns import is_columns
 from pipelines.data.streams import Stream
 from pipelines.drift.label_change import class_shares
 from pipelines.drift.two_sample import TESTS, Array
@@ -52,7 +53,8 @@ def stream_drift(
     (sparse random projection, Li, Hastie & Church 2006), unless `outputs` is given.
 
     Args:
-        tests: names in `two_sample.TESTS`; the class shares (`labels`) are always compared.
+        tests: names in `two_sample.TESTS`; the class shares, or the columns of targets by `ks`, are always compared
+            (`labels`).
         alpha: a p-value below it is needed for drift; divided by the number of tests.
         least_effect: the effect that is needed for drift; None: that of each test.
         outputs: a trained model's outputs for stored inputs, (n, units): its softmax is compared instead of the inputs
@@ -66,15 +68,16 @@ def stream_drift(
     if unknown:
         raise ValueError(f"no test {unknown[0]!r}; there are {', '.join(TESTS)}")
     numbers: list[Array] = []
-    histograms: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+    labels: list[Array] = []
     found: list[ExperienceDrift] = []
     threshold = alpha / (len(tests) + 1)
     for experience in stream:
         samples = experience.train
         # In the order of the hashes: tests that draw rows at random then draw the same ones, whatever the stored order.
-        inputs, _ = samples.take(torch.argsort(_hashes(samples.ids, seed))[:MOST_ROWS])
+        inputs, targets = samples.take(torch.argsort(_hashes(samples.ids, seed))[:MOST_ROWS])
         rows = _columns(inputs, seed) if outputs is None else _softmax(outputs(inputs))
-        histogram = np.bincount(samples.targets.numpy(), minlength=stream.outputs).astype(np.int64)
+        columns = is_columns(targets)
+        own: Array = targets.numpy().astype(np.float64) if columns else _histogram(samples.targets, stream.outputs)
         if numbers:
             verdicts = {
                 name: judge(
@@ -87,14 +90,23 @@ def stream_drift(
                 )
                 for name in tests
             }
-            shares = class_shares(sum(histograms[1:], histograms[0]).tolist(), histogram.tolist())
             limit = LEAST_LABEL_CHANGE if least_effect is None else least_effect
-            changed = shares.p_value < threshold and shares.effect > limit
-            verdicts["labels"] = Verdict(shares.effect, limit, shares.p_value, changed)
+            if columns:
+                compare = TESTS["ks"].compare
+                verdicts["labels"] = judge(labels, own, compare, least_effect=limit, alpha=threshold, seed=seed)
+            else:
+                shares = class_shares(sum(labels[1:], labels[0]).tolist(), own.tolist())
+                changed = shares.p_value < threshold and shares.effect > limit
+                verdicts["labels"] = Verdict(shares.effect, limit, shares.p_value, changed)
             found.append(ExperienceDrift(experience.index, verdicts))
         numbers.append(rows)
-        histograms.append(histogram)
+        labels.append(own)
     return found
+
+
+def _histogram(targets: Tensor, classes: int) -> Array:
+    counts: Array = np.bincount(targets.numpy(), minlength=classes).astype(np.float64)
+    return counts
 
 
 def _hashes(ids: Tensor, seed: int) -> Tensor:

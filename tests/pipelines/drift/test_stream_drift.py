@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipelines.build import make_stream
 from pipelines.config.load import load_text
 from pipelines.data.streams import Stream, build_stream
 from pipelines.drift.stream_drift import stream_drift
@@ -38,6 +39,23 @@ storage: {folder}/store
 """
     pipeline = load_text(file, "chunks.yaml")
     return build_stream(pipeline.stream, 0)
+
+
+def test_targets_in_columns_are_compared_by_their_distributions(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    for index, shift in enumerate([0.0, 0.0, 0.0, 3.0]):
+        targets = np.stack([random.normal(0, 1, 300), random.normal(shift, 1, 300)], 1)
+        np.savez(tmp_path / f"{index}.npz", x=random.normal(0, 1, (300, 2)).astype(np.float32), y=targets)
+    file = f"""
+name: chunks
+objective: regression
+stream: {{dataset: {{name: npz, path: {tmp_path}}}, setting: domain-incremental}}
+model: mlp
+storage: {tmp_path}/store
+"""
+    found = stream_drift(make_stream(load_text(file, "chunks.yaml")))
+    assert [e.tests["labels"].drift for e in found] == [False, False, True]
+    assert not any(e.tests["ks"].drift for e in found)
 
 
 @pytest.mark.parametrize("name", TESTS)
