@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from generators.docstrings import docstring
 from generators.option_table import section_table, table
 from pipelines.config.optimizers import OPTIMIZERS
-from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, ScalingSpec, StrategySpec, TrackingSpec
+from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, StrategySpec, TrackingSpec
 from pipelines.config.sections.cluster_section import ClusterSpec
+from pipelines.config.sections.scaling_section import ScalingSpec
 from pipelines.config.sections.source_section import BatchSpec, OnSpec, ReadySpec, SourceSpec
 from pipelines.config.sections.stream_section import TRANSFORMS, DatasetSpec, StreamSpec, TransformSpec
 from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, TrainSpec

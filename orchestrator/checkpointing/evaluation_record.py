@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from orchestrator.lineage.commit import QualityRecord
+from orchestrator.lineage.measurements import ACCURACY, QualityRecord, ScoreRecord
+from pipelines.config.named_scores import named_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from orchestrator.lineage.commit import TestCount
+    from orchestrator.lineage.measurements import TestCount
+    from pipelines.config.schema import Pipeline
     from strategies.loop.evaluation import Evaluation
 
 ANSWERS = "answers"
@@ -49,7 +51,7 @@ def unpacked(tensors: Mapping[str, Tensor], row: Sequence[TestCount]) -> dict[in
         if count is None or bits.dtype != torch.uint8 or len(bits) != -(-count.total // 8):
             raise ValueError("answers of other test sets")
         right = torch.from_numpy(np.unpackbits(bits.numpy(), count=count.total).astype(bool))
-        if int(right.sum()) != count.correct:
+        if count.correct is not None and int(right.sum()) != count.correct:
             raise ValueError("answers that do not agree with the row")
         found[int(name)] = right
     return found
@@ -64,7 +66,9 @@ def flips(before: Mapping[int, Tensor], now: Mapping[int, Tensor], index: int) -
 
 def quality(found: Evaluation, flips: tuple[int, ...] | None) -> QualityRecord:
     """The record of an evaluation."""
-    assert found.classes is not None
+    scores = dict(found.scores) or None
+    if found.classes is None:
+        return QualityRecord(flips=flips, scores=scores)
     classes, confusion = found.classes, found.confusion
     units = classes[:, 1].nonzero().squeeze(1)
     wrong = None
@@ -76,4 +80,11 @@ def quality(found: Evaluation, flips: tuple[int, ...] | None) -> QualityRecord:
         classes=tuple((unit, *classes[unit].tolist()) for unit in units.tolist()),
         confusion=wrong,
         calibration=None if found.calibration is None else tuple(found.calibration),
+        scores=scores,
     )
+
+
+def score_records(pipeline: Pipeline) -> list[ScoreRecord] | None:
+    """What the pipeline's commits are scored by; None for the accuracy alone."""
+    scores = [ScoreRecord(name=one.name, unit=one.unit, better=one.better) for one in named_scores(pipeline)]
+    return None if [one.name for one in scores] == [ACCURACY] else scores

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.checkpointing.evaluation_record import ANSWERS, unpacked
 from orchestrator.checkpointing.restore import fitting, restore_shard
-from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardRecord, SizeRecord
+from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardRecord
 from orchestrator.lineage.forgotten_ids import read_tombstones
+from orchestrator.lineage.measurements import SizeRecord
 from orchestrator.storage.tensors import encode
 from strategies.memory.reservoir import Shard
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from orchestrator.lineage.commit import QualityRecord, TestCount
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.lineage.measurements import QualityRecord, ScoreRecord, TestCount
     from orchestrator.lineage.plan import PlannedCommit
     from strategies.api.data import Experience
     from strategies.loop.learner import Learner
@@ -39,7 +40,7 @@ class Snapshot:
         shards: the shards of each memory.
         size: of the model and the memories.
         answers: which test samples were classified correctly (see `orchestrator.checkpointing.evaluation_record`).
-        row, previous, baseline, quality, task_labels, losses, steps, timings: as in `Commit`.
+        row, previous, baseline, quality, scores, task_labels, losses, steps, timings: as in `Commit`.
     """
 
     planned: PlannedCommit
@@ -52,6 +53,7 @@ class Snapshot:
     previous: Sequence[TestCount] = ()
     baseline: Sequence[TestCount] = ()
     quality: QualityRecord | None = None
+    scores: Sequence[ScoreRecord] | None = None
     task_labels: str | None = None
     losses: Sequence[tuple[int, float, int]] = ()
     steps: int = 0
@@ -107,6 +109,7 @@ def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
         previous=snapshot.previous,
         baseline=snapshot.baseline,
         quality=snapshot.quality,
+        scores=snapshot.scores,
         size=snapshot.size,
         task_labels=snapshot.task_labels,
         blobs=blobs,

@@ -16,7 +16,7 @@ from orchestrator.cluster.local_environment import LocalEnvironment, check_local
 from orchestrator.errors import ClusterError, RayDied
 
 if TYPE_CHECKING:
-    from pipelines.config.schema import ScalingSpec
+    from pipelines.config.sections.scaling_section import ScalingSpec
 
 # Ray reads these when its processes start. The interval decides how soon a finished or failed worker is noticed.
 _SETTINGS = {

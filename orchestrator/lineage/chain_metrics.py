@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from orchestrator.lineage.accuracy_matrix import values_of
 from orchestrator.lineage.running_matrix import Course
-from strategies.metrics import all_metrics, as_matrix
+from strategies.metrics import as_matrix, metrics_for
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -36,14 +37,25 @@ def course_metrics(
 ) -> list[Metrics]:
     """As `chain_metrics`, from commit `first` on, of a chain that `course` has followed."""
     missing = [None] * (len(chain) - len(reference))
-    joint = as_matrix([[*reference, *missing]])[0]
+    sign = 1 if course.scores[0].better == "higher" else -1
+    joint = sign * as_matrix([[*reference, *missing]])[0]
+    metrics = metrics_for(course.scores)
     found = []
     for k in range(first, len(chain)):
         evidence = replace(_counted(course.evidence(k), chain[k]), reference=joint[: k + 1])
+        evidence = replace(evidence, each=_each(course, chain[k], k))
         # What follows from the matrix alone is there already: later commits do not change it.
         known = course.summaries[k]
-        found.append({m.name: known[m.name] if m.name in known else m.value(evidence) for m in all_metrics()})
+        found.append({m.name: known[m.name] if m.name in known else m.value(evidence) for m in metrics})
     return found
+
+
+def _each(course: Course, commit: Commit, k: int) -> dict[str, Any]:
+    """The further scores of the commit on the test sets of the experiences so far."""
+    return {
+        score.name: as_matrix([values_of(commit.row, course.tests, score.name)])[0][: k + 1]
+        for score in course.scores[1:]
+    }
 
 
 def class_accuracy(commit: Commit) -> dict[int, float]:
@@ -78,6 +90,7 @@ def _counted(evidence: Evidence, commit: Commit) -> Evidence:
         classes=quality.classes if quality else (),
         confusion=quality.confusion if quality else None,
         bins=(quality.calibration if quality else None) or (),
+        scores=(quality.scores if quality else None) or {},
         parameters=size.parameters if size else math.nan,
         model_bytes=size.bytes if size else math.nan,
         memory_bytes=size.memory if size else math.nan,

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, JsonValue, ValidationError
 from pydantic_core import to_jsonable_python
 
 from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
+from orchestrator.lineage.measurements import (
+    Count,
+    Name,
+    QualityRecord,
+    Record,
+    ScoreRecord,
+    SizeRecord,
+    TestCount,
+    is_none,
+)
 
-# Commits of a newer format are refused; an older one is read for ever.
-FORMAT = 1
+# Commits of a newer format are refused; an older one is read for ever. Format 2 has scores beside the accuracy; a
+# commit without them is written in format 1, with the same bytes as ever.
+FORMAT = 2
+_ID_FORMAT = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, le=2**53)]
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$"
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 PipelineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
-
-
-class ExperienceRecord(_Record):
+class ExperienceRecord(Record):
     """What a commit learned.
 
     Attributes:
@@ -44,74 +50,14 @@ class ExperienceRecord(_Record):
     samples: Count
 
 
-class TestCount(_Record):
-    """One model on one test set.
-
-    Attributes:
-        experience: position of the test set's experience in the stream.
-        test: fingerprint of the test set.
-        correct, total: samples.
-    """
-
-    __test__: ClassVar[bool] = False  # keeps pytest from taking it for a test
-
-    experience: Count
-    test: Annotated[str, Field(min_length=1, max_length=1000)]
-    correct: Count
-    total: Count
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.correct > self.total:
-            raise ValueError("more correct answers than samples")
-        return self
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of correct answers; None for an empty test set."""
-        return self.correct / self.total if self.total else None
-
-
-class QualityRecord(_Record):
-    """A commit's model on the test sets of its own experience and of those before.
-
-    Attributes:
-        flips: for each experience before, samples of its test set that the parent's model answered right and this one
-            wrong; None where what the parent's model answered is not known.
-        classes: (unit, right answers, samples) of each output unit that is right for some sample.
-        confusion: (unit that is right, unit that answered, samples) of the wrong answers; None: not counted.
-        calibration: for each bin of the confidence, its samples, those answered right, and the sum of their
-            confidences; None where the model's scores are not logits.
-    """
-
-    flips: tuple[Count, ...] | None = None
-    classes: tuple[tuple[Count, Count, Count], ...] = ()
-    confusion: tuple[tuple[Count, Count, Count], ...] | None = None
-    calibration: tuple[tuple[Count, Count, FiniteFloat], ...] | None = None
-
-
-class SizeRecord(_Record):
-    """How much a commit's model and memories hold.
-
-    Attributes:
-        parameters: of the model.
-        bytes: of its parameters and buffers.
-        memory: bytes of all rehearsal memories together.
-    """
-
-    parameters: Count
-    bytes: Count
-    memory: Count
-
-
-class BlobRecord(_Record):
+class BlobRecord(Record):
     """A blob by its content: SHA-256 and size in bytes."""
 
     sha256: Sha256
     bytes: Count
 
 
-class ShardRecord(_Record):
+class ShardRecord(Record):
     """What one experience contributed to a memory.
 
     Attributes:
@@ -126,13 +72,13 @@ class ShardRecord(_Record):
     lengths: dict[str, Count]
 
 
-class MemoryRecord(_Record):
+class MemoryRecord(Record):
     """One strategy's memory after the experience, oldest shard first."""
 
     shards: tuple[ShardRecord, ...] = ()
 
 
-class ForgottenRecord(_Record):
+class ForgottenRecord(Record):
     """That samples were removed from a commit's memories by their ids.
 
     Attributes:
@@ -144,7 +90,7 @@ class ForgottenRecord(_Record):
     samples: Count
 
 
-class Commit(_Record):
+class Commit(Record):
     """One link of a lineage.
 
     Attributes:
@@ -168,6 +114,8 @@ class Commit(_Record):
         timings: seconds by part of the work.
         created: ISO 8601, UTC.
         forgotten: samples that were removed from its memories after it was made.
+        scores: what the test sets were scored by, beside which there may be the accuracy: the first is the score of the
+            pipeline, which the score matrix holds; None: the accuracy alone.
         thinned: when its blobs and memories were removed to save space, ISO 8601, UTC; None: it is complete.
         checksum: SHA-256 of the canonical JSON of all other fields.
     """
@@ -184,15 +132,16 @@ class Commit(_Record):
     quality: QualityRecord | None = None
     size: SizeRecord | None = None
     task_labels: Literal["given", "inferred"] | None = None
-    blobs: dict[Name, BlobRecord] = {}
-    memories: dict[Name, MemoryRecord] = {}
+    blobs: dict[Name, BlobRecord] = Field(default_factory=dict)
+    memories: dict[Name, MemoryRecord] = Field(default_factory=dict)
     losses: tuple[tuple[Count, FiniteFloat, Count], ...] = ()
     steps: Count = 0
-    versions: dict[str, str] = {}
-    timings: dict[str, FiniteFloat] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
+    timings: dict[str, FiniteFloat] = Field(default_factory=dict)
     created: Annotated[str, Field(pattern=_TIME)]
     forgotten: tuple[ForgottenRecord, ...] = ()
     thinned: Annotated[str, Field(pattern=_TIME)] | None = None
+    scores: Annotated[tuple[ScoreRecord, ...] | None, Field(exclude_if=is_none)] = None
     checksum: Sha256
 
     @classmethod
@@ -206,7 +155,7 @@ class Commit(_Record):
         document: dict[str, Any] = to_jsonable_python({"created": utc_now(), "spec": {}, **fields})
         fingerprint = ExperienceRecord.model_validate(document.get("experience"), strict=False).fingerprint
         document |= {
-            "format": FORMAT,
+            "format": _format(document),
             "id": commit_id(parent=document.get("parent"), fingerprint=fingerprint, spec=document["spec"]),
             "checksum": "0" * 64,
         }
@@ -214,7 +163,8 @@ class Commit(_Record):
 
     def revised(self, **changes: Any) -> Self:
         """The same commit with other fields, none of which decides its id. Raises ValueError as `create`."""
-        revised = self._sealed({**self.document(), **to_jsonable_python(changes)})
+        document = {**self.document(), **to_jsonable_python(changes)}
+        revised = self._sealed({**document, "format": _format(document)})
         revised._verify_id(self.id)
         return revised
 
@@ -297,7 +247,11 @@ def commit_id(*, parent: str | None, fingerprint: str, spec: Any) -> str:
 
     Raises ValueError or TypeError when `spec` has no canonical JSON.
     """
-    return digest({"format": FORMAT, "parent": parent, "fingerprint": fingerprint, "spec": spec})
+    return digest({"format": _ID_FORMAT, "parent": parent, "fingerprint": fingerprint, "spec": spec})
+
+
+def _format(document: dict[str, Any]) -> int:
+    return 1 if document.get("scores") is None else FORMAT
 
 
 def utc_now() -> str:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import StorageError
+from orchestrator.lineage.accuracy_matrix import chain_scores
 from orchestrator.lineage.commit import commit_id
 from orchestrator.lineage.layout import is_pipeline
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.measurements import ACCURACY
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -34,7 +36,7 @@ def reference_ids(chain: Sequence[Commit], known: Sequence[str] = ()) -> list[st
 
 
 class Reference:
-    """Finds joint training's accuracy on each experience when it is new, a*, wherever a store has it.
+    """Finds joint training's score on each experience when it is new, a*, wherever a store has it.
 
     It is looked for in the chain's own pipeline first, then in the others of the store: ids do not depend on names.
     """
@@ -42,10 +44,11 @@ class Reference:
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
         self._found: Lineage | None = None
-        # Of the chain that was asked about last: its ids, those of joint training, and its accuracies so far.
+        # Of the chain that was asked about last: its ids, those of joint training, and its scores so far.
         self._chain: list[str] = []
         self._ids: list[str] = []
         self._known: list[float | None] = []
+        self._score = ACCURACY
 
     def __call__(self, chain: Sequence[Commit]) -> list[float | None]:
         """a* for each commit of a chain, None where joint training has no commit. Never fails: a store that cannot be
@@ -65,12 +68,14 @@ class Reference:
             commit = chain[k] if own else where.read_if_there(self._ids[k])
             if commit is None:
                 break
-            self._known.append(next((c.accuracy for c in commit.row if c.test == _test(commit)), None))
+            self._known.append(next((c.value(self._score) for c in commit.row if c.test == _test(commit)), None))
         return [*self._known[: len(chain)], *[None] * (len(chain) - len(self._known))]
 
     def _follow(self, chain: Sequence[Commit]) -> None:
         """Keep what is known of a chain that has grown; an id determines all commits before it."""
-        known = len(self._chain)
+        known, score = len(self._chain), chain_scores(chain)[0].name
+        if score != self._score:
+            self._score, self._known = score, []
         if known > len(chain) or (known and chain[known - 1].id != self._chain[-1]):
             known = 0
             self._ids, self._known = [], []

@@ -1,4 +1,4 @@
-"""The accuracy matrix and the metrics of a growing chain of commits: each commit is processed once."""
+"""The score matrix and the metrics of a growing chain of commits: each commit is processed once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
-from orchestrator.lineage.accuracy_matrix import Row, accuracies, columns, filled
+from orchestrator.lineage.accuracy_matrix import Row, chain_scores, columns, filled, values_of
 from strategies.metrics import RunningMetrics
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
+    from orchestrator.lineage.measurements import ScoreRecord
     from strategies.metrics import Evidence
 
 
@@ -19,6 +20,8 @@ class Course:
 
     Attributes:
         rows, baseline: as `accuracy_matrix` gives them.
+        tests: fingerprints of the test sets that are its columns.
+        scores: what the last commit was scored by; the first is what the matrix holds.
         summaries: after each commit, the metrics that follow from the matrix alone.
     """
 
@@ -28,11 +31,11 @@ class Course:
             tests: fingerprints of the test sets, in the order of the stream; None: those of the last commit.
         """
         self._given = tests
-        self._forget([] if tests is None else list(tests))
+        self._forget([] if tests is None else list(tests), chain_scores(()))
 
-    def _forget(self, tests: list[str]) -> None:
-        self._tests = tests
-        self._running = RunningMetrics()
+    def _forget(self, tests: list[str], scores: tuple[ScoreRecord, ...]) -> None:
+        self.tests, self.scores = tests, scores
+        self._running = RunningMetrics(scores[0])
         self._last: str | None = None
         self.rows: list[Row] = []
         self.baseline: Row = [None] * len(tests)
@@ -45,20 +48,25 @@ class Course:
     def follow(self, chain: Sequence[Commit]) -> Self:
         """Add the new commits of a chain, oldest first; a chain of another stream is added from its beginning."""
         tests = columns(chain) if self._given is None else list(self._given)
-        known = len(self.rows)
-        # An id determines all commits before it.
-        if tests != self._tests or (known and (len(chain) < known or chain[known - 1].id != self._last)):
-            self._forget(tests)
+        known, scores = len(self.rows), chain_scores(chain)
+        # An id determines all commits before it, but for the scores that were added to them later.
+        if (
+            scores != self.scores
+            or tests != self.tests
+            or (known and (len(chain) < known or chain[known - 1].id != self._last))
+        ):
+            self._forget(tests, scores)
         for index in range(len(self.rows), len(chain)):
             self._take(chain[index], index)
         return self
 
     def _take(self, commit: Commit, index: int) -> None:
-        row = accuracies(commit.row, self._tests)
-        self.baseline = filled(self.baseline, accuracies(commit.baseline, self._tests))
+        score = self.scores[0].name
+        row = values_of(commit.row, self.tests, score)
+        self.baseline = filled(self.baseline, values_of(commit.baseline, self.tests, score))
         if index and commit.previous:
-            self.rows[-1] = filled(self.rows[-1], accuracies(commit.previous, self._tests))
-        inside = index < len(self._tests)
+            self.rows[-1] = filled(self.rows[-1], values_of(commit.previous, self.tests, score))
+        inside = index < len(self.tests)
         ahead = self.rows[-1][index] if index and inside else None
         untrained = self.baseline[index] if inside else None
         numbers = [math.nan if value is None else value for value in row[: index + 1]]

@@ -19,7 +19,8 @@ from orchestrator.training.worker_error import raised_here
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.plan import PlannedCommit
-    from pipelines.config.schema import Pipeline, ScalingSpec
+    from pipelines.config.schema import Pipeline
+    from pipelines.config.sections.scaling_section import ScalingSpec
     from pipelines.data.streams import Stream
 
 Handler = Callable[[Event], object]

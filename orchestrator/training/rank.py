@@ -17,11 +17,11 @@ from orchestrator.checkpointing.checkpoint import (
     remove_checkpoints,
     resume_from,
 )
-from orchestrator.checkpointing.evaluation_record import flips, packed, quality
+from orchestrator.checkpointing.evaluation_record import flips, packed, quality, score_records
 from orchestrator.checkpointing.snapshot import Snapshot, load_answers, load_commit, take_snapshot
 from orchestrator.events import Event, Resumed, StageStarted, Warned
-from orchestrator.lineage.commit import TestCount
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
+from orchestrator.lineage.measurements import TestCount
 from orchestrator.training.loss_curve import LossCurve
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.models.global_batch_norm import check_workers
@@ -89,7 +89,11 @@ class RankTraining:
         if not done:
             check_storable(self.pipeline, self.stream, learner)
         chain = self.lineage.chain(self.plan[done - 1].id) if done else []
-        baseline = self._evaluate(learner, self._unknown(c.baseline for c in chain))
+        unknown = self._unknown(c.baseline for c in chain)
+        if unknown and learner.objective.targets == "numbers":
+            # Scores are in the unit of the targets of experience 0.
+            learner.objective.begin(self.stream[0].train.targets, learner.outputs)
+        baseline = self._evaluate(learner, unknown)
         previous: list[TestCount] = []
         answers: Mapping[int, torch.Tensor] = {}
         tombstones = read_tombstones(self.lineage)
@@ -159,6 +163,7 @@ class RankTraining:
         lap("evaluate", "committing")
         snapshot = take_snapshot(learner, self.plan[index], experience, samples)
         snapshot.row, snapshot.answers = self._row(range(len(self.stream)), assessed.counts), packed(assessed.right)
+        snapshot.scores = score_records(self.pipeline)
         snapshot.task_labels = learner.task_labels(experience)
         snapshot.losses, snapshot.steps, snapshot.timings = curve.points, curve.steps, timings
         return snapshot, assessed
@@ -170,7 +175,13 @@ class RankTraining:
 
     def _row(self, indices: Iterable[int], counts: Iterable[Count]) -> list[TestCount]:
         return [
-            TestCount(experience=i, test=self.stream.test_fingerprint(i), correct=count.correct, total=count.total)
+            TestCount(
+                experience=i,
+                test=self.stream.test_fingerprint(i),
+                correct=count.correct,
+                total=count.total,
+                scores=dict(count.scores) or None,
+            )
             for i, count in zip(indices, counts, strict=True)
         ]
 

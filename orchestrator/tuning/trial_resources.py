@@ -12,7 +12,8 @@ from orchestrator.storage.open_by_uri import open_store
 from orchestrator.tracking.mlflow_client import resolve_uri
 
 if TYPE_CHECKING:
-    from pipelines.config.schema import Pipeline, ScalingSpec
+    from pipelines.config.schema import Pipeline
+    from pipelines.config.sections.scaling_section import ScalingSpec
 
 _NAMES = {"cpu": "CPU", "gpu": "GPU"}
 

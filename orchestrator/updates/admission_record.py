@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
-from orchestrator.lineage.commit import BlobRecord, Count, Int64, Sha256
+from orchestrator.lineage.commit import BlobRecord, Int64, Sha256
+from orchestrator.lineage.measurements import Count
 from pipelines.data.datasets.location import natural_order
 
 FORMAT = 1

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipelines.config.component_options import options_model, strategy_options, validate
 from pipelines.config.components import Kind, is_built_in, registered_stores
@@ -15,7 +15,8 @@ from pipelines.config.environment_variables import DEFAULT_STORAGE, DEFAULT_TRAC
 from pipelines.config.masking import mask_value
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.sections.cluster_section import ClusterSpec
-from pipelines.config.sections.section import NamedSpec, OptionsSpec, Positive, Spec, refuse
+from pipelines.config.sections.scaling_section import ScalingSpec
+from pipelines.config.sections.section import NamedSpec, OptionsSpec, Spec, refuse
 from pipelines.config.sections.stream_section import StreamSpec
 from pipelines.config.sections.train_section import TrainSpec
 from pipelines.config.sections.tune_section import Metric, TuneSpec
@@ -71,59 +72,6 @@ class ObjectiveSpec(NamedSpec):
         return validate(options_model("objectives", self.name), self.extras)[0]
 
 
-def _workers(value: Any) -> int | tuple[int, int]:
-    if type(value) is int and value >= 1:
-        return value
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(type(count) is int for count in value):
-        low, high = value
-        if 1 <= low <= high:
-            return low, high
-    raise ValueError("must be a whole number of at least 1, or [min, max] of such")
-
-
-def _as_written(workers: int | tuple[int, int]) -> int | list[int]:
-    return workers if isinstance(workers, int) else list(workers)
-
-
-class ScalingSpec(Spec):
-    """How many workers train, and what each needs. Never changes what is learned.
-
-    Attributes:
-        workers: how many, or [min, max] for an elastic run.
-        gpu: whether each worker trains on a GPU.
-        channels_last: whether images lie in memory with their channels next to each other, which makes convolutions
-            faster.
-        resources: Ray resources of each worker, such as {CPU: 2}.
-    """
-
-    workers: Annotated[int | tuple[int, int], PlainValidator(_workers), PlainSerializer(_as_written), NOT_LEARNED] = 1
-    gpu: Annotated[bool, NOT_LEARNED] = False
-    channels_last: Annotated[bool, NOT_LEARNED] = False
-    resources: Annotated[dict[str, Positive], NOT_LEARNED] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _one_gpu_each(self) -> Self:
-        share = self.resources.get("GPU", 1)
-        place: KeyPath = ("resources", "GPU")
-        if share > 1:
-            refuse([(place, f"a worker trains on one GPU, got {share:g}: ask for more workers instead")])
-        if share < 1 and self.maximum > 1:
-            refuse(
-                [(place, f"workers that share a GPU cannot communicate (NCCL), got {share:g}: give each worker one")]
-            )
-        return self
-
-    @property
-    def minimum(self) -> int:
-        """The fewest workers."""
-        return self.workers if isinstance(self.workers, int) else self.workers[0]
-
-    @property
-    def maximum(self) -> int:
-        """The most workers."""
-        return self.workers if isinstance(self.workers, int) else self.workers[1]
-
-
 class TrackingSpec(Spec):
     """Where MLflow records the metrics.
 
@@ -145,6 +93,9 @@ class Pipeline(Spec):
         stream: the data, and how it is cut into experiences.
         model: what is trained.
         objective: what it should do, and the options of its loss.
+        score: what the score matrix holds, by default what the objective says: accuracy for classification. Changing it
+            trains nothing anew: stored models are evaluated.
+        metrics: further scores, which are recorded for each test set and for all test sets so far taken together.
         strategy: methods against forgetting, in the order in which they are applied.
         train: how each experience is trained.
         scaling: how many workers train, and what each of them needs.
@@ -160,6 +111,8 @@ class Pipeline(Spec):
     stream: Annotated[StreamSpec, SECTION]
     model: Annotated[ModelSpec, LEARNED]
     objective: Annotated[ObjectiveSpec, Influence(added="0.2")] = ObjectiveSpec(name="classification")
+    score: Annotated[str | None, NOT_LEARNED] = None
+    metrics: Annotated[list[str] | None, NOT_LEARNED] = None
     strategy: Annotated[list[StrategySpec], LEARNED] = Field(
         default_factory=lambda: [StrategySpec(name="naive")], min_length=1
     )
@@ -238,10 +191,13 @@ class Pipeline(Spec):
         if not self.tracking.experiment:
             # The model is frozen once it is constructed, and this is part of the construction.
             self.__dict__["tracking"] = self.tracking.model_copy(update={"experiment": self.name})
+        from pipelines.config.named_scores import score_problems
+
         refuse(
             [
                 *self._naming_problems(),
                 *self._composition_problems(),
+                *score_problems(self),
                 *self._size_problems(),
                 *self._online_problems(),
             ]

@@ -1,6 +1,7 @@
-"""Evaluation of a model on test sets: one pass, shared by the ranks, and its counts.
+"""Evaluation of a model on test sets: one pass, shared by the ranks, and its counts and scores.
 
-Counts are whole numbers, summed over the ranks, so that the number of ranks does not change them.
+Counts are whole numbers, summed over the ranks, and scores are computed from what was gathered for each sample, in the
+order of the test set: the number of ranks does not change them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from strategies.api.strategy import Strategy
+from strategies.loop.gathered_scores import Gathered
 from strategies.loop.process_group import Reduction
 
 if TYPE_CHECKING:
@@ -30,10 +32,11 @@ _UNIT = 2.0**-30
 
 @dataclass(frozen=True)
 class Count:
-    """Correct answers among `total` test samples."""
+    """Correct answers among `total` test samples, None where samples are not right or wrong; further scores by name."""
 
-    correct: int
+    correct: int | None
     total: int
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class Evaluation:
     """The results of one pass over the test sets.
 
     Attributes:
-        counts: of each test set.
+        counts: of each test set, with the scores that the learner records.
         right: by experience, (n,) bool: which samples of its test set were classified correctly. Only for `seen`
             experiences, as are the fields below, which are over all of these experiences together.
         classes: (units, 2) int64: correctly classified samples and all samples, by their target.
@@ -49,6 +52,7 @@ class Evaluation:
             None for more than `MOST_UNITS` units.
         calibration: for each of `BINS` bins of the confidence, (k/15, (k+1)/15], its samples, the correctly classified
             ones, and the sum of their confidences; None where scores are not logits (see `Strategy.predicts_logits`).
+        scores: by name, of the `seen` test sets taken together.
     """
 
     counts: list[Count]
@@ -56,6 +60,7 @@ class Evaluation:
     classes: Tensor | None = None
     confusion: Tensor | None = None
     calibration: list[tuple[int, int, float]] | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @torch.inference_mode()
@@ -77,15 +82,18 @@ class _Tally:
         self._learner = learner
         self._seen = [experience.index for experience in experiences if experience.index < seen]
         units, device = learner.outputs, learner.device
-        self._logits = all(
+        self._one_class = learner.objective.targets == "classes"
+        self._logits = self._one_class and all(
             type(strategy).predict is Strategy.predict or strategy.predicts_logits for strategy in learner.strategies
         )
-        self._full = bool(self._seen) and units <= MOST_UNITS
+        self._full = self._one_class and bool(self._seen) and units <= MOST_UNITS
         self._counts = torch.zeros(len(experiences), 2, dtype=torch.int64, device=device)
-        self._classes = torch.zeros(units, 2, dtype=torch.int64, device=device)
+        self._counted = [self._one_class] * len(experiences)
+        self._classes = torch.zeros(units if self._one_class else 0, 2, dtype=torch.int64, device=device)
         self._confusion = torch.zeros(units * units if self._full else 0, dtype=torch.int64, device=device)
         self._bins = torch.zeros(BINS, 3, dtype=torch.int64, device=device)
         self._right: dict[int, Tensor] = {}
+        self._scores = Gathered(learner, logits=self._logits or not self._one_class)
 
     def count(self, row: int, experience: Experience) -> None:
         learner, test = self._learner, experience.test
@@ -98,6 +106,9 @@ class _Tally:
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for inputs, targets in test.batches(share.split(EVALUATION_BATCH) if len(share) else ()):
             scores = learner.scores(learner.prepare(inputs), experience)
+            self._scores.add(scores, targets, units)
+            if not self._one_class:
+                continue
             scores = scores if units is None else scores[:, units]
             top, answer = scores.max(1)
             answer = answer if units is None else units[answer]
@@ -111,7 +122,14 @@ class _Tally:
             if seen:
                 self._detail(targets, answers, right[part].long(), confidences)
         self._counts[row, 1] = len(share)
-        if seen:
+        joined = self._scores.finish(experience, seen=seen)
+        if joined is not None and not self._one_class:
+            marks = learner.objective.right(*joined)
+            self._counted[row] = marks is not None
+            if marks is not None:
+                right[part] = marks[part]
+                self._counts[row, 0] = right.sum()
+        if seen and self._counted[row]:
             self._right[experience.index] = right
 
     def _detail(self, targets: Tensor, answers: Tensor, right: Tensor, confidences: Tensor) -> None:
@@ -130,14 +148,16 @@ class _Tally:
         right = list(self._right.values())
         group.reduce_([self._counts, self._classes, self._confusion, self._bins], Reduction.SUM)
         group.reduce_(right, Reduction.SUM)
-        counts = [Count(correct, total) for correct, total in self._counts.tolist()]
+        rows = zip(self._counts.tolist(), self._counted, self._scores.rows, strict=True)
+        counts = [Count(correct if counted else None, total, scores) for (correct, total), counted, scores in rows]
         if not self._seen:
             return Evaluation(counts)
         units = self._learner.outputs
         return Evaluation(
             counts,
             {index: bits.bool().cpu() for index, bits in self._right.items()},
-            self._classes.cpu(),
+            self._classes.cpu() if self._one_class else None,
             self._confusion.view(units, units).cpu() if self._full else None,
             [(n, hits, total * _UNIT) for n, hits, total in self._bins.tolist()] if self._logits else None,
+            self._scores.joint(),
         )

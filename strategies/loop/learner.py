@@ -37,6 +37,7 @@ from strategies.loop.seeded_random import integer, seed_forward
 from strategies.loop.step_report import Listener, StepReport
 from strategies.loop.train_settings import TrainSettings, make_scheduler
 from strategies.memory.reservoir import Memory
+from strategies.metrics.score import Score
 from strategies.networks.frozen_parts import join_model, split_model
 from strategies.objectives.classification import Classification
 from strategies.objectives.objective import Objective
@@ -54,12 +55,12 @@ class Learner:
         online: each sample is shown once, and hooks at experience boundaries are called only for strategies that ask
             for them (`Strategy.needs_boundaries`).
         objective: what is right: losses and likelihoods; by default classification.
+        recorded: scores that evaluation computes for each test set, beside the accuracy.
         device: where the model lives.
         past: experiences before the current one that were given to `learn`.
         samples: the current experience's own training samples, while it is learned.
-        experience, step: the current experience and step.
-        length: optimiser steps of the experience.
-        settings: how the experience is trained.
+        experience, settings: the current experience, and how it is trained.
+        step, length: the current optimiser step of the experience, and how many it has.
     """
 
     samples: Samples
@@ -78,6 +79,7 @@ class Learner:
         device: torch.device | str = "cpu",
         channels_last: bool = False,
         objective: Objective | None = None,
+        recorded: Sequence[Score] = (),
     ) -> None:
         """
         Args:
@@ -88,6 +90,7 @@ class Learner:
             StrategyError: strategies that cannot work together, with the objective, or in an online stream.
         """
         self.objective = objective or Classification()
+        self.recorded = [one for one in recorded if one.name != "accuracy"]
         listed = [Listed(type(s), s.options) for s in strategies]
         refused = learner_refusals(listed, self.objective, outputs, online=online)
         if refused:
@@ -239,9 +242,8 @@ class Learner:
     def prepare(self, inputs: Tensor) -> Tensor:
         """Stored inputs as the model takes them, on the device (see `prepared`)."""
         ready = prepared(self.moved(inputs), self._dtype)
-        if self.channels_last and ready.dim() == 4:
-            return ready.contiguous(memory_format=torch.channels_last)
-        return ready
+        images = self.channels_last and ready.dim() == 4
+        return ready.contiguous(memory_format=torch.channels_last) if images else ready
 
     def example(self, samples: Samples | None = None) -> Tensor:
         """Up to two prepared inputs of the experience, or of `samples`: the same on every rank."""
@@ -290,7 +292,7 @@ class Learner:
     # ---------------------------------------------------------------- evaluation
 
     def evaluate(self, experiences: Sequence[Experience]) -> list[Count]:
-        """Correct answers on each experience's test set: one pass, shared by the ranks, counts summed (exact)."""
+        """Counts and scores of each experience's test set: one pass, shared by the ranks, and exact."""
         return self.assess(experiences).counts
 
     def assess(self, experiences: Sequence[Experience], seen: int = 0) -> Evaluation:
@@ -325,12 +327,9 @@ class Learner:
         """
         frozen = {part: prefix for s in self.strategies for part, prefix in s.frozen_parts(self.model).items()}
         state = split_model(self.model.state_dict(), frozen) | {"optimizer": self._optimizer.state(self.model)}
-        for strategy in self.strategies:
-            if tensors := strategy.state_dict():
-                state[f"strategy.{strategy.name}"] = tensors
-        if kept := self.objective.state_dict():
-            state["objective"] = kept
-        return state
+        kept = {f"strategy.{strategy.name}": strategy.state_dict() for strategy in self.strategies}
+        kept["objective"] = self.objective.state_dict()
+        return state | {name: tensors for name, tensors in kept.items() if tensors}
 
     def load_state_dict(self, state: Mapping[str, Mapping[str, Tensor]], *, optimizer: str = "") -> None:
         """Take over what `state_dict` returned.

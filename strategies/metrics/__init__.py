@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from strategies.metrics.hidden_classes import data_warning, result_warning
     from strategies.metrics.markdown_table import metrics_table
     from strategies.metrics.metric import Better, Metric, Scope, Unit
-    from strategies.metrics.metric_registry import all_metrics, find_metric, metric_names
+    from strategies.metrics.metric_registry import all_metrics, metric_names
     from strategies.metrics.running_metrics import RunningMetrics
+    from strategies.metrics.score import Score
+    from strategies.metrics.score_metrics import find_metric, metrics_for, metrics_in
+    from strategies.metrics.score_registry import ACCURACY, all_scores, declare, find_score
 
 _HOMES = {
     "result_warning": ".hidden_classes",
@@ -50,7 +53,14 @@ _HOMES = {
     "average_incremental_accuracy": ".definitions",
     "backward_transfer": ".definitions",
     "expected_calibration_error": ".answer_counts",
-    "find_metric": ".metric_registry",
+    "find_metric": ".score_metrics",
+    "metrics_for": ".score_metrics",
+    "metrics_in": ".score_metrics",
+    "Score": ".score",
+    "ACCURACY": ".score_registry",
+    "all_scores": ".score_registry",
+    "declare": ".score_registry",
+    "find_score": ".score_registry",
     "forgetting": ".definitions",
     "forward_transfer": ".definitions",
     "intransigence": ".definitions",
@@ -62,27 +72,34 @@ _HOMES = {
 }
 
 __all__ = [
+    "ACCURACY",
     "Better",
     "Evidence",
     "Metric",
     "RunningMetrics",
     "Scope",
+    "Score",
     "Unit",
     "all_metrics",
+    "all_scores",
     "as_matrix",
     "average_accuracy",
     "average_incremental_accuracy",
     "backward_transfer",
     "balanced_accuracy",
     "data_warning",
+    "declare",
     "expected_calibration_error",
     "find_metric",
+    "find_score",
     "forgetting",
     "forward_transfer",
     "intransigence",
     "learning_accuracy",
     "macro_f1",
     "metric_names",
+    "metrics_for",
+    "metrics_in",
     "metrics_table",
     "negative_flips",
     "recalls",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -22,6 +22,8 @@ def as_matrix(rows: Sequence[Sequence[float | None]]) -> Values:
 class Evidence:
     """What is known after experience k. NaN: not evaluated, or not known.
 
+    R is turned so that more is better: of a score in which lower is better, it holds the negative values.
+
     Attributes:
         rows: R[i, 0..i] for each i <= k, the last is `row`. A metric that reads all rows takes time that grows with the
             stream; most metrics need only the fields below.
@@ -36,6 +38,8 @@ class Evidence:
         classes: (class, samples classified right, samples) of each class in the test sets of experiences 0..k together.
         confusion: (class, predicted class, samples) of the samples classified wrong; None: not counted.
         bins: for each bin of the confidence its samples, the correct ones, and the sum of their confidences.
+        scores: by the name of a score, its value for the test sets of experiences 0..k together.
+        each: by the name of a score, its values on the test sets of experiences 0..k, (k + 1,).
         parameters, model_bytes: size of the model.
         memory_bytes: size of all rehearsal memories.
         seconds: duration of training on experience k.
@@ -53,6 +57,8 @@ class Evidence:
     classes: Sequence[tuple[int, int, int]] = ()
     confusion: Sequence[tuple[int, int, int]] | None = None
     bins: Sequence[tuple[int, int, float]] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    each: Mapping[str, Values] = field(default_factory=dict)
     parameters: float = math.nan
     model_bytes: float = math.nan
     memory_bytes: float = math.nan

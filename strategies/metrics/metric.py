@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from strategies.metrics.evidence import Evidence
 
-Unit = Literal["fraction", "signed fraction", "count", "bytes", "seconds"]
+Unit = Literal["fraction", "signed fraction", "number", "signed number", "count", "bytes", "seconds"]
 Better = Literal["higher", "lower"]
-Scope = Literal["matrix", "reference", "answers", "cost"]
+Scope = Literal["matrix", "reference", "answers", "scores", "cost"]
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Metric:
 
     Attributes:
         name: in `--json`, in MLflow and for `tune.metric`; shown to a person with spaces.
-        unit: fractions are shown in percent, signed ones with their sign.
+        unit: fractions are shown in percent, signed ones with their sign; numbers in a unit of their own as they are.
         better: the direction of improvement.
-        scope: what it is computed from: the accuracy `matrix`; a `reference`, which is joint training; the `answers`
-            to each test sample; the `cost` of model, memory and training.
+        scope: what it is computed from: the score `matrix`; a `reference`, which is joint training; the `answers` to
+            each test sample; further `scores` of the test sets; the `cost` of model, memory and training.
         function: computes it from what is known after experience k; NaN where it is not defined or not known. It should
             take time that grows with R[k, 0..k] alone, because it is called after every experience.
         meaning: for a person at a terminal, at most 36 characters.
-        definition: the formula (R[i, j]: accuracy on j after training on i; b: untrained; k: the last).
+        definition: the formula (R[i, j]: score on j after training on i; b: untrained; k: the last).
         source: the paper, or how it is measured.
     """
 

@@ -8,16 +8,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from strategies.metrics.evidence import Evidence, Values
-from strategies.metrics.metric_registry import all_metrics
+from strategies.metrics.score_metrics import Named, metrics_for
+from strategies.metrics.score_registry import ACCURACY
 
 
 class RunningMetrics:
-    """Takes the rows of the accuracy matrix R one after another, and keeps what the metrics need of earlier rows.
+    """Takes the rows of the score matrix R one after another, and keeps what the metrics need of earlier rows.
 
-    `summary` of the whole matrix gives the same numbers, in time that grows with the size of the matrix.
+    `summary` of a whole accuracy matrix gives the same numbers, in time that grows with the size of the matrix.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, score: Named = ACCURACY) -> None:
+        """
+        Args:
+            score: what R holds.
+        """
+        self._sign = 1 if score.better == "higher" else -1
+        self._metrics = [metric for metric in metrics_for([score]) if metric.scope == "matrix"]
         nothing: Values = np.zeros(0)
         self._rows: tuple[Values, ...] = ()
         # For each experience k, max over j <= l < k of R[l, j].
@@ -27,17 +34,17 @@ class RunningMetrics:
     @property
     def learned(self) -> Values:
         """(k + 1,) R[j, j] of the experiences so far."""
-        return self._learned
+        return self._sign * self._learned
 
     def add(self, row: ArrayLike, ahead: float = math.nan, baseline: float = math.nan) -> dict[str, float | None]:
         """The metrics of the matrix after one more experience, k; None where one is not defined.
 
         Args:
             row: (k + 1 or more,) R[k, 0..k], NaN where nothing was evaluated.
-            ahead: R[k - 1, k], the accuracy on it before it was learned; baseline: b_k, that of the untrained model.
+            ahead: R[k - 1, k], the score on it before it was learned; baseline: b_k, that of the untrained model.
         """
         k = len(self._rows)
-        seen = np.asarray(row, dtype=np.float64)[: k + 1].copy()
+        seen = self._sign * np.asarray(row, dtype=np.float64)[: k + 1]
         # Of NaN and a number, NaN is the maximum: as in the definition.
         best = np.append(np.maximum(self._best[-1], self._rows[-1][:-1]), self._rows[-1][-1]) if k else np.zeros(0)
         self._best = (*self._best, best)
@@ -45,10 +52,10 @@ class RunningMetrics:
         self._learned = np.append(self._learned, seen[k])
         self._averages = np.append(self._averages, seen.mean())
         if k:
-            self._ahead = np.append(self._ahead, ahead)
-            self._untrained = np.append(self._untrained, baseline)
+            self._ahead = np.append(self._ahead, self._sign * ahead)
+            self._untrained = np.append(self._untrained, self._sign * baseline)
         evidence = self.evidence(k)
-        return {metric.name: metric.value(evidence) for metric in all_metrics("matrix")}
+        return {metric.name: metric.value(evidence) for metric in self._metrics}
 
     def evidence(self, k: int) -> Evidence:
         """The evidence after experience k, which has been added."""

@@ -221,6 +221,10 @@ class Classification(Objective):
     def distance(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         return softened_cross_entropy(student, teacher, temperature)
 
+    def tally(self, output: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The probabilities of the classes, and the targets."""
+        return output.double().softmax(1), targets
+
 
 def _log_softmax(outputs: Tensor, units: Tensor | None) -> Tensor:
     return F.log_softmax((outputs if units is None else outputs[:, units]).float(), dim=1)

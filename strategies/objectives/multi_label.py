@@ -61,6 +61,7 @@ class MultiLabel(Objective):
     Options = MultiLabelOptions
     targets = "labels"
     settings = (TASK, DOMAIN)
+    default_score = "micro_f1"
 
     options: MultiLabelOptions
 
@@ -144,6 +145,15 @@ class MultiLabel(Objective):
     def answers(self, output: Tensor) -> Tensor:
         columns = output.shape[1] if not len(output) else int((output[0] != -torch.inf).sum())
         return (active_columns(output, columns) > 0).to(torch.uint8)
+
+    def tally(self, output: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The probability of each label, and whether the sample has it."""
+        labels = as_columns(targets)
+        return active_columns(output, labels.shape[1]).double().sigmoid(), labels
+
+    def right(self, values: Tensor, truth: Tensor) -> Tensor:
+        """Samples all of whose labels are right at a threshold of 0.5."""
+        return ((values > 0.5) == (truth > 0.5)).all(1)
 
     def _weights_like(self, logits: Tensor) -> Tensor | None:
         if self._weights is None:

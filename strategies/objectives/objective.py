@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from strategies.api.guide import SETTINGS, Setting
 from strategies.api.strategy_errors import StrategyError
+from strategies.metrics.score import Score
+from strategies.metrics.score_registry import all_scores
 
 TargetKind = Literal["classes", "numbers", "labels"]
 """What the targets are: `classes`, (n,) int64; `numbers`, (n, k) float64; `labels`, (n, k) uint8 of 0 and 1."""
@@ -39,10 +41,12 @@ class Objective:
         Options: its options.
         targets: what the data's labels are read as.
         settings: the settings of a stream in which it is defined.
+        default_score: name of the score that the score matrix holds when the file names none.
     """
 
     name: ClassVar[str] = "objective"
     summary: ClassVar[str] = ""
+    default_score: ClassVar[str] = "accuracy"
     Options: ClassVar[type[ObjectiveOptions]] = ObjectiveOptions
     targets: ClassVar[TargetKind] = "classes"
     settings: ClassVar[tuple[Setting, ...]] = SETTINGS
@@ -130,6 +134,31 @@ class Objective:
             temperature: T > 0, which softens probabilities; the result has the factor T^2.
         """
         raise self._lacks("distance")
+
+    @classmethod
+    def offered(cls) -> tuple[Score, ...]:
+        """The scores that `score:` and `metrics:` may name; those of the registry that list its name."""
+        return all_scores(cls.name)
+
+    def tally(self, output: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What the scores are computed from: values for each sample, (n, c) float, and the truth, (n, ...).
+
+        Evaluation gathers both as they are, in the order of the test set, so that no score depends on the number of
+        ranks; each `Score.function` gets those of a test set, or of several joined, as float64 numpy arrays. Values
+        are probabilities, predictions in the unit of the target, or sums over the tokens of a sample.
+
+        Args:
+            output: (n, outputs), as the model or a strategy's `predict` gives it; -inf for units that are not active.
+            targets: as the samples have them: (n,) or (n, ...).
+        """
+        raise self._lacks("tally")
+
+    def right(self, values: Tensor, truth: Tensor) -> Tensor | None:
+        """(n,) bool: which samples are right, from what `tally` gave; None where that is not defined.
+
+        Not asked where targets are classes. Commits count them, and which of them a later model gets wrong.
+        """
+        return None
 
     def _lacks(self, method: str) -> StrategyError:
         return StrategyError(

@@ -75,6 +75,7 @@ class Regression(Objective):
     Options = RegressionOptions
     targets = "numbers"
     settings = (TASK, DOMAIN)
+    default_score = "mae"
 
     options: RegressionOptions
 
@@ -140,6 +141,12 @@ class Regression(Objective):
     def answers(self, output: Tensor) -> Tensor:
         mean, deviation = self._scale(output)
         return active_columns(output, len(mean)).double() * deviation + mean
+
+    def tally(self, output: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The predictions and the targets, in the targets' unit."""
+        wanted = as_columns(targets)
+        mean, deviation = self._scale(output)
+        return active_columns(output, wanted.shape[1]).double() * deviation + mean, wanted
 
     def in_unit(self, model: nn.Module) -> nn.Module:
         if self._mean is None or self._deviation is None:

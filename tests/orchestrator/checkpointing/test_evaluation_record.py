@@ -12,8 +12,9 @@ from orchestrator.checkpointing.evaluation_record import ANSWERS, flips, packed,
 from orchestrator.checkpointing.snapshot import load_answers
 from orchestrator.errors import CorruptBlob
 from orchestrator.lineage.chain_metrics import chain_metrics, class_accuracy, confusion_matrix
-from orchestrator.lineage.commit import Commit, TestCount
+from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.measurements import TestCount
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.rank import RankTraining

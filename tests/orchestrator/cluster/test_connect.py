@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.cluster.connect import cluster, start_timeout
 from orchestrator.errors import ClusterError
-from pipelines.config.schema import ScalingSpec
+from pipelines.config.sections.scaling_section import ScalingSpec
 
 TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 FIXED, ELASTIC = ScalingSpec(workers=2), ScalingSpec(workers=(1, 2))

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.cluster.connect import cluster
 from orchestrator.cluster.local_environment import LocalEnvironment, check_local_environment, token_settings
 from orchestrator.errors import ClusterError
-from pipelines.config.schema import ScalingSpec
+from pipelines.config.sections.scaling_section import ScalingSpec
 
 GOOD = LocalEnvironment(python="/home/a/.venv/bin/python", ray="/home/a/.venv/lib/ray", working="/home/a")
 LATIN_1 = os.fsdecode(b"/home/\xe9")
@@ -106,7 +106,7 @@ def test_workers_start_where_the_path_of_python_has_a_space(tmp_path_factory: py
     program = (
         "import ray, sys\n"
         "from orchestrator.cluster.connect import cluster\n"
-        "from pipelines.config.schema import ScalingSpec\n"
+        "from pipelines.config.sections.scaling_section import ScalingSpec\n"
         "with cluster(None, ScalingSpec(workers=2)):\n"
         "    where = ray.remote(lambda: sys.executable).options(runtime_env={'env_vars': {'A': 'b'}})\n"
         "    print(ray.get(where.remote(), timeout=60))\n"

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from orchestrator.checkpointing.checkpoint import Checkpoint
 from orchestrator.checkpointing.snapshot import Snapshot, write_snapshot
-from orchestrator.lineage.commit import Commit, TestCount, commit_id
+from orchestrator.lineage.commit import Commit, commit_id
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.measurements import TestCount
 from orchestrator.lineage.plan import PlannedCommit
 from orchestrator.storage.folder_store import FolderStore
 from strategies.memory.reservoir import Memory, Shard

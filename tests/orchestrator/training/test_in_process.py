@@ -18,7 +18,8 @@ from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from orchestrator.training.in_process import runs_here, train_in_process
 from pipelines.config.load import load_text
-from pipelines.config.schema import Pipeline, ScalingSpec
+from pipelines.config.schema import Pipeline
+from pipelines.config.sections.scaling_section import ScalingSpec
 from pipelines.data.streams import build_stream
 
 TEXT = """

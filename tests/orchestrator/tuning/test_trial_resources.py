@@ -10,7 +10,8 @@ import pytest
 from orchestrator.errors import ClusterError
 from orchestrator.tuning.trial_resources import Needs, at_once, needs, settled
 from pipelines.config.load import load_text
-from pipelines.config.schema import Pipeline, ScalingSpec
+from pipelines.config.schema import Pipeline
+from pipelines.config.sections.scaling_section import ScalingSpec
 
 
 def scaling(text: str) -> ScalingSpec:

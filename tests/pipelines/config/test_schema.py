@@ -1,3 +1,8 @@
+"""The schema of a pipeline file.
+
+Covers: `pipelines/config/sections/scaling_section.py`
+"""
+
 import json
 import pickle
 from pathlib import Path
@@ -12,7 +17,8 @@ from pipelines.config.document import Document
 from pipelines.config.load import load_text, with_settings
 from pipelines.config.overrides import address
 from pipelines.config.pipeline_errors import PipelineError
-from pipelines.config.schema import ModelSpec, Pipeline, ScalingSpec, StrategySpec, TrackingSpec
+from pipelines.config.schema import ModelSpec, Pipeline, StrategySpec, TrackingSpec
+from pipelines.config.sections.scaling_section import ScalingSpec
 from pipelines.config.sections.stream_section import DatasetSpec, StreamSpec
 from tests.pipelines import own_components
 from tests.pipelines.documents import OWN, pipelines

@@ -1,0 +1,133 @@
+"""All scores: one record each. To add one, add its record here; every list of scores derives from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import partial
+
+from strategies.metrics.multi_label_scores import hamming_loss, micro_f1, subset_accuracy
+from strategies.metrics.regression_scores import mean_absolute_error, quantile_loss, r2, root_mean_squared_error
+from strategies.metrics.score import Score
+
+ACCURACY = Score(
+    name="accuracy",
+    meaning="share of the samples classified right",
+    definition="correct samples / samples",
+    source="counted",
+    objectives=("classification",),
+)
+
+_MULTI_LABEL, _REGRESSION = ("multi-label",), ("regression",)
+
+SCORES: tuple[Score, ...] = (
+    ACCURACY,
+    Score(
+        name="micro_f1",
+        function=micro_f1,
+        meaning="F1 of all labels of all samples",
+        definition="2 TP / (2 TP + FP + FN), counted over all labels",
+        source="as in scikit-learn, average='micro'",
+        objectives=_MULTI_LABEL,
+    ),
+    Score(
+        name="subset_accuracy",
+        function=subset_accuracy,
+        meaning="samples all of whose labels are right",
+        definition="share of the samples all of whose labels are right",
+        source="as in scikit-learn",
+        objectives=_MULTI_LABEL,
+    ),
+    Score(
+        name="hamming_loss",
+        better="lower",
+        function=hamming_loss,
+        meaning="share of the labels that are wrong",
+        definition="wrong labels / labels of all samples",
+        source="as in scikit-learn",
+        objectives=_MULTI_LABEL,
+    ),
+    Score(
+        name="mae",
+        unit="number",
+        better="lower",
+        function=mean_absolute_error,
+        meaning="mean absolute error, in the target's unit",
+        definition="mean of abs(prediction - target)",
+        source="as in scikit-learn; of several targets the mean",
+        objectives=_REGRESSION,
+    ),
+    Score(
+        name="rmse",
+        unit="number",
+        better="lower",
+        function=root_mean_squared_error,
+        meaning="root mean squared error, in the target's unit",
+        definition="square root of the mean of (prediction - target)^2",
+        source="as in scikit-learn; of several targets the mean",
+        objectives=_REGRESSION,
+    ),
+    Score(
+        name="r2",
+        unit="number",
+        function=r2,
+        meaning="share of the target's variance that is explained",
+        definition="1 - sum of squared errors / sum of squared deviations from the mean of the test set",
+        source="as in scikit-learn; of several targets the mean",
+        objectives=_REGRESSION,
+    ),
+    Score(
+        name="quantile_loss",
+        unit="number",
+        better="lower",
+        function=partial(quantile_loss, 0.5),
+        meaning="pinball loss; @quantile=Q, or 0.5",
+        definition="mean of max(Q e, (Q - 1) e), e = target - prediction",
+        source="Koenker & Bassett 1978",
+        objectives=_REGRESSION,
+        at={"quantile": quantile_loss},
+    ),
+)
+
+# Scores that are no records here: of own objectives and functions, and of commits that name them.
+_declared: dict[str, Score] = {}
+
+
+def all_scores(objective: str | None = None) -> tuple[Score, ...]:
+    """The built-in scores, in the order in which they are listed; those of one objective."""
+    return tuple(one for one in SCORES if objective is None or objective in one.objectives)
+
+
+def declare(score: Score) -> Score:
+    """Make a score known to `find_score`, for what only has its name; a built-in one of the same name stays."""
+    return _declared.setdefault(score.name, score) if _built_in(score.name) is None else score
+
+
+def find_score(name: str, offered: Iterable[Score] | None = None) -> Score | None:
+    """The score of a name, `NAME` or `NAME@PARAMETER=VALUE`; None: there is none.
+
+    Args:
+        offered: the scores that are looked through; None: all that are known.
+    """
+    if offered is not None:
+        return _find(name, tuple(offered))
+    return _built_in(name) or _declared.get(name)
+
+
+def _built_in(name: str) -> Score | None:
+    return _find(name, SCORES)
+
+
+def _find(name: str, among: Iterable[Score]) -> Score | None:
+    base, separator, parameter = name.partition("@")
+    found = next((one for one in among if one.name == base), None)
+    if found is None or not separator:
+        return found
+    key, _, written = parameter.partition("=")
+    try:
+        value = float(written)
+    except ValueError:
+        return None
+    if key not in found.at or not math.isfinite(value):
+        return None
+    return found.with_parameter(key, value, written)
