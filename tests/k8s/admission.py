@@ -7,6 +7,7 @@ from typing import Any
 
 import celpy
 
+from orchestrator.jobs.kubernetes import NAMESPACE
 from tests.k8s.manifests import Manifest, build
 
 
@@ -32,6 +33,7 @@ def denials(
     assert spec["failurePolicy"] == "Fail"
     request = {
         "operation": "CREATE" if old is None else "UPDATE",
+        "namespace": NAMESPACE,
         "userInfo": {"username": user, "groups": list(groups)},
     }
     known = {

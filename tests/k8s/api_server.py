@@ -15,7 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 # By the path of their group.
-KINDS = {"/api/v1": ("configmaps", "ConfigMap"), "/apis/ray.io/v1": ("rayjobs", "RayJob")}
+KINDS = {
+    "/api/v1": ("configmaps", "ConfigMap"),
+    "/apis/ray.io/v1": ("rayjobs", "RayJob"),
+    "/apis/networking.k8s.io/v1": ("networkpolicies", "NetworkPolicy"),
+}
 
 
 @dataclass

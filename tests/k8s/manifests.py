@@ -64,7 +64,7 @@ def pods(manifests: tuple[Manifest, ...] | list[Manifest]) -> Iterator[Pod]:
             yield from _ray_pods(f"RayCluster {name}", name, spec)
         elif kind == "RayJob":
             yield _pod(f"RayJob {name} submitter", spec["submitterPodTemplate"], {})
-            yield from _ray_pods(f"RayJob {name}", f"{name}-x", spec["rayClusterSpec"])
+            yield from _ray_pods(f"RayJob {name}", f"{name}-x7k2p", spec["rayClusterSpec"])
 
 
 def _ray_pods(where: str, cluster: str, spec: Manifest) -> Iterator[Pod]:

@@ -34,6 +34,12 @@ def templates(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def cluster_of(made: dict[str, Any]) -> dict[str, Any]:
+    """The Ray cluster that the operator makes for a job."""
+    name = f"{made['metadata']['name']}-x7k2p"
+    return {"kind": "RayCluster", "metadata": {"name": name}, "spec": copy.deepcopy(made["spec"]["rayClusterSpec"])}
+
+
 @pytest.mark.parametrize("folder", BUILDS)
 def test_everything_of_ours_is_taken(folder: str) -> None:
     for manifest in build(folder):
@@ -46,7 +52,8 @@ def test_everything_of_ours_is_taken(folder: str) -> None:
 )
 def test_jobs_of_every_kind_are_taken(options: JobOptions) -> None:
     for text in (TEXT, ELASTIC, TEXT + "scaling: {workers: 2, gpu: true}\n"):
-        assert denials(RAY, render_job(text, "run", options)[0]) == []
+        made = render_job(text, "run", options)[0]
+        assert denials(RAY, made) == [] and denials(RAY, cluster_of(made)) == []
     assert denials(RAY, job()) == []
 
 
@@ -56,8 +63,11 @@ SPOILED: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
     ("serviceAccountName", lambda t: t["spec"].update(serviceAccount="mlflow")),
     ("automountServiceAccountToken", lambda t: t["spec"].update(automountServiceAccountToken=True)),
     ("automountServiceAccountToken", lambda t: t["spec"].pop("automountServiceAccountToken")),
-    ("label", lambda t: t["metadata"]["labels"].update({"app.kubernetes.io/component": "mlflow"})),
-    ("label", lambda t: t["metadata"].pop("labels")),
+    ("labels", lambda t: t["metadata"]["labels"].update({"app.kubernetes.io/component": "mlflow"})),
+    # With another cluster's label, or another job's name, the network policies would let it in there.
+    ("labels", lambda t: t["metadata"]["labels"].update({"ray.io/cluster": "everlearn"})),
+    ("instance", lambda t: t["metadata"]["labels"].update({"app.kubernetes.io/instance": "another-run"})),
+    ("labels, instance", lambda t: t["metadata"].pop("labels")),
     ("volumes", lambda t: t["spec"]["volumes"].append({"name": "x", "secret": {"secretName": "everlearn-postgres"}})),
     ("volumes", lambda t: t["spec"]["volumes"].append({"name": "x", "projected": {"sources": []}})),
     # An autoscaler runs the head's image, so that the user's program reads what it mounts.
@@ -86,11 +96,10 @@ SPOILED: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
 def test_a_pod_that_reaches_further_is_refused(where: str, said: str, spoil: Callable[[dict[str, Any]], Any]) -> None:
     made = job()
     spoil(templates(made)[where])
-    (message,) = denials(RAY, made)
-    assert message.startswith(said)
+    found = denials(RAY, made)
+    assert ", ".join(message.partition(":")[0] for message in found) == said
     if where != "submitter":
-        cluster = {"kind": "RayCluster", "metadata": {"name": "c"}, "spec": made["spec"]["rayClusterSpec"]}
-        assert denials(RAY, cluster) == [message]
+        assert denials(RAY, cluster_of(made)) == found or said == "labels, instance"
 
 
 @pytest.mark.parametrize(
@@ -137,15 +146,37 @@ def test_what_is_being_deleted_goes_whatever_it_asks_for() -> None:
     assert denials(RAY, made, made) == []
 
 
-@settings(max_examples=60, deadline=None)
+def test_a_cluster_stays_that_of_its_job() -> None:
+    """The token of an autoscaler can change its Ray cluster: not so that its next pods are those of another job."""
+    old = cluster_of(job())
+    new = copy.deepcopy(old)
+    new["spec"]["workerGroupSpecs"][0]["replicas"] = 3
+    assert denials(RAY, new, old) == []
+    for change in ("", "q-run", old["metadata"]["name"]):
+        for template in (new["spec"]["headGroupSpec"]["template"], new["spec"]["workerGroupSpecs"][0]["template"]):
+            template["metadata"]["labels"]["app.kubernetes.io/instance"] = change
+        (message,) = denials(RAY, new, old)
+        assert message.startswith("instance")
+
+
+def test_the_standing_cluster_is_no_jobs() -> None:
+    standing = next(m for m in build("base") if m["kind"] == "RayCluster")
+    new = copy.deepcopy(standing)
+    new["spec"]["workerGroupSpecs"][0]["template"]["metadata"]["labels"]["app.kubernetes.io/instance"] = "p-run"
+    assert denials(RAY, standing, standing) == []
+    assert [text.partition(":")[0] for text in denials(RAY, new, standing)] == ["instance"]
+
+
+@settings(max_examples=25, deadline=None)
 @given(
-    st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?", fullmatch=True) | st.sampled_from(["job-x", "everlearn-s3"])
+    st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?", fullmatch=True)
+    | st.sampled_from(["job-x", "everlearn-s3", "everlearn-mlflow", "everlearn-mlflow-admin", "everlearn-postgres"])
 )
 def test_only_secrets_for_jobs_can_be_named(name: str) -> None:
     made = job()
     head = templates(made)["head"]["spec"]["containers"][0]
     head["env"].append({"name": "X", "valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}})
-    assert (denials(RAY, made) == []) is (name == "everlearn-s3" or name.startswith("job-"))
+    assert (denials(RAY, made) == []) is (name in ("everlearn-s3", "everlearn-mlflow") or name.startswith("job-"))
 
 
 def test_an_autoscaler_changes_no_pod() -> None:
@@ -173,10 +204,56 @@ def test_people_write_the_files_of_jobs_and_not_the_settings() -> None:
     assert denials("everlearn-files", config, config, groups=("system:masters",)) == []
 
 
+NETWORKS = "everlearn-networks"
+PEOPLE = ("everlearn-users", "system:authenticated")
+ANYONE: dict[str, Any] = {"from": [{"podSelector": {}}]}
+
+
+def test_people_write_the_network_policy_of_a_job() -> None:
+    policy = render_job(TEXT, "run")[2]
+    assert denials(NETWORKS, policy, groups=PEOPLE) == []
+    assert denials(NETWORKS, policy, policy, groups=PEOPLE) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "spoil"),
+    [
+        ("podSelector", lambda p: p["metadata"].update(name="other-run")),
+        ("podSelector", lambda p: p["spec"].update(podSelector={})),
+        ("podSelector", lambda p: p["spec"]["podSelector"].pop("matchLabels")),
+        ("podSelector", lambda p: p["spec"].update(podSelector={"matchLabels": {"ray.io/cluster": "everlearn"}})),
+        ("ingress", lambda p: p["spec"]["ingress"].append(ANYONE)),
+        ("ingress", lambda p: p["spec"]["ingress"].append({})),
+        ("ingress", lambda p: p["spec"]["ingress"].append({"from": []})),
+        ("ingress", lambda p: p["spec"]["ingress"][0]["from"][0].update(namespaceSelector={})),
+        ("ingress", lambda p: p["spec"]["egress"].append({"ports": [{"protocol": "TCP", "port": 443}]})),
+        ("ingress", lambda p: p["spec"]["egress"].append({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]})),
+        ("ingress", lambda p: p["spec"]["egress"].append({"to": [{"podSelector": {"matchLabels": {"a": "b"}}}]})),
+        ("only", lambda p: p["metadata"].pop("labels")),
+    ],
+)
+def test_people_write_no_other_network_policy(said: str, spoil: Callable[[dict[str, Any]], Any]) -> None:
+    policy = copy.deepcopy(render_job(TEXT, "run")[2])
+    spoil(policy)
+    assert denials(NETWORKS, policy, groups=PEOPLE)[0].startswith(said)
+    assert denials(NETWORKS, policy, groups=("system:masters",)) == []
+
+
+def test_people_change_no_network_policy_of_the_base() -> None:
+    for fixed in (m for m in build("base") if m["kind"] == "NetworkPolicy"):
+        disguised = copy.deepcopy(render_job(TEXT, "run")[2])
+        disguised["metadata"]["name"] = fixed["metadata"]["name"]
+        selector = {"matchLabels": {"app.kubernetes.io/instance": fixed["metadata"]["name"]}}
+        disguised["spec"] = {"podSelector": selector, "policyTypes": ["Ingress"]}
+        (message,) = denials(NETWORKS, disguised, fixed, groups=PEOPLE)
+        assert message.startswith("only")
+
+
 def test_each_policy_is_bound_to_the_namespace_and_denies() -> None:
     bindings = [m["spec"] for m in build("base") if m["kind"] == "ValidatingAdmissionPolicyBinding"]
     assert {spec["policyName"] for spec in bindings} == set(policies())
+    namespace = next(m for m in build("base") if m["kind"] == "Namespace")
     for spec in bindings:
         assert spec["validationActions"] == ["Deny"]
         chosen = spec["matchResources"]["namespaceSelector"]["matchLabels"]
-        assert chosen == {"kubernetes.io/metadata.name": NAMESPACE}
+        assert chosen.items() <= namespace["metadata"]["labels"].items()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -211,18 +209,6 @@ def test_aws_uses_roles_instead_of_keys() -> None:
         assert "annotations" not in accounts[name]
     images = {c["image"] for pod in pods(build("overlays/aws")) for c in pod.containers}
     assert not any(image.startswith("everlearn:") for image in images)
-
-
-def test_one_field_pins_every_image_of_ours_by_digest(tmp_path: Path) -> None:
-    pinned = "registry.example.org/everlearn@sha256:" + "0123456789abcdef" * 4
-    name, _, digest = pinned.partition("@")
-    images = [{"name": "everlearn", "newName": name, "digest": digest}]
-    for folder in ("overlays/gpu", "jobs/tune"):
-        made = {"resources": [os.path.relpath(K8S / folder, tmp_path.resolve())], "images": images}
-        (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(made))
-        found = {c["image"] for pod in pods(build(str(tmp_path))) for c in pod.containers}
-        assert pinned in found and not any(image.startswith("everlearn") for image in found)
-        build.cache_clear()
 
 
 def test_gpu_workers_ask_for_a_gpu_and_tolerate_its_nodes() -> None:

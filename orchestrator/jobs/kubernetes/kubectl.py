@@ -85,20 +85,21 @@ def submit_kubernetes(
     if not options.suffix:
         options = replace(options, suffix=secrets.token_hex(3))
     load_pipeline(file, [*options.overrides, *STAND_INS])
-    job, files = render_job(Path(file).read_text("utf-8-sig"), kind, options, str(file))
+    job, *others = render_job(Path(file).read_text("utf-8-sig"), kind, options, str(file))
     if apply:
         made = _apply(job, context)
-        # The job owns the ConfigMap, which is then deleted with it. The pods of the job wait for the ConfigMap.
+        # The job owns its ConfigMap and its NetworkPolicy, which are then deleted with it; its pods wait for both.
         owner = {key: made[key] for key in ("apiVersion", "kind")} | {
             key: made["metadata"][key] for key in ("name", "uid")
         }
-        files = {**files, "metadata": {**files["metadata"], "ownerReferences": [owner]}}
-        _apply(files, context)
+        others = [{**other, "metadata": {**other["metadata"], "ownerReferences": [owner]}} for other in others]
+        for other in others:
+            _apply(other, context)
     return Submission(
         name=job["metadata"]["name"],
         namespace=options.namespace,
         kind=kind,
-        manifest=to_yaml([job, files]),
+        manifest=to_yaml([job, *others]),
         applied=apply,
     )
 

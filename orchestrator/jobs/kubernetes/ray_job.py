@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from orchestrator.jobs.kubernetes.network_policy import network_policy
 from orchestrator.jobs.kubernetes.pod_count import Size, size_of
 from orchestrator.jobs.kubernetes.pod_template import FOLDER, Manifest, confined, container, pod_template
 from pipelines.config.pipeline_errors import PipelineError
@@ -23,6 +24,9 @@ NAMESPACE = "everlearn"
 RAY_VERSION = "2.60.0"
 SETTINGS = "everlearn-settings"
 CREDENTIALS = "everlearn-s3"
+LOGIN = "everlearn-mlflow"
+# Heads with it reach the Kubernetes API.
+AUTOSCALER = "everlearn/autoscaler"
 # The limit of the operator, which appends to the name; the result must be a valid host name.
 LONGEST_NAME = 47
 RETRIES = 2
@@ -51,7 +55,7 @@ class JobOptions:
     image: str = IMAGE
     namespace: str = NAMESPACE
     overrides: Sequence[str] = ()
-    secrets: Sequence[str] = (CREDENTIALS,)
+    secrets: Sequence[str] = (CREDENTIALS, LOGIN)
     variables: Sequence[str] = ()
     queue: str | None = None
     tls: bool = False
@@ -59,9 +63,9 @@ class JobOptions:
 
 
 def render_job(text: str, kind: str, options: JobOptions | None = None, source: str = "<text>") -> list[Manifest]:
-    """The RayJob of a pipeline, and the ConfigMap with its file.
+    """The RayJob of a pipeline, the ConfigMap with its file, and its NetworkPolicy.
 
-    Neither contains values of secrets: the pods read them from the secrets of the cluster by name.
+    None contains values of secrets: the pods read them from the secrets of the cluster by name.
 
     Args:
         text: text of the pipeline file.
@@ -94,7 +98,7 @@ def render_job(text: str, kind: str, options: JobOptions | None = None, source: 
         "metadata": metadata,
         "data": {"pipeline.yaml": text},
     }
-    return [job, files]
+    return [job, files, network_policy(metadata)]
 
 
 def to_yaml(manifests: Sequence[Manifest]) -> str:
@@ -175,7 +179,7 @@ def _cluster_spec(name: str, labels: dict[str, str], size: Size, options: JobOpt
             "template": pod_template(
                 "ray-head",
                 head,
-                labels=labels,
+                labels={**labels, AUTOSCALER: "true"} if autoscaling else labels,
                 account="ray-head",
                 volumes=[
                     {"name": "pipeline", "configMap": {"name": name}},

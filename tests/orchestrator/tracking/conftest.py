@@ -71,10 +71,16 @@ class Server:
     def uri(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def command(self) -> list[str]:
+        return ui_command(port=self.port)
+
+    def environment(self) -> dict[str, str]:
+        return ui_environment(f"sqlite:///{self.database}")
+
     def start(self) -> None:
         self.process = subprocess.Popen(
-            ui_command(port=self.port),
-            env=ui_environment(f"sqlite:///{self.database}"),
+            self.command(),
+            env=self.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -54,8 +54,8 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_without_apply_nothing_is_started(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     submission = submit_kubernetes(file, options=JobOptions(namespace="team"), apply=False)
-    job, files = yaml.safe_load_all(submission.manifest)
-    assert (job["kind"], files["kind"]) == ("RayJob", "ConfigMap")
+    job, files, network = yaml.safe_load_all(submission.manifest)
+    assert (job["kind"], files["kind"], network["kind"]) == ("RayJob", "ConfigMap", "NetworkPolicy")
     assert job["metadata"]["name"] == submission.name and job["metadata"]["namespace"] == "team"
     assert not submission.applied
     assert submission.commands["stop"] == f"kubectl -n team delete rayjob {submission.name}"
@@ -66,7 +66,7 @@ def test_every_submission_is_a_job_of_its_own(file: Path) -> None:
     assert submit_kubernetes(file, apply=False).name != submit_kubernetes(file, apply=False).name
 
 
-def test_apply_hands_over_the_job_and_then_its_file_owned_by_it(file: Path, answer: Any) -> None:
+def test_apply_hands_over_the_job_and_then_what_it_owns(file: Path, answer: Any) -> None:
     where = answer(
         'cd "$(dirname "$0")/.."; n=$(ls | grep -c call); echo "$@" > call$n.args; cat > call$n.yaml\n'
         'name=$(sed -n "s/^  name: //p" call$n.yaml | head -1)\n'
@@ -75,10 +75,10 @@ def test_apply_hands_over_the_job_and_then_its_file_owned_by_it(file: Path, answ
     )
     submission = submit_kubernetes(file, "run", apply=True, context="kind-test")
     calls = sorted(where.glob("call*.yaml"))
-    job, files = (yaml.safe_load(path.read_text()) for path in calls)
+    job, files, network = (yaml.safe_load(path.read_text()) for path in calls)
     assert job["kind"] == "RayJob" and submission.applied
     owner = {"apiVersion": "ray.io/v1", "kind": "RayJob", "name": submission.name, "uid": "u-1"}
-    assert files["metadata"]["ownerReferences"] == [owner]
+    assert files["metadata"]["ownerReferences"] == network["metadata"]["ownerReferences"] == [owner]
     assert "--context kind-test" in calls[0].with_suffix(".args").read_text()
     assert "apply --server-side" in calls[0].with_suffix(".args").read_text()
     assert json.loads(json.dumps(submission.to_json()))["applied"] is True
@@ -128,7 +128,7 @@ def use(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("real_kubectl")
-def test_the_real_kubectl_applies_the_job_and_its_file(
+def test_the_real_kubectl_applies_the_job_its_file_and_its_network(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ApiServer().running() as server:
@@ -138,10 +138,11 @@ def test_the_real_kubectl_applies_the_job_and_its_file(
     assert told["applied"] is True
     assert [(method, query["fieldValidation"], query["force"]) for method, _, query in server.requests] == [
         ("PATCH", ["Strict"], ["false"])
-    ] * 2
-    job, files = server.objects.values()
+    ] * 3
+    job, files, network = server.objects.values()
     assert job["metadata"]["name"] == files["metadata"]["name"] == told["job"]
-    assert files["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
+    for owned in (files, network):
+        assert owned["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
     assert files["data"] == {"pipeline.yaml": TEXT}
     assert job["spec"] == render_job(TEXT, "run", JobOptions(suffix=told["job"].rpartition("-")[2]))[0]["spec"]
 

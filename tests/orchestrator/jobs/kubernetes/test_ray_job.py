@@ -26,10 +26,11 @@ SEARCH = "tune: {trials: 8, space: {train.optimizer.lr: {loguniform: [0.001, 0.1
 
 
 def check(manifests: list[dict[str, Any]]) -> None:
-    job, files = manifests
+    job, files, network = manifests
     assert schema_errors(job) == []
     assert refusals(job) == []
-    kubernetes_validate.validate(files, kubernetes_validate.latest_version(), strict=True)
+    for manifest in (files, network):
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
     for pod in pods(manifests):
         assert violations(pod.spec) == [], pod.where
     assert list(yaml.safe_load_all(to_yaml(manifests))) == manifests
@@ -61,7 +62,7 @@ def test_every_pipeline_becomes_a_valid_job(path: Path, queue: str | None) -> No
 
 
 def test_the_file_is_carried_unchanged_and_mounted_where_the_driver_reads_it() -> None:
-    job, files = render_job(TEXT, "run")
+    job, files, _ = render_job(TEXT, "run")
     assert files["data"] == {"pipeline.yaml": TEXT}
     head = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
     assert {"name": "pipeline", "configMap": {"name": files["metadata"]["name"]}} in head["volumes"]
@@ -71,7 +72,7 @@ def test_the_file_is_carried_unchanged_and_mounted_where_the_driver_reads_it() -
 
 def test_overrides_are_in_the_file() -> None:
     options = JobOptions(overrides=["train.epochs=7", "strategy=[{name: ewc, lambda: 3}]", "storage=s3://b/${X}"])
-    _, files = render_job(TEXT, "run", options)
+    _, files, _ = render_job(TEXT, "run", options)
     document = yaml.safe_load(files["data"]["pipeline.yaml"])
     assert document["train"]["epochs"] == 7
     assert document["storage"] == "s3://b/${X}"
@@ -114,7 +115,7 @@ def test_the_token_is_in_the_autoscaler_and_not_where_user_code_runs() -> None:
 def test_a_queued_job_has_one_size() -> None:
     found = group(TEXT + "scaling: {workers: [1, 4]}\n", queue="team")
     assert (found["minReplicas"], found["replicas"], found["maxReplicas"]) == (4, 4, 4)
-    job, _ = render_job(TEXT, "run", JobOptions(queue="team"))
+    job, *_ = render_job(TEXT, "run", JobOptions(queue="team"))
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
 
 
