@@ -34,7 +34,12 @@ def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:
     from pipelines.models.build_model import build_model
 
     return build_model(
-        pipeline.model.name, pipeline.model.options, stream.input_shape, stream.outputs, seed=pipeline.seed
+        pipeline.model.name,
+        pipeline.model.options,
+        stream.input_shape,
+        stream.outputs,
+        seed=pipeline.seed,
+        layout=stream.layout,
     )
 
 

@@ -48,15 +48,18 @@ def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, comm
 
 
 def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:
+    from orchestrator.checkpointing.model_description import read_description
     from orchestrator.checkpointing.restore import fitting
     from pipelines.build import strategy_class
     from pipelines.models.build_model import build_model
     from strategies.networks.frozen_parts import join_model, model_groups
 
     commit.require_state()
+    layout = read_description(lineage, commit).layout
     with fitting(f"commit {commit.id[:12]}"):
         shape, outputs = _size(commit)
-        model = build_model(pipeline.model.name, pipeline.model.options, shape, outputs, seed=pipeline.seed)
+        name, options = pipeline.model.name, pipeline.model.options
+        model = build_model(name, options, shape, outputs, seed=pipeline.seed, layout=layout)
         groups = ["model", *model_groups(commit.blobs)]
         state = join_model({g: lineage.tensors(commit.blobs[g].sha256, commit=commit.id) for g in groups})
         for spec in pipeline.strategy_at(commit.experience.index):

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.checkpointing.evaluation_record import ANSWERS, unpacked
+from orchestrator.checkpointing.model_description import DESCRIPTION
 from orchestrator.checkpointing.restore import fitting, restore_shard
 from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardRecord
 from orchestrator.lineage.forgotten_ids import read_tombstones
@@ -40,6 +41,7 @@ class Snapshot:
         shards: the shards of each memory.
         size: of the model and the memories.
         answers: which test samples were classified correctly (see `orchestrator.checkpointing.evaluation_record`).
+        description: what the commit says of its model (see `orchestrator.checkpointing.model_description`).
         row, previous, baseline, quality, scores, task_labels, losses, steps, timings: as in `Commit`.
     """
 
@@ -49,6 +51,7 @@ class Snapshot:
     shards: dict[str, list[Shard]]
     size: SizeRecord | None = None
     answers: Mapping[str, Tensor] = field(default_factory=dict)
+    description: Mapping[str, Tensor] = field(default_factory=dict)
     row: Sequence[TestCount] = ()
     previous: Sequence[TestCount] = ()
     baseline: Sequence[TestCount] = ()
@@ -94,7 +97,7 @@ def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
     """
     parent = lineage.read(snapshot.planned.parent) if snapshot.planned.parent else None
     fresh: dict[str, bytes] = {}
-    groups = {**snapshot.state, ANSWERS: snapshot.answers}
+    groups = {**snapshot.state, ANSWERS: snapshot.answers, DESCRIPTION: snapshot.description}
     blobs = {group: _blob(tensors, fresh) for group, tensors in groups.items() if tensors}
     memories = {
         name: MemoryRecord(shards=tuple(_shard(shard, _known(parent, name), fresh) for shard in shards))
@@ -136,7 +139,7 @@ def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer
     state = {
         group: lineage.tensors(record.sha256, commit=commit.id)
         for group, record in commit.blobs.items()
-        if group != ANSWERS
+        if group not in (ANSWERS, DESCRIPTION)
     }
     with fitting(f"commit {commit.id[:12]}"):
         learner.load_state_dict(state, optimizer=optimizer)

@@ -41,6 +41,9 @@ def validate(file: str, overrides: tuple[str, ...], trial: bool, as_json: bool) 
     screen.print(f"{file} is valid", style="bold")
     screen.print()
     screen.print(_overview(pipeline, description))
+    if description["features"] is not None:
+        screen.print()
+        screen.print(_features(description["features"]))
     screen.print()
     if description["experiences"] is None:
         name = pipeline.stream.dataset.name
@@ -74,12 +77,21 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
         "class_names": list(stream.class_names) if stream is not None and stream.class_names else None,
         "outputs": stream.outputs if stream is not None else None,
         "input_shape": list(stream.input_shape) if stream is not None else None,
+        "features": _feature_documents(stream) if stream is not None else None,
         "parameters": parameters,
         "warnings": [*pipeline.warnings(), *(_data_warnings(pipeline, stream) if stream is not None else ())],
     }
 
 
+def _feature_documents(stream: Stream) -> list[dict[str, Any]] | None:
+    if stream.preprocessing is None:
+        return None
+    encoders = stream.preprocessing.encoders
+    return [{"column": e.name, "kind": e.kind, "becomes": e.words, "inputs": len(e.columns)} for e in encoders]
+
+
 def _data_warnings(pipeline: Pipeline, stream: Stream) -> list[str]:
+    from pipelines.data.features.feature_warnings import feature_warnings
     from strategies.metrics import data_warning
 
     if pipeline.objective.name != "classification":
@@ -88,7 +100,7 @@ def _data_warnings(pipeline: Pipeline, stream: Stream) -> list[str]:
     for experience in stream:
         samples.update(experience.train.targets.tolist())
     majority = None if pipeline.objective.extras.get("class_weights") else data_warning(samples)
-    return [*stream.warnings, *([] if majority is None else [majority])]
+    return [*stream.warnings, *feature_warnings(pipeline, stream), *([] if majority is None else [majority])]
 
 
 def _experience_documents(pipeline: Pipeline, stream: Stream) -> list[dict[str, Any]]:
@@ -165,6 +177,17 @@ def _named(spec: Any) -> str:
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items()
     )
     return f"{spec['name']} ({options})" if options else str(spec["name"])
+
+
+def _features(features: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for heading in ("column", "kind", "becomes (fitted on experience 0)"):
+        table.add_column(heading)
+    for one in features:
+        table.add_row(one["column"], one["kind"], one["becomes"])
+    return table
 
 
 def _experiences(experiences: list[dict[str, Any]], names: list[str] | None) -> Table:

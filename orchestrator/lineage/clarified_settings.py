@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
+    from pipelines.data.features.column_layout import ColumnLayout
     from pipelines.data.streams import Stream
 
 
@@ -29,7 +30,9 @@ def _parts_of_batches(pipeline: Pipeline, stream: Stream, index: int) -> dict[st
         return {}
     model = pipeline.model
     options = json.dumps(model.options, sort_keys=True, default=str)
-    matters = _takes_statistics(model.name, options, tuple(stream.input_shape), stream.outputs, pipeline.seed)
+    matters = _takes_statistics(
+        model.name, options, tuple(stream.input_shape), stream.outputs, pipeline.seed, stream.layout
+    )
     return {"accumulate": parts} if matters else {}
 
 
@@ -43,8 +46,10 @@ def _trimmed_memories(pipeline: Pipeline, index: int) -> dict[str, dict[str, Any
 
 
 @lru_cache(maxsize=64)
-def _takes_statistics(name: str, options: str, input_shape: tuple[int, ...], outputs: int, seed: int) -> bool:
+def _takes_statistics(
+    name: str, options: str, input_shape: tuple[int, ...], outputs: int, seed: int, layout: ColumnLayout | None
+) -> bool:
     from pipelines.models.build_model import build_model
     from strategies.loop.batch_statistics import layers_with_statistics
 
-    return bool(layers_with_statistics(build_model(name, json.loads(options), input_shape, outputs, seed)))
+    return bool(layers_with_statistics(build_model(name, json.loads(options), input_shape, outputs, seed, layout)))

@@ -60,7 +60,10 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
 
 def influence(pipeline: Pipeline, stream: Stream, index: int) -> dict[str, Any]:
     """The parts of a pipeline that influence the commit after experience `index`, beside its parent and its data."""
-    shape = {"input_shape": list(stream.input_shape), "outputs": stream.outputs}
+    shape: dict[str, Any] = {"input_shape": list(stream.input_shape), "outputs": stream.outputs}
+    if stream.preprocessing is not None:
+        # Tables that differ in it alone, such as in their currency, give the same inputs, and not the same model.
+        shape["preprocessing"] = stream.preprocessing.digest
     return clarified(shape | influential(pipeline.at(index), index), pipeline, stream, index)
 
 

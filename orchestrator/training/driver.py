@@ -72,6 +72,7 @@ def run(
     from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.training.observers import Observers
     from pipelines.build import make_stream
+    from pipelines.data.features.feature_warnings import feature_warnings
 
     store = open_store(pipeline.storage)
     store.check()
@@ -86,7 +87,7 @@ def run(
     observers = Observers(reporter, callbacks, chain, _LatestMetrics(stream, Reference(lineage)))
     reference = Reference(lineage)
     with observers.following(pipeline):
-        for text in (*pipeline.warnings(), *stream.warnings):
+        for text in (*pipeline.warnings(), *stream.warnings, *feature_warnings(pipeline, stream)):
             observers.warn(text)
         observers.check()
         with Tracker(

@@ -18,6 +18,7 @@ from orchestrator.checkpointing.checkpoint import (
     resume_from,
 )
 from orchestrator.checkpointing.evaluation_record import flips, packed, quality, score_records
+from orchestrator.checkpointing.model_description import describing
 from orchestrator.checkpointing.snapshot import Snapshot, load_answers, load_commit, take_snapshot
 from orchestrator.events import Event, Resumed, StageStarted, Warned
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
@@ -164,6 +165,7 @@ class RankTraining:
         snapshot = take_snapshot(learner, self.plan[index], experience, samples)
         snapshot.row, snapshot.answers = self._row(range(len(self.stream)), assessed.counts), packed(assessed.right)
         snapshot.scores = score_records(self.pipeline)
+        snapshot.description = describing(self.stream)
         snapshot.task_labels = learner.task_labels(experience)
         snapshot.losses, snapshot.steps, snapshot.timings = curve.points, curve.steps, timings
         return snapshot, assessed

@@ -66,7 +66,8 @@ def _options_of(kind: Kind, name: str) -> type[BaseModel]:
     declared = getattr(component, "Options", None)
     if isinstance(declared, type) and issubclass(declared, BaseModel):
         return declared
-    provided = frozenset({TARGET_KIND}) if kind == "datasets" else frozenset()
+    # What is handed to it, and is no option.
+    provided = frozenset({TARGET_KIND}) if kind == "datasets" else frozenset(getattr(component, "provided", ()))
     return signature_model(component, leading=_LEADING[kind], provided=provided)
 
 

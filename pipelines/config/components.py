@@ -34,6 +34,7 @@ MODELS: dict[str, str] = {
     "mlp": "pipelines.models.mlp:MLP",
     "cnn": "pipelines.models.cnn:CNN",
     "resnet18-slim": "pipelines.models.resnet18_slim:ResNet18Slim",
+    "tabular-mlp": "pipelines.models.tabular_mlp:TabularMLP",
 }
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "strategies": STRATEGIES,

@@ -53,7 +53,7 @@ def type_in_words(annotation: Any, metadata: Iterable[Any] = (), *, several: boo
         return _list(origin or annotation, arguments, several)
     if (origin or annotation) in _MAPPINGS:
         return "mappings" if several else "mapping"
-    name = getattr(annotation, "__name__", None)
+    name = getattr(annotation, "in_words", None) or getattr(annotation, "__name__", None)
     return str(name or annotation)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+import torch
 
 from pipelines.config.component_arguments import arguments
 from pipelines.config.component_options import TARGET_KIND, options_model, signature_model, takes_target_kind
@@ -28,6 +30,10 @@ from pipelines.data.samples import StoredSamples
 from pipelines.data.splits import even_split, explicit_split, numbered, shuffled
 from pipelines.data.transforms import TRANSFORMS
 from strategies.objectives.objective import TargetKind
+
+if TYPE_CHECKING:
+    from pipelines.data.features.column_layout import ColumnLayout
+    from pipelines.data.features.preprocessing import Preprocessing
 
 
 class _Named(Protocol):
@@ -107,6 +113,7 @@ class Stream(Sequence[StreamExperience]):
         class_names: the name of each class of the dataset; None: classes are called by their numbers.
         unit_names: the name of the class of each output unit; None: units have no names, or stand for several classes.
         warnings: what a person should know of the data before training, a line each.
+        preprocessing: what made the inputs from the columns of a table, fitted on experience 0; None: nothing.
     """
 
     def __init__(
@@ -120,6 +127,7 @@ class Stream(Sequence[StreamExperience]):
         class_names: tuple[str, ...] | None = None,
         unit_names: tuple[str, ...] | None = None,
         warnings: tuple[str, ...] = (),
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         self._parts = dict(parts)
         self._indices = list(parts)
@@ -129,6 +137,7 @@ class Stream(Sequence[StreamExperience]):
         self.class_names = class_names
         self.unit_names = unit_names
         self.warnings = warnings
+        self.preprocessing = preprocessing
         self._fingerprints: dict[tuple[int, bool], str] = {} if fingerprints is None else fingerprints
 
     def __len__(self) -> int:
@@ -151,12 +160,18 @@ class Stream(Sequence[StreamExperience]):
                 class_names=self.class_names,
                 unit_names=self.unit_names,
                 warnings=self.warnings,
+                preprocessing=self.preprocessing,
             )
         position = self._indices[index]
         return StreamExperience(position, self._parts[position])
 
     def __iter__(self) -> Iterator[StreamExperience]:
         return (self[position] for position in range(len(self)))
+
+    @property
+    def layout(self) -> ColumnLayout | None:
+        """What the columns of the inputs are; None: inputs are no table with features."""
+        return None if self.preprocessing is None else self.preprocessing.layout
 
     def source(self, index: int) -> str | None:
         """The file of experience `index`, for messages; None: it is in no file of its own."""
@@ -204,8 +219,15 @@ def build_stream(settings: StreamSettings, seed: int, kind: TargetKind = "classe
     if not isinstance(dataset, Dataset):
         return _stored(dataset, settings, seed)
     if settings.transform is not None:
+        if dataset.fit is not None:
+            raise DataError("stream.transform: the columns of a table are no pixels: leave `transform` or features out")
         return _transformed(dataset, settings, seed)
-    return _by_class(dataset, settings, seed)
+    stream = _by_class(dataset, settings, seed)
+    if dataset.fit is None:
+        return stream
+    # Only now it is known which samples experience 0 has.
+    train = stream[0].train
+    return _by_class(dataset.fit(train.take(torch.arange(len(train)))[0]), settings, seed)
 
 
 def _by_class(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
@@ -284,6 +306,7 @@ def _stored(dataset: ExperienceDataset, settings: StreamSettings, seed: int) -> 
     if not 1 <= experiences <= count:
         raise DataError(f"stream.experiences: {experiences} experiences, but {dataset.name} has {count}")
     numbers = shuffled(count, seed) if order == "shuffled" else list(range(count))
+    dataset = dataset.fitted(numbers[0])
     masked, columns = settings.setting == "task-incremental", is_columns(dataset.train(numbers[0]).targets)
     if masked and columns:
         width, chosen = dataset.classes, numbers[:experiences]
@@ -312,4 +335,5 @@ def _stream(
         class_names=names,
         unit_names=None if names is None or len(names) != outputs or not named else names,
         warnings=dataset.warnings,
+        preprocessing=dataset.preprocessing,
     )

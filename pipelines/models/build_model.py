@@ -16,21 +16,28 @@ from pipelines.config.component_arguments import arguments
 from pipelines.config.component_options import options_model
 from pipelines.config.components import is_built_in, resolve
 from pipelines.config.pipeline_errors import PipelineError
+from pipelines.data.features.column_layout import ColumnLayout
 from pipelines.models.model_contract import find_logits
 from strategies.api.allocation_failure import is_allocation_failure
 
 
 def build_model(
-    name: str, options: Mapping[str, Any], input_shape: tuple[int, ...], outputs: int, seed: int
+    name: str,
+    options: Mapping[str, Any],
+    input_shape: tuple[int, ...],
+    outputs: int,
+    seed: int,
+    layout: ColumnLayout | None = None,
 ) -> nn.Module:
     """The model called `name`, on the CPU. The random states of torch, numpy and random stay as they were.
 
     Args:
         name: built in, registered, or an import path `package.module:attribute`; called as
-            attribute(input_shape, outputs, **options).
+            attribute(input_shape, outputs, **options), with layout=... where its attribute `provided` names that.
         input_shape: shape of one input, without the batch.
         outputs: units of the head.
         seed: seed of the initial weights.
+        layout: what the columns of the inputs are, where they are a table with features.
 
     Raises:
         PipelineError: no such model, options or inputs that the model does not take, or a model that needs more memory
@@ -38,6 +45,8 @@ def build_model(
     """
     make = resolve("models", name)
     checked = arguments(options_model("models", name), options, "model")
+    if "layout" in getattr(make, "provided", ()):
+        checked["layout"] = layout
 
     def made() -> Any:
         return make(tuple(input_shape), outputs, **checked)

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -21,6 +21,8 @@ from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import TableFiles
 from pipelines.data.datasets.text_tables import TextTableReader, text_of
 from pipelines.data.detect_columns import text_columns
+from pipelines.data.features.feature_columns import Features
+from pipelines.data.features.feature_reader import feature_reader
 from strategies.objectives.objective import TargetKind
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
@@ -30,11 +32,19 @@ _BLOCK = 1 << 25
 """Bytes that are parsed at a time; a row must fit."""
 
 
-def read_csv(location: Location, delimiter: str | None = None) -> Any:
+def read_csv(
+    location: Location,
+    delimiter: str | None = None,
+    *,
+    texts: Collection[str] = (),
+    only: Sequence[str] | None = None,
+) -> Any:
     """All rows as an arrow table; types are found from all values of a column.
 
     Args:
         delimiter: between the columns; None: a tab in .tsv files, else a comma.
+        texts: columns that are read as text, whatever their values look like.
+        only: the columns to read, of which those are left out that the file lacks; None: all.
 
     Raises:
         DataError: the file is not CSV with this delimiter; the message names the line.
@@ -51,13 +61,17 @@ def read_csv(location: Location, delimiter: str | None = None) -> Any:
             # One thread, so that errors name the row.
             read_options=arrow.ReadOptions(use_threads=False, block_size=_BLOCK),
             parse_options=arrow.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=arrow.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False),
+            convert_options=arrow.ConvertOptions(
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                column_types=dict.fromkeys(texts, pyarrow.string()),
+            ),
         )
     except pyarrow.ArrowException as error:
         raise DataError(f"{location.path}: {_reason(str(error))}") from error
     if len(table) == 0:
         raise DataError(f"{location.path}: the file has no rows below the names of the columns")
-    return table
+    return table if only is None else table.select([name for name in table.column_names if name in only])
 
 
 def _check_header(data: bytes, delimiter: str, location: Location) -> None:
@@ -107,6 +121,7 @@ def load(
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
+    features: Features | None = None,
     target_kind: TargetKind = "classes",
 ) -> Dataset | ExperienceDataset:
     """CSV files, also .gz, local or s3://: a file that is split by class, or a folder with one file per experience.
@@ -126,8 +141,12 @@ def load(
             rows, sorted. Set it where more classes are to come: it decides the size of the model's head.
         shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
         channels: `last`, where images are (height, width, channels); models take them first.
+        features: `auto`, or the columns of each kind: a table of numbers, categories and timestamps, with missing
+            values, is turned into numbers by a preprocessing that is part of the model.
     """
-    reader = TextTableReader(Columns.of(inputs, label, id), partial(read_csv, delimiter=delimiter), SUFFIXES)
+    columns, rows = Columns.of(inputs, label, id), partial(read_csv, delimiter=delimiter)
+    plain = TextTableReader(columns, rows, SUFFIXES)
+    reader = plain if features is None else feature_reader(rows, SUFFIXES, features, columns)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels, from_training=True)
     files = files.learning(target_kind, reader.columns.label_names)
     return files.load("csv")

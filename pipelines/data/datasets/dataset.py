@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from pipelines.data.samples import MapSamples, StoredSamples, TensorSamples, chu
 from pipelines.data.zero_copy import tensor_of
 from strategies.objectives.objective import TargetKind
 
+if TYPE_CHECKING:
+    from pipelines.data.features.preprocessing import Preprocessing
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -31,6 +34,9 @@ class Dataset:
         classes: number of classes, or of the columns of targets.
         class_names: the name of each class or column; None: they are called by their numbers.
         warnings: what a person should know before training, a line each.
+        preprocessing: what made the inputs from the columns of a table; None: nothing.
+        fit: where that is not fitted yet, and inputs are numbers of rows (n, 1): from the inputs of the training
+            samples of experience 0 to the dataset with the preprocessing fitted on them.
     """
 
     name: str
@@ -39,6 +45,8 @@ class Dataset:
     classes: int
     class_names: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+    fit: Callable[[Tensor], Dataset] | None = field(default=None, compare=False)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -55,6 +63,7 @@ class ExperienceDataset(ABC):
         input_shape: shape of one input.
         class_names: the name of each class; None: classes are called by their numbers.
         warnings: what a person should know before training, a line each.
+        preprocessing: what made the inputs from the columns of a table; None: nothing.
     """
 
     name: str
@@ -62,6 +71,11 @@ class ExperienceDataset(ABC):
     input_shape: tuple[int, ...]
     class_names: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+
+    def fitted(self, index: int) -> ExperienceDataset:
+        """The dataset with its preprocessing fitted on the training samples of experience `index`, if it has one."""
+        return self
 
     @abstractmethod
     def __len__(self) -> int:

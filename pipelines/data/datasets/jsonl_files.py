@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -18,6 +18,8 @@ from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import TableFiles
 from pipelines.data.datasets.text_tables import TextTableReader, text_of
 from pipelines.data.detect_columns import text_columns
+from pipelines.data.features.feature_columns import Features
+from pipelines.data.features.feature_reader import feature_reader
 from strategies.objectives.objective import TargetKind
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -25,8 +27,12 @@ SUFFIXES = (".jsonl", ".jsonl.gz")
 _LARGEST_BLOCK = 2**31 - 1
 
 
-def read_jsonl(location: Location) -> Any:
+def read_jsonl(location: Location, *, texts: Collection[str] = (), only: Sequence[str] | None = None) -> Any:
     """All rows as an arrow table, a column for each key.
+
+    Args:
+        texts: not needed here: the file says the types.
+        only: the columns that are needed, of which those are left out that the file lacks; None: all.
 
     Raises:
         DataError: a line is no JSON object, or the values of a key are of different kinds; the message names the row.
@@ -38,13 +44,14 @@ def read_jsonl(location: Location) -> Any:
     # In one block, so that a row of any length fits and errors count from the first row.
     options = json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, _LARGEST_BLOCK))
     try:
-        return json.read_json(
+        table = json.read_json(
             pyarrow.BufferReader(data),
             read_options=options,
             parse_options=json.ParseOptions(newlines_in_values=False),
         )
     except pyarrow.ArrowException as error:
         raise DataError(f"{location.path}: {_reason(str(error))}") from error
+    return table if only is None else table.select([name for name in table.column_names if name in only])
 
 
 def _reason(message: str) -> str:
@@ -72,6 +79,7 @@ def load(
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
+    features: Features | None = None,
     target_kind: TargetKind = "classes",
 ) -> Dataset | ExperienceDataset:
     """JSON Lines, also .gz, local or s3://: a file that is split by class, or a folder with one file per experience.
@@ -90,8 +98,12 @@ def load(
             rows, sorted. Set it where more classes are to come: it decides the size of the model's head.
         shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
         channels: `last`, where images are (height, width, channels); models take them first.
+        features: `auto`, or the columns of each kind: a table of numbers, categories and timestamps, with missing
+            values, is turned into numbers by a preprocessing that is part of the model.
     """
-    reader = TextTableReader(Columns.of(inputs, label, id), read_jsonl, SUFFIXES)
+    columns = Columns.of(inputs, label, id)
+    plain = TextTableReader(columns, read_jsonl, SUFFIXES)
+    reader = plain if features is None else feature_reader(read_jsonl, SUFFIXES, features, columns)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels, from_training=True)
     files = files.learning(target_kind, reader.columns.label_names)
     return files.load("jsonl")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -18,6 +18,8 @@ from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import Table, TableFiles
 from pipelines.data.detect_columns import parquet_columns
+from pipelines.data.features.feature_columns import Features
+from pipelines.data.features.feature_reader import feature_reader
 from strategies.objectives.objective import TargetKind
 
 INIT_FORMAT = FileFormat((".parquet",), parquet_columns, table=True)
@@ -31,28 +33,45 @@ class ParquetReader:
     suffix: str = ".parquet"
 
     def read(self, location: Location) -> tuple[Table, Table | None]:
-        with self._opened(location) as file:
+        with opened_parquet(location) as file:
             names = [name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)]
             inputs = self.columns.input_names(names, location)
             table = file.read(columns=self.columns.wanted(inputs, file.schema_arrow.names, location))
             return self.columns.table(table, inputs, location), None
 
     def labels(self, location: Location) -> NDArray[Any]:
-        with self._opened(location) as file:
+        with opened_parquet(location) as file:
             names = self.columns.label_names
             check_columns(names, file.schema_arrow.names, location, "label")
             return self.columns.labels(file.read(columns=list(names)), location)
 
-    @contextmanager
-    def _opened(self, location: Location) -> Iterator[Any]:
-        import pyarrow
-        from pyarrow import parquet
 
-        with location.open() as file:
-            try:
-                yield parquet.ParquetFile(file)
-            except pyarrow.ArrowException as error:
-                raise DataError(f"{location.path}: not a readable parquet file: {error}") from error
+@contextmanager
+def opened_parquet(location: Location) -> Iterator[Any]:
+    """A `pyarrow.parquet.ParquetFile`; its errors become a DataError."""
+    import pyarrow
+    from pyarrow import parquet
+
+    with location.open() as file:
+        try:
+            yield parquet.ParquetFile(file)
+        except pyarrow.ArrowException as error:
+            raise DataError(f"{location.path}: not a readable parquet file: {error}") from error
+
+
+def read_parquet(location: Location, *, texts: Collection[str] = (), only: Sequence[str] | None = None) -> Any:
+    """All rows as an arrow table, without the unnamed index that pandas stores beside the columns.
+
+    Args:
+        texts: not needed here: the file says the types.
+        only: the columns to read, of which those are left out that the file lacks; None: all.
+
+    Raises:
+        DataError: the file is not a parquet file.
+    """
+    with opened_parquet(location) as file:
+        names = [name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)]
+        return file.read(columns=[name for name in names if only is None or name in only])
 
 
 def load(
@@ -66,6 +85,7 @@ def load(
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
+    features: Features | None = None,
     target_kind: TargetKind = "classes",
 ) -> Dataset | ExperienceDataset:
     """Parquet files, local or s3://: a file that is split by class, or a folder with one file per experience.
@@ -83,7 +103,11 @@ def load(
             where more classes are to come: it decides the size of the model's head.
         shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
         channels: `last`, where images are (height, width, channels); models take them first.
+        features: `auto`, or the columns of each kind: a table of numbers, categories and timestamps, with missing
+            values, is turned into numbers by a preprocessing that is part of the model.
     """
-    reader = ParquetReader(Columns.of(inputs, label, id))
+    columns = Columns.of(inputs, label, id)
+    plain = ParquetReader(columns)
+    reader = plain if features is None else feature_reader(read_parquet, ".parquet", features, columns)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
     return files.learning(target_kind, reader.columns.label_names).load("parquet")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, input_problems
@@ -21,6 +22,9 @@ from pipelines.data.experience_samples import ID_BITS
 from pipelines.data.samples import TensorSamples
 from pipelines.data.zero_copy import tensor_of
 from strategies.objectives.objective import TargetKind
+
+if TYPE_CHECKING:
+    from pipelines.data.features.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,18 @@ class Reader(Protocol):
 
     def labels(self, location: Location) -> NDArray[Any]:
         """The labels of all its rows, read without the inputs."""
+        ...
+
+
+@runtime_checkable
+class FittingReader(Reader, Protocol):
+    """A reader whose inputs are made by a preprocessing; before it is fitted they are the numbers of rows, (n, 1)."""
+
+    @property
+    def preprocessing(self) -> Preprocessing | None: ...
+
+    def fitted(self, location: Location, rows: NDArray[np.int64]) -> FittingReader:
+        """The reader with its preprocessing fitted on these rows of a file, (m,)."""
         ...
 
 
@@ -123,6 +139,8 @@ class TableFiles:
         Raises:
             DataError: files are missing or do not fit.
         """
+        if isinstance(self.reader, FittingReader) and (self.shape is not None or self.channels != "first"):
+            raise DataError("stream.dataset: features make inputs of one dimension: leave out shape and channels")
         folder = self.path.is_folder()
         if self.test is not None and self.test.is_folder() != folder:
             raise DataError(self._unlike(self.test))
@@ -164,7 +182,19 @@ class TableFiles:
         else:
             first, second = self.divided(train, test, labels, self.path)
         warnings = (*labels.warnings, *layout_warnings(name, first.input_shape))
-        return Dataset(name, first, second, labels.count, labels.names, warnings)
+        made = Dataset(name, first, second, labels.count, labels.names, warnings)
+        if not isinstance(self.reader, FittingReader):
+            return made
+        fitted = self.reader.preprocessing
+        return replace(made, preprocessing=fitted, fit=None if fitted else lambda rows: self._fitted(name, rows))
+
+    def _fitted(self, name: str, rows: Tensor) -> Dataset:
+        return replace(self, reader=self.fit(self.path, rows))._single(name)
+
+    def fit(self, file: Location, rows: Tensor) -> FittingReader:
+        """The reader with its preprocessing fitted on rows of a file, (m, 1)."""
+        assert isinstance(self.reader, FittingReader)
+        return self.reader.fitted(file, rows.flatten().numpy())
 
     def divided(
         self, train: Table, test: Table | None, labels: LabelMap | LabelColumns, file: Location, id_base: int = 0
@@ -222,6 +252,8 @@ class FileExperiences(ExperienceDataset):
         self._labels = options.label_map(found)
         self.classes = self._labels.count
         self._dtype: torch.dtype | None = None
+        if isinstance(options.reader, FittingReader):
+            self.preprocessing = options.reader.preprocessing
         self._ids: dict[int, NDArray[np.int64]] = {}
         self.class_names = self._labels.names
         first = self.train(0)
@@ -230,6 +262,13 @@ class FileExperiences(ExperienceDataset):
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def fitted(self, index: int) -> FileExperiences:
+        if self.preprocessing is not None or not isinstance(self._options.reader, FittingReader):
+            return self
+        train = self.train(index)
+        reader = self._options.fit(self._files[index], train.take(torch.arange(len(train)))[0])
+        return FileExperiences(self.name, replace(self._options, reader=reader), self._files, self._tests)
 
     def train(self, index: int) -> TensorSamples:
         return self._read(index)[0]
