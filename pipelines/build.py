@@ -45,7 +45,12 @@ def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:
 
 def make_strategies(pipeline: Pipeline) -> list[Strategy]:
     """The strategies in the order of the file, with their options of experience 0."""
-    return [strategy_class(spec.name)(spec.options) for spec in pipeline.strategy_at(0)]
+    return [make_strategy(spec.name, spec.options) for spec in pipeline.strategy_at(0)]
+
+
+def make_strategy(name: str, options: Any) -> Strategy:
+    """A strategy with options, in the variant that they choose."""
+    return strategy_class(name).variant(options)(options)
 
 
 def make_objective(pipeline: Pipeline, outputs: int) -> Objective:

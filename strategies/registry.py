@@ -20,6 +20,7 @@ BUILT_IN: dict[str, str] = {
     "packnet": "strategies.methods.packnet:PackNet",
     "expand": "strategies.methods.expand:Expand",
     "dann": "strategies.methods.dann:DANN",
+    "lora": "strategies.methods.lora:LoRA",
 }
 
 OBJECTIVES: dict[str, str] = {

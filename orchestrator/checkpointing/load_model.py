@@ -50,7 +50,7 @@ def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, comm
 def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:
     from orchestrator.checkpointing.model_description import read_description
     from orchestrator.checkpointing.restore import fitting
-    from pipelines.build import strategy_class
+    from pipelines.build import make_strategy
     from pipelines.models.build_model import build_model
     from strategies.networks.frozen_parts import join_model, model_groups
 
@@ -63,7 +63,7 @@ def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:
         groups = ["model", *model_groups(commit.blobs)]
         state = join_model({g: lineage.tensors(commit.blobs[g].sha256, commit=commit.id) for g in groups})
         for spec in pipeline.strategy_at(commit.experience.index):
-            model = strategy_class(spec.name)(spec.options).restructure(model, state)
+            model = make_strategy(spec.name, spec.options).restructure(model, state)
         model.load_state_dict(state)
     return model.eval()
 

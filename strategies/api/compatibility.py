@@ -41,6 +41,10 @@ class Listed:
     given: Any = None
     written: str = ""
 
+    def __post_init__(self) -> None:
+        if _overrides(self.kind, "variant"):
+            object.__setattr__(self, "kind", self.kind.variant(self.options))
+
     @property
     def name(self) -> str:
         return self.written or self.kind.name

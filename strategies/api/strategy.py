@@ -37,7 +37,7 @@ With it in the list there is no warning that another strategy alone forgets. Sub
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -104,6 +104,8 @@ class Strategy:
         trains_other_loss: its `training_loss` is another loss than the cross entropy of the references that a strategy
             with `projects_gradients` takes.
         freezes_features: it changes the model's structure, and parts that were learned do not change again.
+        adapts_model: before the first experience it freezes the model and puts parts into it that learn in its place,
+            on which all other strategies work: its `before_experience` is called first.
         freezes_answers: predictions for earlier experiences never change, so that they need no other protection.
         works_on_past_answers: it acts on the predictions for earlier experiences, which must be free to change.
         starts_afresh: the model is untrained when an experience begins.
@@ -134,6 +136,7 @@ class Strategy:
     projects_gradients: ClassVar[bool] = False
     trains_other_loss: ClassVar[bool] = False
     freezes_features: ClassVar[bool] = False
+    adapts_model: ClassVar[bool] = False
     freezes_answers: ClassVar[bool] = False
     works_on_past_answers: ClassVar[bool] = False
     starts_afresh: ClassVar[bool] = False
@@ -161,6 +164,11 @@ class Strategy:
             cls.name = cls.__name__.lower()
         if "summary" not in cls.__dict__:
             cls.summary = (cls.__doc__ or "").strip().partition("\n")[0]
+
+    @classmethod
+    def variant(cls, options: Any) -> type[Strategy]:
+        """The class that does the work with these options, where a form of the method declares other capabilities."""
+        return cls
 
     @classmethod
     def problems(cls, options: Any, *, setting: str, others: Sequence[str]) -> list[str]:
@@ -285,8 +293,10 @@ class Strategy:
         """
         return model
 
-    def frozen_parts(self, model: nn.Module) -> Mapping[str, str]:
-        """Parts of the model that no later experience changes: what their tensors' names begin with, by a short name.
+    def frozen_parts(self, model: nn.Module) -> Mapping[str, str | Collection[str]]:
+        """Parts of the model that no later experience changes, by a short name.
+
+        A part is what its tensors' names begin with, or the collection of their names.
 
         They are stored apart, so that the commits after this one share them.
         """

@@ -160,7 +160,7 @@ class Learner:
         self.memories()  # the strategies get the options that the experience has for them
         self.model.train()
         if start == 0:
-            for strategy in self._told():
+            for strategy in sorted(self._told(), key=lambda strategy: not strategy.adapts_model):
                 strategy.before_experience(self, experience)
             self.model.train()  # the hooks may have replaced the model
         samples = self._training_set(experience)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
 _MODEL = "model"
 
 
-def split_model(state: Mapping[str, Tensor], parts: Mapping[str, str]) -> dict[str, dict[str, Tensor]]:
-    """The groups `model.<part>`, with the tensors whose names begin with a part's prefix, and `model` with the others.
+def split_model(
+    state: Mapping[str, Tensor], parts: Mapping[str, str | Collection[str]]
+) -> dict[str, dict[str, Tensor]]:
+    """The groups `model.<part>`, with the tensors of each part, and `model` with the others.
 
     Args:
         state: the model's state.
-        parts: prefixes by part; none begins with another one.
+        parts: what the names of a part's tensors begin with, or all its names; no tensor is in two parts.
     """
     groups: dict[str, dict[str, Tensor]] = {_MODEL: dict(state)}
     for part, prefix in parts.items():
-        names = [name for name in groups[_MODEL] if name.startswith(prefix)]
+        there = groups[_MODEL]
+        names = [n for n in there if (n.startswith(prefix) if isinstance(prefix, str) else n in prefix)]
         groups[f"{_MODEL}.{part}"] = {name: groups[_MODEL].pop(name) for name in names}
     return groups
 

@@ -35,6 +35,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "packnet": {"infer_task": True, "prune": 0.6},
     "generative-replay": {"hidden": (8,), "latent": 3, "lr": 0.02},
     "dann": {"capacity": 20, "hidden": (5,), "lr": 0.05},
+    "lora": {"rank": 3},
 }
 """Options of registered strategies, where their defaults show too little on a tiny stream or take too long."""
 
@@ -111,7 +112,8 @@ def make_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strate
     """A registered strategy; `options` default to the quick ones."""
     module, _, attribute = BUILT_IN[name].partition(":")
     kind: type[Strategy] = getattr(importlib.import_module(module), attribute)
-    return kind(kind.Options(**(QUICK.get(name, {}) if options is None else options)))
+    given = kind.Options(**(QUICK.get(name, {}) if options is None else options))
+    return kind.variant(given)(given)
 
 
 def make_objective(name: str, options: Mapping[str, Any] | None = None) -> Objective:
@@ -172,6 +174,11 @@ COMBINED = [
     Case("progressive-conv", _quick("progressive"), "task-incremental", {**DECAY, "accumulate": 2}, "conv"),
     Case("packnet-batch-norm", _quick("packnet"), "task-incremental", {**DECAY, **BY_THREE, "clip": 0.5}, "batch-norm"),
     Case("expand-batch-norm", _quick("expand", "replay"), train={**BY_THREE, "reset": True}, model="batch-norm"),
+    Case("lora+ewc+replay", _quick("lora", "ewc", "replay")),
+    Case("lora+lwf", _quick("lora", "lwf"), "task-incremental"),
+    Case("lora-each", [("lora", {"rank": 2, "per": "experience"})], "task-incremental"),
+    Case("lora-each+replay", [("lora", {"per": "experience", "infer_task": True}), *_quick("replay")], train=DECAY),
+    Case("lora-batch-norm", [("lora", {"per": "experience"})], "task-incremental", BY_THREE, "batch-norm"),
     Case("conv", _quick("ewc", "replay"), "task-incremental", model="conv"),
     Case("frozen", _quick("ewc", "replay"), model="frozen"),
     Case("unused", _quick("ewc", "replay"), train=SGD, model="unused"),

@@ -26,7 +26,7 @@ def other(options: StrategyOptions, name: str) -> Any:
     if isinstance(now, str):
         return next(kind for kind in kinds if isinstance(kind, str) and kind != now)
     if isinstance(now, tuple):
-        return (*now, 4)
+        return (*now, "4" if str in kinds else 4)
     if now is None:
         return 3
     return max(1, now // 3) if int in kinds else now * 0.7

@@ -1,0 +1,75 @@
+"""A frozen model with an adapter and a head for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from strategies.adapters.low_rank import activate, adapt, add_adapter, keep_statistics, restore_adapter
+from strategies.networks.output_layer import take_off
+from strategies.networks.reinitialize import drawn
+from strategies.networks.stored_structure import require, stored_count
+from strategies.networks.task_network import TaskNetwork, stored_units
+
+
+class AdaptedNetwork(TaskNetwork):
+    """A frozen model whose linear layers have an adapter for each task, with a head for each task.
+
+    Nothing that one task has learned is changed by another one. Predicting T tasks takes T forward passes.
+
+    Attributes:
+        body: the model without its head.
+    """
+
+    def __init__(self, model: nn.Module, head: str, targets: Sequence[str], alpha: float) -> None:
+        """
+        Args:
+            model: is changed: its head is taken off, and it is frozen.
+            head: name of the layer that makes its output.
+            targets: names of the layers that get adapters.
+            alpha: as in `LowRankLinear`.
+        """
+        body, last = take_off(model, head)
+        super().__init__(last.out_features)
+        self.body = body
+        adapt(body, targets, alpha)
+        self._head = partial(nn.Linear, last.in_features, bias=last.bias is not None, dtype=last.weight.dtype)
+
+    def add_task(self, units: Sequence[int], experience: int, rank: int, seed: int) -> None:
+        """Add a task with a new adapter and head; the others are frozen.
+
+        Args:
+            units: output units of the model, ascending.
+            rank: of the adapter.
+            seed: of its weights and the head's.
+        """
+        add_adapter(self.body, str(len(self.heads)), rank, seed)
+        self.add_head(drawn(lambda: self._head(len(units)), seed), units, experience)
+
+    def restore_tasks(self, state: Mapping[str, Tensor]) -> None:
+        """Add the tasks of a stored state that this network lacks. Raises ValueError."""
+        stored = {name.removeprefix("body."): tensor for name, tensor in state.items() if name.startswith("body.")}
+        for task in range(len(self.heads), stored_count(state, "heads")):
+            units = stored_units(state, task, self.outputs)
+            with torch.device("meta"):
+                head = self._head(len(units))
+            require(state, f"heads.{task}.layer.", head)
+            restore_adapter(self.body, str(task), stored)
+            self.add_head(self._head(len(units)), units, task)
+
+    def answers(self, inputs: Tensor, tasks: Sequence[int]) -> list[Tensor]:
+        """See `TaskNetwork.answers`; a forward pass for each task."""
+        found = []
+        for task in tasks:
+            activate(self.body, str(task))
+            found.append(self.heads[task](self.body(inputs)))
+        return found
+
+    def train(self, mode: bool = True) -> AdaptedNetwork:
+        """Training mode; layers with running statistics stay in evaluation mode, because the model is frozen."""
+        super().train(mode)
+        keep_statistics(self.body)
+        return self

@@ -1,0 +1,188 @@
+"""LoRA."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from strategies.adapters.adapted_network import AdaptedNetwork
+from strategies.adapters.low_rank import (
+    ALL,
+    adapt,
+    adapted_layers,
+    add_adapter,
+    frozen_names,
+    restore_adapter,
+    stored_targets,
+    target_names,
+)
+from strategies.api.data import Experience
+from strategies.api.guide import Guide
+from strategies.api.influence import LEARNED
+from strategies.api.strategy import Strategy
+from strategies.loop.learner import Learner
+from strategies.loop.process_group import Reduction
+from strategies.loop.seeded_random import integer
+from strategies.networks.output_layer import head_name, stored_head
+from strategies.networks.separate_tasks import SeparateTasks, TaskOptions
+
+_FIXED: dict[str, Any] = {"fixed": True}
+_STREAM = "stream"
+"""The name of the one adapter of a stream."""
+
+
+class LoRAOptions(TaskOptions):
+    """Options of `lora`; `infer_task` and `exposure` are for an adapter per experience."""
+
+    per: Annotated[Literal["stream", "experience"], LEARNED] = Field(
+        default="stream",
+        json_schema_extra=_FIXED,
+        description=(
+            "stream: one adapter, which all experiences train, and which forgets as a model does. experience: an "
+            "adapter and a head for each, chosen by the task label, which never change again."
+        ),
+    )
+    rank: Annotated[int, LEARNED] = Field(
+        default=8, ge=1, json_schema_extra=_FIXED, description="Rank of the product that is added to each layer."
+    )
+    alpha: Annotated[float, LEARNED] = Field(
+        default=16.0,
+        gt=0,
+        allow_inf_nan=False,
+        json_schema_extra=_FIXED,
+        description="The product is multiplied by alpha / rank.",
+    )
+    targets: Annotated[tuple[str, ...], LEARNED] = Field(
+        default=(ALL,),
+        min_length=1,
+        json_schema_extra=_FIXED,
+        description=(
+            "Names of the linear layers that get an adapter, or the ends of their names, such as [query, value]; "
+            f"{ALL}: all but the head."
+        ),
+    )
+
+
+class LoRA(Strategy):
+    """LoRA: Hu et al. 2021, LoRA: low-rank adaptation of large language models, section 4.1.
+
+    The model is frozen. To each of its linear layers W is added a product of two small trainable matrices,
+    h = W x + (alpha / r) B A x, with B = 0 at first. Only these and the head learn, and only they and their optimiser
+    state are in a commit: the frozen model is stored once. Use it with a model that starts from trained weights.
+
+    With `per: stream` one adapter learns the whole stream. It forgets as any model does: list {name: replay},
+    {name: ewc} or {name: lwf} with it, which then work on the adapter and the head alone. With `per: experience` each
+    experience gets an adapter and a head of its own, and nothing is forgotten where task labels are given.
+    """
+
+    name = "lora"
+    family = "adapters"
+    summary = "Low-rank adapters in a frozen, pretrained model: one for the stream, or one per experience"
+    paper = "Hu et al. 2021, LoRA: low-rank adaptation of large language models"
+    guide = Guide(
+        time="a forward and backward pass through the frozen model, and updates of the adapter alone",
+        memory="an adapter: a few percent of the model",
+        use_when="the model starts from trained weights; with replay where nothing tells the task",
+    )
+    adapts_model = True
+    Options = LoRAOptions
+    reductions: ClassVar[Mapping[str, Reduction]] = {"head": Reduction.GLOBAL}
+
+    options: LoRAOptions
+
+    def __init__(self, options: LoRAOptions | None = None) -> None:
+        super().__init__(options)
+        self._head = ""
+
+    @classmethod
+    def variant(cls, options: Any) -> type[Strategy]:
+        return LoRAPerExperience if options.per == "experience" else cls
+
+    def before_experience(self, learner: Learner, experience: Experience) -> None:
+        """Freeze the model, except its head, and put the adapter in, before the first experience."""
+        model = learner.model
+        if next(adapted_layers(model), None) is not None:
+            return
+        self._head, targets = _parts(learner, self)
+        adapt(model, targets, self.options.alpha)
+        add_adapter(model, _STREAM, self.options.rank, integer(learner.seed, "lora"))
+        model.get_submodule(self._head).requires_grad_(True)
+
+    def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+        if not any(".lora_A." in name for name in state):
+            return model
+        if next(adapted_layers(model), None) is None:
+            adapt(model, stored_targets(model, state), self.options.alpha)
+            restore_adapter(model, _STREAM, state)
+            model.get_submodule(self._head).requires_grad_(bool(self._head))
+        return model
+
+    def frozen_parts(self, model: nn.Module) -> Mapping[str, Collection[str]]:
+        if next(adapted_layers(model), None) is None:
+            return {}
+        return {"base": frozen_names(model)}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {f"head.{self._head}": torch.ones(())} if self._head else {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self._head = next((name.removeprefix("head.") for name in state), "")
+
+
+class LoRAPerExperience(SeparateTasks):
+    """`lora` with an adapter and a head for each experience."""
+
+    name = LoRA.name
+    family = LoRA.family
+    summary = LoRA.summary
+    paper = LoRA.paper
+    guide = LoRA.guide
+    Options = LoRAOptions
+
+    options: LoRAOptions
+
+    def before_experience(self, learner: Learner, experience: Experience) -> None:
+        """Add an adapter and a head; the first experience turns the model into an `AdaptedNetwork`."""
+        network = learner.model
+        if not isinstance(network, AdaptedNetwork):
+            head, targets = _parts(learner, self)
+            network = AdaptedNetwork(network, head, targets, self.options.alpha)
+        units = self.task_units(learner, experience)
+        seed = integer(learner.seed, "lora", experience.index)
+        network.add_task(units, experience.index, self.options.rank, seed)
+        network.infer = self.options.infer_task
+        learner.model = network.to(learner.device)
+
+    def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+        if not any(name.startswith("heads.") for name in state):
+            return model
+        if not isinstance(model, AdaptedNetwork):
+            stored = {name.removeprefix("body.") for name in state}
+            head = stored_head(model, lambda name: f"{name}.weight" in stored or f"{name}.base_layer.weight" in stored)
+            body = {name.removeprefix("body."): tensor for name, tensor in state.items()}
+            model = AdaptedNetwork(model, head, stored_targets(model, body), self.options.alpha)
+        model.restore_tasks(state)
+        model.infer = self.options.infer_task
+        return model
+
+    def frozen_parts(self, model: nn.Module) -> Mapping[str, Collection[str]]:
+        if not isinstance(model, AdaptedNetwork):
+            return {}
+        parts: dict[str, Collection[str]] = {"base": frozen_names(model.body, "body.")}
+        names = list(model.state_dict())
+        for task in range(len(model.heads)):
+            marks = (f".lora_A.{task}.", f".lora_B.{task}.")
+            own = (n for n in names if n.startswith(f"heads.{task}.") or any(mark in n for mark in marks))
+            parts[f"adapter.{task}"] = frozenset(own)
+        return parts
+
+
+def _parts(learner: Learner, strategy: LoRA | LoRAPerExperience) -> tuple[str, list[str]]:
+    """The names of the model's head, and of the layers that get adapters."""
+    with learner.evaluating(), torch.no_grad():
+        head = head_name(learner.model, learner.example(), strategy.name)
+    return head, target_names(learner.model, strategy.options.targets, head, strategy.name)
