@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.tracking.mlflow_client import is_server
+from orchestrator.tracking.exported_model import export_model, write_description
+from orchestrator.tracking.mlflow_client import entities, is_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,16 +51,16 @@ def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
         return str(found.model_id)
     with tempfile.TemporaryDirectory(prefix="everlearn-model-") as folder:
         path = Path(folder) / NAME
-        _export(path, make)
+        content = _export(path, make)
         if found is None:
             found = client.create_logged_model(
                 owner.experiment_id, NAME, owner.run_id, {**owner.tags, "everlearn.commit": owner.commit}
             )
-        _name(path, owner, found)
+        write_description(
+            path, content, model_id=found.model_id, run_id=owner.run_id, artifact_path=found.artifact_location
+        )
         client.log_model_artifacts(found.model_id, str(path))
-    from mlflow.entities import LoggedModelOutput
-
-    client.log_outputs(owner.run_id, [LoggedModelOutput(found.model_id, owner.step)])
+    client.log_outputs(owner.run_id, [entities(client).LoggedModelOutput(found.model_id, owner.step)])
     # Last, so that a model with the status READY is complete.
     client.finalize_logged_model(found.model_id, "READY")
     return str(found.model_id)
@@ -69,7 +70,6 @@ def warm_up() -> None:
     """Load what figures and an exported model need, so that the end of a run does not wait for it."""
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
-    import mlflow.pytorch  # noqa: F401
     import torch
     from torch.export import Dim
 
@@ -108,36 +108,16 @@ def _find(client: MlflowClient, owner: Owner) -> Any:
     return max(mine, key=lambda model: str(model.status) == "READY", default=None)
 
 
-def _export(path: Path, make: MakeModel) -> None:
-    import mlflow
-    import numpy as np
+def _export(path: Path, make: MakeModel) -> dict[str, Any]:
     import torch
 
     model, example = make()
     model = model.to("cpu").eval()
-    example = example[:_MOST].detach().cpu()
+    example = example[:_MOST].detach().cpu().contiguous()
     if len(example) < _FEWEST:
         example = torch.cat([example, example])
-    version = str(torch.__version__).partition("+")[0]
     try:
-        mlflow.pytorch.save_model(
-            model,
-            str(path),
-            input_example=np.ascontiguousarray(example.numpy()),
-            serialization_format="pt2",
-            pip_requirements=[f"mlflow=={mlflow.__version__}", f"torch=={version}", f"numpy=={np.__version__}"],
-        )
+        return export_model(path, model, example)
     except Exception as error:
         text = " ".join(str(error).split())
         raise ExportFailed(f"{type(error).__name__}: {text[:160]}") from error
-
-
-def _name(path: Path, owner: Owner, entry: Any) -> None:
-    """Write the model's owner into the exported files, which were made before MLflow had an id for the model."""
-    from mlflow.models import Model
-
-    exported = Model.load(str(path))
-    exported.model_uuid = exported.model_id = entry.model_id
-    exported.run_id = owner.run_id
-    exported.artifact_path = entry.artifact_location
-    exported.save(str(path / "MLmodel"))

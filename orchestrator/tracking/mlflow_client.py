@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import logging
 import os
 import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from orchestrator.errors import OrchestratorError, TrackingError
 from orchestrator.redact import redact
-from orchestrator.tracking.new_database import create_database
+from orchestrator.tracking import sqlite_entities
+from orchestrator.tracking.new_database import create_database, has_schema_of
+from orchestrator.tracking.sqlite_client import SqliteClient
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
@@ -77,6 +80,39 @@ def connect(uri: str) -> MlflowClient:
         return MlflowClient(tracking_uri=resolve_uri(uri))
 
 
+def open_client(uri: str, experiment: str) -> tuple[MlflowClient | SqliteClient, str]:
+    """A client of the store at `uri` for showing a run, and the id of the experiment, which is made when absent.
+
+    A database in SQLite is written without loading MLflow where it has the schema of the installed MLflow, and the
+    experiment's files lie on this machine.
+
+    Raises:
+        TrackingError: the store cannot be used, or the experiment was deleted.
+    """
+    path = database_file(uri)
+    if path is not None and "?" not in uri and not os.environ.get("MLFLOW_ENABLE_WORKSPACES"):
+        with tracking_errors(uri):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            version = importlib.metadata.version("mlflow")
+            create_database(path, version, path.parent / "artifacts")
+            if has_schema_of(path, version):
+                client = SqliteClient(path)
+                number = experiment_id(client, uri, experiment)
+                if client.keeps_files_here(number):
+                    return client, number
+    other = connect(uri)
+    return other, experiment_id(other, uri, experiment)
+
+
+def entities(client: MlflowClient | SqliteClient) -> Any:
+    """Where the client's `Metric`, `Param`, `RunTag` and `LoggedModelOutput` are."""
+    if isinstance(client, SqliteClient):
+        return sqlite_entities
+    import mlflow.entities
+
+    return mlflow.entities
+
+
 def _open_sqlite(path: Path | None, version: str) -> None:
     """Make the database if there is none, and fail at once where MLflow would try for a minute."""
     if path is None:
@@ -92,7 +128,7 @@ def _open_sqlite(path: Path | None, version: str) -> None:
         connection.execute("pragma schema_version")
 
 
-def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
+def experiment_id(client: MlflowClient | SqliteClient, uri: str, name: str) -> str:
     """The id of the experiment called `name`, created when absent, also when another process does so at this moment.
 
     Raises:
@@ -101,8 +137,6 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     with tracking_errors(uri):
         found = client.get_experiment_by_name(name)
         if found is None:
-            from mlflow.exceptions import MlflowException
-
             try:
                 return str(
                     client.create_experiment(
@@ -112,8 +146,9 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
                         tags={"mlflow.experimentKind": "custom_model_development"},
                     )
                 )
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            except Exception as error:
+                exists = getattr(error, "error_code", None) == "RESOURCE_ALREADY_EXISTS"
+                if not exists and not isinstance(error, sqlite3.IntegrityError):
                     raise
                 found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage != "active":

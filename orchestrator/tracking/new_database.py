@@ -51,6 +51,28 @@ def create_database(path: Path, version: str, artifacts: Path | None = None) -> 
     return False
 
 
+def has_schema_of(path: Path, version: str) -> bool:
+    """Whether the database has this schema, and this schema is that of MLflow `version`.
+
+    Raises:
+        sqlite3.DatabaseError: the file is no database.
+    """
+    if _made_for() != version:
+        return False
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+        try:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return False
+            raise
+    return len(found) == 1 and f"INSERT INTO \"alembic_version\" VALUES('{found[0][0]}')" in _head()
+
+
 def _made_for() -> str:
+    return _head().partition("\n")[0].rpartition(" ")[2].strip()
+
+
+def _head() -> str:
     with SCHEMA.open(encoding="utf-8") as file:
-        return file.readline().rpartition(" ")[2].strip()
+        return file.read(1000)

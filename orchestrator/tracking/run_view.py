@@ -24,7 +24,7 @@ from orchestrator.tracking.logged_model import MakeModel, Owner, find_model, log
 from orchestrator.tracking.matrix_figures import curves_figure, matrix_figure
 from orchestrator.tracking.metric_figure import metrics_figure
 from orchestrator.tracking.metric_points import Point
-from orchestrator.tracking.mlflow_client import connect, experiment_id, resolve_uri
+from orchestrator.tracking.mlflow_client import connect, entities, open_client, resolve_uri
 from orchestrator.tracking.run_description import description, headline
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ class RunView:
         Args:
             chain: the commits that are there already; they date the beginning of a run that is not there yet.
         """
-        self._client = connect(self._uri)
-        self.experiment_id = experiment_id(self._client, self._uri, self._pipeline.tracking.experiment)
+        self._client, self.experiment_id = open_client(self._uri, self._pipeline.tracking.experiment)
         found = self._find()
         run = found or self._create(chain)
         self.run_id, self._status, self._end = run.info.run_id, run.info.status, run.info.end_time
@@ -173,7 +172,7 @@ class RunView:
         values = {name: round(value, 12) for name, value in self._metrics(chain).items() if value is not None}
         self._log(self._run, [Point(name, value, time, owner.step) for name, value in values.items()], model)
         if register is not None:
-            register_model(self._client, register, model, owner)
+            register_model(connect(self._uri), register, model, owner)
         self._model = model
         self._tags({_NOTE: self._describe(chain)})
 
@@ -234,9 +233,8 @@ class RunView:
         return self._children[index]
 
     def _log(self, run: str, points: Iterable[Point], model: str | None = None) -> None:
-        from mlflow.entities import Metric
-
-        metrics = [Metric(point.key, point.value, point.time, point.step, model_id=model) for point in points]
+        kind = entities(self._client).Metric
+        metrics = [kind(point.key, point.value, point.time, point.step, model_id=model) for point in points]
         for start in range(0, len(metrics), _METRICS):
             self._client.log_batch(run, metrics=metrics[start : start + _METRICS])
 
@@ -246,16 +244,14 @@ class RunView:
         self._log_params(self._run, {key: value for key, value in self._pipeline.flat().items() if key not in known})
 
     def _log_params(self, run: str, values: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        params = [Param(_name(key), redact(str(value))[:_LONGEST]) for key, value in values.items()]
+        kind = entities(self._client).Param
+        params = [kind(_name(key), redact(str(value))[:_LONGEST]) for key, value in values.items()]
         for start in range(0, len(params), _PARAMETERS):
             self._client.log_batch(run, params=params[start : start + _PARAMETERS])
 
     def _tags(self, tags: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        self._client.log_batch(self._run, tags=[RunTag(key, value) for key, value in tags.items()])
+        kind = entities(self._client).RunTag
+        self._client.log_batch(self._run, tags=[kind(key, value) for key, value in tags.items()])
 
     def _metrics(self, chain: Sequence[Commit]) -> dict[str, float | None]:
         return course_metrics(self._course.follow(chain), chain, self._reference(chain), len(chain) - 1)[-1]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.redact import redact
 from orchestrator.tracking.metric_points import Point
-from orchestrator.tracking.mlflow_client import connect, experiment_id
+from orchestrator.tracking.mlflow_client import open_client
 from orchestrator.tracking.run_view import COMMIT, PIPELINE, RUN, RunView
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ class SearchView(RunView):
 
     def open_search(self, start: int) -> None:
         """Find the run, or create it with its parameters, begun at `start`."""
-        self._client = connect(self._uri)
-        self.experiment_id = experiment_id(self._client, self._uri, self._pipeline.tracking.experiment)
+        self._client, self.experiment_id = open_client(self._uri, self._pipeline.tracking.experiment)
         run = self._find()
         if run is None:
             tags = {RUN: self._key, PIPELINE: self._pipeline.name, **self._origin()}
