@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,10 +12,16 @@ if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
+    from strategies.objectives.objective import Objective
+
+OBJECTIVE = "objective"
+"""Group of tensors that an objective keeps with the model (`Learner.state_dict`)."""
 
 
 def load_model(pipeline: Pipeline, commit: str = "latest") -> nn.Module:
     """The trained model of a commit, in evaluation mode on the CPU. The training data is not needed.
+
+    Its outputs are logits, or with `objective: regression` in the unit of the targets.
 
     Args:
         commit: an id, the beginning of one, or a ref.
@@ -65,7 +72,18 @@ def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:
         for spec in pipeline.strategy_at(commit.experience.index):
             model = make_strategy(spec.name, spec.options).restructure(model, state)
         model.load_state_dict(state)
+        if OBJECTIVE in commit.blobs:
+            model = _in_unit(pipeline, model, lineage.tensors(commit.blobs[OBJECTIVE].sha256, commit=commit.id))
     return model.eval()
+
+
+def _in_unit(pipeline: Pipeline, model: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
+    from pipelines.config.components import resolve
+
+    kind: type[Objective] = resolve("objectives", pipeline.objective.name)
+    objective = kind(pipeline.objective.declared_options)
+    objective.load_state_dict(kept)
+    return objective.in_unit(model)
 
 
 def _size(commit: Commit) -> tuple[tuple[int, ...], int]:

@@ -58,7 +58,7 @@ def stream_drift(
         alpha: a p-value below it is needed for drift; divided by the number of tests.
         least_effect: the effect that is needed for drift; None: that of each test.
         outputs: a trained model's outputs for stored inputs, (n, units): its softmax is compared instead of the inputs
-            (BBSD, Lipton, Wang & Smola 2018).
+            (BBSD, Lipton, Wang & Smola 2018), or where targets are columns the outputs themselves.
         seed: of projection and resampling.
 
     Raises:
@@ -75,8 +75,8 @@ def stream_drift(
         samples = experience.train
         # In the order of the hashes: tests that draw rows at random then draw the same ones, whatever the stored order.
         inputs, targets = samples.take(torch.argsort(_hashes(samples.ids, seed))[:MOST_ROWS])
-        rows = _columns(inputs, seed) if outputs is None else _softmax(outputs(inputs))
         columns = is_columns(targets)
+        rows = _columns(inputs, seed) if outputs is None else _predicted(outputs(inputs), columns)
         own: Array = targets.numpy().astype(np.float64) if columns else _histogram(samples.targets, stream.outputs)
         if numbers:
             verdicts = {
@@ -131,6 +131,6 @@ def _columns(inputs: Tensor, seed: int) -> Array:
     return projected
 
 
-def _softmax(outputs: Tensor) -> Array:
-    shares: Array = torch.softmax(outputs.double(), dim=1).numpy()
+def _predicted(outputs: Tensor, columns: bool) -> Array:
+    shares: Array = (outputs.double() if columns else torch.softmax(outputs.double(), dim=1)).numpy()
     return shares

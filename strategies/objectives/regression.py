@@ -101,7 +101,12 @@ class Regression(Objective):
         return {"mean": self._mean.cpu(), "deviation": self._deviation.cpu()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        self._mean, self._deviation = state.get("mean"), state.get("deviation")
+        mean, deviation = state.get("mean"), state.get("deviation")
+        if mean is not None or deviation is not None:
+            like = mean is not None and deviation is not None and mean.shape == deviation.shape and mean.dim() == 1
+            if not like or not bool((deviation > 0).all()):
+                raise ValueError("the targets' means and deviations do not fit together")
+        self._mean, self._deviation = mean, deviation
 
     def loss(self, output: Tensor, targets: Tensor, units: Tensor | None = None) -> Tensor:
         wanted = self._standardized(as_columns(targets)).to(output.dtype)

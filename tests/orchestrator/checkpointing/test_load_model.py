@@ -105,6 +105,31 @@ def test_a_commit_alone_gives_the_model(tmp_path: Path) -> None:
     assert load_model(pipeline, id_)(torch.rand(5, 3, 2)).shape == (5, 4)
 
 
+def test_a_regression_answers_in_the_unit_of_its_targets(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for month in range(2):
+        inputs = random.random((60, 3), np.float32)
+        targets = np.stack([5000 + 100 * inputs[:, 0], inputs[:, 1] / 1000 + month], 1)
+        np.savez(tmp_path / f"{month}.npz", x=inputs, y=targets)
+    pipeline = load_text(
+        f"name: c\nobjective: regression\nstream: {{dataset: {{name: npz, path: {tmp_path}}}, "
+        "setting: domain-incremental}\n"
+        f"model: {{name: mlp, hidden: [12]}}\nstorage: {tmp_path / 'store'}\ntrain: {{epochs: 60, batch_size: 20}}\n"
+        "strategy: {name: replay, capacity: 40}\n"
+    )
+    train(pipeline)
+    model, inputs = load_model(pipeline), torch.rand(50, 3)
+    with torch.no_grad():
+        found = model(inputs)
+    assert found.dtype == torch.float32
+    errors = found - torch.stack([5000 + 100 * inputs[:, 0], inputs[:, 1] / 1000 + 0.5], 1)
+    assert float(errors[:, 0].abs().mean()) < 15 and float(errors[:, 1].abs().mean()) < 0.6
+    file = io.BytesIO()
+    save(export(model, (inputs[:4],), dynamic_shapes=({0: Dim.AUTO},)), file)
+    file.seek(0)
+    torch.testing.assert_close(load(file).module()(inputs), found)
+
+
 def test_a_commit_that_does_not_say_how_large_its_model_is(tmp_path: Path) -> None:
     pipeline, training = learned(tmp_path, "[{name: naive}]")
     commit = training.lineage.read(training.plan[-1].id)

@@ -7,13 +7,16 @@ from pipelines.config.load import load_pipeline
 from pipelines.config.pipeline_errors import PipelineError
 
 
-def test_every_example_says_what_it_shows_and_loads_from_another_folder(tmp_path: Path) -> None:
+def test_every_example_says_what_it_shows_and_loads_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))  # modules are beside the file
     found = examples()
     assert {"split-digits", "split-mnist", "split-mnist-class-er"} <= {one.name for one in found}
     assert len({one.name for one in found}) == len(found)
     for one in found:
         assert len(one.summary) > 20 and not one.summary.startswith("#"), one.name
-        (file,) = write_example(one, tmp_path)
+        file, *_ = write_example(one, tmp_path)
         pipeline = load_pipeline(file)
         assert pipeline.stream.dataset.name == one.dataset and (pipeline.tune is not None) == one.tunes
 
