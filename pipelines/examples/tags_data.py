@@ -19,7 +19,7 @@ def load(years: int = 4, questions: int = 500, seed: int = 0) -> list[object]:
     """
     random = np.random.default_rng(seed)
     words = np.stack([random.choice(WORDS, 6, replace=False) for _ in TAGS])
-    found = []
+    found: list[object] = []
     for _ in range(years):
         found.append(_year(words, questions, random))
         words = words.copy()

@@ -102,10 +102,11 @@ class Regression(Objective):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         mean, deviation = state.get("mean"), state.get("deviation")
-        if mean is not None or deviation is not None:
-            like = mean is not None and deviation is not None and mean.shape == deviation.shape and mean.dim() == 1
-            if not like or not bool((deviation > 0).all()):
+        if mean is not None and deviation is not None:
+            if mean.dim() != 1 or mean.shape != deviation.shape or not bool((deviation > 0).all()):
                 raise ValueError("the targets' means and deviations do not fit together")
+        elif state:
+            raise ValueError("the targets' means and deviations are not complete")
         self._mean, self._deviation = mean, deviation
 
     def loss(self, output: Tensor, targets: Tensor, units: Tensor | None = None) -> Tensor:

@@ -9,8 +9,9 @@ from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.in_process import train_in_process
+from pipelines.build import make_stream
 from pipelines.config.schema import Pipeline
-from pipelines.data.streams import Stream, build_stream
+from pipelines.data.streams import Stream
 
 
 def train(
@@ -22,7 +23,7 @@ def train(
         stream: None: the pipeline's.
         on_event: gets the events.
     """
-    stream = stream or build_stream(pipeline.stream, pipeline.seed)
+    stream = stream or make_stream(pipeline)
     plan = make_plan(pipeline, stream)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     train_in_process(pipeline, stream, plan, lineage, on_event)

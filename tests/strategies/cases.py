@@ -254,7 +254,7 @@ class Outcome:
         digest: of the state, to the bit.
     """
 
-    counts: list[list[int]]
+    counts: list[list[int | None]]
     state: dict[str, Tensor]
     memories: dict[str, Tensor]
     refusal: str = ""
@@ -282,7 +282,7 @@ def all_memories(learner: Learner) -> dict[tuple[str, str], Memory]:
     return {(s.name, name): memory for s in learner.strategies for name, memory in s.memories(learner).items()}
 
 
-def outcome(learner: Learner, counts: list[list[int]]) -> Outcome:
+def outcome(learner: Learner, counts: list[list[int | None]]) -> Outcome:
     """Where the learner stands."""
     memories = {
         f"{strategy}.{memory}:{name}": tensor
@@ -296,13 +296,12 @@ def learn(case: Case, group: Group | None = None) -> Outcome:
     """Learn the case's stream from beginning to end."""
     experiences, outputs = case.stream()
     learner = case.learner(outputs, group)
-    counts: list[list[int]] = []
+    counts: list[list[int | None]] = []
     try:
         for experience in experiences:
             case.configure(learner, experience.index)
             learner.learn(experience, case.settings, past=experiences[: experience.index])
-            if learner.objective.targets == "classes":
-                counts.append([count.correct for count in learner.evaluate(experiences)])
+            counts.append([count.correct for count in learner.evaluate(experiences)])
     except StrategyError as refusal:
         return Outcome([], {}, {}, str(refusal))
     return outcome(learner, counts)
