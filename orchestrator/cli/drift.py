@@ -67,11 +67,11 @@ def drift(
     """
 
     def found() -> list[ExperienceDrift]:
-        from pipelines.build import make_stream
+        from orchestrator.updates.admitted_stream import stream_of
         from pipelines.drift.stream_drift import stream_drift
 
         pipeline = load(file, overrides)
-        stream = make_stream(pipeline)
+        stream = stream_of(pipeline)
         outputs = None if commit is None else _outputs(pipeline, commit)
         chosen = tuple(dict.fromkeys(tests)) or TESTS[:1]
         return stream_drift(stream, chosen, alpha=alpha, least_effect=least_effect, seed=pipeline.seed, outputs=outputs)

@@ -99,6 +99,8 @@ def _lines(forgotten: Forgotten, arguments: str) -> list[str]:
     from orchestrator.progress.number_format import count, short
 
     lines = []
+    if forgotten.test_samples:
+        lines.append(f"{count(forgotten.test_samples, 'sample')} removed from the test sets of {forgotten.pipeline}")
     if forgotten.commits:
         removed = f"{count(forgotten.samples, 'sample')} removed from the memories of {forgotten.pipeline}"
         commits = ", ".join(short(id_) for id_ in forgotten.commits[:6])

@@ -26,6 +26,7 @@ from orchestrator.cli.recommend import recommend
 from orchestrator.cli.run import run
 from orchestrator.cli.show import show
 from orchestrator.cli.status import status
+from orchestrator.cli.step import step
 from orchestrator.cli.stop import stop
 from orchestrator.cli.submit import submit
 from orchestrator.cli.support.command_options import Settings, Terminated
@@ -72,15 +73,16 @@ def everlearn() -> None:
 
 _starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, drift, publish, ui)
+_arriving = (step,)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)
-for command in (*_starting, *_learning, *_on_a_cluster, *_care):
+for command in (*_starting, *_learning, *_arriving, *_on_a_cluster, *_care):
     everlearn.add_command(command)
 
 
 def invoke(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 the run failed, 2 the file or the arguments are wrong,
-    3 storage, tracking or cluster unavailable, 130 interrupted, 143 terminated."""
+    3 storage, tracking or cluster unavailable, 4 too many files in quarantine, 130 interrupted, 143 terminated."""
     settings = Settings()
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a pipe that cannot encode a character gets a replacement character instead of a crash.

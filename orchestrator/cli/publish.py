@@ -55,7 +55,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.mlflow_client import resolve_uri
     from orchestrator.tracking.publish_lineage import publish as write
-    from pipelines.build import make_stream
+    from orchestrator.updates.admitted_stream import stream_of
     from pipelines.config.pipeline_errors import PipelineError
 
     pipeline = load(file, overrides, import_code=False)
@@ -74,7 +74,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
                 ]
             )
     else:
-        stream = make_stream(pipeline)
+        stream = stream_of(pipeline)
         plan = make_plan(pipeline, stream)
         chain = lineage.leading([planned.id for planned in plan])
         length, key = len(stream), plan[-1].id

@@ -60,11 +60,11 @@ def _train(
 
     from orchestrator.training import driver
 
-    with _reporter(as_arguments(file, overrides), as_json) as reporter:
+    with reporter_of(as_arguments(file, overrides), as_json) as reporter:
         return driver.run(pipeline, workers=workers, address=address, reporter=reporter, verbose=settings.verbose)
 
 
-def _reporter(arguments: str, as_json: bool) -> Reporter:
+def reporter_of(arguments: str, as_json: bool) -> Reporter:
     """The reporter of a run: live on a terminal, lines elsewhere, relayed in a job. Writes to stderr with --json.
 
     Args:

@@ -45,7 +45,9 @@ def validate(file: str, overrides: tuple[str, ...], trial: bool, as_json: bool) 
         screen.print()
         screen.print(_features(description["features"]))
     screen.print()
-    if description["experiences"] is None:
+    if description["experiences"] is None and pipeline.stream.source is not None:
+        screen.print("What arrives is not read here: `everlearn sources` shows what was admitted", soft_wrap=True)
+    elif description["experiences"] is None:
         name = pipeline.stream.dataset.name
         screen.print(f"{name} is not called here: --dry-run and run load its data", soft_wrap=True)
     else:
@@ -56,12 +58,14 @@ def validate(file: str, overrides: tuple[str, ...], trial: bool, as_json: bool) 
 
 
 def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
+    from orchestrator.updates.admitted_stream import stream_of
     from pipelines.build import make_model, make_objective, make_stream
     from pipelines.config.components import is_built_in
 
     stream = parameters = None
-    if trial or is_built_in("datasets", pipeline.stream.dataset.name):
-        stream = make_stream(pipeline)
+    arriving = pipeline.stream.source is not None
+    if trial or (is_built_in("datasets", pipeline.stream.dataset.name) and not arriving):
+        stream = stream_of(pipeline) if arriving else make_stream(pipeline)
         if is_built_in("objectives", pipeline.objective.name):
             make_objective(pipeline, stream.outputs)
         if trial or is_built_in("models", pipeline.model.name):

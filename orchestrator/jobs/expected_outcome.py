@@ -119,6 +119,8 @@ def _commits(pipeline: Pipeline) -> list[str] | None:
 def _at_hand(pipeline: Pipeline) -> bool:
     """Whether the data is on this machine and small: submitting a job must not download data."""
     dataset = pipeline.stream.dataset
+    if pipeline.stream.source is not None:
+        return False  # what was admitted, the job finds in the store
     if dataset.name == "digits":
         return True
     if dataset.name in _DOWNLOADED:

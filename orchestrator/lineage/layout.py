@@ -34,6 +34,19 @@ def claim_key(pipeline: str, name: str) -> str:
     return f"{claims_prefix(pipeline)}{checked_ref(name)}.json"
 
 
+def admissions_prefix(pipeline: str) -> str:
+    return f"{checked_pipeline(pipeline)}/admissions/"
+
+
+def admission_key(pipeline: str, number: int) -> str:
+    return f"{admissions_prefix(pipeline)}{number}.json"
+
+
+def admission_index_key(pipeline: str) -> str:
+    """What the records of the admission log say together."""
+    return f"{admissions_prefix(pipeline)}index.json"
+
+
 def tombstones_key(pipeline: str) -> str:
     """What must never be remembered again."""
     return f"{checked_pipeline(pipeline)}/forgotten.json"

@@ -20,6 +20,8 @@ from orchestrator.maintenance.store_contents import Contents, checkpoint_name, r
 from orchestrator.maintenance.store_report import Damage, Report, later_commits
 from orchestrator.storage.parallel_requests import in_parallel
 from orchestrator.tuning.trial_record import TrialRecord
+from orchestrator.updates.admission_log import AdmissionLog, whole_log
+from orchestrator.updates.admission_record import State
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -75,6 +77,7 @@ class _Check:
         self._lineage, self._store, self._progress = lineage, lineage.store, progress
         self._commits: dict[str, Commit | None] = {}
         self._broken: set[str] = set()
+        self._tests: dict[str, int] = {}
         self._tombstones = Tombstones()
         self._report = Report(lineage.pipeline)
 
@@ -87,6 +90,7 @@ class _Check:
         except CorruptCommit:
             self._hit(layout.tombstones_key(self._lineage.pipeline), "damaged: it says which samples were forgotten")
         self._read_commits(listed)
+        self._read_admissions()
         self._check_blobs(listed)
         report.usable = self._usable()
         self._check_refs(listed)
@@ -131,12 +135,29 @@ class _Check:
             key = layout.commit_key(self._lineage.pipeline, parent)
             self._hit(key, "missing: a commit names it as its parent", tuple(children))
 
+    def _read_admissions(self) -> None:
+        state, problems = whole_log(self._lineage)
+        for key, problem in problems:
+            self._hit(key, problem)
+        self._tests = state.blobs()
+        key = layout.admission_index_key(self._lineage.pipeline)
+        try:
+            index = State.model_validate_json(self._store.get(key))
+        except MissingKey:
+            return
+        except ValidationError:
+            index = None
+        known = AdmissionLog(self._lineage)
+        # A step may add records meanwhile: the index is compared with as many as it names.
+        if not problems and (index is None or index != known.first(index.records)):
+            self._hit(key, "does not follow from the records: delete it, the next step makes it anew")
+
     def _check_blobs(self, listed: Contents) -> None:
         owners: dict[str, list[str]] = {}
         for id_, commit in self._commits.items():
             for sha256 in commit.referenced() if commit else ():
                 owners.setdefault(sha256, []).append(id_)
-        wanted = sorted({*owners, *listed.blobs})
+        wanted = sorted({*owners, *listed.blobs, *self._tests})
         found: dict[str, _Blob] = {}
         for batch in _batches(wanted):
             found.update(zip(batch, in_parallel(self._read_blob, batch, PARALLEL), strict=True))
@@ -147,13 +168,15 @@ class _Check:
         for sha256, blob in found.items():
             users = tuple(id_ for id_ in owners.get(sha256, []) if id_ not in gone)
             key = layout.blob_key(self._lineage.pipeline, sha256)
-            if blob.problem == _MISSING and not users:
+            if blob.problem == _MISSING and not users and sha256 not in self._tests:
                 continue
             if blob.problem is not None:
                 self._hit(key, blob.problem, users)
+            elif sha256 in self._tests and blob.no_shard is not None:
+                self._hit(key, f"no test set: {blob.no_shard}")
             elif blob.to_forget:
                 self._hit(key, f"holds {blob.to_forget} samples that were to be forgotten: run everlearn forget again")
-            if sha256 in listed.blobs and sha256 not in owners:
+            if sha256 in listed.blobs and sha256 not in owners and sha256 not in self._tests:
                 self._report.unreferenced.append(key)
         for id_, commit in self._commits.items():
             if commit is not None and id_ not in gone:

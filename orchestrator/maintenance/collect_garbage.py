@@ -26,6 +26,7 @@ from orchestrator.lineage.commit import Commit, utc_now
 from orchestrator.maintenance.rewrite_commit import rewrite
 from orchestrator.maintenance.store_contents import Contents, checkpoint_name, read_contents
 from orchestrator.storage.parallel_requests import in_parallel
+from orchestrator.updates.admission_log import whole_log
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -129,6 +130,7 @@ def _find(lineage: Lineage, keep: int | None, limit: float, checkpoint_limit: fl
     removed = _children_first(contents.commits.keys() - kept, nodes)
     thinned = [id_ for id_ in sorted(kept - complete) if not _node(nodes, id_).thinned]
     needed = {sha256 for id_ in kept - set(thinned) for sha256 in _node(nodes, id_).blobs}
+    needed |= _admitted(lineage)
     blobs = {s: e.bytes for s, e in contents.blobs.items() if s not in needed and e.modified <= limit}
     runs = [e for e in [*contents.scratch, *contents.unfinished] if e.modified <= limit]
     for entry in contents.checkpoints:
@@ -145,6 +147,17 @@ def _find(lineage: Lineage, keep: int | None, limit: float, checkpoint_limit: fl
         bytes=sum(entry.bytes for entry in freed) + sum(blobs.values()),
         kept=len(kept & contents.commits.keys()),
     )
+
+
+def _admitted(lineage: Lineage) -> set[str]:
+    """The test sets that the admission log needs."""
+    state, problems = whole_log(lineage)
+    for key, problem in problems:
+        raise CorruptCommit(
+            f"{lineage.store.uri}/{key}: {problem}: what the log needs is not known, so nothing was removed.\n"
+            "everlearn fsck says what is damaged and what to do"
+        )
+    return set(state.blobs())
 
 
 def _remove(lineage: Lineage, garbage: Garbage) -> None:

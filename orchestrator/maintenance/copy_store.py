@@ -21,6 +21,7 @@ from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.forgotten_ids import read_tombstones
 from orchestrator.lineage.lineage import Ref
+from orchestrator.maintenance.copy_admissions import admitted_blobs, copy_admissions
 from orchestrator.maintenance.store_contents import read_contents
 from orchestrator.storage.parallel_requests import in_parallel
 
@@ -40,7 +41,7 @@ class Copied:
 
     Attributes:
         pipeline: its name.
-        commits, blobs, refs: how many were written.
+        commits, blobs, refs, admissions: how many were written.
         replaced: commits that were damaged at the destination, or in which samples have been forgotten since.
         same: objects that were at the destination already.
         kept: other commits and refs of the destination that were kept.
@@ -52,6 +53,7 @@ class Copied:
     commits: int = 0
     blobs: int = 0
     refs: int = 0
+    admissions: int = 0
     same: int = 0
     kept: int = 0
     replaced: int = 0
@@ -64,6 +66,7 @@ class Copied:
             "commits": self.commits,
             "blobs": self.blobs,
             "refs": self.refs,
+            "admissions": self.admissions,
             "same": self.same,
             "kept": self.kept,
             "replaced": self.replaced,
@@ -97,8 +100,9 @@ class _Copy:
     def run(self) -> Copied:
         self._copy_tombstones()
         commits = self._read_commits()
-        lost = self._copy_blobs(commits)
+        lost = self._copy_blobs(commits, admitted_blobs(self._source))
         done = self._copy_commits(commits, lost)
+        self._result.admissions = copy_admissions(self._source, self._target, lost, self._result.problems.append)
         for name in sorted(read_contents(self._source).refs):
             self._copy_ref(name, done)
         return self._result
@@ -127,9 +131,9 @@ class _Copy:
                 self._result.problems.append(str(error).splitlines()[0])
         return sorted(found, key=lambda commit: (commit.experience.index, commit.id))
 
-    def _copy_blobs(self, commits: list[Commit]) -> set[str]:
-        """Copy the blobs that the commits need; returns the SHA-256 of the damaged ones."""
-        needed = sorted({sha256 for commit in commits for sha256 in commit.referenced()})
+    def _copy_blobs(self, commits: list[Commit], admitted: list[str]) -> set[str]:
+        """Copy the blobs that the commits and the admission log need; returns the SHA-256 of the damaged ones."""
+        needed = sorted({sha256 for commit in commits for sha256 in commit.referenced()} | set(admitted))
         lost: set[str] = set()
         for start in range(0, len(needed), _BATCH):
             batch = needed[start : start + _BATCH]

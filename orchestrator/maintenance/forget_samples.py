@@ -6,7 +6,8 @@
 3. Every commit that names such a shard is replaced by one of the same id (which does not depend on what was learned)
    that names the new shard and records the removal. Where the stored shard holds more samples than the memory kept,
    the samples with the next keys take the free places.
-4. The old shards, the checkpoints with such samples, and everything else that the storage keeps of deleted objects are
+4. Every test set of the admission log that holds one of them is written anew without it.
+5. The old shards, the checkpoints with such samples, and everything else that the storage keeps of deleted objects are
    removed.
 
 If `forget` is interrupted, running it again does the rest: it searches all shards, also those that no commit names.
@@ -34,6 +35,7 @@ from orchestrator.maintenance.rewrite_commit import rewrite
 from orchestrator.maintenance.store_contents import Contents, read_contents
 from orchestrator.storage.parallel_requests import in_parallel
 from orchestrator.storage.tensors import decode, encode
+from orchestrator.updates.forget_tests import forget_test_samples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +53,7 @@ class Forgotten:
         pipeline: its name.
         ids: how many ids were given.
         samples: how many samples were found in stored memories, each counted once.
+        test_samples: how many were found in the test sets of an admission log.
         commits: ids of the commits that were rewritten.
         blobs: SHA-256 of the blobs that were removed.
         checkpoints: keys of the checkpoints that were removed.
@@ -60,6 +63,7 @@ class Forgotten:
     pipeline: str
     ids: int = 0
     samples: int = 0
+    test_samples: int = 0
     commits: list[str] = field(default_factory=list)
     blobs: list[str] = field(default_factory=list)
     checkpoints: list[str] = field(default_factory=list)
@@ -70,6 +74,7 @@ class Forgotten:
             "pipeline": self.pipeline,
             "ids": self.ids,
             "samples": self.samples,
+            "test_samples": self.test_samples,
             "commits": self.commits,
             "blobs": self.blobs,
             "checkpoints": self.checkpoints,
@@ -113,9 +118,13 @@ class _Work:
         self._tombstones, self._result, self._at = tombstones, result, utc_now()
         self._shards: dict[str, _Shard] = {}
         self._unreferenced: set[str] = set()
+        self._tests: set[str] = set()
 
     def run(self) -> None:
         contents = read_contents(self._lineage)
+        found_in_tests, self._tests, damaged = forget_test_samples(self._lineage, self._tombstones)
+        self._result.unreadable += damaged
+        self._result.test_samples = len(found_in_tests)
         shards = self._shard_blobs(contents)
         blobs = sorted(contents.blobs.keys() & shards | self._unreferenced)
         found = in_parallel(self._replaced, blobs, PARALLEL)
@@ -142,7 +151,7 @@ class _Work:
                 continue
             states.update(record.sha256 for record in commit.blobs.values())
             shards.update(shard.sha256 for record in commit.memories.values() for shard in record.shards)
-        self._unreferenced = contents.blobs.keys() - states - shards
+        self._unreferenced = contents.blobs.keys() - states - shards - self._tests
         return shards
 
     def _replaced(self, sha256: str) -> _Shard | None:

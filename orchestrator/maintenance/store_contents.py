@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHECKPOINT = re.compile(r"([0-9a-f]{64})/\d{12}-([0-9a-f]{64})\.safetensors")
+_ADMISSION = re.compile(r"(\d+|index)\.json")
 _RECORD = re.compile(r"tune-[^/]+/\d{6}\.json")
 
 
@@ -29,6 +30,7 @@ class Contents:
         checkpoints: checkpoints within an experience.
         records: records of the trials of searches.
         scratch: other objects in `runs/`.
+        admissions: records of the admission log, and its index.
         claims: claims of runs, searches and maintenance commands.
         unfinished: notes of writes that are under way or were interrupted (see `orchestrator.lineage.fencing`).
         unknown: objects that Everlearn did not write.
@@ -40,6 +42,7 @@ class Contents:
     checkpoints: list[Entry] = field(default_factory=list)
     records: list[Entry] = field(default_factory=list)
     scratch: list[Entry] = field(default_factory=list)
+    admissions: list[Entry] = field(default_factory=list)
     claims: list[Entry] = field(default_factory=list)
     unfinished: list[Entry] = field(default_factory=list)
     unknown: list[Entry] = field(default_factory=list)
@@ -48,7 +51,8 @@ class Contents:
     def bytes(self) -> int:
         """Bytes of all objects together."""
         named = [*self.commits.values(), *self.blobs.values(), *self.refs.values()]
-        rest = [*self.checkpoints, *self.records, *self.scratch, *self.claims, *self.unfinished, *self.unknown]
+        rest = [*self.checkpoints, *self.records, *self.scratch, *self.admissions, *self.claims]
+        rest += [*self.unfinished, *self.unknown]
         return sum(entry.bytes for entry in [*named, *rest])
 
 
@@ -69,6 +73,8 @@ def read_contents(lineage: Lineage) -> Contents:
             found.refs[stem] = entry
         elif folder == "claims" and is_json and layout.is_ref(stem):
             found.claims.append(entry)
+        elif folder == "admissions" and _ADMISSION.fullmatch(name):
+            found.admissions.append(entry)
         elif folder == "runs":
             _below_runs(found, entry, name)
         elif entry.key not in (layout.tombstones_key(lineage.pipeline), layout.debt_key(lineage.pipeline)):

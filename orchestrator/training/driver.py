@@ -71,12 +71,12 @@ def run(
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.training.observers import Observers
-    from pipelines.build import make_stream
+    from orchestrator.updates.admitted_stream import stream_of
     from pipelines.data.features.feature_warnings import feature_warnings
 
     store = open_store(pipeline.storage)
     store.check()
-    stream = make_stream(pipeline)
+    stream = stream_of(pipeline)
     plan = make_plan(pipeline, stream)
     lineage = Lineage(store, pipeline.name)
     ids = [planned.id for planned in plan]

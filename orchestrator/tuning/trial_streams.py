@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipelines.build import make_stream
 from pipelines.data.validation_split import hold_out
 
 if TYPE_CHECKING:
@@ -76,7 +75,9 @@ class Streams:
         return _HERE[name]
 
     def _build(self, pipeline: Pipeline) -> Stream:
-        stream = make_stream(pipeline)
+        from orchestrator.updates.admitted_stream import stream_of
+
+        stream = stream_of(pipeline)
         return hold_out(stream, self.validation.share, self.validation.seed) if self.validation else stream
 
 

@@ -1,0 +1,116 @@
+"""`everlearn step`: one turn of a stream that never ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.run import reporter_of
+from orchestrator.cli.support.command_options import (
+    Command,
+    Settings,
+    as_arguments,
+    file_argument,
+    json_option,
+    load,
+    program,
+    set_option,
+)
+from orchestrator.cli.support.output import print_json, reserved_stdout
+from orchestrator.progress.printable import say
+
+if TYPE_CHECKING:
+    from orchestrator.updates.admission_record import FileRecord
+    from orchestrator.updates.run_step import StepResult
+    from pipelines.config.schema import Pipeline
+
+STOPPED = 4
+_MOST_LINES = 20
+
+
+@click.command("step", cls=Command, short_help="Admit and train what has arrived for FILE.")
+@file_argument()
+@set_option
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers; it does not change the result."
+)
+@click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
+@json_option
+@click.pass_obj
+def step(
+    settings: Settings, file: str, overrides: tuple[str, ...], workers: int | None, address: str | None, as_json: bool
+) -> int:
+    """Look at FILE's source once: admit the files that are new, and train the experiences that are due.
+
+    Files that are torn, changed, or do not fit go into quarantine with the reason, and the stream goes on; with more
+    than max_quarantined of them nothing is trained, and the exit status is 4. Where nothing is new, nothing is written.
+    Safe to repeat after an interruption, and to start twice at the same time.
+    """
+    settings.interrupted = "Interrupted. Run the same command to continue: what was admitted and trained stays."
+    if as_json:
+        with reserved_stdout() as stdout:
+            result = turn(settings, file, overrides, workers, address, as_json=True)
+            print_json(result.to_json(), stdout)
+    else:
+        result = turn(settings, file, overrides, workers, address)
+        for line in lines(result, f"{program()} sources {as_arguments(file, overrides)}"):
+            say(line)
+    return STOPPED if result.outcome == "stopped" else 0
+
+
+def turn(
+    settings: Settings,
+    file: str,
+    overrides: tuple[str, ...],
+    workers: int | None,
+    address: str | None,
+    *,
+    as_json: bool = False,
+) -> StepResult:
+    """One step of a pipeline file."""
+    pipeline = load(file, overrides)
+
+    from orchestrator.training import driver
+    from orchestrator.updates.run_step import run_step
+
+    def train(pipeline: Pipeline) -> tuple[int, str]:
+        with reporter_of(as_arguments(file, overrides), as_json) as reporter:
+            made = driver.run(pipeline, workers=workers, address=address, reporter=reporter, verbose=settings.verbose)
+        return made.trained, made.lineage[-1]
+
+    return run_step(pipeline, train=train)
+
+
+def lines(result: StepResult, sources: str) -> list[str]:
+    """What a step did, for a person.
+
+    Args:
+        sources: the command that shows and decides on files.
+    """
+    from orchestrator.progress.number_format import count
+
+    name = result.pipeline
+    if result.outcome == "busy":
+        return [f"{name}: another process is at work on it; it admits and trains what is new"]
+    told = [line_of(file) for file in result.decided[:_MOST_LINES]]
+    if len(result.decided) > _MOST_LINES:
+        told.append(f"  and {count(len(result.decided) - _MOST_LINES, 'more file')}")
+    held = len(result.quarantined)
+    if result.outcome == "nothing-new":
+        told.append(f"{name}: nothing new")
+    elif result.outcome == "trained":
+        told.append(f"{name}: {count(result.trained, 'experience')} trained, {result.experiences} in all")
+    elif result.outcome == "admitted":
+        waiting = f", {count(result.waiting, 'file')} waiting for a complete experience" if result.waiting else ""
+        told.append(f"{name}: nothing to train{waiting}")
+    if held:
+        stop = ": more than max_quarantined, so that nothing is trained" if result.outcome == "stopped" else ""
+        told.append(f"{name}: {count(held, 'file')} in quarantine{stop}. See {sources}")
+    return told
+
+
+def line_of(file: FileRecord) -> str:
+    """A file and what was decided on it."""
+    why = f": {file.reason}" if file.reason else ""
+    return f"  {file.verdict} {file.key}{why}"

@@ -1,0 +1,157 @@
+"""Admitting what is new: read it once, keep its test sets, and write the log, under the claim."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from orchestrator.lineage.commit import BlobRecord
+from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
+from orchestrator.storage.tensors import encode
+from orchestrator.updates.admission import Decision, decide
+from orchestrator.updates.admission_record import AdmittedExperience, FileRecord, Member, SchemaRecord
+from orchestrator.updates.file_verdict import Found, Look, labels_of
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.arriving_files import ArrivingFiles
+from pipelines.data.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.updates.admission_log import AdmissionLog
+    from orchestrator.updates.source_files import Listing, SourceFiles
+    from pipelines.config.sections.source_section import SourceSpec
+    from pipelines.data.samples import TensorSamples
+
+_KEPT_BYTES = 256 * 2**20
+"""Bytes of files that are kept from looking at them until their experience is made."""
+
+
+class Admission:
+    """Decides on one listing of a source, and writes what was decided.
+
+    Attributes:
+        reads: how many files were read.
+    """
+
+    def __init__(self, source: SourceSpec, files: SourceFiles, listing: Listing) -> None:
+        self._source, self._files, self._listing = source, files, listing
+        self._reader = ArrivingFiles(source)
+        self._looks: dict[tuple[str, str], Look | None] = {}
+        self._data: dict[str, bytes] = {}
+        self.reads = 0
+
+    def decide(self, log: AdmissionLog, trained: int) -> Decision:
+        """What is to be added to the log, as `orchestrator.updates.admission.decide` says."""
+        listing = self._listing
+        return decide(listing.files, log.state, self._source, listing.now, self._look, trained=trained)
+
+    def write(self, lineage: Lineage, log: AdmissionLog, decision: Decision) -> list[FileRecord]:
+        """Write the test sets of new experiences, and then the record that names them.
+
+        Args:
+            lineage: under the claim.
+
+        Returns:
+            What was decided of files.
+
+        Raises:
+            ClaimLost: no record is written.
+        """
+        contents = decision.contents or log.state.contents
+        files = {file.key: file for file in decision.files}
+        experiences: list[AdmittedExperience] = []
+        tombstones = read_tombstones(lineage) if decision.groups else Tombstones()
+        for group in decision.groups:
+            assert contents is not None
+            data = [self._content(file) for file in group]
+            if any(one is None for one in data):
+                continue  # a file changed meanwhile: the next step sees it
+            serial = log.state.serials + len(experiences)
+            read = [(file.key, one) for file, one in zip(group, data, strict=True) if one is not None]
+            try:
+                experiences.append(self.experience(lineage, group, read, contents, serial, tombstones))
+            except DataError as error:
+                for file in group:
+                    update = {"verdict": "quarantined", "kind": "unreadable", "reason": str(error)[:1000]}
+                    files[file.key] = file.model_copy(update=update)
+        fields: dict[str, Any] = {
+            "contents": decision.contents,
+            "files": tuple(files.values()),
+            "experiences": tuple(experiences),
+            "withdrawn": decision.withdrawn,
+        }
+        if any(fields.values()):
+            log.append(**fields)
+        return list(files.values())
+
+    def experience(
+        self,
+        lineage: Lineage,
+        group: tuple[FileRecord, ...],
+        read: list[tuple[str, bytes]],
+        contents: SchemaRecord,
+        serial: int,
+        tombstones: Tombstones,
+    ) -> AdmittedExperience:
+        """The experience of these files, whose test set is in the store then.
+
+        Raises:
+            DataError: the files cannot be learned from together.
+        """
+        train, test = self._reader.samples(read, labels_of(contents), serial)
+        whole = sorted({*train.targets.unique().tolist(), *test.targets.unique().tolist()})
+        test = _without(test, tombstones)
+        data = encode({"inputs": test.take(torch.arange(len(test)))[0], "targets": test.targets, "ids": test.ids})
+        return AdmittedExperience(
+            serial=serial,
+            files=tuple(Member(key=file.key, sha256=file.sha256) for file in group),
+            rows=sum(file.rows or 0 for file in group),
+            samples=len(train),
+            classes=tuple(whole),
+            fingerprint=fingerprint(train, None),
+            test_fingerprint=fingerprint(test, None),
+            test=BlobRecord(sha256=lineage.put_blob(data), bytes=len(data)),
+        )
+
+    def _look(self, found: Found) -> Look | None:
+        place = (found.key, found.version)
+        if place not in self._looks:
+            self._looks[place] = self._read(found)
+        return self._looks[place]
+
+    def _read(self, found: Found) -> Look | None:
+        data = self._files.read(found)
+        self.reads += 1
+        if data is None:
+            return None
+        sha256 = hashlib.sha256(data).hexdigest()
+        try:
+            held = self._reader.contents(found.key, data)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # What reads a file of somebody else's may raise anything over a torn one.
+            said = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+            return Look(sha256, problem=" ".join(said.split())[:1000] or type(error).__name__)
+        if sum(map(len, self._data.values())) + len(data) <= _KEPT_BYTES:
+            self._data[sha256] = data
+        return Look(sha256, None, held.rows, held.shape, held.dtype, held.names, held.labels, held.time)
+
+    def _content(self, file: FileRecord) -> bytes | None:
+        """The bytes of a file as it was decided on; None: it has changed since."""
+        data = self._data.pop(file.sha256, None)
+        if data is None:
+            self.reads += 1
+            data = self._files.read(Found(file.key, file.size, file.version, 0.0))
+        return data if data is not None and hashlib.sha256(data).hexdigest() == file.sha256 else None
+
+
+def _without(samples: TensorSamples, tombstones: Tombstones) -> TensorSamples:
+    """The samples that are not to be forgotten."""
+    found = tombstones.among(samples.ids.tolist())
+    if not found:
+        return samples
+    kept = ~torch.isin(samples.ids, torch.tensor(found))
+    return samples.subset(torch.nonzero(kept).flatten())

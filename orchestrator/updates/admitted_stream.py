@@ -1,0 +1,174 @@
+"""The stream that an admission log describes: each experience is what its record says, whatever the folder holds now.
+
+The test set of an experience lies in the store, as it was when the experience was admitted. Its training set is read
+from the source when it is trained, and must have the content that was admitted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import StorageError
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.storage.open_by_uri import open_store
+from orchestrator.updates.admission_log import read_admissions
+from orchestrator.updates.admission_record import AdmittedExperience, State
+from orchestrator.updates.file_verdict import labels_of
+from orchestrator.updates.source_files import SourceFiles, open_source
+from pipelines.build import make_stream
+from pipelines.config.components import resolve
+from pipelines.config.pipeline_errors import DataError, PipelineError
+from pipelines.config.sections.source_section import SUFFIXES, SourceSpec
+from pipelines.data.datasets.arriving_files import ArrivingFiles
+from pipelines.data.fingerprint import fingerprint
+from pipelines.data.samples import StoredSamples, TensorSamples
+from pipelines.data.streams import Stream
+
+if TYPE_CHECKING:
+    from orchestrator.lineage.commit import BlobRecord
+    from pipelines.config.schema import Pipeline
+
+
+def stream_of(pipeline: Pipeline) -> Stream:
+    """The stream of a pipeline: what was admitted, where there is an admission log, else what its dataset holds.
+
+    Raises:
+        PipelineError, DataError: the data is missing or does not fit; a source of which nothing was admitted yet.
+        StorageError: the log cannot be read.
+    """
+    source = source_of(pipeline)
+    if source is not None:
+        state = read_admissions(Lineage(open_store(pipeline.storage), pipeline.name))
+        if state is not None and state.experiences:
+            return admitted_stream(pipeline, source, state)
+        if pipeline.stream.source is not None:
+            raise PipelineError("stream.source: nothing was admitted yet: `everlearn step FILE` admits what is there")
+    return make_stream(pipeline)
+
+
+def source_of(pipeline: Pipeline) -> SourceSpec | None:
+    """Where the pipeline's files arrive: its source, or a dataset of files as one; None: it has no files to arrive.
+
+    Raises:
+        PipelineError: a source for an objective without classes.
+    """
+    stream = pipeline.stream
+    if stream.source is not None:
+        if resolve("objectives", pipeline.objective.name).targets != "classes":
+            raise PipelineError(
+                f"stream.source: objective {pipeline.objective.name} has no classes: a source learns classes only. "
+                "Use stream.dataset with a folder of files"
+            )
+        return stream.source
+    options: dict[str, Any] = {key: value for key, value in stream.dataset.options.items() if value is not None}
+    apart = stream.experiences is not None or stream.order != "natural" or stream.transform is not None or stream.blurry
+    strange = options.keys() - SourceSpec.model_fields.keys() or not isinstance(options.get("label", ""), str)
+    if stream.dataset.name not in SUFFIXES or strange or apart:
+        return None
+    if resolve("objectives", pipeline.objective.name).targets != "classes":
+        return None
+    return SourceSpec.model_validate({**options, "format": stream.dataset.name})
+
+
+def files_of(pipeline: Pipeline, source: SourceSpec) -> SourceFiles:
+    """The files of a source; those of a dataset lie in its folder itself, not in folders below it."""
+    return open_source(source.path, recursive=pipeline.stream.source is not None)
+
+
+def admitted_stream(pipeline: Pipeline, source: SourceSpec, state: State) -> Stream:
+    """The stream of the experiences of a log. No data is read."""
+    assert state.contents is not None
+    labels = labels_of(state.contents)
+    files = _Files(source, files_of(pipeline, source), state, pipeline.storage, pipeline.name)
+    masked = pipeline.stream.setting == "task-incremental"
+    parts = {i: AdmittedPart(files, one, masked) for i, one in enumerate(state.experiences)}
+    prints: dict[tuple[int, bool], str] = {}
+    for index, one in enumerate(state.experiences):
+        prints[index, False], prints[index, True] = one.fingerprint, one.test_fingerprint
+    return Stream(
+        parts,
+        setting=pipeline.stream.setting,
+        outputs=labels.count,
+        input_shape=state.contents.shape,
+        fingerprints=prints,
+        class_names=labels.names,
+        unit_names=labels.names if labels.names is not None and len(labels.names) == labels.count else None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class AdmittedPart:
+    """One experience of a log. A `pipelines.data.experience_samples.Part`."""
+
+    files: _Files
+    experience: AdmittedExperience
+    masked: bool
+    transform: None = None
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        return self.experience.classes
+
+    @property
+    def outputs(self) -> tuple[int, ...] | None:
+        return self.classes if self.masked else None
+
+    def train(self) -> StoredSamples:
+        return self.files.train(self.experience)
+
+    def test(self) -> StoredSamples:
+        return self.files.test(self.experience)
+
+
+class _Files:
+    """The samples of a log's experiences. Can be pickled: a worker opens its own store and source."""
+
+    def __init__(self, source: SourceSpec, files: SourceFiles, state: State, storage: str, pipeline: str) -> None:
+        assert state.contents is not None
+        self._source, self._files, self._storage, self._pipeline = source, files, storage, pipeline
+        self._labels = labels_of(state.contents)
+        self._tests: dict[int, BlobRecord] = {one.serial: state.test_blob(one) for one in state.experiences}
+        self._last: tuple[int, TensorSamples] | None = None
+
+    def train(self, experience: AdmittedExperience) -> TensorSamples:
+        """The training set; the last one is kept.
+
+        Raises:
+            DataError: a file is gone, has another content, or is read in another way than when it was admitted.
+        """
+        if self._last is None or self._last[0] != experience.serial:
+            self._last = None
+            read = [(member.key, self._content(member.key, member.sha256)) for member in experience.files]
+            samples, _ = ArrivingFiles(self._source).samples(read, self._labels, experience.serial)
+            if fingerprint(samples, None) != experience.fingerprint:
+                raise DataError(
+                    f"{experience.files[0].key}: is read in another way than when it was admitted: stream.source has "
+                    "other options now. Set them back, or train the past again: everlearn backfill"
+                )
+            self._last = (experience.serial, samples)
+        return self._last[1]
+
+    def test(self, experience: AdmittedExperience) -> TensorSamples:
+        """The test set, from the store. Raises StorageError."""
+        lineage = Lineage(open_store(self._storage), self._pipeline)
+        tensors = lineage.tensors(self._tests[experience.serial].sha256)
+        try:
+            return TensorSamples(tensors["inputs"], tensors["targets"], tensors["ids"])
+        except (KeyError, DataError) as error:
+            raise StorageError(
+                f"the test set of {experience.files[0].key} is damaged: {error}.\nRestore it from a copy of the storage"
+            ) from None
+
+    def _content(self, key: str, sha256: str) -> bytes:
+        data = self._files.read_key(key)
+        where = f"{self._source.path.rstrip('/')}/{key}"
+        if data is None:
+            raise DataError(f"{where}: was admitted, and is gone: it is needed to train. Restore it")
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DataError(f"{where}: has another content than when it was admitted. Restore it to train from it")
+        return data
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}

@@ -1,0 +1,250 @@
+"""One turn of a stream that never ends: list, admit, train if due, judge. Safe to repeat, and to start twice.
+
+Nothing new: nothing is written, and the claim is not taken. Else what is new is admitted under the claim, and a run
+trains the experiences that have no commit yet. A step that was killed is completed by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import Claimed, OrchestratorError
+from orchestrator.lineage.claim import claimed
+from orchestrator.lineage.commit import Commit, commit_id
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.plan import influence, make_plan
+from orchestrator.storage.open_by_uri import open_store
+from orchestrator.updates.admission import in_quarantine
+from orchestrator.updates.admission_log import AdmissionLog
+from orchestrator.updates.admission_record import FileRecord, State
+from orchestrator.updates.admit_files import Admission
+from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of
+from pipelines.config.pipeline_errors import PipelineError
+
+if TYPE_CHECKING:
+    from pipelines.config.schema import Pipeline
+    from pipelines.config.sections.source_section import SourceSpec
+
+Train = Callable[["Pipeline"], "tuple[int, str]"]
+"""Trains the experiences that have no commit yet: how many there were, and the id of the last commit."""
+Judge = Callable[["Pipeline", str], "dict[str, Any] | None"]
+"""What happens with a commit that was made: it is judged, and promoted or proposed. Returns what `--json` shows."""
+
+
+class QuarantineFull(OrchestratorError):
+    """More files are in quarantine than `max_quarantined`: nothing is trained until a person has decided."""
+
+    exit_status = 4
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step did.
+
+    Attributes:
+        pipeline: its name.
+        outcome: `nothing-new`; `admitted`: nothing is due to be trained; `trained`; `busy`: another process is at work
+            on the pipeline, and does it; `stopped`: too many files are in quarantine.
+        decided: what was decided of files, by this step.
+        quarantined: the files in quarantine that are still there.
+        waiting: files that were admitted and are in no experience yet.
+        experiences: how many were admitted, ever.
+        trained: how many experiences this step trained.
+        commit: the id of the last commit, if there is one.
+        reads: how many files were read to admit them.
+        judged: what became of the new model.
+    """
+
+    pipeline: str
+    outcome: str
+    decided: tuple[FileRecord, ...] = ()
+    quarantined: tuple[FileRecord, ...] = ()
+    waiting: int = 0
+    experiences: int = 0
+    trained: int = 0
+    commit: str | None = None
+    reads: int = 0
+    judged: dict[str, Any] | None = field(default=None, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        def files(records: Sequence[FileRecord]) -> list[dict[str, Any]]:
+            keys = {"key", "verdict", "kind", "reason", "rows", "sha256"}
+            return [record.model_dump(mode="json", include=keys) for record in records]
+
+        return {
+            "pipeline": self.pipeline,
+            "outcome": self.outcome,
+            "decided": files(self.decided),
+            "quarantined": files(self.quarantined),
+            "waiting": self.waiting,
+            "experiences": self.experiences,
+            "trained": self.trained,
+            "commit": self.commit,
+            "judged": self.judged,
+        }
+
+
+def run_step(
+    pipeline: Pipeline,
+    *,
+    train: Train | None = None,
+    judge: Judge | None = None,
+) -> StepResult:
+    """One turn.
+
+    Args:
+        train: None: `orchestrator.training.driver.run`, which shows nothing.
+        judge: called after something was trained.
+
+    Raises:
+        PipelineError: the pipeline has no source; or its settings changed, so that what was learned would have to be
+            trained again.
+        RunFailed, StorageError, ClusterError: as `run`. What was admitted stays.
+    """
+    source = source_of(pipeline)
+    if source is None:
+        raise PipelineError(
+            "stream: nothing arrives here: `everlearn step` needs stream.source, or a dataset that is a folder of "
+            "files without order, experiences, transform, test and features. `everlearn run` trains this one"
+        )
+    lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+    try:
+        admitted = _admit(pipeline, source, lineage)
+        state, found = admitted.state, admitted.summary
+        if admitted.stopped:
+            return found("stopped")
+        if admitted.blocked or not state.experiences or not _due(pipeline, source, lineage, admitted):
+            return found("admitted" if admitted.decided else "nothing-new")
+        trained, commit = (train or _run)(pipeline)
+    except Claimed:
+        return StepResult(pipeline.name, "busy")
+    judged = judge(pipeline, commit) if judge is not None and trained else None
+    return found("trained", trained=trained, commit=commit, judged=judged)
+
+
+def _run(pipeline: Pipeline) -> tuple[int, str]:
+    from orchestrator.training.driver import run
+
+    result = run(pipeline)
+    return result.trained, result.lineage[-1]
+
+
+@dataclass
+class _Admitted:
+    """What a step admitted, what the log says then, and how many experiences `latest` has learned."""
+
+    pipeline: str
+    state: State
+    keys: tuple[str, ...]
+    decided: tuple[FileRecord, ...] = ()
+    stopped: bool = False
+    blocked: bool = False
+    reads: int = 0
+    latest: Commit | None = None
+
+    def summary(self, outcome: str, **more: Any) -> StepResult:
+        return StepResult(
+            **{
+                "pipeline": self.pipeline,
+                "outcome": outcome,
+                "decided": tuple(self.state.files.get(file.key, file) for file in self.decided),
+                "quarantined": tuple(in_quarantine(self.state, self.keys)),
+                "waiting": len(self.state.waiting),
+                "experiences": len(self.state.experiences),
+                "commit": self.latest.id if self.latest else None,
+                "reads": self.reads,
+                **more,
+            }
+        )
+
+
+def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitted:
+    """Bring the log up to date with the source."""
+    log = AdmissionLog(lineage)
+    log.read()
+    _refuse_other_classes(source, log.state)
+    listing = (files := files_of(pipeline, source)).listing()
+    admission = Admission(source, files, listing)
+    latest = latest_commit(lineage)
+    decision = admission.decide(log, learned(latest))
+    decided: list[FileRecord] = []
+    if decision or log.behind:
+        lineage.store.check()
+        with claimed(lineage, "run") as claim:
+            held = lineage.fenced(claim.fence)
+            log = AdmissionLog(held)
+            log.read()
+            if log.behind:
+                log.write_index()
+            while True:
+                latest = latest_commit(lineage)
+                decision = admission.decide(log, learned(latest))
+                before = log.state.records
+                if decision:
+                    decided += admission.write(held, log, decision)
+                if log.state.records == before:
+                    break
+    return _Admitted(
+        pipeline.name,
+        log.state,
+        tuple(found.key for found in listing.files),
+        tuple(decided),
+        decision.stopped,
+        decision.blocked,
+        admission.reads,
+        latest,
+    )
+
+
+def latest_commit(lineage: Lineage) -> Commit | None:
+    """The commit that `latest` names. Raises StorageError."""
+    latest = lineage.ref("latest")
+    return None if latest is None else lineage.read(latest.commit)
+
+
+def learned(commit: Commit | None) -> int:
+    """How many experiences a commit has learned."""
+    return 0 if commit is None else commit.experience.index + 1
+
+
+def _due(pipeline: Pipeline, source: SourceSpec, lineage: Lineage, admitted: _Admitted) -> bool:
+    """Whether an experience has no commit yet.
+
+    Raises:
+        PipelineError: the settings have changed since the last commit, which would have to be trained again.
+    """
+    latest, stream = admitted.latest, admitted_stream(pipeline, source, admitted.state)
+    if latest is None:
+        return True
+    done, commit = learned(latest), latest.id
+    if done == len(stream):
+        # In an idle step nothing may depend on the length of the stream: the parent's id stands for all before it.
+        data = f"{stream.fingerprint(done - 1)}:{stream.test_fingerprint(done - 1)}"
+        spec = influence(pipeline, stream, done - 1)
+        if commit == commit_id(parent=latest.parent, fingerprint=data, spec=spec):
+            return False
+    plan = [planned.id for planned in make_plan(pipeline, stream)]
+    if commit in plan or lineage.exists(plan[min(done, len(plan)) - 1]):
+        return True
+    raise PipelineError(
+        f"the settings are not those of commit {commit[:12]}, which `latest` names: with these, all {done} "
+        "experiences would be trained again. Set them back, or see what that costs: everlearn backfill FILE"
+    )
+
+
+def _refuse_other_classes(source: SourceSpec, state: State) -> None:
+    """Refuse classes that are not those which the first files, or an earlier file of the pipeline, have fixed."""
+    given, contents = source.classes, state.contents
+    if given is None or contents is None:
+        return
+    same = given == contents.classes if isinstance(given, int) else tuple(given) == contents.labels
+    if isinstance(given, int) and contents.labels is not None:
+        same = False
+    if not same:
+        known = contents.classes if contents.labels is None else list(contents.labels)
+        raise PipelineError(
+            f"stream.source.classes: is {given}, but what was admitted has {known}: the "
+            "size of the model's head is fixed. Set it back, or train the past again: everlearn backfill FILE"
+        )
