@@ -234,6 +234,7 @@ COLUMNS = [
         _columns("task-incremental", learns, "progressive", infer_task=False),
         _columns("task-incremental", learns, "packnet", infer_task=False, prune=0.6),
         _columns("domain-incremental", learns, "ewc", **EVERY),
+        Case(f"{learns}-online", _quick("der"), "domain-incremental", {"batch_size": 6}, online=True, learns=learns),
     )
 ] + [
     _columns("domain-incremental", "regression", "ewc", "gem", objective={"loss": "huber", "delta": 0.5}),

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -23,8 +24,8 @@ from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.tensors import decode, decode_metadata, encode
 from orchestrator.training.rank import RankTraining
+from pipelines.build import make_stream
 from pipelines.config.load import load_text
-from pipelines.data.streams import build_stream
 from strategies.loop.process_group import Group
 from strategies.memory.reservoir import Memory
 from strategies.registry import BUILT_IN
@@ -59,18 +60,35 @@ def every_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.checkpointing.checkpoint.ThreadPoolExecutor", Awaited)
 
 
-def rank_training(folder: Path, strategy: str, on_event: Any, online: bool = False, every: int = 5) -> RankTraining:
+COLUMNS = [("[{name: ewc, lambda: 10}, {name: replay, capacity: 50}]", False, o) for o in ("regression", "multi-label")]
+
+
+def columns(folder: Path, objective: str) -> str:
+    """A stream of two domains whose targets have two columns, as a part of a pipeline file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for domain in range(2):
+        inputs = np.random.default_rng(domain).random((240, 3), np.float32)
+        numbers = np.stack([1000 + 30 * inputs[:, 0] + domain, inputs[:, 1]], 1)
+        np.savez(folder / f"{domain}.npz", x=inputs, y=numbers if objective == "regression" else inputs[:, :2] > 0.6)
+    return f"{{dataset: {{name: npz, path: {folder}}}, setting: domain-incremental}}\nobjective: {objective}"
+
+
+def rank_training(
+    folder: Path, strategy: str, on_event: Any, online: bool = False, every: int = 5, objective: str = "classification"
+) -> RankTraining:
     stream = f"{{dataset: digits, setting: task-incremental, order: [[0, 1], [2, 3]], online: {str(online).lower()}}}"
+    if objective != "classification":
+        stream = columns(folder / "data", objective)
     length = "epochs: 1, batch_size: 7" if online else "epochs: 3, batch_size: 20"
     pipeline = load_text(
         f"name: c\nstream: {stream}\nmodel: {{name: mlp, hidden: [12]}}\nstrategy: {strategy}\nstorage: {folder}\n"
         f"train: {{{length}, checkpoint_every: {every}, optimizer: {{name: adam}}, warmup: 10}}\n"
     )
-    stream = build_stream(pipeline.stream, pipeline.seed)
+    made = make_stream(pipeline)
     return RankTraining(
         pipeline=pipeline,
-        stream=stream,
-        plan=make_plan(pipeline, stream),
+        stream=made,
+        plan=make_plan(pipeline, made),
         lineage=Lineage(open_store(pipeline.storage), pipeline.name),
         group=Group(),
         device=torch.device("cpu"),
@@ -85,12 +103,19 @@ def blobs(made: RankTraining) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("strategy", "online"), [*((s, False) for s in COMBINATIONS), *((s, True) for s in ONLINE)])
+@pytest.mark.parametrize(
+    ("strategy", "online", "objective"),
+    [
+        *((s, False, "classification") for s in COMBINATIONS),
+        *((s, True, "classification") for s in ONLINE),
+        *COLUMNS,
+    ],
+)
 @pytest.mark.usefixtures("every_checkpoint")
 def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
-    strategy: str, online: bool, tmp_path: Path
+    strategy: str, online: bool, objective: str, tmp_path: Path
 ) -> None:
-    undisturbed = rank_training(tmp_path / "a", strategy, lambda event: None, online)
+    undisturbed = rank_training(tmp_path / "a", strategy, lambda event: None, online, objective=objective)
     undisturbed.run()
     written: list[int] = []
 
@@ -101,12 +126,12 @@ def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
                 raise Killed
 
     events: list[Event] = []
-    interrupted = rank_training(tmp_path / "b", strategy, die_at_the_second, online)
+    interrupted = rank_training(tmp_path / "b", strategy, die_at_the_second, online, objective=objective)
     for _ in range(2):  # once in each experience
         written.clear()
         with pytest.raises(Killed):
             interrupted.run()
-    again = rank_training(tmp_path / "b", strategy, events.append, online)
+    again = rank_training(tmp_path / "b", strategy, events.append, online, objective=objective)
     again.run()
     resumed = [event for event in events if isinstance(event, Resumed)]
     assert [event.step for event in resumed] == [written[-1]] if written else resumed
