@@ -14,8 +14,8 @@ class RunResult:
     Attributes:
         pipeline: the pipeline's name.
         lineage: commit ids, oldest first, one for each experience.
-        accuracy_matrix: R[i][j], accuracy in [0, 1] on experience j's test set after training on experience i;
-            None where it was not evaluated.
+        score_matrix: R[i][j], the score on experience j's test set after training on experience i; accuracies are in
+            [0, 1]; None where it was not evaluated.
         metrics: the stream's metrics by name (`strategies.metrics`); None where one is not defined, such as
             forgetting after a single experience.
         trained: experiences trained by this run.
@@ -24,6 +24,8 @@ class RunResult:
         tracking: {"uri": tracking server, "run_id": MLflow run or None if it could not be written}.
         history: the metrics after each experience; the last are `metrics`.
         class_accuracy: by output unit, over all test sets, after the last experience.
+        score: name of the score in the matrix.
+        matrices: as the score matrix, of each of the pipeline's further metrics by name.
         class_names: the name of the class of each output unit; None: classes have numbers.
         confusion_matrix: samples by the unit that is right (row) and the one that answered; None: not counted.
         task_labels: how test samples got their task, "given" or "inferred", for strategies that ask for it.
@@ -31,7 +33,7 @@ class RunResult:
 
     pipeline: str
     lineage: list[str]
-    accuracy_matrix: list[list[float | None]]
+    score_matrix: list[list[float | None]]
     metrics: dict[str, float | None]
     trained: int
     reused: int
@@ -42,18 +44,29 @@ class RunResult:
     confusion_matrix: list[list[int]] | None = None
     task_labels: str | None = None
     class_names: list[str] | None = None
+    score: str = "accuracy"
+    matrices: dict[str, list[list[float | None]]] = field(default_factory=dict)
+
+    @property
+    def accuracy_matrix(self) -> list[list[float | None]]:
+        """The matrix of accuracies: the score matrix, or that of a further metric; empty where there is none."""
+        return self.score_matrix if self.score == "accuracy" else self.matrices.get("accuracy", [])
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints: plain data, with null for what is not a finite number."""
-        from strategies.metrics import metric_names
+        from strategies.metrics import metrics_for, metrics_in, score_in
 
-        first = metric_names("matrix")
-        others = [name for name in metric_names() if name not in first]
+        listed = {one.name: one for one in (*metrics_for([score_in(self.metrics)]), *metrics_in(self.metrics))}
+        if any(listed[name].scope == "scores" for name in listed):  # an objective without classes has no answers
+            listed = {name: one for name, one in listed.items() if name in self.metrics}
+        first = [name for name, one in listed.items() if one.scope == "matrix"]
+        others = [name for name in listed if name not in first]
+        matrix = "accuracy_matrix" if self.score == "accuracy" else "score_matrix"
 
         return {
             "pipeline": self.pipeline,
             "lineage": list(self.lineage),
-            "accuracy_matrix": [[_finite(value) for value in row] for row in self.accuracy_matrix],
+            matrix: _rows(self.score_matrix),
             **{name: _finite(self.metrics.get(name)) for name in first},
             "trained": self.trained,
             "reused": self.reused,
@@ -64,8 +77,14 @@ class RunResult:
             "class_names": self.class_names,
             "confusion_matrix": self.confusion_matrix,
             "task_labels": self.task_labels,
-            "history": {name: [_finite(metrics.get(name)) for metrics in self.history] for name in metric_names()},
+            "history": {name: [_finite(metrics.get(name)) for metrics in self.history] for name in listed},
+            "score": self.score,
+            "matrices": {name: _rows(rows) for name, rows in self.matrices.items()},
         }
+
+
+def _rows(matrix: list[list[float | None]]) -> list[list[float | None]]:
+    return [[_finite(value) for value in row] for row in matrix]
 
 
 def _finite(value: float | None) -> float | None:

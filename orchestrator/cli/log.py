@@ -79,17 +79,20 @@ def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
     from rich.text import Text
 
     from orchestrator.cli.support.local_time import local_time
-    from orchestrator.progress.number_format import classes, count, percent, short
+    from orchestrator.progress.number_format import classes, count, metric_text, short
+    from strategies.metrics import score_in
 
+    score = score_in(metrics)
+    average = f"average_{score.name}"
     text = Text(short(commit.id), style="yellow")
     text.append(f"  experience {commit.experience.index:<3}", style="bold")
     if commit.experience.classes:
         text.append(f" classes {classes(commit.experience.classes)}", style="default")
     if refs:
         text.append(f"  ({', '.join(refs)})", style="bold cyan")
-    parts = [local_time(commit.created), f"accuracy {percent(metrics['average_accuracy'])} %"]
+    parts = [local_time(commit.created), f"{score.title} {metric_text(average, metrics.get(average), metrics)}"]
     if metrics["forgetting"] is not None:
-        parts.append(f"forgetting {percent(metrics['forgetting'])} %")
+        parts.append(f"forgetting {metric_text('forgetting', metrics['forgetting'], metrics)}")
     if commit.forgotten:
         parts.append(f"{count(sum(record.samples for record in commit.forgotten), 'sample')} forgotten")
     if commit.thinned:

@@ -118,19 +118,23 @@ def _accuracies(history: History) -> Table:
     from rich.table import Table
 
     from orchestrator.lineage.accuracy_matrix import accuracy_matrix
-    from orchestrator.progress.number_format import percent, signed_percent
+    from orchestrator.progress.number_format import percent, signed_percent, unit_text
+    from strategies.metrics import score_in
 
+    score = score_in(history.metrics[-1])
+    fraction = score.unit == "fraction"
     matrix, _ = accuracy_matrix(history.chain)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for heading in ("experience", "accuracy", "when learned", "change"):
+    for heading in ("experience", score.title, "when learned", "change"):
         table.add_column(heading, justify="right")
     last = len(matrix) - 1
     for j, now in enumerate(matrix[last]):
         then = matrix[j][j] if j <= last else None
         change = now - then if now is not None and then is not None else None
-        table.add_row(
-            str(j), percent(now), percent(then) if j <= last else "", signed_percent(change) if j < last else ""
-        )
+        cells = [percent(now), percent(then), signed_percent(change)]
+        if not fraction:
+            cells = [unit_text("number", now), unit_text("number", then), unit_text("signed number", change)]
+        table.add_row(str(j), cells[0], cells[1] if j <= last else "", cells[2] if j < last else "")
     return table
 
 

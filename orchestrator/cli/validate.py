@@ -98,7 +98,7 @@ def _data_warnings(pipeline: Pipeline, stream: Stream) -> list[str]:
     from pipelines.data.features.feature_warnings import feature_warnings
     from strategies.metrics import data_warning
 
-    if pipeline.objective.name != "classification":
+    if pipeline.objective.name != "classification" or pipeline.score not in (None, "accuracy"):
         return list(stream.warnings)
     samples: Counter[int] = Counter()
     for experience in stream:

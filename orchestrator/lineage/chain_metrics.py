@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.lineage.accuracy_matrix import values_of
+from orchestrator.lineage.measurements import ACCURACY
 from orchestrator.lineage.running_matrix import Course
 from strategies.metrics import as_matrix, metrics_for
 
@@ -40,13 +41,18 @@ def course_metrics(
     sign = 1 if course.scores[0].better == "higher" else -1
     joint = sign * as_matrix([[*reference, *missing]])[0]
     metrics = metrics_for(course.scores)
+    # Of other objectives nobody asks what the answers to classes were.
+    classified = course.scores[0].name == ACCURACY or any(c.quality is None or c.quality.classes for c in chain[-1:])
     found = []
     for k in range(first, len(chain)):
         evidence = replace(_counted(course.evidence(k), chain[k]), reference=joint[: k + 1])
         evidence = replace(evidence, each=_each(course, chain[k], k))
         # What follows from the matrix alone is there already: later commits do not change it.
         known = course.summaries[k]
-        found.append({m.name: known[m.name] if m.name in known else m.value(evidence) for m in metrics})
+        values = {m.name: known[m.name] if m.name in known else m.value(evidence) for m in metrics}
+        if not classified:
+            values = {m.name: values[m.name] for m in metrics if m.scope != "answers" or values[m.name] is not None}
+        found.append(values)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from orchestrator.lineage.accuracy_matrix import Row, chain_scores, columns, filled, values_of
-from strategies.metrics import RunningMetrics
+from strategies.metrics import RunningMetrics, Score, declare
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -36,6 +36,9 @@ class Course:
     def _forget(self, tests: list[str], scores: tuple[ScoreRecord, ...]) -> None:
         self.tests, self.scores = tests, scores
         self._running = RunningMetrics(scores[0])
+        for score in scores:
+            # Whoever shows the metrics finds the unit of a score that is not built in.
+            declare(Score(score.name, unit=score.unit, better=score.better))
         self._last: str | None = None
         self.rows: list[Row] = []
         self.baseline: Row = [None] * len(tests)

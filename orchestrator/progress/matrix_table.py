@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.progress.number_format import metric_text, percent
-from strategies.metrics import all_metrics
+from orchestrator.progress.number_format import percent, unit_text
+from strategies.metrics import ACCURACY, Score, metrics_for, metrics_in, score_in
 
 # This many experiences fit into 80 columns. Of a longer stream, the first and the last ones are shown.
 MOST = 10
@@ -19,11 +19,12 @@ _FADED, _LOST = 0.10, 0.30
 Matrix = Sequence[Sequence[float | None]]
 
 
-def matrix_view(matrix: Matrix) -> RenderableType:
-    """R[i][j] in percent: row i after training on experience i, column j its accuracy on experience j's test set.
+def matrix_view(matrix: Matrix, score: Score = ACCURACY) -> RenderableType:
+    """R[i][j] in percent: row i after training on experience i, column j its score on experience j's test set.
 
-    The diagonal is bold. Experiences that are not trained yet are dim and in whole percent. An accuracy of 10 points or
-    more below its best value so far is yellow, of 30 or more red. None is shown as a dot.
+    The diagonal is bold. Experiences that are not trained yet are dim and in whole percent. A score of 10 points or
+    more below its best value so far is yellow, of 30 or more red; a score that is no fraction stands in its own unit,
+    and is coloured from 10 and 30 percent of its best value on. None is shown as a dot.
     """
     rows = _shown(len(matrix))
     columns = _shown(max((len(row) for row in matrix), default=0))
@@ -36,9 +37,10 @@ def matrix_view(matrix: Matrix) -> RenderableType:
         if row is None:
             table.add_row("…", *("" for _ in columns), "")
             continue
-        cells = [Text("") if column is None else _cell(matrix, row, column) for column in columns]
-        table.add_row(str(row), *cells, _mean(matrix, row))
-    caption = "accuracy in percent; row: trained up to this experience; column: tested on it"
+        cells = [Text("") if column is None else _cell(matrix, row, column, score) for column in columns]
+        table.add_row(str(row), *cells, _mean(matrix, row, score))
+    what = f"{score.title} in percent" if score.unit == "fraction" else score.title
+    caption = f"{what}; row: trained up to this experience; column: tested on it"
     parts: list[RenderableType] = [Text(caption, style="dim"), table]
     if None in rows or None in columns:
         parts.append(Text("only the first and the last experiences; --json has all", style="dim"))
@@ -51,12 +53,14 @@ def metrics_view(metrics: Mapping[str, float | None]) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim")
-    for place, metric in enumerate(all_metrics()):
+    # Metrics of the matrix always have a line, also where they were not given.
+    shown = {one.name: one for one in (*metrics_for([score_in(metrics)]), *metrics_in(metrics))}
+    for place, metric in enumerate(shown.values()):
         value = metrics.get(metric.name)
         # Metrics of the matrix always have a line, other metrics only if they are known.
         if value is not None or metric.scope == "matrix":
             style = "" if place else "bold"
-            text = Text(metric_text(metric.name, value), style=style)
+            text = Text(unit_text(metric.unit, value), style=style)
             table.add_row(Text(metric.title, style=style), text, metric.meaning)
     return table
 
@@ -72,19 +76,26 @@ def _at(matrix: Matrix, row: int, column: int) -> float | None:
     return matrix[row][column] if column < len(matrix[row]) else None
 
 
-def _cell(matrix: Matrix, row: int, column: int) -> Text:
+def _text(value: float, score: Score, digits: int = 1) -> str:
+    return percent(value, digits) if score.unit == "fraction" else f"{value:.4g}"
+
+
+def _cell(matrix: Matrix, row: int, column: int, score: Score) -> Text:
     value = _at(matrix, row, column)
     if value is None:
         return Text("\N{MIDDLE DOT}", style="dim")
     if column > row:
-        return Text(percent(value, digits=0), style="dim")
+        return Text(_text(value, score, digits=0), style="dim")
     if column == row:
-        return Text(percent(value), style="bold")
+        return Text(_text(value, score), style="bold")
     earlier = [_at(matrix, above, column) for above in range(column, row)]
-    fall = max((best for best in earlier if best is not None), default=value) - value
-    return Text(percent(value), style="red" if fall >= _LOST else "yellow" if fall >= _FADED else "")
+    best = max((score.sign * one for one in earlier if one is not None), default=score.sign * value)
+    fall = best - score.sign * value
+    if score.unit == "number":
+        fall /= abs(best) or 1.0
+    return Text(_text(value, score), style="red" if fall >= _LOST else "yellow" if fall >= _FADED else "")
 
 
-def _mean(matrix: Matrix, row: int) -> str:
+def _mean(matrix: Matrix, row: int, score: Score) -> str:
     known = [value for value in matrix[row][: row + 1] if value is not None]
-    return percent(sum(known) / len(known)) if len(known) == row + 1 else ""
+    return _text(sum(known) / len(known), score) if len(known) == row + 1 else ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from orchestrator.progress.printable import printable
-from strategies.metrics import Unit, find_metric
+from strategies.metrics import Unit, find_metric, metrics_in
 
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -23,13 +23,22 @@ def signed_percent(value: float | None) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
-def metric_text(name: str, value: float | None) -> str:
-    """A metric with its unit: "98.8 %", "-3.1 %", "1.2 MB", "3.2 s", "478,410"; None -> "-"."""
+def metric_text(name: str, value: float | None, among: Iterable[str] = ()) -> str:
+    """A metric with its unit: "98.8 %", "-3.1 %", "0.2513", "1.2 MB", "3.2 s", "478,410"; None -> "-".
+
+    Args:
+        among: the names of all metrics of its stream, which say what its score is; none: accuracy.
+    """
     if value is None:
         return "-"
-    metric = find_metric(name)
+    metric = next((one for one in metrics_in(among) if one.name == name), None) or find_metric(name)
     # Another version of Everlearn may have recorded a metric that this one does not have.
-    return f"{value:.4g}" if metric is None else _WRITERS[metric.unit](value)
+    return f"{value:.4g}" if metric is None else unit_text(metric.unit, value)
+
+
+def unit_text(unit: Unit, value: float | None) -> str:
+    """A value in its unit; None -> "-"."""
+    return "-" if value is None else _WRITERS[unit](value)
 
 
 def duration(seconds: float) -> str:
@@ -91,6 +100,8 @@ def short(commit: str) -> str:
 _WRITERS: Mapping[Unit, Callable[[float], str]] = {
     "fraction": lambda value: f"{percent(value)} %",
     "signed fraction": lambda value: f"{signed_percent(value)} %",
+    "number": lambda value: f"{value:.4g}",
+    "signed number": lambda value: f"{value:+.4g}" if value else "0",
     "count": lambda value: f"{value:,.0f}",
     "bytes": lambda value: size(round(value)),
     "seconds": duration,

@@ -10,9 +10,10 @@ from rich.text import Text
 
 from orchestrator.events import Resumed
 from orchestrator.progress.matrix_table import matrix_view, metrics_view
-from orchestrator.progress.number_format import classes, count, duration, percent, short
-from orchestrator.progress.run_reporter import Summary, accuracy_so_far
+from orchestrator.progress.number_format import classes, count, duration, short
+from orchestrator.progress.run_reporter import Summary, so_far
 from orchestrator.result import RunResult
+from strategies.metrics import score_in
 
 
 def headline(summary: Summary) -> Text:
@@ -33,7 +34,7 @@ def experience_line(commit: Mapping[str, Any], reused: bool = False, names: Sequ
     text = Text("  ").append(f"experience {experience['index']:<3}")
     held = "classes " + classes(experience["classes"], 12, names) if experience["classes"] else ""
     text.append(f" {held:<21}", style="dim")
-    text.append(f"accuracy {percent(accuracy_so_far(commit)):>5} %")
+    text.append(so_far(commit, width=5))
     losses = commit.get("losses") or []
     text.append(f"   loss {losses[-1][1]:<9.3g}" if losses else " " * 17, style="dim")
     spent = duration(sum((commit.get("timings") or {}).values()))
@@ -48,7 +49,7 @@ def resumed_line(event: Resumed) -> Text:
 def report(result: RunResult, summary: Summary, console: Console, program: str, arguments: str) -> None:
     """The matrix, the metrics, what was trained, and suggested commands of the form `program ... arguments`."""
     console.print()
-    console.print(matrix_view(result.accuracy_matrix))
+    console.print(matrix_view(result.score_matrix, score_in(result.metrics)))
     console.print()
     console.print(metrics_view(result.metrics))
     console.print()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypedDict
 
 from orchestrator.events import CommitWritten, Event, ExperienceStarted, StageStarted, StepDone, WorkersRestarted
+from orchestrator.progress.number_format import percent
 from orchestrator.result import RunResult
 
 STARTING, RESTARTING, FINISHING = "starting", "restarting", "finishing"
@@ -40,7 +41,7 @@ class RunState:
         step, steps: optimiser steps that are done in it, and all of its steps.
         loss, rate: latest loss, and samples per second of all workers together; None if unknown.
         stage: what is being done other than training steps, or "".
-        accuracy: mean accuracy on all experiences up to the latest commit, in [0, 1]; None before the first.
+        score: mean score on all experiences up to the latest commit, as text; "" before the first.
     """
 
     def __init__(self, summary: Summary) -> None:
@@ -52,7 +53,7 @@ class RunState:
         self.loss: float | None = None
         self.rate: float | None = None
         self.stage = STARTING
-        self.accuracy: float | None = None
+        self.score = ""
         if summary.get("reused", 0) >= summary["experiences"]:
             self.stage = FINISHING
 
@@ -72,7 +73,7 @@ class RunState:
             case StageStarted():
                 self.stage = event.stage
             case CommitWritten():
-                self.accuracy = accuracy_so_far(event.commit)
+                self.score = so_far(event.commit, words=" so far")
                 if event.commit["experience"]["index"] == self.experiences - 1:
                     self.stage = FINISHING
             case WorkersRestarted():
@@ -107,8 +108,26 @@ class Reporter:
         self.close()
 
 
-def accuracy_so_far(commit: Mapping[str, Any]) -> float | None:
-    """Mean accuracy on the test sets of all experiences up to that of the commit, in [0, 1]; None if unknown."""
-    index = commit["experience"]["index"]
+def score_so_far(commit: Mapping[str, Any]) -> float | None:
+    """Mean score on the test sets of all experiences up to that of the commit; None if unknown."""
+    index, name = commit["experience"]["index"], _score(commit)["name"]
     seen = [entry for entry in commit["row"] if entry["experience"] <= index and entry["total"]]
-    return sum(entry["correct"] / entry["total"] for entry in seen) / len(seen) if seen else None
+    values = [(entry.get("scores") or {}).get(name) for entry in seen]
+    if name == "accuracy":
+        values = [entry["correct"] / entry["total"] for entry in seen]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def so_far(commit: Mapping[str, Any], *, width: int = 0, words: str = "") -> str:
+    """The score's name, `words`, and `score_so_far` of at least `width` characters, for a person."""
+    score, value = _score(commit), score_so_far(commit)
+    name = score["name"].replace("_", " ") + words
+    if score["unit"] == "fraction":
+        return f"{name} {percent(value):>{width}} %"
+    return f"{name} {'-' if value is None else format(value, '.4g'):>{width}}"
+
+
+def _score(commit: Mapping[str, Any]) -> Mapping[str, Any]:
+    scores: Sequence[Mapping[str, Any]] = commit.get("scores") or [{"name": "accuracy", "unit": "fraction"}]
+    return scores[0]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.events import CommitWritten, Event, Resumed, TrackingOpened, Warned, WorkersRestarted
-from orchestrator.progress.number_format import duration, percent
+from orchestrator.progress.number_format import duration
 from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
 from orchestrator.progress.run_reporter import FINISHING, RESTARTING, STARTING, Reporter, RunState, Summary
 from orchestrator.result import RunResult
@@ -118,6 +118,6 @@ class _Present:
             parts.append(f"loss {state.loss:.3g}")
             if state.rate:
                 parts.append(f"{state.rate:,.0f} samples/s")
-        if state.accuracy is not None:
-            parts.append(f"accuracy so far {percent(state.accuracy)} %")
+        if state.score:
+            parts.append(state.score)
         return Text("   ".join(parts), style="dim")

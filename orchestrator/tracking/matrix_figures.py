@@ -1,4 +1,4 @@
-"""Figures of the accuracy matrix as PNG bytes: the heat map, and one curve for each experience over time.
+"""Figures of the score matrix as PNG bytes: the heat map, and one curve for each experience over time.
 
 They are drawn on matplotlib's Agg canvas without pyplot, so no display is needed, nothing global is changed, and a
 background thread may draw. The same input gives the same bytes. Lightness alone orders the heat map's colours, and the
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.tracking.experience_colours import FEW, PALEST, experience_colours
-from strategies.metrics import as_matrix
+from strategies.metrics import ACCURACY, Score, as_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,15 +33,22 @@ _MARKERS = "os^Dv<>P"
 
 
 def matrix_figure(
-    rows: Rows, *, title: str, subtitle: str = "", classes: Sequence[Sequence[int]] = (), experiences: int | None = None
+    rows: Rows,
+    *,
+    title: str,
+    subtitle: str = "",
+    classes: Sequence[Sequence[int]] = (),
+    experiences: int | None = None,
+    score: Score = ACCURACY,
 ) -> bytes:
-    """The heat map of R with its numbers in percent, as PNG.
+    """The heat map of R with its numbers, as PNG; a better number is darker.
 
     Args:
-        rows: R[i][j] in [0, 1], accuracy on experience j after training on experience i; None leaves the cell empty.
+        rows: R[i][j], the score on experience j after training on experience i; None leaves the cell empty.
         title, subtitle: shown above the map.
         classes: the classes of each experience; named under the columns where there is room.
         experiences: T, the length of the stream; rows that are not there yet stay empty.
+        score: what R holds: a fraction is shown in percent, another number as it is.
     """
     R = _square(rows, experiences)
     T = len(R)
@@ -49,8 +56,9 @@ def matrix_figure(
     figure = figure_of(max((T + 1) * cell + 1.5, 6.0), T * cell + 2.1)
     axes = figure.subplots()
     headline_of(axes, title, subtitle)
-    _cells(axes, R, T, cell)
-    _cells(axes, _mean_of_seen(R)[:, None], T, cell, left=T + _GAP)
+    means = _mean_of_seen(R)[:, None]
+    _cells(axes, R, T, cell, _shades(R, R, score), score)
+    _cells(axes, means, T, cell, _shades(means, R, score), score, left=T + _GAP)
     _outline_diagonal(axes, R)
     axes.set_xlim(-0.5, T + _GAP + 0.5)
     axes.set_ylim(T - 0.5, -0.5)
@@ -67,9 +75,11 @@ def matrix_figure(
     return png_of(figure)
 
 
-def curves_figure(rows: Rows, *, title: str, subtitle: str = "", experiences: int | None = None) -> bytes:
-    """Accuracy on each experience from when it was learned, and on all of them so far, as PNG. Arguments as above."""
-    R = _square(rows, experiences)
+def curves_figure(
+    rows: Rows, *, title: str, subtitle: str = "", experiences: int | None = None, score: Score = ACCURACY
+) -> bytes:
+    """The score on each experience from when it was learned, and on all of them so far, as PNG. Arguments as above."""
+    R = _scale(score) * _square(rows, experiences)
     T = len(R)
     figure = figure_of(max(7.5, min(4.5 + 0.55 * T, 13.0)), 5.0)
     axes = figure.subplots()
@@ -83,7 +93,7 @@ def curves_figure(rows: Rows, *, title: str, subtitle: str = "", experiences: in
         few = len(FEW) >= T
         axes.plot(
             after[known],
-            100 * R[j:, j][known],
+            R[j:, j][known],
             color=colours[j],
             linewidth=1.8 if few else 1.1,
             marker=_MARKERS[j] if few else "o",
@@ -95,14 +105,14 @@ def curves_figure(rows: Rows, *, title: str, subtitle: str = "", experiences: in
     seen = _mean_of_seen(R)
     known = ~np.isnan(seen)
     axes.plot(
-        np.arange(T)[known], 100 * seen[known], color=INK, linewidth=3.0, solid_capstyle="round", zorder=3,
+        np.arange(T)[known], seen[known], color=INK, linewidth=3.0, solid_capstyle="round", zorder=3,
         label="mean so far",
     )  # fmt: skip
-    _curve_axes(axes, R, T)
+    _curve_axes(axes, R, T, score)
     if len(FEW) >= T:
         _label_ends(axes, R, colours)
     else:
-        _colour_scale(figure, axes, T)
+        _colour_scale(figure, axes, T, score)
         # The lower left corner has the fewest curves.
         axes.legend(loc="lower left", fontsize=9, labelcolor=INK, edgecolor="none", framealpha=0.9)
     return png_of(figure)
@@ -140,7 +150,29 @@ def headline_of(axes: Axes, title: str, subtitle: str) -> None:
         )  # fmt: skip
 
 
-def _cells(axes: Axes, values: NDArray[np.float64], T: int, cell: float, left: float = 0.0) -> None:
+def _scale(score: Score) -> int:
+    return 100 if score.unit == "fraction" else 1
+
+
+def _shades(values: NDArray[np.float64], R: NDArray[np.float64], score: Score) -> NDArray[np.float64]:
+    """How good values are, from 0 to 1; numbers in a unit of their own among those of R."""
+    if score.unit == "fraction":
+        return np.nan_to_num(values if score.better == "higher" else 1 - values)
+    known = R[~np.isnan(R)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    shares = np.nan_to_num((values - low) / ((high - low) or 1.0))
+    return np.asarray(shares if score.better == "higher" else 1 - shares)
+
+
+def _cells(
+    axes: Axes,
+    values: NDArray[np.float64],
+    T: int,
+    cell: float,
+    good: NDArray[np.float64],
+    score: Score,
+    left: float = 0.0,
+) -> None:
     """Coloured squares with numbers, from x = `left`. What was tested before it was learned (j > i) is paler."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -148,7 +180,7 @@ def _cells(axes: Axes, values: NDArray[np.float64], T: int, cell: float, left: f
     height, width = values.shape
     future = np.triu(np.ones(values.shape, dtype=bool), 1) & (width > 1)
     # Most values lie between 0.8 and 1: the power spreads that part of the colour scale.
-    shades = colours(np.nan_to_num(values) ** 1.6)
+    shades = colours(good**1.6)
     shades[future, :3] = 1 - 0.45 * (1 - shades[future, :3])
     shades[np.isnan(values)] = (*(int(EMPTY[k : k + 2], 16) / 255 for k in (1, 3, 5)), 1.0)
     axes.imshow(
@@ -159,6 +191,7 @@ def _cells(axes: Axes, values: NDArray[np.float64], T: int, cell: float, left: f
         if np.isnan(value) or T > _MOST_NUMBERS:
             continue
         text = f"{100 * value:.0f}" if T > 10 else f"{100 * value:.1f}"
+        text = text if score.unit == "fraction" else f"{value:.2g}" if T > 10 else f"{value:.3g}"
         dark = float(shades[i, j, :3] @ (0.299, 0.587, 0.114)) < 0.53
         colour = "white" if dark else FADED if future[i, j] else INK
         # A number inside its cell does not affect the layout. Leaving it out of the layout saves measuring its text.
@@ -189,22 +222,26 @@ def _column_label(experience: int, classes: Sequence[Sequence[int]]) -> str:
     return f"{experience}\n({text})" if len(text) <= 9 else str(experience)
 
 
-def _curve_axes(axes: Axes, R: NDArray[np.float64], T: int) -> None:
+def _curve_axes(axes: Axes, R: NDArray[np.float64], T: int, score: Score) -> None:
     from matplotlib.ticker import MaxNLocator
 
     learned = R[np.tril_indices(T)]
     known = learned[~np.isnan(learned)]
-    lowest = 100 * float(known.min()) if known.size else 0.0
+    lowest = float(known.min()) if known.size else 0.0
     # The axis need not start at 0: these are lines, not bars.
-    bottom = 0.0 if lowest < 50 else 10 * np.floor((lowest - 5) / 10)
-    margin = 0.02 * (100 - bottom)
-    axes.set_ylim(bottom - margin, 100 + margin)
+    bottom, top = (0.0 if lowest < 50 else 10 * np.floor((lowest - 5) / 10)), 100.0
+    if score.unit == "number":
+        bottom, top = lowest, float(known.max()) if known.size else 1.0
+    margin = 0.02 * (top - bottom) or 0.5
+    axes.set_ylim(bottom - margin, top + margin)
     axes.set_xlim(-0.2, max(T - 1, 1) + 0.2)
-    axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=score.unit == "fraction"))
     step = max(1, int(np.ceil(T / 25)))
     axes.set_xticks(range(0, T, step))
     axes.set_xlabel("after training on experience", color=FADED, fontsize=10, labelpad=8)
-    axes.set_ylabel("accuracy in percent", color=FADED, fontsize=10, labelpad=8)
+    axes.set_ylabel(
+        f"{score.title} in percent" if score.unit == "fraction" else score.title, color=FADED, fontsize=10, labelpad=8
+    )
     axes.grid(axis="y", color=_RULE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, labelsize=9, labelcolor=INK)
@@ -221,7 +258,7 @@ def _label_ends(axes: Axes, R: NDArray[np.float64], colours: Sequence[str]) -> N
     for name, values, first, colour, weight in lines:
         known = np.flatnonzero(~np.isnan(values[first:])) + first
         if known.size:
-            ends.append((100 * values[known[-1]], int(known[-1]), name, colour, weight))
+            ends.append((values[known[-1]], int(known[-1]), name, colour, weight))
     last = max((end[1] for end in ends), default=0)
     ends = sorted(end for end in ends if end[1] == last)
     low, high = axes.get_ylim()
@@ -249,14 +286,14 @@ def _spread(values: Sequence[float], gap: float, low: float, high: float) -> lis
     return [max(low, min(ceiling, mean)) + k * gap for k, mean in enumerate(means)]
 
 
-def _colour_scale(figure: Figure, axes: Axes, T: int) -> None:
+def _colour_scale(figure: Figure, axes: Axes, T: int, score: Score) -> None:
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
     scale = ScalarMappable(Normalize(0, T - 1), ListedColormap(colormaps["viridis"](np.linspace(0, PALEST, 256))))
     bar = figure.colorbar(scale, ax=axes, fraction=0.025, pad=0.015, aspect=32)
-    bar.set_label("accuracy on experience", color=FADED, fontsize=10)
+    bar.set_label(f"{score.title} on experience", color=FADED, fontsize=10)
     bar.set_ticks(list(range(0, T, max(1, T // 10))))
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=9, labelcolor=INK)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.progress.number_format import metric_text
+from orchestrator.progress.number_format import unit_text
 from orchestrator.tracking.matrix_figures import FADED, INK, png_of
-from strategies.metrics import Metric, all_metrics
+from strategies.metrics import Metric, metrics_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,8 @@ def metrics_drawing(history: Sequence[Mapping[str, float | None]], *, title: str
     """The matplotlib figure that `metrics_figure` saves as PNG."""
     from matplotlib.figure import Figure
 
-    known = [metric for metric in all_metrics() if any(one.get(metric.name) is not None for one in history)]
+    names = dict.fromkeys(name for one in history for name in one)
+    known = [metric for metric in metrics_in(names) if any(one.get(metric.name) is not None for one in history)]
     width, height = _COLUMNS * _WIDTH, max(1, math.ceil(len(known) / _COLUMNS)) * _HEIGHT + _HEAD
     figure = Figure(figsize=(width, height), dpi=100, facecolor="white")
     # One pair of axes, in inches from the top left corner, holds all charts: axes for each take most of a second.
@@ -65,13 +66,13 @@ def _chart(axes: Axes, metric: Metric, values: Sequence[float | None], left: flo
     def y(value: float) -> float:
         return floor - (floor - ceiling) * (value - low) / (high - low) if high > low else (floor + ceiling) / 2
 
-    headline = f"{metric.title}  {metric_text(metric.name, known[-1])}"
+    headline = f"{metric.title}  {unit_text(metric.unit, known[-1])}"
     axes.text(left, top + 0.25, headline, fontsize=10, fontweight="bold", color=INK)
     axes.text(left, top + 0.42, f"{metric.meaning}; {metric.better} is better", fontsize=7.5, color=FADED)
     small: dict[str, Any] = {"fontsize": 7.5, "color": INK}
     for value in sorted({low, high}):
         axes.hlines(y(value), left, right, color=_RULE, linewidth=0.8, zorder=1)
-        axes.text(left - 0.06, y(value), metric_text(metric.name, value), ha="right", va="center", **small)
+        axes.text(left - 0.06, y(value), unit_text(metric.unit, value), ha="right", va="center", **small)
     for step in sorted({0, last}):
         axes.text(x(step), floor + 0.2, str(step), ha="center", **small)
     few = len(values) <= 25

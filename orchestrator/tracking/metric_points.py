@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchestrator.lineage.accuracy_matrix import values_of
 from orchestrator.lineage.chain_metrics import class_accuracy, course_metrics
 from orchestrator.lineage.running_matrix import Course
 
@@ -54,18 +55,29 @@ def parent_points(
             if value is not None:
                 # The UI shows every digit: round, so that it shows 0.939 and not 0.9390000000000001.
                 value = round(value, 12)
-                yield Point(name, value, time, index)
+                yield Point(key_of(name), value, time, index)
                 if index == stream_length - 1:
                     # The UI draws a bar for each run if a metric has one point, at step 0.
-                    yield Point(f"final/{name}", value, time, 0)
-        for column, value in enumerate(course.rows[index]):
-            if value is not None:
-                yield Point(f"accuracy/{label(column, stream_length)}", value, time, index)
+                    yield Point(f"final/{key_of(name)}", value, time, 0)
+        rows = {course.scores[0].name: course.rows[index]}
+        rows |= {score.name: values_of(commit.row, course.tests, score.name) for score in course.scores[1:]}
+        for name, row in rows.items():
+            for column, value in enumerate(row):
+                if value is not None:
+                    yield Point(f"{key_of(name)}/{label(column, stream_length)}", value, time, index)
         yield from _class_points(commit, time, index)
         yield Point("progress/samples", float(commit.experience.samples), time, index)
         yield Point("progress/optimizer_steps", float(commit.steps), time, index)
         for part, seconds in sorted(commit.timings.items()):
             yield Point(f"seconds/{part}", seconds, time, index)
+
+
+def key_of(name: str, *, slashes: bool = False) -> str:
+    """A metric's name in the characters that MLflow takes: `recall@precision=0.9` as `recall_at_precision_0.9`."""
+    text = name.replace("@", "_at_").replace("=", "_")
+    return "".join(c if (c.isascii() and c.isalnum()) or c in ("_-. /" if slashes else "_-. ") else "_" for c in text)[
+        :200
+    ]
 
 
 def _class_points(commit: Commit, time: int, index: int) -> Iterator[Point]:
@@ -88,13 +100,14 @@ def loss_points(chain: Sequence[Commit], first: int = 0) -> Iterator[Point]:
 
 def child_points(chain: Sequence[Commit], first: int = 0, course: Course | None = None) -> dict[int, list[Point]]:
     """The points of each experience's own run: how well it is remembered since it was learned, and its loss."""
-    rows = (course or Course().follow(chain)).rows
+    course = course or Course().follow(chain)
+    rows, name = course.rows, f"eval/{key_of(course.scores[0].name)}"
     points: dict[int, list[Point]] = {experience: [] for experience in range(len(chain))}
     for index in range(first, len(chain)):
         for experience in range(index + 1):
             value = rows[index][experience]
             if value is not None:
-                points[experience].append(Point("eval/accuracy", value, milliseconds(chain[index]), index))
+                points[experience].append(Point(name, value, milliseconds(chain[index]), index))
         points[index] += [Point("train/loss", loss, time, step) for step, loss, time in chain[index].losses]
     return points
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from orchestrator.progress.number_format import metric_text
+from strategies.metrics import Score, score_in
 
 # A wider table does not fit the page.
 _WIDEST = 12
@@ -13,8 +14,8 @@ _WIDEST = 12
 def headline(strategies: Sequence[str], metrics: Mapping[str, float | None]) -> str:
     """One line: what was done, and how it went."""
     parts = [
-        f"{name.replace('_', ' ')} {_percent(value)} %"
-        for name in ("average_accuracy", "forgetting")
+        f"{name.replace('_', ' ')} {metric_text(name, value, metrics)}"
+        for name in (f"average_{score_in(metrics).name}", "forgetting")
         if (value := metrics.get(name)) is not None
     ]
     return f"{' + '.join(strategies)}: {', '.join(parts)}" if parts else " + ".join(strategies)
@@ -33,7 +34,7 @@ def description(
     """The Markdown text.
 
     Args:
-        rows: the accuracy matrix.
+        rows: the score matrix.
         metrics: the stream's metrics after the last row.
         strategies: their names, in order.
         stream_length: experiences in the stream.
@@ -44,7 +45,7 @@ def description(
     done = f"{len(rows)} of {stream_length} experiences" if len(rows) < stream_length else f"{len(rows)} experiences"
     parts = [f"**{headline(strategies, metrics)}** after {done}; commit `{commit[:12]}`."]
     if len(rows) <= _WIDEST:
-        parts.append(_table(rows))
+        parts.append(_table(rows, score_in(metrics)))
     parts.append(_metrics(metrics))
     if model is not None:
         parts.append(
@@ -54,23 +55,24 @@ def description(
     return "\n\n".join(parts)
 
 
-def _table(rows: Sequence[Sequence[float | None]]) -> str:
+def _table(rows: Sequence[Sequence[float | None]], score: Score) -> str:
     # As code: the UI shows the cells of a Markdown table without space between them.
     width = min(max((len(row) for row in rows), default=0), _WIDEST)
     lines = ["after " + "".join(f"{f'on {column}':>8}" for column in range(width))]
     for index, row in enumerate(rows):
-        cells = ["" if value is None else _percent(value) for value in row[:width]]
+        cells = ["" if value is None else _cell(value, score) for value in row[:width]]
         lines.append(f"{index:>5} " + "".join(f"{cell:>8}" for cell in cells).rstrip())
     table = "\n".join(lines)
-    return f"Accuracy in percent, row after training on an experience, column tested on it:\n\n```text\n{table}\n```"
+    what = f"{score.title}{' in percent' if score.unit == 'fraction' else ''}".capitalize()
+    return f"{what}, row after training on an experience, column tested on it:\n\n```text\n{table}\n```"
 
 
 def _metrics(metrics: Mapping[str, float | None]) -> str:
-    known = {name: metric_text(name, value) for name, value in metrics.items() if value is not None}
+    known = {name: metric_text(name, value, metrics) for name, value in metrics.items() if value is not None}
     width = max([28, *map(len, known)])
     lines = [f"{name.replace('_', ' '):<{width}} {text:>8}" for name, text in known.items()]
     return "```text\n" + "\n".join(lines) + "\n```"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _cell(value: float, score: Score) -> str:
+    return f"{100 * value:.1f}" if score.unit == "fraction" else f"{value:.3g}"

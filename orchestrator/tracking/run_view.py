@@ -26,6 +26,7 @@ from orchestrator.tracking.metric_figure import metrics_figure
 from orchestrator.tracking.metric_points import Point
 from orchestrator.tracking.mlflow_client import connect, entities, open_client, resolve_uri
 from orchestrator.tracking.run_description import description, headline
+from strategies.metrics import ACCURACY, find_score
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -131,20 +132,25 @@ class RunView:
             "title": self._pipeline.name, "subtitle": self._headline(metrics), "experiences": self._length,
         }  # fmt: skip
         classes = [commit.experience.classes for commit in chain]
-        document = {
+        score = find_score(course.scores[0].name) or ACCURACY
+        kind = "accuracy" if score.name == ACCURACY.name else "score"
+        document: dict[str, Any] = {
             "pipeline": self._pipeline.name,
             "lineage": [commit.id for commit in chain],
-            "accuracy_matrix": rows,
+            f"{kind}_matrix": rows,
             "baseline": baseline,
             "metrics": metrics,
         }
+        if kind == "score":
+            document["score"] = course.scores[0].name
         with tempfile.TemporaryDirectory(prefix="everlearn-files-") as name:
             folder = Path(name)
             (folder / "figures").mkdir()
             (folder / "pipeline.yaml").write_text(_yaml(self._pipeline.to_document(masked=True)))
-            (folder / "accuracy_matrix.json").write_text(json.dumps(document, indent=1))
-            (folder / "figures/accuracy_matrix.png").write_bytes(matrix_figure(rows, classes=classes, **look))
-            (folder / "figures/accuracy_curves.png").write_bytes(curves_figure(rows, **look))
+            (folder / f"{kind}_matrix.json").write_text(json.dumps(document, indent=1))
+            matrix = matrix_figure(rows, classes=classes, score=score, **look)
+            (folder / f"figures/{kind}_matrix.png").write_bytes(matrix)
+            (folder / f"figures/{kind}_curves.png").write_bytes(curves_figure(rows, score=score, **look))
             picture = metrics_figure(history, title=look["title"], subtitle=look["subtitle"])
             (folder / "figures/metrics.png").write_bytes(picture)
             confusion = confusion_matrix(chain[-1])
@@ -170,7 +176,7 @@ class RunView:
             return
         time = of.milliseconds(chain[-1])
         values = {name: round(value, 12) for name, value in self._metrics(chain).items() if value is not None}
-        self._log(self._run, [Point(name, value, time, owner.step) for name, value in values.items()], model)
+        self._log(self._run, [Point(of.key_of(name), value, time, owner.step) for name, value in values.items()], model)
         if register is not None:
             register_model(connect(self._uri), register, model, owner)
         self._model = model

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.redact import redact
-from orchestrator.tracking.metric_points import Point
+from orchestrator.tracking.metric_points import Point, key_of
 from orchestrator.tracking.mlflow_client import open_client
 from orchestrator.tracking.run_view import COMMIT, PIPELINE, RUN, RunView
 
@@ -93,7 +93,10 @@ class SearchView(RunView):
 
     def close(self, closing: Closing) -> None:
         """Write the results over all trials, replacing older ones, and end the run."""
-        self._log(self._run, [Point(name, round(v, 12), closing.time, 0) for name, v in closing.metrics.items()])
+        self._log(
+            self._run,
+            [Point(key_of(name, slashes=True), round(v, 12), closing.time, 0) for name, v in closing.metrics.items()],
+        )
         tags = {_NOTE: closing.note}
         if closing.best is not None and closing.best in self._trials:
             tags |= {BEST: str(closing.best), BEST_RUN: self._trials[closing.best][0]}
@@ -128,15 +131,15 @@ def _points(record: TrialRecord) -> Iterator[Point]:
     for step, (metrics, time) in enumerate(zip(record.history, record.times, strict=True)):
         for name, value in metrics.items():
             if value is not None:
-                yield Point(name, round(value, 12), time, step)
+                yield Point(key_of(name), round(value, 12), time, step)
                 if record.state == "done" and step == len(record.history) - 1:
-                    yield Point(f"final/{name}", round(value, 12), time, 0)
+                    yield Point(f"final/{key_of(name)}", round(value, 12), time, 0)
     if not record.times:
         return
     time, last = record.times[-1], len(record.times) - 1
     for name, value in record.deviation.items():
         if value is not None:
-            yield Point(f"deviation/{name}", round(value, 12), time, last)
+            yield Point(f"deviation/{key_of(name)}", round(value, 12), time, last)
     yield Point("progress/trained", float(record.trained), time, last)
     yield Point("progress/reused", float(record.reused), time, last)
 

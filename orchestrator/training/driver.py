@@ -169,16 +169,16 @@ def summarise(
     Args:
         reference: what joint training reaches, as far as it is known.
     """
-    from orchestrator.lineage.accuracy_matrix import accuracy_matrix
+    from orchestrator.lineage.accuracy_matrix import accuracy_matrix, chain_scores
     from orchestrator.lineage.chain_metrics import chain_metrics, class_accuracy, confusion_matrix
 
     tests = [stream.test_fingerprint(index) for index in range(len(stream))]
-    matrix, _ = accuracy_matrix(chain, tests)
+    scores, (matrix, _) = chain_scores(chain), accuracy_matrix(chain, tests)
     history = chain_metrics(chain, tests, reference)
     return RunResult(
         pipeline=pipeline.name,
         lineage=[commit.id for commit in chain],
-        accuracy_matrix=matrix,
+        score_matrix=matrix,
         metrics=history[-1],
         trained=len(chain) - reused,
         reused=reused,
@@ -189,6 +189,8 @@ def summarise(
         confusion_matrix=confusion_matrix(chain[-1]),
         task_labels=chain[-1].task_labels,
         class_names=None if stream.unit_names is None else list(stream.unit_names),
+        score=scores[0].name,
+        matrices={score.name: accuracy_matrix(chain, tests, score.name)[0] for score in scores[1:]},
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.events import CommitWritten, Event, ExperienceStarted, StageStarted, StepDone
 from orchestrator.progress.run_reporter import Summary
-from strategies.metrics import find_metric
+from strategies.metrics import metrics_in
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -18,7 +18,7 @@ GAUGES = {
     "everlearn_samples_per_second": "Samples trained on per second, over all workers",
     "everlearn_average_accuracy": "Mean accuracy on all experiences so far, after the last commit",
     "everlearn_forgetting": "Mean loss of accuracy on past experiences from its best, after the last commit",
-    "everlearn_metric": "Each metric that is a fraction, by the tag `metric`, after the last commit",
+    "everlearn_metric": "Each metric of what was learned and forgotten, by the tag `metric`, after the last commit",
     "everlearn_memory_samples": "Past samples that the memories of all strategies hold, after the last commit",
 }
 METRIC = "everlearn_metric"
@@ -32,7 +32,7 @@ class Readings:
     """What the gauges should show, from the driver's events.
 
     Attributes:
-        metrics: after the last commit, every metric that is known and a fraction, by name.
+        metrics: after the last commit, every metric of the scores that is known, by name.
     """
 
     def __init__(self) -> None:
@@ -75,11 +75,8 @@ class Readings:
         # After a restart the event of a commit may come again.
         self._chain[index:] = [Commit.model_validate(document, strict=False)]
         values = course_metrics(self._course.follow(self._chain), self._chain, first=index)[-1]
-        self.metrics = {
-            name: value
-            for name, value in values.items()
-            if value is not None and (metric := find_metric(name)) is not None and metric.is_fraction
-        }
+        wanted = [metric.name for metric in metrics_in(values) if metric.is_score]
+        self.metrics = {name: value for name in wanted if (value := values[name]) is not None}
 
 
 class Telemetry:

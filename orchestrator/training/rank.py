@@ -25,11 +25,12 @@ from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
 from orchestrator.lineage.measurements import TestCount
 from orchestrator.training.loss_curve import LossCurve
 from pipelines.build import configure, make_learner, train_settings
+from pipelines.config.named_scores import named_scores
 from pipelines.models.global_batch_norm import check_workers
 from pipelines.models.model_contract import check_model
 from strategies.importance.one_by_one import SlowImportance
 from strategies.loop.rank_agreement import check_ranks
-from strategies.metrics import result_warning
+from strategies.metrics import ACCURACY, result_warning
 
 if TYPE_CHECKING:
     import torch
@@ -194,6 +195,8 @@ class RankTraining:
 
     def _warn_of_classes(self, index: int, classes: Sequence[tuple[int, int, int]]) -> None:
         """Say what the accuracy of the last experience's model hides."""
+        if named_scores(self.pipeline)[0] != ACCURACY:
+            return
         text = result_warning(classes, set(self.stream[index].test.targets.unique().tolist()))
         if text is not None:
             self._emit(Warned(text))

@@ -12,6 +12,7 @@ from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
 from orchestrator.tuning.search_result import Compared, CompareResult
 from orchestrator.tuning.trial_record import TrialRecord
+from pipelines.config.named_scores import named_scores
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ def compare(
             for p in proposals
         }
         detail = f"{len(bases)} pipelines, {seeds} seeds each" if seeds > 1 else f"{len(bases)} pipelines"
-        summary = SearchSummary("compare", detail, len(proposals), ("average_accuracy",), ("max",), ())
+        scores = dict.fromkeys(named_scores(base)[0] for base in bases)
+        shown = tuple(f"average_{score.name}" for score in scores)
+        modes = tuple("max" if score.better == "higher" else "min" for score in scores)
+        summary = SearchSummary("compare", detail, len(proposals), shown, modes, ())
         reporter.start(summary, [])
         key = digest({"compare": [job.ids[-1] for job in jobs]})[:16]
         title = f"compare {', '.join(names)}"

@@ -29,11 +29,12 @@ def search_closing(result: TuneResult, space: Space) -> Closing:
         files["importance.json"] = _json(shares)
     if len(result.metrics) > 1:
         files["figures/pareto_front.png"] = front_figure(result.trials, result.metrics, result.front)
-    found = best.validation.get(metric)
+    found = metric_text(metric, best.validation.get(metric), best.validation)
+    tested = metric_text(metric, best.metrics.get(metric), best.metrics)
     note = [
-        f"**Best: trial {best.number}**, {metric.replace('_', ' ')} {metric_text(metric, found)} "
+        f"**Best: trial {best.number}**, {metric.replace('_', ' ')} {found} "
         "on the validation split, "
-        f"{metric_text(metric, best.metrics.get(metric))} on the test sets after training on all of the data; "
+        f"{tested} on the test sets after training on all of the data; "
         f"commit `{best.lineage[-1][:12]}`.",
         f"```text\n{settings_text(best.settings)}\n```",
         f"{len(result.trials)} trials; {result.trained} experiences trained, {result.reused} reused.",

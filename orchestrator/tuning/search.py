@@ -19,6 +19,7 @@ from orchestrator.tuning.time_budget import covered_seconds
 from orchestrator.tuning.trial_record import Records, TrialRecord
 from orchestrator.tuning.trial_score import best as best_of
 from orchestrator.tuning.trial_score import pareto_front
+from pipelines.config.named_scores import named_scores
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class _Search:
         streams = [self._streams.share(with_settings(base, {"seed": seed})) for seed in self._seeds]
         self._length = len(streams[0])
         # The last id stands for everything in the pipeline and its data that decides what a trial comes to.
-        self.id = search_id(make_plan(base, streams[0])[-1].id, spec)
+        self.id = search_id(make_plan(base, streams[0])[-1].id, spec, [one.name for one in named_scores(base)])
         self._kept = Records(store, base.name, self.id)
         self.records = {record.number: record for record in self._kept.read()}
         self._fresh: set[int] = set()

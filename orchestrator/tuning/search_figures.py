@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.tuning.search_space import position
-from strategies.metrics import find_metric
+from strategies.metrics import metrics_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def setting_figure(records: Sequence[TrialRecord], path: str, domain: Domain, me
         chosen = record.number == best
         value = record.metrics[metric]
         assert value is not None
-        value = _scaled(metric, value)
+        value = _scaled(metric, value, record)
         axes.scatter(
             position(domain, record.settings[path]), value, s=90 if chosen else 45, zorder=3,
             color=_BEST if chosen else _DOT, marker="D" if chosen else "o", alpha=0.9, linewidths=0,
@@ -45,7 +45,7 @@ def setting_figure(records: Sequence[TrialRecord], path: str, domain: Domain, me
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda exponent, _: f"{10**exponent:g}"))
     axes.set_xlabel(path, color=_FADED)
-    axes.set_ylabel(_axis(metric), color=_FADED)
+    axes.set_ylabel(_axis(metric, done), color=_FADED)
     return _png(figure)
 
 
@@ -54,7 +54,7 @@ def front_figure(records: Sequence[TrialRecord], metrics: Sequence[str], front: 
     first, second = metrics[:2]
     figure, axes = _axes(f"{_words(first)} and {_words(second)}")
     points = {
-        record.number: (_scaled(first, one), _scaled(second, two))
+        record.number: (_scaled(first, one, record), _scaled(second, two, record))
         for record in records
         if record.state == "done"
         and (one := record.metrics.get(first)) is not None
@@ -71,8 +71,8 @@ def front_figure(records: Sequence[TrialRecord], metrics: Sequence[str], front: 
     for number in front:
         if number in points:
             axes.annotate(str(number), points[number], (0, 8), textcoords="offset points", ha="center", fontsize=9)
-    axes.set_xlabel(_axis(first), color=_FADED)
-    axes.set_ylabel(_axis(second), color=_FADED)
+    axes.set_xlabel(_axis(first, records), color=_FADED)
+    axes.set_ylabel(_axis(second, records), color=_FADED)
     axes.legend(frameon=False, fontsize=9)
     return _png(figure)
 
@@ -124,14 +124,14 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _scaled(metric: str, value: float) -> float:
-    return 100 * value if _in_percent(metric) else value
+def _scaled(metric: str, value: float, record: TrialRecord) -> float:
+    return 100 * value if _in_percent(metric, [record]) else value
 
 
-def _axis(metric: str) -> str:
-    return f"{_words(metric)} in percent" if _in_percent(metric) else _words(metric)
+def _axis(metric: str, records: Sequence[TrialRecord]) -> str:
+    return f"{_words(metric)} in percent" if _in_percent(metric, records) else _words(metric)
 
 
-def _in_percent(metric: str) -> bool:
-    found = find_metric(metric)
-    return found is not None and found.is_fraction
+def _in_percent(metric: str, records: Sequence[TrialRecord]) -> bool:
+    names = next((record.metrics for record in records if metric in record.metrics), {metric: None})
+    return any(one.name == metric and one.is_fraction for one in metrics_in(names))

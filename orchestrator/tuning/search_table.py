@@ -113,7 +113,7 @@ class LiveSearchReporter(PlainSearchReporter):
             settings = [value_text(record.settings[p]) if p in record.settings else "" for p in summary.settings]
             progress = f"{len(record.history)}/{record.of}" if record.of else ""
             metrics = [
-                metric_text(one, record.metrics.get(one)).removesuffix(" %") if record.history else ""
+                metric_text(one, record.metrics.get(one), record.metrics).removesuffix(" %") if record.history else ""
                 for one in summary.metrics
             ]
             style = "bold green" if name == winner else _STYLES[record.state]
@@ -151,7 +151,7 @@ def _best(result: TuneResult) -> list[Text]:
         lines.append(Text("Pareto front", style="bold"))
         for trial in result.trials:
             if trial.number in result.front:
-                found = {name: metric_text(name, trial.metrics.get(name)) for name in result.metrics}
+                found = {name: metric_text(name, trial.metrics.get(name), trial.metrics) for name in result.metrics}
                 values = "   ".join(f"{name.replace('_', ' ')} {text}" for name, text in found.items())
                 lines.append(Text(f"  trial {trial.number:<4} {values}"))
         lines.append(Text())
@@ -159,8 +159,10 @@ def _best(result: TuneResult) -> list[Text]:
     if failed:
         lines.append(Text(f"{count(failed, 'trial')} failed", style="red"))
     lines.append(Text(f"best: trial {best.number}", style="bold"))
-    lines.append(Text(f"  {words} on the validation split  {metric_text(metric, best.validation.get(metric))}"))
-    tested = metric_text(metric, best.metrics.get(metric))
+    lines.append(
+        Text(f"  {words} on the validation split  {metric_text(metric, best.validation.get(metric), best.validation)}")
+    )
+    tested = metric_text(metric, best.metrics.get(metric), best.metrics)
     lines.append(Text(f"  {words} on the test sets         {tested}, trained on all data"))
     lines.append(Text(f"  model {best.lineage[-1][:12]}, ref best"))
     return lines

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.progress.number_format import duration, metric_text, percent
-from strategies.metrics import all_metrics, find_metric
+from orchestrator.progress.number_format import duration, metric_text, percent, unit_text
+from strategies.metrics import Metric, metrics_in
 
 if TYPE_CHECKING:
     from orchestrator.tuning.search_result import Compared
@@ -38,7 +38,7 @@ def trial_line(record: TrialRecord, metric: str) -> str:
         parts.append("  ".join(f"{short_path(path)}={value_text(value)}" for path, value in record.settings.items()))
     if record.state == "failed":
         return "  ".join([*parts, record.error or ""])
-    parts.append(f"{metric.replace('_', ' ')} {metric_text(metric, record.metrics.get(metric))}")
+    parts.append(f"{metric.replace('_', ' ')} {metric_text(metric, record.metrics.get(metric), record.metrics)}")
     if record.state == "stopped":
         parts.append(f"after {len(record.history)} of {record.of}")
     parts.append(f"trained {record.trained}, reused {record.reused}")
@@ -59,16 +59,22 @@ def compare_lines(pipelines: Sequence[Compared], width: int | None = None) -> li
         width: most characters of a line; a wider table is divided by its columns into several, with an empty line
             between them. None: one table.
     """
-    return _lines(pipelines, [one.name for one in all_metrics() if one.is_fraction], width)
+    return _lines(pipelines, [one.name for one in _metrics(pipelines) if one.is_score], width)
 
 
 def cost_lines(pipelines: Sequence[Compared], width: int | None = None) -> list[str]:
     """The table of what the compared pipelines cost: means over the seeds. `width` as in `compare_lines`."""
-    return _lines(pipelines, [one.name for one in all_metrics() if not one.is_fraction], width)
+    return _lines(pipelines, [one.name for one in _metrics(pipelines) if not one.is_score], width)
+
+
+def _metrics(pipelines: Sequence[Compared]) -> list[Metric]:
+    """The metrics of all pipelines, which may have different scores, each once."""
+    found = {metric.name: metric for one in pipelines for metric in metrics_in(one.metrics)}
+    return list(found.values())
 
 
 def _lines(pipelines: Sequence[Compared], names: Sequence[str], width: int | None) -> list[str]:
-    names = [name for name in names if any(one.metrics[name] is not None for one in pipelines)]
+    names = [name for name in names if any(one.metrics.get(name) is not None for one in pipelines)]
     if not names:
         return []
     first = _padded(["pipeline", *(one.name for one in pipelines)])
@@ -92,13 +98,17 @@ def _padded(column: Sequence[str]) -> list[str]:
 
 
 def _cell(one: Compared, name: str) -> str:
-    metric = find_metric(name)
-    if metric is not None and not metric.is_fraction:
-        return metric_text(name, one.metrics[name])
-    text = percent(one.metrics[name], digits=2)
-    spread = one.deviation[name]
+    value = one.metrics.get(name)
+    metric = next((metric for metric in metrics_in(one.metrics) if metric.name == name), None)
+    if metric is None or not metric.is_score:
+        return metric_text(name, value)
+
+    def shown(value: float | None) -> str:
+        return percent(value, digits=2) if metric.is_fraction else unit_text("number", value)
+
+    text, spread = shown(value), one.deviation.get(name)
     if spread is not None:
-        text += f" ± {percent(spread, digits=2)}"
+        text += f" ± {shown(spread)}"
     if name in one.published:
-        text += f" (published {percent(one.published[name], digits=2)})"
+        text += f" (published {shown(one.published[name])})"
     return text

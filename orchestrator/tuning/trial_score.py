@@ -30,12 +30,16 @@ def chain_metrics(
 
 def mean(values: Sequence[Mapping[str, float | None]]) -> Metrics:
     """Mean of each metric over seeds; None where it is not defined."""
-    return {name: statistics.fmean(v) if (v := _known(values, name)) else None for name in metric_names()}
+    return {name: statistics.fmean(v) if (v := _known(values, name)) else None for name in _names(values)}
 
 
 def deviation(values: Sequence[Mapping[str, float | None]]) -> Metrics:
     """Sample standard deviation of each metric over seeds; None for fewer than two."""
-    return {name: statistics.stdev(v) if len(v := _known(values, name)) > 1 else None for name in metric_names()}
+    return {name: statistics.stdev(v) if len(v := _known(values, name)) > 1 else None for name in _names(values)}
+
+
+def _names(values: Sequence[Mapping[str, float | None]]) -> list[str]:
+    return [*dict.fromkeys(name for one in values for name in one)] or [*metric_names()]
 
 
 def _known(values: Sequence[Mapping[str, float | None]], name: str) -> list[float]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from strategies.metrics.metric_registry import all_metrics, metric_names
     from strategies.metrics.running_metrics import RunningMetrics
     from strategies.metrics.score import Score
-    from strategies.metrics.score_metrics import find_metric, metrics_for, metrics_in
+    from strategies.metrics.score_metrics import find_metric, metrics_for, metrics_in, score_in
     from strategies.metrics.score_registry import ACCURACY, all_scores, declare, find_score
 
 _HOMES = {
@@ -56,6 +56,7 @@ _HOMES = {
     "find_metric": ".score_metrics",
     "metrics_for": ".score_metrics",
     "metrics_in": ".score_metrics",
+    "score_in": ".score_metrics",
     "Score": ".score",
     "ACCURACY": ".score_registry",
     "all_scores": ".score_registry",
@@ -104,6 +105,7 @@ __all__ = [
     "negative_flips",
     "recalls",
     "result_warning",
+    "score_in",
     "summary",
     "worst_recall",
 ]

@@ -13,7 +13,7 @@ ENOUGH = 10
 POOR = 0.5
 """A recall below it is poor beside a majority: most samples of the class are classified wrong."""
 
-_REMEDY = "look at balanced_accuracy (tune.metric takes it), and set objective.class_weights: balanced"
+_REMEDY = "set score: balanced_accuracy (metrics: [auroc] beside it) and objective.class_weights: balanced"
 
 
 def majority(samples: Mapping[int, int]) -> tuple[int, float] | None:

@@ -56,6 +56,11 @@ class Metric:
         """Whether it is shown in percent."""
         return self.unit in ("fraction", "signed fraction")
 
+    @property
+    def is_score(self) -> bool:
+        """Whether it says how good the model is, and not what it costs."""
+        return self.is_fraction or self.unit in ("number", "signed number")
+
     def value(self, evidence: Evidence) -> float | None:
         """The metric after an experience; None where it is not defined or not known."""
         value = self.function(evidence)

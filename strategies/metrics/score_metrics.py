@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from strategies.metrics import metric_registry
 from strategies.metrics.metric import Better, Metric, Unit
+from strategies.metrics.score import Score
 from strategies.metrics.score_registry import ACCURACY, find_score
 
 if TYPE_CHECKING:
@@ -54,12 +55,16 @@ def metrics_for(scores: Sequence[Named] = ()) -> tuple[Metric, ...]:
     return (*found[:where], *(metric for metric in further if metric.name not in names), *found[where:])
 
 
+def score_in(names: Iterable[str]) -> Score:
+    """The score of the matrix that metrics of these names, which are those of one stream, follow from."""
+    score = next((name.removeprefix(_TELLING) for name in names if name.startswith(_TELLING)), ACCURACY.name)
+    return find_score(score) or Score(score, unit="number")
+
+
 def metrics_in(names: Iterable[str]) -> tuple[Metric, ...]:
     """The metrics of these names, which are those of one stream, in the same order; unknown names are left out."""
     listed = list(names)
-    score = next((name.removeprefix(_TELLING) for name in listed if name.startswith(_TELLING)), ACCURACY.name)
-    found = find_score(score)
-    base = {metric.name: metric for metric in metrics_for(() if found is None else [found])}
+    base = {metric.name: metric for metric in metrics_for([score_in(listed)])}
     known = (base.get(name) or find_metric(name) for name in listed)
     return tuple(metric for metric in known if metric is not None)
 
@@ -114,7 +119,7 @@ def _joint(score: Named) -> Metric:
         better=score.better,
         scope="scores",
         function=lambda evidence: evidence.scores.get(score.name, math.nan),
-        meaning="over all test sets so far together",
+        meaning="all test sets so far together",
         definition=f"{score.name.replace('_', ' ')} of the test sets of 0..k, taken together",
         source="see the scores",
     )
@@ -124,7 +129,12 @@ def _average(score: Named) -> Metric:
     return replace(
         _joint(score),
         name=f"average_{score.name}",
-        function=lambda evidence: float(evidence.each[score.name].mean()) if score.name in evidence.each else math.nan,
+        function=lambda evidence: _mean_of_known(evidence.each.get(score.name, ())),
         meaning="over the experiences so far",
-        definition=f"mean over the test sets of 0..k of their {score.name.replace('_', ' ')}",
+        definition=f"mean over the test sets of 0..k in which it is defined of {score.name.replace('_', ' ')}",
     )
+
+
+def _mean_of_known(values: Iterable[float]) -> float:
+    known = [float(value) for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable
 from functools import partial
 
+from strategies.metrics import class_decisions as decisions
+from strategies.metrics import probability_scores as probability
+from strategies.metrics import ranking_scores as ranking
 from strategies.metrics.multi_label_scores import hamming_loss, micro_f1, subset_accuracy
 from strategies.metrics.regression_scores import mean_absolute_error, quantile_loss, r2, root_mean_squared_error
 from strategies.metrics.score import Score
@@ -18,10 +21,117 @@ ACCURACY = Score(
     objectives=("classification",),
 )
 
-_MULTI_LABEL, _REGRESSION = ("multi-label",), ("regression",)
+_CLASSES, _MULTI_LABEL, _REGRESSION = ("classification",), ("multi-label",), ("regression",)
+_BOTH = (*_CLASSES, *_MULTI_LABEL)
 
 SCORES: tuple[Score, ...] = (
     ACCURACY,
+    Score(
+        name="balanced_accuracy",
+        function=decisions.balanced_accuracy,
+        meaning="every class counts the same",
+        definition="mean over the classes of the test set of their recall",
+        source="Brodersen et al. 2010",
+        objectives=_CLASSES,
+    ),
+    Score(
+        name="macro_f1",
+        function=decisions.macro_f1,
+        meaning="mean F1 of the classes or labels",
+        definition="mean over the classes that occur or are predicted of 2 TP / (2 TP + FP + FN)",
+        source="Opitz & Burst 2019, equation 2",
+        objectives=_BOTH,
+    ),
+    Score(
+        name="f1",
+        function=decisions.f1,
+        meaning="F1 of class 1 of two; of more, the mean",
+        definition="2 TP / (2 TP + FP + FN)",
+        source="as in scikit-learn",
+        objectives=_BOTH,
+        at={"class": decisions.f1_of, "threshold": decisions.f1_above},
+    ),
+    Score(
+        name="precision",
+        function=decisions.precision,
+        meaning="share of the predicted that are right",
+        definition="TP / (TP + FP), 0 where nothing is predicted; of class 1 of two, of more the mean",
+        source="as in scikit-learn",
+        objectives=_BOTH,
+        at={
+            "class": decisions.precision_of,
+            "threshold": decisions.precision_above,
+            "recall": ranking.precision_at_recall,
+        },
+    ),
+    Score(
+        name="recall",
+        function=decisions.recall,
+        meaning="share of the class that is found",
+        definition="TP / (TP + FN); of class 1 of two, of more the mean",
+        source="as in scikit-learn",
+        objectives=_BOTH,
+        at={
+            "class": decisions.recall_of,
+            "threshold": decisions.recall_above,
+            "precision": ranking.recall_at_precision,
+        },
+    ),
+    Score(
+        name="auroc",
+        function=ranking.auroc,
+        meaning="area under the ROC curve",
+        definition=(
+            "share of the pairs of a sample of the class and another that are in order, ties are half; "
+            "of class 1 of two, of more the mean"
+        ),
+        source="Hanley & McNeil 1982",
+        objectives=_BOTH,
+        at={"class": ranking.auroc_of},
+    ),
+    Score(
+        name="average_precision",
+        function=ranking.average_precision,
+        meaning="area under the precision-recall curve",
+        definition=(
+            "sum over the thresholds of the gain in recall times the precision; of class 1 of two, of more the mean"
+        ),
+        source="as in scikit-learn",
+        objectives=_BOTH,
+        at={"class": ranking.average_precision_of},
+    ),
+    Score(
+        name="log_loss",
+        unit="number",
+        better="lower",
+        function=probability.log_loss,
+        meaning="surprise at the right class",
+        definition="mean of -log p of the right class",
+        source="as in scikit-learn",
+        objectives=_CLASSES,
+        probabilities=True,
+    ),
+    Score(
+        name="brier",
+        unit="number",
+        better="lower",
+        function=probability.brier,
+        meaning="squared error of the probabilities",
+        definition="mean of the squared errors of the probabilities summed over the classes, half of it for two",
+        source="Brier 1950",
+        objectives=_CLASSES,
+        probabilities=True,
+    ),
+    Score(
+        name="expected_calibration_error",
+        better="lower",
+        function=probability.expected_calibration_error,
+        meaning="between confidence and accuracy",
+        definition="sum over 15 bins of the confidence of their share of the samples times abs(accuracy - confidence)",
+        source="Guo et al. 2017, equation 3",
+        objectives=_CLASSES,
+        probabilities=True,
+    ),
     Score(
         name="micro_f1",
         function=micro_f1,

@@ -12,7 +12,7 @@ KEYS = [
     *metric_names("matrix"),
     *("trained", "reused", "seconds", "tracking"),
     *metric_names("reference", "answers", "cost"),
-    *("class_accuracy", "class_names", "confusion_matrix", "task_labels", "history"),
+    *("class_accuracy", "class_names", "confusion_matrix", "task_labels", "history", "score", "matrices"),
 ]
 PUBLISHED = {"average_accuracy", "backward_transfer", "forward_transfer", "forgetting", "learning_accuracy"}
 """Scripts read them since the first version."""

@@ -108,10 +108,12 @@ class Receiver:
 
 
 def _result(content: dict[str, Any]) -> RunResult:
-    fields = ("pipeline", "lineage", "accuracy_matrix", "trained", "reused", "seconds", "tracking")
+    fields = ("pipeline", "lineage", "trained", "reused", "seconds", "tracking")
     # The version in the job may have other metrics than this one.
-    metrics = {name: content[name] for name in metric_names() if name in content}
-    return RunResult(**{name: content[name] for name in fields}, metrics=metrics)
+    metrics = {name: content[name] for name in content.get("history") or metric_names() if name in content}
+    score = content.get("score", "accuracy")
+    matrix = content.get("score_matrix", content.get("accuracy_matrix", []))
+    return RunResult(**{name: content[name] for name in fields}, score_matrix=matrix, metrics=metrics, score=score)
 
 
 def _summary(content: dict[str, Any]) -> SearchSummary:

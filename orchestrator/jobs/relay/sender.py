@@ -28,7 +28,7 @@ from orchestrator.events import (
     to_dict,
 )
 from orchestrator.progress.plain_reporter import PlainReporter
-from orchestrator.progress.run_reporter import Reporter, Summary, accuracy_so_far
+from orchestrator.progress.run_reporter import Reporter, Summary, score_so_far
 from orchestrator.result import RunResult
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
 from orchestrator.tuning.search_table import PlainSearchReporter
@@ -144,10 +144,11 @@ class RelaySearchReporter(SearchReporter):
 
 def _short(commit: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a commit that reporters show. Its row, which has the length of the stream, is reduced to its mean."""
-    accuracy = accuracy_so_far(commit)
-    index = commit["experience"]["index"]
-    row = [] if accuracy is None else [{"experience": index, "correct": accuracy, "total": 1}]
-    kept = {name: commit[name] for name in ("id", "experience", "timings") if name in commit}
+    value, index, scores = score_so_far(commit), commit["experience"]["index"], commit.get("scores")
+    row = [] if value is None else [{"experience": index, "correct": value, "total": 1}]
+    if scores and value is not None:
+        row[0]["scores"] = {scores[0]["name"]: value}
+    kept = {name: commit[name] for name in ("id", "experience", "timings", "scores") if name in commit}
     return {**kept, "row": row, "losses": list(commit.get("losses") or [])[-1:]}
 
 

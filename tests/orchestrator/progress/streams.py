@@ -55,7 +55,7 @@ def result(of: int = 3, reused: int = 0, run_id: str | None = "r1") -> RunResult
     return RunResult(
         pipeline="split-digits",
         lineage=[f"{index:064x}" for index in range(of)],
-        accuracy_matrix=matrix,
+        score_matrix=matrix,
         metrics={"average_accuracy": 0.85, "forgetting": 0.075},
         trained=of - reused,
         reused=reused,

@@ -9,27 +9,27 @@ from orchestrator.events import (
     Warned,
     WorkersRestarted,
 )
-from orchestrator.progress.run_reporter import FINISHING, Reporter, RunState, accuracy_so_far
+from orchestrator.progress.run_reporter import FINISHING, Reporter, RunState, score_so_far
 from tests.orchestrator.progress.streams import commit, events, result, summary
 
 
 def test_the_state_follows_a_run() -> None:
     state = RunState(summary())
-    assert (state.index, state.stage, state.accuracy) == (None, "starting", None)
+    assert (state.index, state.stage, state.score) == (None, "starting", "")
     seen = []
     for event in events():
         state.take(event)
         seen.append((state.index, state.step, state.stage))
     assert (0, 4, "") in seen and (0, 4, "evaluating") in seen and (2, 1, "") in seen
-    assert state.accuracy == pytest.approx((0.80 + 0.85 + 0.90) / 3)
+    assert state.score == "accuracy so far 85.0 %"
 
 
-def test_accuracy_so_far_leaves_out_what_is_still_to_come() -> None:
-    assert accuracy_so_far(commit(0, of=5)) == pytest.approx(0.9)
+def test_score_so_far_leaves_out_what_is_still_to_come() -> None:
+    assert score_so_far(commit(0, of=5)) == pytest.approx(0.9)
 
 
-def test_accuracy_so_far_of_nothing() -> None:
-    assert accuracy_so_far({"experience": {"index": 0}, "row": []}) is None
+def test_score_so_far_of_nothing() -> None:
+    assert score_so_far({"experience": {"index": 0}, "row": []}) is None
 
 
 def test_after_the_last_commit_only_the_end_is_left() -> None:

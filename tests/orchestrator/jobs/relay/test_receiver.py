@@ -89,7 +89,7 @@ def test_a_follower_with_one_hears_what_the_reporter_there_heard() -> None:
         received("before\n" + output() + "after\n")
     assert lines == ["before", "after"]
     assert here.state is not None and there.state is not None and here.result is not None
-    assert here.state.accuracy == there.state.accuracy and here.state.index == there.state.index == 2
+    assert here.state.score == there.state.score and here.state.index == there.state.index == 2
     # Steps within one second are not all told.
     assert [kind for kind in here.kinds if kind != "step"] == [kind for kind in there.kinds if kind != "step"]
     assert here.result.to_json() == received.result == result(3, reused=1).to_json()
