@@ -17,13 +17,11 @@ from strategies.api.strategy_errors import StrategyError
 from strategies.importance.fisher import diagonal_fisher
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
-from strategies.memory.reservoir import Memory
 from strategies.objectives.regression import Regression, RegressionOptions, huber_information
 from strategies.objectives.target_columns import active_columns, as_columns, check_head
-from strategies.projection.reference_gradient import reference_gradient
 from tests.strategies.cases import make_strategy
 from tests.strategies.models import build
-from tests.strategies.streams import Rows, Step, column_stream
+from tests.strategies.streams import Rows, Step
 
 TARGETS = torch.tensor([[1e6, 0.1], [1e6 + 3, 0.1], [1e6 - 1, 0.1], [1e6 + 10, 0.1]], dtype=torch.float64)
 OPTIONS: list[dict[str, Any]] = [{}, {"standardize": False}, {"loss": "huber", "delta": 0.5}]
@@ -151,27 +149,6 @@ def test_distances_are_half_the_squares_at_any_temperature() -> None:
         assert make({}).distance(student, teacher, temperature).tolist() == [2.5, 0.0]
     make({}).distance(student, teacher, 2.0).sum().backward()
     assert student.grad is not None and student.grad.tolist() == [[1.0, -2.0], [0.0, 0.0]]
-
-
-@pytest.mark.parametrize(("kind", "name"), [("numbers", "regression")])
-@pytest.mark.parametrize("setting", ["domain-incremental", "task-incremental"])
-def test_reference_gradients_are_those_of_the_definition(kind: str, name: str, setting: str) -> None:
-    experiences, outputs = column_stream(setting, kind)
-    learner = Learner(build("mlp", outputs), [], outputs=outputs, objective=Regression())
-    next(learner.steps(experiences[0], TrainSettings(batch_size=5)))
-    train = experiences[0].train
-    memory = Memory(30)
-    memory.add(0, {"ids": train.ids, "inputs": train.inputs, "targets": train.targets})
-    chosen = torch.arange(7)
-    found = reference_gradient(learner, memory, chosen)
-    wanted = memory.tensors["targets"][chosen]
-    every = train.targets
-    wanted = (wanted - every.mean(0)) / every.std(0, correction=0)
-    columns = list(experiences[0].outputs or range(outputs))
-    output = learner.model(learner.prepare(memory.tensors["inputs"][chosen]))[:, columns]
-    loss = sum(((z - t) ** 2).sum() / 2 for z, t in zip(output, wanted, strict=True)) / 7
-    expected = torch.autograd.grad(loss, list(learner.model.parameters()))
-    torch.testing.assert_close(found, list(expected), rtol=1e-5, atol=1e-7)
 
 
 def test_what_cannot_be_is_refused_with_the_remedy() -> None:
