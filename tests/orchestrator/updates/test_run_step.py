@@ -20,7 +20,9 @@ from orchestrator.errors import CorruptCommit, RunFailed
 from orchestrator.lineage import layout
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
+from orchestrator.maintenance.check_store import fsck
 from orchestrator.storage.folder_store import FolderStore
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates import admission_log, admitted_stream, run_step
 from orchestrator.updates.admission_log import AdmissionLog, read_admissions
 from orchestrator.updates.admitted_stream import source_of, stream_of
@@ -315,3 +317,22 @@ def test_another_pipeline_has_another_log(tmp_path: Path) -> None:
     deliver(tmp_path, "a", [0, 1])
     step(pipeline)
     assert read_admissions(Lineage(lineage_of(pipeline).store, "other")) is None
+
+
+@pytest.mark.s3
+def test_a_source_and_a_store_in_s3(tmp_path: Path, s3_uri: str) -> None:
+    """The same files give the same chain as in a folder; the past may vanish there, too."""
+    here = pipeline_of(tmp_path)
+    text = arrivals.FILE.replace("{folder}/in", f"{s3_uri}/in").replace("{folder}/store", f"{s3_uri}/store")
+    there = pipeline_of(tmp_path, ", ready: {age: 0s}", text)
+    bucket = open_store(s3_uri)
+    for number, name in enumerate("ba"):
+        file = deliver(tmp_path, name, [number, number + 1], seed=number)
+        bucket.put(f"in/{name}.npz", file.read_bytes())
+        assert step(there).commit == step(here).commit
+        assert step(there).outcome == "nothing-new"
+    bucket.delete("in/b.npz")
+    bucket.put("in/a.npz", b"PK torn")
+    result = step(there)
+    assert [(file.key, file.kind) for file in result.quarantined] == [("a.npz", "overwritten")]
+    assert fsck(lineage_of(there)).damage == []

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import StorageError
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.file_verdict import Found
 from orchestrator.updates.source_files import FolderFiles, SourceFiles, open_source
 
@@ -46,3 +48,24 @@ def test_a_path_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("one")
     with pytest.raises(StorageError, match=r"a\.csv: cannot be read: Not a directory.\nCorrect stream\.source\.path"):
         open_source(str(tmp_path / "a.csv")).listing()
+
+
+@pytest.mark.s3
+def test_objects_below_a_prefix(s3_uri: str) -> None:
+    store = open_store(f"{s3_uri}/incoming")
+    open_store(s3_uri).put("incoming-not/x.csv", b"x")
+    for number in range(3):
+        store.put(f"day{number}/part.csv", b"one")
+    store.put("top.csv", b"one")
+    before = time.time()
+    files = pickle.loads(pickle.dumps(open_source(f"{s3_uri}/incoming/")))
+    assert keys(files) == ["day0/part.csv", "day1/part.csv", "day2/part.csv", "top.csv"]
+    assert keys(open_source(f"{s3_uri}/incoming", recursive=False)) == ["top.csv"]
+    assert abs(files.listing().now - before) < 60  # the server's clock, to the second
+    listed = found(files, "day1/part.csv")
+    assert (listed.size, files.read(listed)) == (3, b"one")
+    store.put("day1/part.csv", b"two")
+    assert (files.read(listed), files.read_key("day1/part.csv")) == (None, b"two")
+    store.delete("day1/part.csv")
+    assert files.read(listed) is files.read_key("day1/part.csv") is None
+    assert keys(open_source(f"{s3_uri}/nothing")) == []
