@@ -20,7 +20,7 @@ Every command takes `-h`. `--json` prints one JSON document on stdout and everyt
 | 1 | the run failed |
 | 2 | the file or the arguments are wrong |
 | 3 | storage, tracking or cluster unavailable |
-| 4 | `step`, `watch`: more files in quarantine than `max_quarantined` |
+| 4 | `step`: more files in quarantine than `max_quarantined`; nothing was trained |
 | 130, 143 | interrupted by Ctrl-C, terminated |
 
 `fsck` ends with 1 where it found damage.

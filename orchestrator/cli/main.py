@@ -25,6 +25,7 @@ from orchestrator.cli.publish import publish
 from orchestrator.cli.recommend import recommend
 from orchestrator.cli.run import run
 from orchestrator.cli.show import show
+from orchestrator.cli.sources import sources
 from orchestrator.cli.status import status
 from orchestrator.cli.step import step
 from orchestrator.cli.stop import stop
@@ -40,6 +41,7 @@ from orchestrator.cli.support.failure_messages import (
 from orchestrator.cli.tune import tune
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate
+from orchestrator.cli.watch import watch
 from orchestrator.errors import RayDied
 from orchestrator.progress.printable import say
 
@@ -73,7 +75,7 @@ def everlearn() -> None:
 
 _starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, drift, publish, ui)
-_arriving = (step,)
+_arriving = (step, watch, sources)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)
 for command in (*_starting, *_learning, *_arriving, *_on_a_cluster, *_care):

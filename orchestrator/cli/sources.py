@@ -1,0 +1,104 @@
+"""`everlearn sources`: what arrived, and what a person decides on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.support.command_options import (
+    Command,
+    as_arguments,
+    file_argument,
+    json_option,
+    load,
+    program,
+    set_option,
+)
+from orchestrator.cli.support.output import console, print_json, reserved_stdout
+from orchestrator.progress.printable import say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orchestrator.updates.source_decisions import Action, Overview
+
+_MOST = 20
+
+
+@click.command("sources", cls=Command, short_help="Show what arrived for FILE, and decide on files in quarantine.")
+@file_argument()
+@click.argument("action", required=False, type=click.Choice(["admit", "reject", "release"]))
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@set_option
+@click.option("--reason", default="", help="Why, for the admission log.")
+@json_option
+def sources(
+    file: str, action: Action | None, keys: tuple[str, ...], overrides: tuple[str, ...], reason: str, as_json: bool
+) -> None:
+    """Show the experiences of FILE, its files in quarantine with the reasons, and what is waiting.
+
+    With an action, decide on files by their keys. admit: the file is the next experience, although it is late, a
+    duplicate, or was overwritten. reject: it is skipped, and counts as quarantined no more. release: it is looked at
+    anew in the next step. The decision is kept in the admission log.
+    """
+    if (action is None) != (not keys):
+        raise click.UsageError("an action needs the keys of files, and keys need an action")
+    with reserved_stdout() as stdout:
+        pipeline = load(file, overrides, import_code=False)
+
+        from orchestrator.updates.source_decisions import decide_on, overview
+
+        if action is not None:
+            decided = decide_on(pipeline, action, keys, reason)
+            if as_json:
+                print_json([one.model_dump(mode="json") for one in decided], stdout)
+                return
+            for one in decided:
+                say(f"{one.key}: {one.reason}", file=stdout)
+            say(f"Next: {program()} step {as_arguments(file, overrides)}", file=stdout)
+            return
+        found = overview(pipeline)
+        if as_json:
+            print_json(found.to_json(), stdout)
+            return
+        screen = console(stdout)
+        for line in _lines(found):
+            screen.print(line, soft_wrap=isinstance(line, str))
+
+
+def _lines(found: Overview) -> list[Any]:
+    from orchestrator.progress.number_format import count
+
+    told: list[Any] = [f"{found.pipeline}: {found.path}"]
+    if found.experiences:
+        told += ["", _experiences(found)]
+    for title, verdicts in (("In quarantine", ("quarantined",)), ("Waiting", ("waiting", "approved", "released"))):
+        files = found.of(*verdicts)  # type: ignore[arg-type]
+        if files:
+            told += ["", f"{title}:"]
+            told += [f"  {file.key}{': ' + file.reason if file.reason else ''}" for file in files[:_MOST]]
+            told += [f"  and {count(len(files) - _MOST, 'more file')}"] if len(files) > _MOST else []
+    skipped = len(found.of("skipped"))
+    summary = [count(len(found.experiences), "experience"), f"{found.trained} trained"]
+    summary += [f"{count(skipped, 'file')} skipped"] if skipped else []
+    summary += [f"{count(found.unknown, 'new file')} for the next step"] if found.unknown else []
+    return [*told, "", ", ".join(summary)]
+
+
+def _experiences(found: Overview) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("experience", justify="right")
+    table.add_column("rows", justify="right")
+    table.add_column("classes")
+    table.add_column("files")
+    first = max(0, len(found.experiences) - _MOST)
+    if first:
+        table.add_row("...", "", "", "")
+    for index, one in enumerate(found.experiences[first:], start=first):
+        files = ", ".join(member.key for member in one.files[:3]) + (", ..." if len(one.files) > 3 else "")
+        state = "" if index < found.trained else " (not trained yet)"
+        table.add_row(str(index), f"{one.rows:,}", ", ".join(map(str, one.classes[:8])), files + state)
+    return table

@@ -1,0 +1,143 @@
+"""`everlearn watch`: step again and again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from orchestrator.cli.step import lines, turn
+from orchestrator.cli.support.command_options import (
+    Command,
+    Settings,
+    Terminated,
+    as_arguments,
+    file_argument,
+    program,
+    set_option,
+)
+from orchestrator.cli.support.failure_messages import failure_lines
+from orchestrator.cli.support.output import reserved_stdout
+from orchestrator.progress.printable import printable_json, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.updates.run_step import StepResult
+
+
+class _Duration(click.ParamType):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from pipelines.config.sections.source_section import seconds_of
+
+        try:
+            seconds = value if isinstance(value, float) else seconds_of(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return seconds if seconds > 0 else self.fail("must be longer than 0", param, ctx)
+
+
+@click.command("watch", cls=Command, short_help="Step again and again, as files arrive for FILE.")
+@file_argument()
+@set_option
+@click.option("--every", type=_Duration(), default="5m", show_default=True, help="Time between two steps.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers, as in `everlearn run`."
+)
+@click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document a line for each step that did something."
+)
+@click.pass_obj
+def watch(
+    settings: Settings,
+    file: str,
+    overrides: tuple[str, ...],
+    every: float,
+    workers: int | None,
+    address: str | None,
+    as_json: bool,
+) -> None:
+    """Do what `everlearn step` does, again and again, until Ctrl-C or SIGTERM.
+
+    FILE is read anew for each step. A step that fails is tried again, after a pause that grows; with too many files in
+    quarantine nothing is trained until a person has decided. SIGTERM between two steps ends with status 0.
+    """
+    settings.interrupted = "Interrupted. Run the same command to continue: what was admitted and trained stays."
+    with reserved_stdout() as stdout:
+        _watch(settings, file, overrides, every, workers, address, as_json=as_json, out=stdout)
+
+
+def _watch(
+    settings: Settings,
+    file: str,
+    overrides: tuple[str, ...],
+    every: float,
+    workers: int | None,
+    address: str | None,
+    *,
+    as_json: bool,
+    out: TextIO,
+) -> None:
+    from orchestrator.updates import watch_loop
+
+    sources = f"{program()} sources {as_arguments(file, overrides)}"
+    told: list[Any] = []
+
+    def on_result(result: StepResult) -> None:
+        same = told == [result.outcome, result.quarantined]
+        told[:] = [result.outcome, result.quarantined]
+        if result.outcome in ("nothing-new", "busy") or (same and not result.decided and not result.trained):
+            return
+        if as_json:
+            out.write(printable_json(json.dumps(result.to_json(), ensure_ascii=False)) + "\n")
+            out.flush()
+            return
+        for line in lines(result, sources):
+            say(line, file=out)
+
+    def on_failure(error: OrchestratorError, seconds: float) -> None:
+        for line in failure_lines(error):
+            say(line, err=True)
+        say(f"trying again in {seconds:g} s", err=True)
+
+    def one() -> StepResult:
+        with stopping.at_work():
+            return turn(settings, file, overrides, workers, address, as_json=True)
+
+    stopping = _Stopping()
+    before = signal.signal(signal.SIGTERM, stopping)
+    say(f"watching, a step every {every:g} s", file=sys.stderr)
+    try:
+        watch_loop.watch(one, every, stopping.event, on_result=on_result, on_failure=on_failure)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Stopping:
+    """Handles SIGTERM: ends the pause between two steps, and interrupts a step."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self._working = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.event.set()
+        if self._working:
+            raise click.Abort from Terminated()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        self._working = True
+        try:
+            yield
+        finally:
+            self._working = False
