@@ -74,7 +74,7 @@ def _lines(found: Overview) -> list[Any]:
     if found.experiences:
         told += ["", _experiences(found)]
     for title, verdicts in (("In quarantine", ("quarantined",)), ("Waiting", ("waiting", "approved", "released"))):
-        files = found.of(*verdicts)  # type: ignore[arg-type]
+        files = found.of(*verdicts)
         if files:
             told += ["", f"{title}:"]
             told += [f"  {file.key}{': ' + file.reason if file.reason else ''}" for file in files[:_MOST]]

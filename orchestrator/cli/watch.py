@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.updates.run_step import StepResult
 
 
-class _Duration(click.ParamType):
+class _Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -49,13 +49,9 @@ class _Duration(click.ParamType):
 @file_argument()
 @set_option
 @click.option("--every", type=_Duration(), default="5m", show_default=True, help="Time between two steps.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers, as in `everlearn run`."
-)
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers.")
 @click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document a line for each step that did something."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each step that did something.")
 @click.pass_obj
 def watch(
     settings: Settings,
