@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipelines.config.schema import Pipeline
+    from pipelines.data.blocks.block_index import IndexStore
     from pipelines.data.streams import Stream
     from strategies.api.strategy import Strategy
     from strategies.loop.learner import Learner
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from strategies.objectives.objective import Objective
 
 
-def make_stream(pipeline: Pipeline) -> Stream:
-    """The experiences, with targets as the objective learns them. Raises as `pipelines.data.streams.build_stream`."""
+def make_stream(pipeline: Pipeline, index: IndexStore | None = None) -> Stream:
+    """The experiences, with targets as the objective learns them. Raises as `pipelines.data.streams.build_stream`.
+
+    Args:
+        index: keeps the index of data that is read by blocks; None: it is made anew.
+    """
     from pipelines.data.streams import build_stream
 
     objective: Any = resolve("objectives", pipeline.objective.name)
-    return build_stream(pipeline.stream, pipeline.seed, objective.targets)
+    return build_stream(pipeline.stream, pipeline.seed, objective.targets, index)
 
 
 def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:
@@ -128,4 +133,6 @@ def train_settings(pipeline: Pipeline, index: int) -> TrainSettings:
         accumulate=train.accumulate,
         precision=train.precision,
         last_batch=train.last_batch,
+        lanes=pipeline.stream.lanes,
+        window=pipeline.stream.window,
     )

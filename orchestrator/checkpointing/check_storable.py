@@ -18,12 +18,13 @@ from orchestrator.checkpointing.snapshot import copied_state
 from orchestrator.storage.tensors import decode, encode
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.pipeline_errors import PipelineError
+from strategies.api.data import in_blocks
 from strategies.loop.process_group import Group
 
 if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
-    from strategies.api.data import Experience, Samples
+    from strategies.api.data import Experience
     from strategies.loop.learner import Learner
 
 State = dict[str, dict[str, Tensor]]
@@ -125,24 +126,17 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class _FewSamples:
-    """The first samples of others (see `strategies.api.data.Samples`)."""
+    """Samples in memory (see `strategies.api.data.Samples`)."""
 
-    all: Samples
-    count: int
-
-    @property
-    def ids(self) -> Tensor:
-        return self.all.ids[: self.count]
-
-    @property
-    def targets(self) -> Tensor:
-        return self.all.targets[: self.count]
+    inputs: Tensor
+    targets: Tensor
+    ids: Tensor
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.ids)
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        return self.all.take(index)
+        return self.inputs[index], self.targets[index]
 
     def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         return map(self.take, indices)
@@ -163,5 +157,9 @@ class _FewExperience:
 def few(experience: Experience, count: int = FEW) -> _FewExperience:
     """An experience with the first samples of another's training set, at most `count`, for training and as test set."""
     train = experience.train
-    some = _FewSamples(train, min(count, len(train)))
+    first = torch.arange(min(count, len(train)))
+    if in_blocks(train):
+        some = _FewSamples(*train.take_with_ids(first))
+    else:
+        some = _FewSamples(*train.take(first), train.ids[first])
     return _FewExperience(experience.index, experience.task, experience.classes, experience.outputs, some, some)

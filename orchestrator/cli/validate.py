@@ -83,6 +83,7 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
         "input_shape": list(stream.input_shape) if stream is not None else None,
         "features": _feature_documents(stream) if stream is not None else None,
         "parameters": parameters,
+        "reading": _reading(pipeline, stream) if stream is not None else None,
         "warnings": [*pipeline.warnings(), *(_data_warnings(pipeline, stream) if stream is not None else ())],
     }
 
@@ -96,15 +97,30 @@ def _feature_documents(stream: Stream) -> list[dict[str, Any]] | None:
 
 def _data_warnings(pipeline: Pipeline, stream: Stream) -> list[str]:
     from pipelines.data.features.feature_warnings import feature_warnings
+    from strategies.api.data import target_counts
     from strategies.metrics import data_warning
 
     if pipeline.objective.name != "classification" or pipeline.score not in (None, "accuracy"):
         return list(stream.warnings)
     samples: Counter[int] = Counter()
     for experience in stream:
-        samples.update(experience.train.targets.tolist())
+        counts = target_counts(experience.train, stream.outputs)
+        samples.update({unit: n for unit, n in enumerate(counts.tolist()) if n})
     majority = None if pipeline.objective.extras.get("class_weights") else data_warning(samples)
     return [*stream.warnings, *feature_warnings(pipeline, stream), *([] if majority is None else [majority])]
+
+
+def _reading(pipeline: Pipeline, stream: Stream) -> dict[str, Any] | None:
+    """How much memory reading takes, where data is read by blocks."""
+    from pipelines.data.blocks.read_ahead import reader_memory
+
+    batch = max(pipeline.train.at(index).batch_size for index in range(len(stream)))
+    found = [
+        reader_memory(experience.train, pipeline.stream.lanes, pipeline.stream.window, pipeline.scaling.minimum, batch)
+        for experience in stream
+    ]
+    largest = max((one for one in found if one is not None), key=lambda one: one.bytes, default=None)
+    return None if largest is None else {"bytes": largest.bytes, "text": str(largest)}
 
 
 def _experience_documents(pipeline: Pipeline, stream: Stream) -> list[dict[str, Any]]:
@@ -155,6 +171,8 @@ def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
     elastic = f"{scaling.minimum} to {scaling.maximum} workers"
     workers = count(scaling.minimum, "worker") if scaling.minimum == scaling.maximum else elastic
     table.add_row("scaling", workers + (" on GPUs" if scaling.gpu else ""))
+    if description["reading"] is not None:
+        table.add_row("reading", description["reading"]["text"])
     table.add_row("storage", document["storage"])
     table.add_row("tracking", f"{document['tracking']['uri']}, experiment {document['tracking']['experiment']}")
     return table

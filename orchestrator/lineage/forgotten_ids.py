@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage import layout
+from strategies.api.data import in_blocks
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -97,7 +98,9 @@ def bury(learner: Learner, tombstones: Tombstones, experience: Experience) -> No
     """Keep the experience's forgotten samples out of the learner's memories."""
     memories = learner.memories().values()
     if tombstones and memories:
-        found = tombstones.among(experience.train.ids.tolist())
+        samples = experience.train
+        parts = (ids for ids, _ in samples.labelled()) if in_blocks(samples) else [samples.ids]
+        found = [i for ids in parts for i in tombstones.among(ids.tolist())]
         for memory in memories:
             memory.forget(found)
 

@@ -52,6 +52,11 @@ def tombstones_key(pipeline: str) -> str:
     return f"{checked_pipeline(pipeline)}/forgotten.json"
 
 
+def index_key(pipeline: str) -> str:
+    """The index of data that is read by blocks."""
+    return f"{checked_pipeline(pipeline)}/blocks.json"
+
+
 def debt_key(pipeline: str) -> str:
     """That older versions of what was forgotten could not be deleted yet."""
     return f"{checked_pipeline(pipeline)}/debt.json"

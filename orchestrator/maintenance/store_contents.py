@@ -59,6 +59,8 @@ class Contents:
 def read_contents(lineage: Lineage) -> Contents:
     """List a pipeline. Raises StorageError."""
     found = Contents()
+    named = (layout.tombstones_key, layout.debt_key, layout.index_key)
+    own = [key(lineage.pipeline) for key in named]
     for entry in lineage.store.entries(f"{lineage.pipeline}/"):
         folder, _, name = entry.key.removeprefix(f"{lineage.pipeline}/").partition("/")
         stem = name.removesuffix(".json")
@@ -77,7 +79,7 @@ def read_contents(lineage: Lineage) -> Contents:
             found.admissions.append(entry)
         elif folder == "runs":
             _below_runs(found, entry, name)
-        elif entry.key not in (layout.tombstones_key(lineage.pipeline), layout.debt_key(lineage.pipeline)):
+        elif entry.key not in own:
             found.unknown.append(entry)
     return found
 

@@ -28,6 +28,7 @@ from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.named_scores import named_scores
 from pipelines.models.global_batch_norm import check_workers
 from pipelines.models.model_contract import check_model
+from strategies.api.data import target_counts
 from strategies.importance.one_by_one import SlowImportance
 from strategies.loop.rank_agreement import check_ranks
 from strategies.metrics import ACCURACY, result_warning
@@ -197,7 +198,8 @@ class RankTraining:
         """Say what the accuracy of the last experience's model hides."""
         if named_scores(self.pipeline)[0] != ACCURACY:
             return
-        text = result_warning(classes, set(self.stream[index].test.targets.unique().tolist()))
+        present = target_counts(self.stream[index].test, self.stream.outputs).nonzero().flatten()
+        text = result_warning(classes, set(present.tolist()))
         if text is not None:
             self._emit(Warned(text))
 

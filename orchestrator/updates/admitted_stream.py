@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import StorageError
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.stored_index import StoredIndex
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.admission_log import read_admissions
 from orchestrator.updates.admission_record import AdmittedExperience, State
@@ -45,7 +46,8 @@ def stream_of(pipeline: Pipeline) -> Stream:
             return admitted_stream(pipeline, source, state)
         if pipeline.stream.source is not None:
             raise PipelineError("stream.source: nothing was admitted yet: `everlearn step FILE` admits what is there")
-    return make_stream(pipeline)
+    index = None if pipeline.stream.lanes is None else StoredIndex(open_store(pipeline.storage), pipeline.name)
+    return make_stream(pipeline, index)
 
 
 def source_of(pipeline: Pipeline) -> SourceSpec | None:

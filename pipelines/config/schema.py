@@ -12,6 +12,7 @@ from pipelines.config.component_options import options_model, strategy_options, 
 from pipelines.config.components import Kind, is_built_in, registered_stores
 from pipelines.config.document import KeyPath
 from pipelines.config.environment_variables import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
+from pipelines.config.lane_problems import lane_problems
 from pipelines.config.masking import mask_value
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.sections.cluster_section import ClusterSpec
@@ -200,6 +201,7 @@ class Pipeline(Spec):
                 *score_problems(self),
                 *self._size_problems(),
                 *self._online_problems(),
+                *lane_problems(self.stream, self.strategy, self.scaling.maximum),
             ]
         )
         return self

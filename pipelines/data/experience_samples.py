@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.blockwise import Blockwise
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.samples import StoredSamples
 from pipelines.data.transforms import Transform
@@ -67,13 +68,19 @@ class ClassPart:
 
     def empty(self) -> list[str]:
         """Names of the sets (training, test) that have no samples of these classes."""
-        numbers = torch.tensor(self.classes)
         sets = (("training", self.dataset.train), ("test", self.dataset.test))
-        return [name for name, samples in sets if not torch.isin(samples.targets, numbers).any()]
+        return [name for name, samples in sets if not self._has(samples)]
+
+    def _has(self, samples: StoredSamples) -> bool:
+        if isinstance(samples, Blockwise):
+            return bool(samples.target_counts(self.dataset.classes)[list(self.classes)].any())
+        return bool(torch.isin(samples.targets, torch.tensor(self.classes)).any())
 
     def _of(self, samples: StoredSamples) -> StoredSamples:
         unit = torch.full((self.dataset.classes,), -1, dtype=torch.int64)
         unit[list(self.classes)] = torch.tensor(self.units)
+        if isinstance(samples, Blockwise):
+            return samples.of_classes(unit.numpy(), self.id_base or 0)
         targets = unit[samples.targets]
         rows = torch.nonzero(targets >= 0).flatten()
         ids: Tensor | None = None if self.id_base is None else self.id_base + rows

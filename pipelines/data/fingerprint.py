@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipelines.data.blocks.blockwise import Blockwise
 from pipelines.data.samples import StoredSamples, chunks
 
 
@@ -20,6 +21,8 @@ def fingerprint(samples: StoredSamples, transform: dict[str, Any] | None) -> str
         samples: before the transform, with the targets that the model learns.
         transform: the transform's parameters (JSON), None for no transform.
     """
+    if isinstance(samples, Blockwise):
+        return samples.fingerprint(transform)
     digest = hashlib.sha256()
     header = {"format": 1, "samples": len(samples), "transform": transform}
     digest.update(json.dumps(header, sort_keys=True).encode())

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.map_items import MapItems, MapStyle, Positions
 from pipelines.data.zero_copy import Packed, pack, unpack
 from strategies.api.data import Samples
 
@@ -43,14 +43,6 @@ class StoredSamples(Samples, Protocol):
     def transformed(self, transform: InputTransform) -> StoredSamples:
         """The same samples with `transform` applied to batches of inputs; it keeps shape and dtype."""
         ...
-
-
-class MapStyle(Protocol):
-    """A map-style torch dataset: sample i is (input, label, ...)."""
-
-    def __getitem__(self, index: int, /) -> Any: ...
-
-    def __len__(self) -> int: ...
 
 
 def chunks(count: int) -> Iterator[Tensor]:
@@ -126,6 +118,10 @@ class TensorSamples:
         rows = index if self._rows is None else self._rows.index_select(0, index)
         return self._inputs.index_select(0, rows), self._targets.index_select(0, index)
 
+    def inputs(self) -> Tensor:
+        """All inputs, (n, *shape), for reading."""
+        return self._inputs if self._rows is None else self._inputs.index_select(0, self._rows)
+
     def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         return map(self.take, indices)
 
@@ -143,8 +139,7 @@ class TensorSamples:
         return TransformedSamples(self, transform)
 
     def __getstate__(self) -> tuple[Packed, Packed, Packed]:
-        inputs = self._inputs if self._rows is None else self._inputs.index_select(0, self._rows)
-        return pack(inputs), pack(self._targets), pack(self._ids)
+        return pack(self.inputs()), pack(self._targets), pack(self._ids)
 
     def __setstate__(self, state: tuple[Packed, Packed, Packed]) -> None:
         self._inputs, self._targets, self._ids = (unpack(packed) for packed in state)
@@ -273,10 +268,10 @@ class MapSamples:
         # epoch would be augmented alike.
         generator = torch.Generator().manual_seed(self._passes)
         self._passes += 1
-        items = _Items(self._dataset, self._rows)
+        items = MapItems(self._dataset, self._rows)
         loader: DataLoader[Any] = DataLoader(
             items,
-            batch_sampler=_Positions(indices),
+            batch_sampler=Positions(indices),
             collate_fn=items.collate,
             num_workers=workers,
             generator=generator,
@@ -308,43 +303,3 @@ class MapSamples:
             transform=transform if first is None else lambda inputs: transform(first(inputs)),
             workers=self._workers,
         )
-
-
-class _Positions:
-    """Index tensors as lists for a DataLoader, one per batch, each made when it is needed."""
-
-    def __init__(self, indices: Iterable[Tensor]) -> None:
-        self.indices = indices
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return (index.tolist() for index in self.indices)
-
-
-class _Items(Dataset[tuple[int, Tensor]]):
-    """Item i: (i, input at row i)."""
-
-    def __init__(self, dataset: MapStyle, rows: Tensor | None) -> None:
-        self.dataset = dataset
-        self.rows = rows
-
-    def __getitem__(self, position: int) -> tuple[int, Tensor]:
-        return position, self._input(position if self.rows is None else int(self.rows[position]))
-
-    def _input(self, row: int) -> Tensor:
-        try:
-            value = self.dataset[row][0]
-            return value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
-        except (TypeError, KeyError) as error:
-            raise DataError(f"sample {row} of the dataset is not (tensor or array, label): {error}") from error
-
-    def collate(self, items: list[tuple[int, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Positions (m,) and inputs (m, *shape)."""
-        first = items[0][1] if items else self._input(0)
-        for _, value in items:
-            if value.shape != first.shape or value.dtype != first.dtype:
-                raise DataError(
-                    "the dataset's inputs differ in shape or dtype: "
-                    f"{tuple(first.shape)} {first.dtype} and {tuple(value.shape)} {value.dtype}"
-                )
-        positions = torch.tensor([position for position, _ in items], dtype=torch.int64)
-        return positions, torch.stack([value for _, value in items]) if items else first.new_empty((0, *first.shape))

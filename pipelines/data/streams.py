@@ -11,8 +11,9 @@ import torch
 
 from pipelines.config.component_arguments import arguments
 from pipelines.config.component_options import TARGET_KIND, options_model, signature_model, takes_target_kind
-from pipelines.config.components import resolve
+from pipelines.config.components import declared, resolve
 from pipelines.config.pipeline_errors import DataError, PipelineError
+from pipelines.data.blocks.block_index import IndexStore
 from pipelines.data.blurry_streams import blurred
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
 from pipelines.data.datasets.label_columns import is_columns
@@ -199,12 +200,15 @@ class Stream(Sequence[StreamExperience]):
         return self._fingerprints[key]
 
 
-def build_stream(settings: StreamSettings, seed: int, kind: TargetKind = "classes") -> Stream:
+def build_stream(
+    settings: StreamSettings, seed: int, kind: TargetKind = "classes", index: IndexStore | None = None
+) -> Stream:
     """The stream that a pipeline file describes.
 
     Args:
         seed: seed of the order, of the transforms and of the exchange between blurry experiences.
         kind: what the objective learns (`pipelines.build.make_stream` knows it).
+        index: keeps the index of data that is read by blocks, for streams with `lanes`; None: it is made anew.
 
     Raises:
         DataError: the dataset is missing, or does not fit the stream.
@@ -213,8 +217,10 @@ def build_stream(settings: StreamSettings, seed: int, kind: TargetKind = "classe
     name = settings.dataset.name
     load = resolve("datasets", name)
     options = arguments(options_model("datasets", name), settings.dataset.options, "stream.dataset")
-    returned = load(**options, **({TARGET_KIND: kind} if takes_target_kind(load) else {}))
-    own = experiences_in(name, returned, kind)
+    by_blocks: Any = declared("datasets", name, "BLOCKS") if getattr(settings, "lanes", None) is not None else None
+    options |= {TARGET_KIND: kind} if takes_target_kind(load) else {}
+    returned = load(**options) if by_blocks is None else by_blocks(index, **options)
+    own = experiences_in(name, returned, kind) if by_blocks is None else returned
     dataset = adopt(name, returned, kind) if own is None else own
     if not isinstance(dataset, Dataset):
         return _stored(dataset, settings, seed)

@@ -15,6 +15,7 @@ from pipelines.data.experience_samples import ID_BITS, Part
 from pipelines.data.samples import StoredSamples
 from pipelines.data.streams import Stream
 from pipelines.data.transforms import Transform
+from strategies.api.data import in_blocks
 from strategies.loop.seeded_random import integer
 from strategies.memory.reservoir import sample_keys
 
@@ -85,6 +86,11 @@ class _HeldOut:
 
     def _of(self, held_out: bool) -> StoredSamples:
         samples = self.part.train()
+        if in_blocks(samples):
+            raise DataError(
+                "tune.validation: holds out single samples, and in lanes this data is read in blocks: leave "
+                "stream.lanes out, or search on a part of the data"
+            )
         ids = samples.ids
         if getattr(self.part, "id_base", None) is not None:
             ids = ids & ((1 << ID_BITS) - 1)

@@ -95,6 +95,16 @@ def online_refusal(one: Listed) -> str | None:
     return f"{one.name} {limit.why}: {limit.remedy}"
 
 
+def blocks_refusal(one: Listed) -> str | None:
+    """Why a strategy cannot learn from data that is read by blocks, with the remedy, or None."""
+    if one.kind.learns_from_blocks:
+        return None
+    return (
+        f"{one.name} needs all samples of an experience in memory, and in lanes this data is read in blocks: leave "
+        "stream.lanes out, or use {name: replay}"
+    )
+
+
 def warnings(listed: Sequence[Listed], setting: Setting) -> list[list[str]]:
     """What each strategy cannot do in a setting beside the others, each with its remedy.
 

@@ -8,10 +8,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from strategies.loop.lane_order import LaneOrder
+    from strategies.loop.process_group import Group
 
 
 class Samples(Protocol):
@@ -37,6 +43,59 @@ class Samples(Protocol):
     def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """One `take` for each index tensor, in order; may read ahead."""
         ...
+
+
+class BlockSamples(Samples, Protocol):
+    """Samples that may be more than fit into memory: they are read by blocks, in runs of positions.
+
+    `ids` and `targets` are those of all samples, and cost as much memory. What learns from such samples uses the
+    methods below instead.
+
+    Attributes:
+        block_sizes: (blocks,) int64 array; positions count through the blocks.
+    """
+
+    block_sizes: NDArray[np.int64]
+
+    def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Ids and targets, (n,) int64 each, block by block."""
+        ...
+
+    def target_counts(self, outputs: int) -> Tensor:
+        """(outputs,) int64: how many samples have each target."""
+        ...
+
+    def take_with_ids(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `take`, with the ids, (m,) int64."""
+        ...
+
+    def lane_batches(self, order: LaneOrder, group: Group, start: int = 0) -> LaneBatches:
+        """This rank's share of the batches of an order, from step `start` on."""
+        ...
+
+
+class LaneBatches(Protocol):
+    """Inputs in stored dtype and targets of each batch, one after the other.
+
+    Attributes:
+        ids: (n,) int64, of the last one.
+    """
+
+    ids: Tensor
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+
+def in_blocks(samples: Samples) -> TypeGuard[BlockSamples]:
+    """Whether samples are read by blocks, and may be more than fit into memory."""
+    return hasattr(type(samples), "lane_batches")
+
+
+def target_counts(samples: Samples, outputs: int) -> Tensor:
+    """(outputs,) int64: how many samples have each target."""
+    if in_blocks(samples):
+        return samples.target_counts(outputs)
+    return torch.bincount(samples.targets.cpu(), minlength=outputs)
 
 
 class Experience(Protocol):

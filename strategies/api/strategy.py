@@ -116,6 +116,8 @@ class Strategy:
         needs_old_data: it needs all data of the past.
         needs_fixed_structure: it needs the model's structure unchanged: its parameters, features or head, or a copy.
         needs_sample_origin: it must know which experience each sample of a batch comes from.
+        learns_from_blocks: it needs neither `ids` nor `targets` of all samples of an experience, nor another training
+            set, so that it learns from data larger than memory (see `strategies.api.data.BlockSamples`).
         objectives: names of the objectives that it is defined for; None: any.
         limits: what else it cannot do, by setting or "online", in words with the remedy (`Limit`). A limit for a
             setting replaces the one that follows there from `needs_rehearsal_on_shared_head` or `needs_task_labels`.
@@ -148,6 +150,7 @@ class Strategy:
     needs_old_data: ClassVar[bool] = False
     needs_fixed_structure: ClassVar[bool] = False
     needs_sample_origin: ClassVar[bool] = False
+    learns_from_blocks: ClassVar[bool] = False
     objectives: ClassVar[tuple[str, ...] | None] = None
     limits: ClassVar[Mapping[str, Limit]] = {}
 

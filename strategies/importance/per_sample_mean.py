@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from strategies.api.data import Experience
+from strategies.api.data import Experience, in_blocks
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
 from strategies.loop.seeded_random import generator
@@ -30,10 +31,23 @@ def mean_importance(
     own = learner.samples
     n = min(samples or len(own), len(own))
     draw = generator(learner.seed, purpose, experience.index)
-    chosen = torch.from_numpy(draw.permutation(len(own))[:n])
-    share = chosen[learner.group.share(n)]
-    read = own.batches(share.split(CHUNK) if len(share) else ())
+    if in_blocks(own):
+        read = own.batches(_ascending(len(own), n, draw, learner.group.share(n)))
+    else:
+        chosen = torch.from_numpy(draw.permutation(len(own))[:n])
+        share = chosen[learner.group.share(n)]
+        read = own.batches(share.split(CHUNK) if len(share) else ())
     return mean_moment(learner, ((inputs, targets, moment) for inputs, targets in read), n)
+
+
+def _ascending(size: int, n: int, draw: np.random.Generator, share: slice) -> Iterator[Tensor]:
+    """A share of n random positions of `size`, ascending, so that each block is read once; of all of them where n is
+    `size`."""
+    if n == size:
+        starts = range(share.start, share.stop, CHUNK)
+        return (torch.arange(start, min(start + CHUNK, share.stop)) for start in starts)
+    chosen = torch.from_numpy(np.sort(draw.choice(size, n, replace=False, shuffle=False)))[share]
+    return iter(chosen.split(CHUNK) if len(chosen) else ())
 
 
 def mean_moment(learner: Learner, parts: Iterable[tuple[Tensor, Tensor, Moment]], n: int) -> dict[str, Tensor]:

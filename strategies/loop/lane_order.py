@@ -89,6 +89,24 @@ class LaneOrder(SampleOrder):
             found += [Piece(epoch, lane, before[lane], after[lane]) for lane in lanes if after[lane] > before[lane]]
         return sorted(found, key=lambda piece: piece.lane)
 
+    def windows_of(self, epoch: int, lane: int, start: int, stop: int) -> list[tuple[int, int, int]]:
+        """The windows, (epoch, lane, number), in which the rows `start` to `stop` of a lane lie."""
+        starts = self.epoch(epoch).window_starts(lane)
+        first = int(np.searchsorted(starts, start, side="right")) - 1
+        end = int(np.searchsorted(starts, stop, side="left"))
+        return [(epoch, lane, number) for number in range(first, end)]
+
+    def windows_from(self, epoch: int, taken: int, lanes: range) -> list[tuple[int, int, int]]:
+        """The windows of some lanes that hold rows after the first `taken` of an epoch, in the order of their need."""
+        one, before = self.epoch(epoch), self._counts(epoch, taken)
+        found = []
+        for lane in lanes:
+            starts = one.window_starts(lane)
+            for number in np.flatnonzero(starts[1:] > before[lane]).tolist():
+                row = max(int(starts[number]), before[lane])
+                found.append(((row + 0.5) / one.rows[lane], (epoch, lane, number)))
+        return [key for _, key in sorted(found)]
+
     def batch(self, step: int) -> Tensor:
         return self._positions(step, range(self.lanes))
 
@@ -109,12 +127,8 @@ class LaneOrder(SampleOrder):
 
     def _of(self, piece: Piece) -> Iterator[NDArray[np.int64]]:
         """The positions of a piece, window by window."""
-        starts = self.epoch(piece.epoch).window_starts(piece.lane)
-        first = int(np.searchsorted(starts, piece.start, side="right")) - 1
-        for number in range(first, len(starts) - 1):
-            if starts[number] >= piece.stop:
-                return
-            window = self._window_at(piece.epoch, piece.lane, number)
+        for key in self.windows_of(*piece):
+            window = self._window_at(*key)
             rows = window.shuffled[max(piece.start - window.start, 0) : piece.stop - window.start]
             block = np.searchsorted(window.edges, rows, side="right") - 1
             yield self._starts[window.blocks[block]] + rows - window.edges[block]

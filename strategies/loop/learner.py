@@ -21,6 +21,7 @@ from strategies.api.strategy_errors import StrategyError
 from strategies.loop.active_classes import ActiveClasses
 from strategies.loop.batch_loss import batch_loss
 from strategies.loop.batch_statistics import is_too_few, single_sample, takes_one_value
+from strategies.loop.batches import Batches
 from strategies.loop.dense_gradients import dense_gradients, refuse_sparse_gradients
 from strategies.loop.evaluation import Count, Evaluation, evaluate
 from strategies.loop.freed_memory import keep_freed_memory
@@ -164,7 +165,7 @@ class Learner:
                 strategy.before_experience(self, experience)
             self.model.train()  # the hooks may have replaced the model
         samples = self._training_set(experience)
-        self.objective.begin(samples.targets, self.outputs)
+        self.objective.begin_samples(samples, self.outputs)
         order = sample_order(samples, settings, self.seed, experience.index)
         self.length = len(order)
         optimizer = self._optimizer.prepare(self.model, settings, keep=start > 0 or not settings.reset)
@@ -182,7 +183,8 @@ class Learner:
         sanction = FiniteLoss(experience.index, self.device)
         forward_seed = integer(self.seed, "forward", experience.index)
 
-        for step, taken in enumerate(samples.batches(order.shares(self.group, start)), start):
+        read = Batches(self.strategies, samples, order, self.group, start)
+        for step, taken in enumerate(read, start):
             self.step = step
             seed_forward((forward_seed + step * self.group.size + self.group.rank) % 2**63, self.device)
             batch = share_of_batch(self, samples, order, step, taken, placed=gradients.whole_parts)
@@ -210,7 +212,7 @@ class Learner:
             for hook in after_step:
                 hook(self)
             for observe in observers:
-                observe(self, samples, order.batch(step))
+                observe(self, *read.passed(step, taken))
             if listener is not None:
                 listener(StepReport(step + 1, len(order), batch.total_samples, loss))
             yield step + 1

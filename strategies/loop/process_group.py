@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import Enum
 
@@ -56,6 +57,23 @@ class Group:
             content.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
         dist.broadcast(content, 0)
         return content.cpu().numpy().tobytes()
+
+    def gather(self, part: Tensor, place: slice, n: int) -> Tensor:
+        """(n, ...) on the CPU, on every rank: the parts of all ranks, each at its place, to the bit.
+
+        Args:
+            part: (place.stop - place.start, ...) of this rank; the places of all ranks cover 0..n-1.
+        """
+        if self.size == 1:
+            return part
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        width = math.prod(part.shape[1:])
+        # Bytes: a sum of floats would turn -0.0 into 0.0.
+        whole = torch.zeros(n, width * part.element_size(), dtype=torch.uint8, device=device)
+        if len(part):
+            whole[place] = part.contiguous().reshape(len(part), -1).view(torch.uint8).to(device)
+        dist.all_reduce(whole)
+        return whole.cpu().view(part.dtype).reshape(n, *part.shape[1:])
 
     def reduce_(self, tensors: Sequence[Tensor], how: Reduction) -> None:
         """Combine each tensor over the ranks, in place, with one message for each dtype."""

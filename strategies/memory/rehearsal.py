@@ -11,6 +11,7 @@ from strategies.api.data import Experience, Samples
 from strategies.api.influence import LEARNED
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.loop.learner import Learner
+from strategies.memory.newcomers import newcomers
 from strategies.memory.reservoir import Memory
 from strategies.objectives.objective import TargetKind
 
@@ -90,25 +91,20 @@ class Rehearsal(Strategy):
     def observe(self, learner: Learner, samples: Samples, positions: Tensor) -> None:
         """In an online stream, let the samples of this step compete for the memory."""
         if learner.online and not self.needs_boundaries:
-            self.remember(learner, learner.experience, positions)
-
-    def remember(self, learner: Learner, experience: Experience, positions: Tensor | None = None) -> None:
-        """Let the experience's samples compete for the memory; a second time changes nothing.
-
-        Args:
-            positions: (m,) int64, positions of the samples to use; None: all.
-        """
-        memory = self.memory(learner)
-        samples = learner.samples
-        if positions is None:
-            chosen = memory.candidates(samples.ids, samples.targets)
-        else:
+            memory = self.memory(learner)
             chosen = positions[memory.promising(samples.ids[positions], samples.targets[positions])]
-        if not len(chosen):
-            return
-        inputs, targets = samples.take(chosen)
-        kept = {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs}
-        memory.add(experience.index, kept | self.annotations(learner, inputs))
+            if len(chosen):
+                inputs, targets = samples.take(chosen)
+                self._add(learner, {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs})
+
+    def remember(self, learner: Learner, experience: Experience) -> None:
+        """Let all of the experience's samples compete for the memory; a second time changes nothing."""
+        found = newcomers(self.memory(learner), learner.samples, learner.group)
+        if len(found["ids"]):
+            self._add(learner, found)
+
+    def _add(self, learner: Learner, found: dict[str, Tensor]) -> None:
+        self.memory(learner).add(learner.experience.index, found | self.annotations(learner, found["inputs"]))
 
     def annotations(self, learner: Learner, inputs: Tensor) -> dict[str, Tensor]:
         """Further tensors, (n, ...), to keep with samples, from their stored inputs, (n, *shape)."""

@@ -45,6 +45,7 @@ class AGEM(Rehearsal):
     projects_gradients = True
     works_on_past_answers = True
     needs_rehearsal_on_shared_head = True
+    learns_from_blocks = True
     Options = AGEMOptions
 
     options: AGEMOptions

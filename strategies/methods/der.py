@@ -61,6 +61,7 @@ class DER(Rehearsal):
         use_when="old samples may be kept, but only few",
     )
     works_on_past_answers = True
+    learns_from_blocks = True
     Options = DEROptions
 
     options: DEROptions

@@ -101,6 +101,7 @@ class EWC(Strategy):
     )
     needs_rehearsal_on_shared_head = True
     needs_fixed_structure = True
+    learns_from_blocks = True
     Options = EWCOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {**QuadraticPenalty.reductions, "window": Reduction.GLOBAL}
 

@@ -57,6 +57,7 @@ class MAS(Strategy):
     )
     needs_rehearsal_on_shared_head = True
     needs_fixed_structure = True
+    learns_from_blocks = True
     Options = MASOptions
     reductions = QuadraticPenalty.reductions
 

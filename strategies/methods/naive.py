@@ -18,4 +18,5 @@ class Naive(Strategy):
         memory="nothing",
         use_when="as the lower bound: what forgetting is without protection",
     )
+    learns_from_blocks = True
     bound = "lower"

@@ -59,6 +59,7 @@ class Replay(Rehearsal):
             only_with={"weighting": "experiences"},
         )
     }
+    learns_from_blocks = True
     Options = ReplayOptions
 
     options: ReplayOptions

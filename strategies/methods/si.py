@@ -59,6 +59,7 @@ class SI(Strategy):
     )
     needs_rehearsal_on_shared_head = True
     needs_fixed_structure = True
+    learns_from_blocks = True
     Options = SIOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "importance": Reduction.GLOBAL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 from torch import Tensor
 
+from strategies.api.data import Samples, target_counts
 from strategies.api.influence import Influence
 from strategies.distillation.soft_targets import softened_cross_entropy
 from strategies.objectives.objective import Objective, ObjectiveOptions, Term
@@ -109,11 +111,24 @@ class Classification(Objective):
         )
 
     def begin(self, targets: Tensor, outputs: int) -> None:
+        self._begin(lambda: torch.bincount(targets.cpu(), minlength=outputs))
+
+    def begin_samples(self, samples: Samples, outputs: int) -> None:
+        if type(self).begin is not Classification.begin:  # a subclass needs the targets themselves
+            super().begin_samples(samples, outputs)
+            return
+        self._begin(lambda: target_counts(samples, outputs))
+
+    def _begin(self, count: Callable[[], Tensor]) -> None:
+        """
+        Args:
+            count: gives the samples of each target, (outputs,) int64.
+        """
         weights = self.options.class_weights
         if weights is None:
             return
         if weights == "balanced":
-            counts = torch.bincount(targets.cpu(), minlength=outputs)
+            counts = count()
             present = counts > 0
             each = counts.sum() / (present.sum() * counts.clamp(min=1)).double()
             # Classes that only replayed samples have count as they are.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from strategies.api.data import Samples
 from strategies.api.guide import SETTINGS, Setting
 from strategies.api.strategy_errors import StrategyError
 from strategies.metrics.score import Score
@@ -91,6 +92,15 @@ class Objective:
     def in_unit(self, model: nn.Module) -> nn.Module:
         """The trained model with its outputs in the targets' unit; the model itself where they are so already."""
         return model
+
+    def begin_samples(self, samples: Samples, outputs: int) -> None:
+        """Calls `begin`, where an objective defines it.
+
+        For an objective that needs less than the targets of all samples: those of data larger than memory would have to
+        be read for it.
+        """
+        if type(self).begin is not Objective.begin:
+            self.begin(samples.targets, outputs)
 
     def loss(self, output: Tensor, targets: Tensor, units: Tensor | None = None) -> Tensor:
         """The loss of each sample, (n,): its negative log-likelihood, class weights applied.

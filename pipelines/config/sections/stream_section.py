@@ -100,6 +100,9 @@ class StreamSpec(Spec):
             task-incremental stream each experience has its own output units for them.
         online: each sample is shown once, and strategies learn where experiences end only if they ask for it.
         blurry: share of each experience's training samples that comes from the others.
+        lanes: the samples of an experience are learned in an order of blocks, which are dealt to so many lanes. Files
+            whose format has blocks, such as parquet, are then read block by block, and may be larger than memory.
+        window: with lanes: blocks of a lane that are shuffled together.
     """
 
     dataset: Annotated[DatasetSpec, THROUGH_DATA]
@@ -110,6 +113,8 @@ class StreamSpec(Spec):
     transform: Annotated[TransformSpec | None, THROUGH_DATA] = None
     online: Annotated[bool, Influence(added="0.1", at_once=True)] = False
     blurry: Annotated[float, Field(ge=0, lt=1), Influence(added="0.1")] = 0.0
+    lanes: Annotated[int | None, Field(ge=1, le=4096), Influence(added="0.2")] = None
+    window: Annotated[int, Field(ge=1, le=1024), Influence(added="0.2")] = 4
 
     @property
     def length(self) -> int | None:
@@ -134,6 +139,8 @@ class StreamSpec(Spec):
                 problems.append((("transform", "degrees"), message))
         problems += self._blurry_problems()
         problems += self._source_problems()
+        if self.window != 4 and self.lanes is None:
+            problems.append((("window",), "is for streams in lanes: set lanes, or leave it out"))
         if isinstance(self.order, list):
             if self.experiences is not None and self.experiences != len(self.order):
                 message = f"lists {len(self.order)} experiences, but experiences is {self.experiences}"
@@ -153,6 +160,8 @@ class StreamSpec(Spec):
             reason = "cannot be with task labels, which limit the classes of a sample: use class- or domain-incremental"
         elif self.transform is not None:
             reason = "cannot be with a transform, under which every experience has all classes: leave one of them out"
+        elif self.lanes is not None:
+            reason = "exchanges single samples, and samples in lanes are read in blocks: leave one of them out"
         elif self.length == 1:
             reason = "needs other experiences to take samples from, and the stream has one: leave it out"
         return [] if reason is None else [(("blurry",), reason)]

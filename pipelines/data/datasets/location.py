@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 from pipelines.config.pipeline_errors import DataError
@@ -16,6 +16,19 @@ from pipelines.config.pipeline_errors import DataError
 _SCHEME = "s3://"
 _CONNECT_SECONDS = 10
 _REQUEST_SECONDS = 60
+_MOST_AT_ONCE = 1000
+
+
+class FileState(NamedTuple):
+    """What changes when a file is written again.
+
+    Attributes:
+        bytes: its size.
+        modified: when it was written, in nanoseconds; in S3, whole seconds.
+    """
+
+    bytes: int
+    modified: int
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,15 @@ class Location:
             raise DataError(f"{self.path}: the folder has no {wanted} files")
         return [self / name for name in names]
 
+    def folders(self) -> list[Location]:
+        """The folders in this folder, in natural order; hidden ones are left out. Raises DataError."""
+        from pyarrow import fs
+
+        with self._reached() as (system, path):
+            found = system.get_file_info(fs.FileSelector(path))
+        names = [i.base_name for i in found if i.type == fs.FileType.Directory and i.base_name[0] not in "._"]
+        return [self / name for name in sorted(names, key=natural_order)]
+
     def __truediv__(self, name: str) -> Location:
         return Location(f"{self.path}/{name}")
 
@@ -100,6 +122,26 @@ class Location:
         except OSError as error:
             reason = error.strerror or str(error).strip().partition("\n")[0] or type(error).__name__
             raise DataError(f"{self.path}: cannot be read: {reason}") from error
+
+
+def states(locations: Sequence[Location]) -> list[FileState]:
+    """What files are now.
+
+    Raises:
+        DataError: one of them does not exist, or cannot be reached.
+    """
+    from pyarrow import fs
+
+    found: list[FileState] = []
+    for start in range(0, len(locations), _MOST_AT_ONCE):
+        some = locations[start : start + _MOST_AT_ONCE]
+        with some[0]._reached() as (system, _):
+            infos = system.get_file_info([one.path.removeprefix(_SCHEME) for one in some])
+        for one, info in zip(some, infos, strict=True):
+            if info.type != fs.FileType.File:
+                raise DataError(f"{one.path}: there is no such file")
+            found.append(FileState(info.size, info.mtime_ns))
+    return found
 
 
 def natural_order(name: str) -> tuple[list[tuple[int, int]], str]:

@@ -2,76 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
-from numpy.typing import NDArray
 from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.datasets.arrow_columns import PANDAS_INDEX, Columns, check_columns
+from pipelines.data.blocks.block_dataset import load_blocks
+from pipelines.data.blocks.block_index import IndexStore
+from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
-from pipelines.data.datasets.location import Location
-from pipelines.data.datasets.tables import Table, TableFiles
+from pipelines.data.datasets.parquet_blocks import ParquetBlocks
+from pipelines.data.datasets.parquet_reader import ParquetReader, read_parquet
+from pipelines.data.datasets.tables import TableFiles
 from pipelines.data.detect_columns import parquet_columns
 from pipelines.data.features.feature_columns import Features
 from pipelines.data.features.feature_reader import feature_reader
 from strategies.objectives.objective import TargetKind
 
 INIT_FORMAT = FileFormat((".parquet",), parquet_columns, table=True)
-
-
-@dataclass(frozen=True)
-class ParquetReader:
-    """Columns by name. The unnamed index that pandas stores beside them is no input."""
-
-    columns: Columns
-    suffix: str = ".parquet"
-
-    def read(self, location: Location) -> tuple[Table, Table | None]:
-        with opened_parquet(location) as file:
-            names = [name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)]
-            inputs = self.columns.input_names(names, location)
-            table = file.read(columns=self.columns.wanted(inputs, file.schema_arrow.names, location))
-            return self.columns.table(table, inputs, location), None
-
-    def labels(self, location: Location) -> NDArray[Any]:
-        with opened_parquet(location) as file:
-            names = self.columns.label_names
-            check_columns(names, file.schema_arrow.names, location, "label")
-            return self.columns.labels(file.read(columns=list(names)), location)
-
-
-@contextmanager
-def opened_parquet(location: Location) -> Iterator[Any]:
-    """A `pyarrow.parquet.ParquetFile`; its errors become a DataError."""
-    import pyarrow
-    from pyarrow import parquet
-
-    with location.open() as file:
-        try:
-            yield parquet.ParquetFile(file)
-        except pyarrow.ArrowException as error:
-            raise DataError(f"{location.path}: not a readable parquet file: {error}") from error
-
-
-def read_parquet(location: Location, *, texts: Collection[str] = (), only: Sequence[str] | None = None) -> Any:
-    """All rows as an arrow table, without the unnamed index that pandas stores beside the columns.
-
-    Args:
-        texts: not needed here: the file says the types.
-        only: the columns to read, of which those are left out that the file lacks; None: all.
-
-    Raises:
-        DataError: the file is not a parquet file.
-    """
-    with opened_parquet(location) as file:
-        names = [name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)]
-        return file.read(columns=[name for name in names if only is None or name in only])
 
 
 def load(
@@ -111,3 +62,36 @@ def load(
     reader = plain if features is None else feature_reader(read_parquet, ".parquet", features, columns)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
     return files.learning(target_kind, reader.columns.label_names).load("parquet")
+
+
+def blocks(
+    store: IndexStore | None,
+    path: str,
+    test: str | None,
+    test_fraction: float,
+    inputs: str | Sequence[str] | None,
+    label: str | Sequence[str],
+    id: str | None,  # noqa: A002 (the option's name)
+    classes: int | Sequence[int | str] | None,
+    shape: Sequence[int] | None,
+    channels: Channels,
+    features: Features | None = None,
+    target_kind: TargetKind = "classes",
+) -> Dataset | ExperienceDataset:
+    """The same, read by row groups when they are needed, for streams with `lanes`.
+
+    Args:
+        store: keeps the index of the row groups.
+
+    Raises:
+        DataError: beside what `load` raises: with features, or targets that are not classes.
+    """
+    if features is not None or target_kind != "classes":
+        what = "features" if features is not None else "an objective without classes"
+        raise DataError(f"stream.lanes: row groups are not read with {what}: leave stream.lanes out, or {what}")
+    reader = ParquetBlocks(Columns.of(inputs, label, id))
+    options = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
+    return load_blocks("parquet", reader, options, store)
+
+
+BLOCKS = blocks

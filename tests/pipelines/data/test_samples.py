@@ -1,4 +1,7 @@
-"""Views of samples in memory and of map-style datasets."""
+"""Views of samples in memory and of map-style datasets.
+
+Covers: `pipelines/data/map_items.py`
+"""
 
 from __future__ import annotations
 

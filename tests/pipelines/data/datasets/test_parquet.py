@@ -1,7 +1,7 @@
 """Parquet files, local and in S3.
 
 Covers: `pipelines/data/datasets/arrow_columns.py`
-Covers: `pipelines/data/datasets/missing_name.py`
+Covers: `pipelines/data/datasets/missing_name.py` `pipelines/data/datasets/parquet_reader.py`
 """
 
 from __future__ import annotations

@@ -1,0 +1,31 @@
+"""The index of data that is read by blocks, beside a pipeline's lineage: what is known of files is not read again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import MissingKey
+from orchestrator.lineage import layout
+
+if TYPE_CHECKING:
+    from orchestrator.storage.store import Store
+
+
+@dataclass(frozen=True)
+class StoredIndex:
+    """A `pipelines.data.blocks.block_index.IndexStore`. A lost race costs another look at some files, and no more."""
+
+    store: Store
+    pipeline: str
+
+    def load(self) -> bytes | None:
+        """Raises StorageError."""
+        try:
+            return self.store.get(layout.index_key(self.pipeline))
+        except MissingKey:
+            return None
+
+    def save(self, data: bytes) -> None:
+        """Raises StorageError."""
+        self.store.put(layout.index_key(self.pipeline), data)

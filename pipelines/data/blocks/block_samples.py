@@ -1,0 +1,323 @@
+"""Samples over blocks: the rows of some classes, for training or for testing, read block by block."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_source import BlockSource
+from pipelines.data.blocks.blockwise import Blockwise
+from pipelines.data.blocks.lane_reader import LaneReader
+from pipelines.data.blocks.read_ahead import THREADS
+from pipelines.data.blocks.row_selection import held_out, held_out_counts
+from pipelines.data.samples import InputTransform
+from strategies.loop.lane_order import LaneOrder
+from strategies.loop.process_group import Group
+
+Part = Literal["train", "test", "all"]
+
+FEW = 16
+"""Samples at the beginning that stay in memory once they are asked for."""
+
+Given = TypeVar("Given")
+
+
+class Rows(NamedTuple):
+    """Selected rows of a block.
+
+    Attributes:
+        inputs: (n, *shape) in stored dtype.
+        targets, ids: (n,) int64.
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[np.int64]
+    ids: NDArray[np.int64]
+
+    def put(self, where: NDArray[np.int64] | slice, rows: Rows, at: NDArray[np.int64] | slice) -> None:
+        """Write the rows `at` of others to the places `where`."""
+        for mine, others in zip(self, rows, strict=True):
+            mine[where] = others[at]
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, targets and ids, on the same memory."""
+        return torch.from_numpy(self.inputs), torch.from_numpy(self.targets), torch.from_numpy(self.ids)
+
+
+class BlockSamples(Blockwise):
+    """Samples that are read when they are needed; a few blocks of them are in memory at a time.
+
+    Positions count through the selected rows of all blocks. `ids` and `targets` read the labels of all blocks, and
+    hold them; what learns from large data uses `labelled` and `target_counts` instead.
+
+    Attributes:
+        block_sizes: (blocks,) int64, the selected rows of each block that has any.
+    """
+
+    def __init__(
+        self,
+        source: BlockSource,
+        part: Part = "all",
+        fraction: float = 0.0,
+        units: NDArray[np.int64] | None = None,
+        id_base: int = 0,
+        transforms: tuple[InputTransform, ...] = (),
+    ) -> None:
+        """
+        Args:
+            part: the rows that are not held out, those that are, or all.
+            fraction: of each class's rows that is held out.
+            units: (classes,) the target of each class, -1 for classes that are left out; None: class numbers.
+            id_base: added to the ids.
+            transforms: of inputs, in their order.
+        """
+        self._source, self._part, self._fraction = source, part, fraction
+        self._units, self._id_base, self._transforms = units, id_base, transforms
+        counts = source.counts.astype(np.int64)
+        self._held_out = None if part == "all" else held_out_counts(source.counts, fraction)
+        if self._held_out is not None:
+            counts = self._held_out if part == "test" else counts - self._held_out
+        chosen = counts if units is None else counts[:, units >= 0]
+        rows = chosen.sum(axis=1)
+        self._blocks = np.flatnonzero(rows)
+        self.block_sizes: NDArray[np.int64] = rows[self._blocks]
+        self._class_counts = counts.sum(axis=0)
+        self._starts = np.concatenate([[0], np.cumsum(self.block_sizes)])
+        self._first_rows: Rows | None = None
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self._source.input_kind.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The stored dtype of the inputs."""
+        return self._source.input_kind.dtype
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of an input."""
+        return self._source.input_kind.bytes
+
+    @property
+    def largest_block(self) -> int:
+        """Rows of the largest block, with those that are not selected."""
+        return int(self._source.blocks["rows"].max(initial=0))
+
+    @property
+    def content_fingerprint(self) -> str | None:
+        return None
+
+    @property
+    def ids(self) -> Tensor:
+        return torch.cat([ids for ids, _ in self.labelled()])
+
+    @property
+    def targets(self) -> Tensor:
+        return torch.cat([targets for _, targets in self.labelled()])
+
+    def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Ids and targets, (n,) int64, block by block, read without the inputs."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            for ids, targets in _ahead(pool, self._labels, range(len(self._blocks))):
+                yield torch.from_numpy(ids), torch.from_numpy(targets)
+
+    def target_counts(self, outputs: int) -> Tensor:
+        """(outputs,) int64: how many samples have each target."""
+        counts = torch.zeros(outputs, dtype=torch.int64)
+        for number, rows in enumerate(self._class_counts.tolist()):
+            unit = number if self._units is None else int(self._units[number])
+            if unit >= 0:
+                counts[unit] += rows
+        return counts
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Samples.take`; every block in which a position lies is read once."""
+        inputs, targets, _ = self.take_with_ids(index)
+        return inputs, targets
+
+    def take_with_ids(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, targets and ids of the samples at the positions `index`, (m,) int64."""
+        made = self._made(len(index))
+        if len(index) and int(index.max()) < min(FEW, int(self.block_sizes[0])):
+            # A few samples are often asked for, as an example of the inputs.
+            if self._first_rows is None:
+                self._first_rows = self._few()
+            made.put(np.arange(len(index)), self._first_rows, index.numpy())
+            return made.tensors()
+        blocks = self._block_of(index)
+        wanted = np.unique(blocks).tolist()
+        with ThreadPoolExecutor(THREADS) as pool:
+            for block, rows in zip(wanted, _ahead(pool, self.rows, wanted), strict=True):
+                where = np.flatnonzero(blocks == block)
+                made.put(where, rows, index.numpy()[where] - self._starts[block])
+        return made.tensors()
+
+    def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """As `Samples.batches`; positions that ascend from batch to batch read every block once, and ahead."""
+        waiting: deque[tuple[Tensor, NDArray[np.int64], list[int]]] = deque()
+        reading: dict[int, Future[Rows]] = {}
+        source = iter(indices)
+        with ThreadPoolExecutor(THREADS) as pool:
+            try:
+                while True:
+                    while len(reading) <= THREADS and (index := next(source, None)) is not None:
+                        blocks = self._block_of(index)
+                        wanted = np.unique(blocks).tolist()
+                        waiting.append((index, blocks, wanted))
+                        for block in wanted:
+                            if block not in reading:
+                                reading[block] = pool.submit(self.rows, block)
+                    if not waiting:
+                        return
+                    index, blocks, wanted = waiting.popleft()
+                    made = self._made(len(index))
+                    for block in wanted:
+                        where = np.flatnonzero(blocks == block)
+                        made.put(where, reading[block].result(), index.numpy()[where] - self._starts[block])
+                    needed = {block for _, _, later in waiting for block in later}
+                    # The last block may go on in a batch that is not known yet.
+                    last = max(wanted, default=-1)
+                    for block in [one for one in reading if one not in needed and one != last]:
+                        del reading[block]
+                    inputs, targets, _ = made.tensors()
+                    yield inputs, targets
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def lane_batches(self, order: LaneOrder, group: Group, start: int = 0) -> LaneReader:
+        """This rank's share of the batches of an order, from step `start` on (see `LaneReader`)."""
+        return LaneReader(self, order, group, start, threads=THREADS)
+
+    def rows(self, block: int) -> Rows:
+        """The selected rows of a block, which counts among the blocks that have any. Safe in several threads."""
+        made = self._made(int(self.block_sizes[block]))
+        done = 0
+        for piece in self.pieces(block):
+            made.put(slice(done, done + len(piece.ids)), piece, slice(None))
+            done += len(piece.ids)
+        return made
+
+    def pieces(self, block: int) -> Iterator[Rows]:
+        """The same, some rows at a time."""
+        number = int(self._blocks[block])
+        at: NDArray[np.int64] | None = None
+        if self._held_out is not None or self._units is not None:
+            at, _ = self._chosen(number, self._source.labelled(number)[1])
+        done = 0
+        for samples in self._source.pieces(number):
+            inputs, targets, ids = samples.inputs(), samples.targets.numpy(), samples.ids.numpy()
+            if at is not None:
+                here = at[np.searchsorted(at, done) : np.searchsorted(at, done + len(samples))] - done
+                inputs, targets, ids = inputs[torch.from_numpy(here)], targets[here], ids[here]
+                targets = targets if self._units is None else self._units[targets]
+            done += len(samples)
+            for transform in self._transforms:
+                inputs = transform(inputs)
+            yield Rows(inputs.numpy(), targets, ids + self._id_base)
+
+    def fingerprint(self, transform: dict[str, Any] | None) -> str:
+        """SHA-256 (hex) of the hashes of its blocks and of what selects rows and makes targets and ids."""
+        values = self._source.labels.values
+        header = {
+            "format": "blocks 1",
+            "part": self._part,
+            "fraction": self._fraction if self._part != "all" else None,
+            "units": None if self._units is None else self._units.tolist(),
+            "labels": None if values is None else list(values),
+            "ids": [self._source.id_base, self._id_base],
+            "reader": self._source.describe(),
+            "transform": transform,
+        }
+        digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+        hashes = self._source.hashes()
+        for block in self._blocks:
+            place = np.array([block, self._source.first[block]], dtype="<i8")
+            digest.update(place.tobytes() + hashes[block].tobytes())
+        return digest.hexdigest()
+
+    def of_classes(self, units: NDArray[np.int64], id_base: int = 0) -> BlockSamples:
+        """The samples of some classes of samples of all classes.
+
+        Args:
+            units: (classes,) the target of each class; -1 for those that are left out.
+            id_base: added to the ids.
+        """
+        return BlockSamples(self._source, self._part, self._fraction, units, id_base, self._transforms)
+
+    def transformed(self, transform: InputTransform) -> BlockSamples:
+        """Transforms each block when it is read."""
+        return BlockSamples(
+            self._source, self._part, self._fraction, self._units, self._id_base, (*self._transforms, transform)
+        )
+
+    def subset(self, index: Tensor, targets: Tensor | None = None, ids: Tensor | None = None) -> BlockSamples:
+        """Raises DataError: samples in lanes cannot be divided sample by sample."""
+        raise DataError("stream.lanes: this divides the data sample by sample, which samples in lanes cannot be")
+
+    def _labels(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        number = int(self._blocks[block])
+        ids, classes = self._source.labelled(number)
+        at, targets = self._chosen(number, classes)
+        return ids[at] + self._id_base, targets
+
+    def _chosen(self, number: int, classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which rows of a block are selected, ascending, and their targets."""
+        chosen = np.ones(len(classes), dtype=bool)
+        if self._held_out is not None:
+            test = held_out(classes, self._held_out[number], number)
+            chosen = test if self._part == "test" else ~test
+        targets = classes if self._units is None else self._units[classes]
+        at = np.flatnonzero(chosen & (targets >= 0))
+        return at, targets[at]
+
+    def _block_of(self, index: Tensor) -> NDArray[np.int64]:
+        return np.searchsorted(self._starts, index.numpy(), side="right") - 1
+
+    def _few(self) -> Rows:
+        """The first samples."""
+        made = self._made(min(FEW, int(self.block_sizes[0])))
+        done = 0
+        for piece in self.pieces(0):
+            count = min(len(piece.ids), len(made.ids) - done)
+            made.put(slice(done, done + count), piece, slice(count))
+            done += count
+            if done == len(made.ids):
+                break
+        return made
+
+    def _made(self, n: int) -> Rows:
+        inputs = torch.empty((n, *self.input_shape), dtype=self.dtype).numpy()
+        return Rows(inputs, np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_first_rows": None}
+
+
+def _ahead(pool: ThreadPoolExecutor, read: Callable[[int], Given], blocks: Iterable[int]) -> Iterator[Given]:
+    """What `read` returns for each block, in their order; at most two more than there are threads at a time."""
+    waiting: deque[Future[Given]] = deque()
+    coming = iter(blocks)
+    try:
+        while True:
+            while len(waiting) < THREADS + 2 and (block := next(coming, None)) is not None:
+                waiting.append(pool.submit(read, block))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,142 @@
+"""The row groups of parquet files as blocks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_reader import Survey, unique_labels
+from pipelines.data.datasets.arrow_columns import PANDAS_INDEX, check_columns, values
+from pipelines.data.datasets.location import FileState, Location
+from pipelines.data.datasets.parquet_reader import ParquetReader, opened_parquet
+from pipelines.data.datasets.tables import Table
+
+_CHUNK = 2**23
+"""Bytes that are hashed at a time."""
+
+
+class ParquetBlocks(ParquetReader):
+    """Row groups. A column chunk's stored bytes are hashed as they are, so that nothing is decoded for it."""
+
+    def describe(self) -> dict[str, Any]:
+        inputs = self.columns.inputs
+        names = None if inputs is None else list(inputs)
+        return {"format": "parquet", "inputs": names, "label": list(self.columns.label_names), "id": self.columns.id}
+
+    def survey(self, location: Location) -> Survey:
+        with opened_parquet(location) as file:
+            names = file.schema_arrow.names
+            self.columns.wanted(self._inputs(names, location), names, location)  # what is missing is said here
+            groups = range(file.num_row_groups)
+            rows = np.array([file.metadata.row_group(group).num_rows for group in groups], dtype=np.int64)
+            found = [self._labels_of(file, group, row_group(location, group)) for group in groups]
+        labels = sorted({one for these, _ in found for one in these})
+        counts = np.zeros((len(rows), len(labels)), dtype=np.int64)
+        for line, (these, numbers) in zip(counts, found, strict=True):
+            line[np.searchsorted(labels, these)] = numbers
+        return Survey(rows, tuple(labels), counts)
+
+    def hashes(self, location: Location, numbers: Sequence[int]) -> list[bytes]:
+        with location.open() as raw:
+            metadata = _metadata_of(raw, location)
+            schema = metadata.schema.to_arrow_schema()
+            wanted = self.columns.wanted(self._inputs(schema.names, location), schema.names, location)
+            return [self._hash(raw, metadata, schema, wanted, number) for number in numbers]
+
+    def read_block(
+        self, location: Location, number: int, state: FileState, rows: int, *, inputs: bool = True
+    ) -> Iterator[Table]:
+        import pyarrow
+        from pyarrow import parquet
+
+        place = row_group(location, number)
+        metadata = _metadata(location, state)
+        with location.open() as raw:
+            try:
+                file = parquet.ParquetFile(raw, metadata=metadata, pre_buffer=location.path.startswith("s3://"))
+                names = file.schema_arrow.names
+                columns = self._inputs(names, place) if inputs else ()
+                wanted = self.columns.wanted(columns, names, place)
+                pieces = file.iter_batches(rows, row_groups=[number], columns=wanted, use_threads=False)
+                for piece in pieces:
+                    yield self._table(pyarrow.Table.from_batches([piece]), columns, place)
+            except (pyarrow.ArrowException, OSError) as error:
+                # Arrow says so where bytes are missing, or are not what they should be.
+                raise DataError(f"{place.path}: cannot be read: {str(error).partition(chr(10))[0]}") from error
+
+    def _table(self, table: Any, inputs: Sequence[str], place: Location) -> Table:
+        if inputs:
+            return self.columns.table(table, inputs, place)
+        ids = None if self.columns.id is None else values(table[self.columns.id], self.columns.id, place)
+        labels = self.columns.labels(table, place)
+        return Table(np.empty((len(labels), 0)), labels, ids)
+
+    def _labels_of(self, file: Any, group: int, place: Location) -> tuple[list[Any], NDArray[np.int64]]:
+        names = list(self.columns.label_names)
+        return unique_labels(self.columns.labels(file.read_row_group(group, columns=names, use_threads=False), place))
+
+    def _inputs(self, names: Sequence[str], location: Location) -> tuple[str, ...]:
+        found = self.columns.input_names([name for name in names if not PANDAS_INDEX.fullmatch(name)], location)
+        check_columns(found, names, location, "inputs")
+        return found
+
+    def _hash(self, raw: BinaryIO, metadata: Any, schema: Any, wanted: Sequence[str], number: int) -> bytes:
+        group = metadata.row_group(number)
+        digest = hashlib.blake2b(f"parquet 1 {group.num_rows}".encode(), digest_size=16)
+        for name in wanted:
+            digest.update(f"|{name}|{schema.field(name).type}".encode())
+            for column in _columns(group, name):
+                digest.update(f"|{column.physical_type} {column.compression} {column.num_values}|".encode())
+                for piece in _bytes(raw, column):
+                    digest.update(piece)
+        return digest.digest()
+
+
+def row_group(location: Location, number: int) -> Location:
+    """A row group of a file, for messages."""
+    return Location(f"{location.path}, row group {number}")
+
+
+@lru_cache(maxsize=64)
+def _metadata(location: Location, state: FileState) -> Any:
+    """The footer of a file; `state` makes a file that was written again another one."""
+    with location.open() as raw:
+        return _metadata_of(raw, location)
+
+
+def _metadata_of(raw: BinaryIO, location: Location) -> Any:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_metadata(raw)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{location.path}: not a readable parquet file: {error}") from error
+
+
+def _columns(group: Any, name: str) -> Iterator[Any]:
+    """The column chunks of a column, which a nested one has several of."""
+    for index in range(group.num_columns):
+        column = group.column(index)
+        if column.path_in_schema == name or column.path_in_schema.startswith(f"{name}."):
+            yield column
+
+
+def _bytes(raw: BinaryIO, column: Any) -> Iterator[bytes]:
+    start = column.data_page_offset
+    if column.has_dictionary_page and 0 < column.dictionary_page_offset < start:
+        start = column.dictionary_page_offset
+    raw.seek(start)
+    left = column.total_compressed_size
+    while left:
+        piece = raw.read(min(left, _CHUNK))
+        if not piece:
+            raise OSError("the file ends before its last row group")
+        left -= len(piece)
+        yield piece
