@@ -87,8 +87,8 @@ def blocks(
         DataError: beside what `load` raises: with features, or targets that are not classes.
     """
     if features is not None or target_kind != "classes":
-        what = "features" if features is not None else "an objective without classes"
-        raise DataError(f"stream.lanes: row groups are not read with {what}: leave stream.lanes out, or {what}")
+        remedy = "leave out dataset.features" if features is not None else "use objective: classification"
+        raise DataError(f"stream.lanes: in lanes inputs are columns of numbers, and targets are classes: {remedy}")
     reader = ParquetBlocks(Columns.of(inputs, label, id))
     options = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
     return load_blocks("parquet", reader, options, store)

@@ -26,7 +26,7 @@ def test_what_was_looked_at_is_not_looked_at_again(tmp_path: Path, monkeypatch: 
     store = open_store(str(tmp_path / "store"))
     index = StoredIndex(store, "s")
     assert index.load() is None
-    first = make_plan(pipeline, build_stream(pipeline.stream, pipeline.seed, index))
+    first = make_plan(pipeline, build_stream(pipeline.stream, pipeline.seed, index=index))
     assert index.load() is not None
 
     def never(*_: object) -> None:
@@ -34,5 +34,5 @@ def test_what_was_looked_at_is_not_looked_at_again(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(ParquetBlocks, "hashes", never)
     monkeypatch.setattr(ParquetBlocks, "survey", never)
-    assert make_plan(pipeline, build_stream(pipeline.stream, pipeline.seed, index)) == first
+    assert make_plan(pipeline, build_stream(pipeline.stream, pipeline.seed, index=index)) == first
     assert read_contents(Lineage(store, "s")).unknown == []
