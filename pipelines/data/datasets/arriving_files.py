@@ -19,7 +19,7 @@ from pipelines.data.datasets.jsonl_files import read_jsonl
 from pipelines.data.datasets.labels import LabelMap
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.npz import NpzReader
-from pipelines.data.datasets.parquet import ParquetReader
+from pipelines.data.datasets.parquet_reader import ParquetReader
 from pipelines.data.datasets.tables import Reader, Table, TableFiles
 from pipelines.data.datasets.text_tables import TextTableReader
 from pipelines.data.experience_samples import ID_BITS
