@@ -94,7 +94,7 @@ def influential(part: BaseModel, index: int, *, at_once: bool = False) -> dict[s
     if options is not None:
         found |= influential(options, index, at_once=at_once)
     if isinstance(part, NamedSpec) and part.component is not None:
-        found |= _code(part.component, part.name)
+        found |= _code(part.component, part.name) | _content(part)
     return found
 
 
@@ -119,6 +119,13 @@ def _nested(value: Any, data: Any, index: int, at_once: bool) -> Any:
 
 def _plain(part: BaseModel) -> Any:
     return part.model_dump(mode="json", by_alias=True)
+
+
+def _content(part: NamedSpec) -> dict[str, str]:
+    """Options that name files, by the hash of what the files hold: for components with a function `content`."""
+    assert part.component is not None
+    content = getattr(resolve(part.component, part.name), "content", None)
+    return dict(content(part.options)) if callable(content) else {}
 
 
 def _code(kind: Kind, name: str) -> dict[str, str]:

@@ -29,8 +29,10 @@ DATASETS: dict[str, str] = {
     "jsonl": "pipelines.data.datasets.jsonl_files:load",
     "npz": "pipelines.data.datasets.npz:load",
     "parquet": "pipelines.data.datasets.parquet:load",
+    "text": "pipelines.data.datasets.text_files:load",
 }
 MODELS: dict[str, str] = {
+    "transformers": "pipelines.models.transformers_encoder:TransformersEncoder",
     "mlp": "pipelines.models.mlp:MLP",
     "cnn": "pipelines.models.cnn:CNN",
     "resnet18-slim": "pipelines.models.resnet18_slim:ResNet18Slim",

@@ -1,0 +1,28 @@
+"""A tiny pretrained model in a folder, with its tokenizer: random weights, twelve words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+WORDS = ["a", "good", "bad", "film", "day", "the", "was", "not", "very", "dull"]
+
+
+def save_tiny_bert(folder: Path, *, positions: int = 16) -> Path:
+    """A BERT with two layers of eight units, and a word tokenizer."""
+    tokenizers, transformers = pytest.importorskip("tokenizers"), pytest.importorskip("transformers")
+    import torch
+
+    vocabulary = {word: number for number, word in enumerate(["[UNK]", "[CLS]", *WORDS])}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary), hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12,
+        max_position_embeddings=positions,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
