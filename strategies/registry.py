@@ -21,6 +21,7 @@ BUILT_IN: dict[str, str] = {
     "expand": "strategies.methods.expand:Expand",
     "dann": "strategies.methods.dann:DANN",
     "lora": "strategies.methods.lora:LoRA",
+    "slda": "strategies.methods.slda:SLDA",
 }
 
 OBJECTIVES: dict[str, str] = {

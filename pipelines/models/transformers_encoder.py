@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import torch
@@ -13,7 +14,20 @@ from torch import Tensor, nn
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.models.pretrained_folder import EXTRA, content_hash, pretrained_folder
 
+MOST_KEPT = 1_000_000
+"""Texts whose features are kept at most, by each process: with 384 features they take 1.5 GB."""
+
 _KEY = "model.pretrained"
+
+
+@cache
+def kept_features(model: str) -> dict[bytes, Tensor]:
+    """The features, (d,), of each text by its tokens, shared by all models of this process with the same frozen part.
+
+    Args:
+        model: identifies the frozen part.
+    """
+    return {}
 
 
 class TransformersEncoder(nn.Module):
@@ -29,7 +43,8 @@ class TransformersEncoder(nn.Module):
             identified by the content of the files, not by their place.
         pooling: what enters the head: the mean over a text's tokens, its first token, or its last one.
         dropout: probability in all dropout layers of the transformer.
-        frozen: only the head learns.
+        frozen: only the head learns. The features of a text are computed alone, without padding, and kept in memory:
+            a text passes through the transformer once in a process, whatever batch it comes in.
     """
 
     def __init__(
@@ -55,17 +70,45 @@ class TransformersEncoder(nn.Module):
                 f"model: {pretrained} takes {longest} tokens at most, and the dataset gives {input_shape[0]}: "
                 f"set dataset.max_length: {longest}"
             )
-        self.pooling = pooling
+        self.pooling, self.dropout = pooling, dropout
+        self.frozen = frozen
         self.head = nn.Linear(self.body.config.hidden_size, outputs)
+        self._kept: dict[bytes, Tensor] | None = None
         if frozen:
             self.body.requires_grad_(False)
+            self._kept = kept_features(f"{self.content({'pretrained': pretrained})['pretrained']} {pooling}")
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(n, length) of whole numbers to (n, outputs)."""
+        keeps = self._kept is not None and not self.training_dropout and not torch.compiler.is_compiling()
+        features = self._kept_features(tokens) if keeps else self._features(tokens)
+        output: Tensor = self.head(features)
+        return output
+
+    @property
+    def training_dropout(self) -> bool:
+        """Whether the features are drawn anew in each pass."""
+        return self.training and self.dropout > 0
+
+    def _features(self, tokens: Tensor) -> Tensor:
         there = tokens >= 0
         hidden = self.body(input_ids=tokens.clamp(min=0).long(), attention_mask=there.long()).last_hidden_state
-        output: Tensor = self.head(self._pooled(hidden, there))
-        return output
+        return self._pooled(hidden, there)
+
+    def _kept_features(self, tokens: Tensor) -> Tensor:
+        assert self._kept is not None
+        rows, found = tokens.cpu(), []
+        for row in rows:
+            key = row.numpy().tobytes()
+            features = self._kept.get(key)
+            if features is None:
+                with torch.inference_mode(False), torch.no_grad():
+                    own = row[row >= 0][None].clone().to(tokens.device)
+                    features = self._features(own)[0].cpu()
+                if len(self._kept) < MOST_KEPT:
+                    self._kept[key] = features
+            found.append(features)
+        return torch.stack(found).to(self.head.weight) if found else self._features(tokens)
 
     def _pooled(self, hidden: Tensor, there: Tensor) -> Tensor:
         if self.pooling == "first":

@@ -226,6 +226,12 @@ def _starts_afresh(one: Listed, other: Listed) -> str | None:
     return f"{one.name} trains a new model from its memory, so {other.name} has nothing to keep: use one of them"
 
 
+def _trains_nothing(one: Listed, other: Listed) -> str | None:
+    if not one.kind.trains_nothing:
+        return None
+    return f"{one.name} does not train the model, so {other.name} has nothing to do: use one of them"
+
+
 def _freezes_answers(one: Listed, other: Listed) -> str | None:
     kind = other.kind
     acts = kind.works_on_past_answers or kind.needs_fixed_structure or kind.freezes_features
@@ -281,6 +287,7 @@ def _no_origin(one: Listed, other: Listed) -> str | None:
 
 _RULES: tuple[Callable[[Listed, Listed], str | None], ...] = (
     _starts_afresh,
+    _trains_nothing,
     _freezes_answers,
     _freezes_features,
     _projects_twice,

@@ -109,6 +109,7 @@ class Strategy:
         freezes_answers: predictions for earlier experiences never change, so that they need no other protection.
         works_on_past_answers: it acts on the predictions for earlier experiences, which must be free to change.
         starts_afresh: the model is untrained when an experience begins.
+        trains_nothing: the model stays as it is: no other strategy has anything to do beside it.
         includes: classes of the strategies whose effect it already has.
         bound: "lower" or "upper" for a bound to compare with; empty for a method to use.
         needs_rehearsal_on_shared_head: alone it forgets where all classes share one head (class-incremental).
@@ -142,6 +143,7 @@ class Strategy:
     freezes_answers: ClassVar[bool] = False
     works_on_past_answers: ClassVar[bool] = False
     starts_afresh: ClassVar[bool] = False
+    trains_nothing: ClassVar[bool] = False
     includes: ClassVar[tuple[type[Strategy], ...]] = ()
     bound: ClassVar[Literal["", "lower", "upper"]] = ""
 

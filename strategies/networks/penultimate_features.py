@@ -17,8 +17,12 @@ def features(model: nn.Module, inputs: Tensor) -> Tensor:
     Raises:
         StrategyError: the model does not end in a torch.nn.Linear.
     """
-    _, entering = _head(model, inputs, "icarl classifies by")
-    return F.normalize(entering.flatten(1), dim=1)
+    return F.normalize(entering_head(model, inputs, "icarl classifies by"), dim=1)
+
+
+def entering_head(model: nn.Module, inputs: Tensor, use: str) -> Tensor:
+    """The input of the linear layer that makes the model's output, (n, d); arguments and errors as in `head`."""
+    return _head(model, inputs, use)[1].flatten(1)
 
 
 def head(model: nn.Module, inputs: Tensor, use: str) -> nn.Linear:

@@ -61,7 +61,8 @@ def learned(name: str) -> tuple[Learner, Strategy, Watch, list[Step]]:
     """Two experiences."""
     steps, outputs = stream(SETTING)
     strategy, watch = make_strategy(name), Watch()
-    learner = Learner(build("mlp", outputs), [strategy, watch], outputs=outputs, seed=3)
+    learner = Learner(build("mlp", outputs), [strategy], outputs=outputs, seed=3)
+    learner.strategies.append(watch)  # what trains nothing is refused beside others
     for step in steps[:2]:
         learner.learn(step, TRAIN, past=steps[: step.index])
     return learner, strategy, watch, steps
@@ -95,7 +96,7 @@ def test_the_model_is_untrained_when_an_experience_begins_if_it_starts_afresh(na
     same = watch.start.keys() == untrained.keys() and all(
         torch.equal(tensor, untrained[key]) for key, tensor in watch.start.items()
     )
-    assert type(strategy).starts_afresh == same
+    assert (type(strategy).starts_afresh or type(strategy).trains_nothing) == same
     assert len(steps) > 2
 
 

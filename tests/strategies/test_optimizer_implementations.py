@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from strategies.registry import BUILT_IN
 from tests.strategies.cases import QUICK, Case, Outcome, learn
@@ -39,6 +40,11 @@ def learned(strategy: str, optimizer: str, implementation: str) -> Outcome:
     return learn(Case(strategy, [(strategy, QUICK.get(strategy, {}))], train=train))
 
 
+def moved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state without momentum that is 0: some implementations make it for parameters without gradients, too."""
+    return {name: t for name, t in state.items() if not name.endswith("/momentum_buffer") or t.any()}
+
+
 @pytest.mark.parametrize("strategy", BUILT_IN)
 @pytest.mark.parametrize(
     ("optimizer", "implementation"),
@@ -47,5 +53,5 @@ def learned(strategy: str, optimizer: str, implementation: str) -> Outcome:
 def test_implementations_of_an_optimizer_learn_the_same(strategy: str, optimizer: str, implementation: str) -> None:
     expected, got = learned(strategy, optimizer, "for-loop"), learned(strategy, optimizer, implementation)
     assert got.refusal == expected.refusal and got.counts == expected.counts
-    torch.testing.assert_close(got.state, expected.state, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(moved(got.state), moved(expected.state), rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(got.memories, expected.memories, rtol=1e-6, atol=1e-7)

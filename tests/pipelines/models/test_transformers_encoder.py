@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.models.build_model import build_model
+from pipelines.models.transformers_encoder import kept_features
 from strategies.importance.per_sample_gradients import per_sample_moment
 from tests.pipelines.models.pretrained import save_tiny_bert
 
@@ -45,6 +46,21 @@ def test_it_has_no_dropout_unless_it_is_given_and_can_be_frozen(folder: Path) ->
     assert not torch.equal(*(build(folder, dropout=0.5).train()(TOKENS) for _ in range(2)))
     frozen = build(folder, frozen=True)
     assert {name for name, p in frozen.named_parameters() if p.requires_grad} == {"head.weight", "head.bias"}
+
+
+def test_a_frozen_transformer_is_asked_once_for_each_text_and_a_text_s_batch_does_not_matter(folder: Path) -> None:
+    asked: list[int] = []
+    kept_features.cache_clear()
+    model = build(folder, frozen=True)
+    model.body.register_forward_hook(lambda *_: asked.append(1))  # type: ignore[operator, union-attr]
+    whole = model(TOKENS)
+    torch.testing.assert_close(whole, build(folder)(TOKENS))
+    whole.sum().backward()
+    assert model.head.weight.grad is not None  # type: ignore[union-attr]
+    model.head = nn.Identity()
+    model.head.weight = nn.Parameter(torch.zeros(0))
+    assert torch.equal(torch.cat([model(TOKENS[2:]), model(TOKENS[:2].flip(0))]), model(TOKENS)[[2, 1, 0]])
+    assert len(asked) == 3
 
 
 def test_gradients_of_single_texts_are_those_of_each_text_alone(folder: Path) -> None:

@@ -67,7 +67,8 @@ def hinders(one: type[Strategy], other: type[Strategy]) -> bool:
     """Whether one cannot be beside the other, by their declarations."""
     holds_on = other.needs_fixed_structure or other.freezes_features
     return (
-        (one.starts_afresh and (holds_on or other.rehearses))
+        one.trains_nothing
+        or (one.starts_afresh and (holds_on or other.rehearses))
         or (one.freezes_answers and (holds_on or other.works_on_past_answers))
         or (one.freezes_features and other.needs_fixed_structure)
         or (one.projects_gradients and (other.projects_gradients or other.trains_other_loss))
@@ -221,7 +222,7 @@ def test_texts_call_a_strategy_what_the_file_calls_it() -> None:
 
 def test_what_declares_nothing_goes_with_everything() -> None:
     for kind in KINDS.values():
-        assert refusals([Listed(Mine), Listed(kind)]) == []
+        assert bool(refusals([Listed(Mine), Listed(kind)])) == kind.trains_nothing
     assert [warnings([Listed(Mine)], setting) for setting in SETTINGS] == [[[]]] * 3
     assert online_refusal(Listed(Mine)) is None
 
