@@ -125,7 +125,7 @@ def _content(part: NamedSpec) -> dict[str, str]:
     """Options that name files, by the hash of what the files hold: for components with a function `content`."""
     assert part.component is not None
     content = getattr(resolve(part.component, part.name), "content", None)
-    return dict(content(part.options)) if callable(content) else {}
+    return dict(content(part.extras)) if callable(content) else {}
 
 
 def _code(kind: Kind, name: str) -> dict[str, str]:
