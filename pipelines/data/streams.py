@@ -275,8 +275,9 @@ def _single(dataset: Dataset, settings: StreamSettings) -> Stream:
     experiences = 1 if settings.experiences is None else settings.experiences
     if experiences != 1 or not isinstance(settings.order, str) or settings.blurry:
         raise DataError(
-            f"stream: {dataset.name} has no classes by which it could be divided into experiences: give a folder with "
-            "one file for each, or a function that returns a list with (train, test) of each; or name a transform"
+            f"stream: {dataset.name} has no classes by which it could be divided into experiences: name the column "
+            "that divides it (dataset.by), give a folder with one file for each, or a function that returns a list "
+            "with (train, test) of each; or name a transform"
         )
     return _stream(column_parts(dataset, [None], settings.setting), settings.setting, dataset.classes, dataset)
 

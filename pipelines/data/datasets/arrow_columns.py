@@ -28,12 +28,14 @@ class Columns:
         label: column of the labels, or several.
         id: column; without ids: None.
         time: a column that is no input; None: there is none.
+        by: a column by whose values rows are divided into experiences, and no input; None: there is none.
     """
 
     inputs: tuple[str, ...] | None
     label: str | tuple[str, ...]
     id: str | None
     time: str | None = None
+    by: str | None = None
 
     @classmethod
     def of(
@@ -41,10 +43,11 @@ class Columns:
         inputs: str | Sequence[str] | None,
         label: str | Sequence[str],
         id: str | None,  # noqa: A002
+        by: str | None = None,
     ) -> Columns:
         """As a pipeline file names them."""
         names = (inputs,) if isinstance(inputs, str) else None if inputs is None else tuple(inputs)
-        return cls(names, label if isinstance(label, str) else tuple(label), id)
+        return cls(names, label if isinstance(label, str) else tuple(label), id, by=by)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -57,7 +60,7 @@ class Columns:
         Raises:
             DataError: there are none.
         """
-        others = (*self.label_names, self.id, self.time)
+        others = (*self.label_names, self.id, self.time, self.by)
         inputs = self.inputs if self.inputs is not None else tuple(name for name in names if name not in others)
         if not inputs:
             raise DataError(f"{location.path}: has no columns for the inputs besides {', '.join(names)}")
@@ -87,10 +90,17 @@ class Columns:
         """
         check_columns(inputs, names, location, "inputs")
         check_columns(self.label_names, names, location, "label")
-        if self.id is None:
-            return [*inputs, *self.label_names]
-        check_columns([self.id], names, location, "id")
-        return [*inputs, *self.label_names, self.id]
+        further = {"id": self.id, "by": self.by}
+        for key, name in further.items():
+            check_columns([] if name is None else [name], names, location, key)
+        return [*inputs, *self.label_names, *(name for name in further.values() if name is not None)]
+
+    def groups(self, table: Any, location: Location) -> NDArray[Any] | None:
+        """The column by which the rows are divided, (n,); None: they are not. Raises as `values`."""
+        if self.by is None:
+            return None
+        check_columns([self.by], table.column_names, location, "by")
+        return values(table[self.by], self.by, location)
 
     def table(self, table: Any, inputs: Sequence[str], location: Location) -> Table:
         """The rows of an arrow table.
@@ -101,7 +111,7 @@ class Columns:
         ids = None if self.id is None else values(table[self.id], self.id, location)
         labels = self.labels(table, location)
         columns = [numbers(table[name], name, location) for name in inputs]
-        return Table(together(columns, inputs, location), labels, ids, tuple(inputs))
+        return Table(together(columns, inputs, location), labels, ids, tuple(inputs), self.groups(table, location))
 
 
 def check_columns(wanted: Sequence[str], names: Sequence[str], location: Location, key: str) -> None:

@@ -76,6 +76,7 @@ def load(
     inputs: str | Sequence[str] | None = None,
     label: str | Sequence[str] = "label",
     id: str | None = None,  # noqa: A002 (the option's name)
+    by: str | None = None,
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
@@ -94,6 +95,8 @@ def load(
         label: column of the labels: text, whole numbers, or true and false. With objective: regression or multi-label
             a column of numbers, or several.
         id: column of the ids, whole numbers or text; by default row numbers are the ids.
+        by: column by whose values one file is divided into experiences, in ascending order, and which is no input: a
+            domain, a site, a month. Without it a file is split by class.
         classes: number of classes, or the labels in the order of the classes; by default the labels of the training
             rows, sorted. Set it where more classes are to come: it decides the size of the model's head.
         shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
@@ -101,11 +104,11 @@ def load(
         features: `auto`, or the columns of each kind: a table of numbers, categories and timestamps, with missing
             values, is turned into numbers by a preprocessing that is part of the model.
     """
-    columns = Columns.of(inputs, label, id)
+    columns = Columns.of(inputs, label, id, by)
     plain = TextTableReader(columns, read_jsonl, SUFFIXES)
     reader = plain if features is None else feature_reader(read_jsonl, SUFFIXES, features, columns)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels, from_training=True)
-    files = files.learning(target_kind, reader.columns.label_names)
+    files = files.learning(target_kind, reader.columns.label_names, by)
     return files.load("jsonl")
 
 

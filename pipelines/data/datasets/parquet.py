@@ -33,6 +33,7 @@ def load(
     inputs: str | Sequence[str] | None = None,
     label: str | Sequence[str] = "label",
     id: str | None = None,  # noqa: A002 (the option's name)
+    by: str | None = None,
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
@@ -50,6 +51,8 @@ def load(
         inputs: columns of the inputs: numbers, or one column of lists; by default all but the label and the id.
         label: column of the labels; with objective: regression or multi-label a column of numbers, or several.
         id: column of the ids, whole numbers or text; by default row numbers are the ids.
+        by: column by whose values one file is divided into experiences, in ascending order, and which is no input: a
+            domain, a site, a month. Without it a file is split by class.
         classes: number of classes, or the labels in the order of the classes; by default found from all labels. Set it
             where more classes are to come: it decides the size of the model's head.
         shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
@@ -57,11 +60,11 @@ def load(
         features: `auto`, or the columns of each kind: a table of numbers, categories and timestamps, with missing
             values, is turned into numbers by a preprocessing that is part of the model.
     """
-    columns = Columns.of(inputs, label, id)
+    columns = Columns.of(inputs, label, id, by)
     plain = ParquetReader(columns)
     reader = plain if features is None else feature_reader(read_parquet, ".parquet", features, columns)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
-    return files.learning(target_kind, reader.columns.label_names).load("parquet")
+    return files.learning(target_kind, reader.columns.label_names, by).load("parquet")
 
 
 def blocks(
@@ -76,6 +79,7 @@ def blocks(
     shape: Sequence[int] | None,
     channels: Channels,
     features: Features | None = None,
+    by: str | None = None,
     target_kind: TargetKind = "classes",
 ) -> Dataset | ExperienceDataset:
     """The same, read by row groups when they are needed, for streams with `lanes`.
@@ -89,6 +93,8 @@ def blocks(
     if features is not None or target_kind != "classes":
         remedy = "leave out dataset.features" if features is not None else "use objective: classification"
         raise DataError(f"stream.lanes: in lanes inputs are columns of numbers, and targets are classes: {remedy}")
+    if by is not None:
+        raise DataError("stream.lanes: in lanes each experience has a file of its own: leave out dataset.by")
     reader = ParquetBlocks(Columns.of(inputs, label, id))
     options = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
     return load_blocks("parquet", reader, options, store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,68 +13,23 @@ from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, input_problems
+from pipelines.data.datasets.grouped_rows import GroupedRows, Rows
 from pipelines.data.datasets.image_layout import Channels, channels_first, layout_warnings
 from pipelines.data.datasets.label_columns import LabelColumns, is_columns, label_columns
 from pipelines.data.datasets.labels import Classes, LabelMap, id_numbers, label_map
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.stratified_holdout import stratified_holdout
+from pipelines.data.datasets.table_reader import FittingReader, Reader, Table
 from pipelines.data.experience_samples import ID_BITS
 from pipelines.data.samples import TensorSamples
 from pipelines.data.zero_copy import tensor_of
 from strategies.objectives.objective import TargetKind
 
 if TYPE_CHECKING:
-    from pipelines.data.features.preprocessing import Preprocessing
+    pass
 
 
-@dataclass(frozen=True)
-class Table:
-    """The rows of a file.
-
-    Attributes:
-        inputs: (n, *shape) numbers.
-        labels: (n,) as they are in the file, or (n, k).
-        ids: (n,) as they are in the file, or None.
-        names: the columns of the inputs; None: they have no names.
-    """
-
-    inputs: NDArray[Any]
-    labels: NDArray[Any]
-    ids: NDArray[Any] | None
-    names: tuple[str, ...] | None = None
-
-
-class Reader(Protocol):
-    """A file format."""
-
-    @property
-    def suffix(self) -> str | tuple[str, ...]:
-        """Suffix of its files, or several."""
-        ...
-
-    def read(self, location: Location) -> tuple[Table, Table | None]:
-        """The file's training rows, and its test rows if the file separates them.
-
-        Raises:
-            DataError: the file is not of this format, or lacks an array or column.
-        """
-        ...
-
-    def labels(self, location: Location) -> NDArray[Any]:
-        """The labels of all its rows, read without the inputs."""
-        ...
-
-
-@runtime_checkable
-class FittingReader(Reader, Protocol):
-    """A reader whose inputs are made by a preprocessing; before it is fitted they are the numbers of rows, (n, 1)."""
-
-    @property
-    def preprocessing(self) -> Preprocessing | None: ...
-
-    def fitted(self, location: Location, rows: NDArray[np.int64]) -> FittingReader:
-        """The reader with its preprocessing fitted on these rows of a file, (m,)."""
-        ...
+__all__ = ["FileExperiences", "FittingReader", "Reader", "Table", "TableFiles"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +48,7 @@ class TableFiles:
             Formats of older lineages count from 0 to the highest label of all rows instead.
         target_kind: what labels are read as.
         label_names: names of the columns of the labels.
+        by: the column by which one file is divided into experiences; None: by class.
     """
 
     reader: Reader
@@ -105,6 +61,7 @@ class TableFiles:
     from_training: bool = False
     target_kind: TargetKind = "classes"
     label_names: tuple[str, ...] | None = None
+    by: str | None = None
 
     @classmethod
     def of(
@@ -123,9 +80,9 @@ class TableFiles:
         sizes = None if shape is None else tuple(shape)
         return cls(reader, Location.of(path), where, test_fraction, classes, sizes, channels, from_training)
 
-    def learning(self, target_kind: TargetKind, label_names: tuple[str, ...]) -> TableFiles:
-        """The same files, with labels as the objective learns them."""
-        return replace(self, target_kind=target_kind, label_names=label_names)
+    def learning(self, target_kind: TargetKind, label_names: tuple[str, ...], by: str | None = None) -> TableFiles:
+        """The same files, with labels as the objective learns them, divided by a column."""
+        return replace(self, target_kind=target_kind, label_names=label_names, by=by)
 
     def label_map(self, found: Iterable[tuple[NDArray[Any], str]]) -> LabelMap | LabelColumns:
         """From labels to targets; as `labels.label_map`."""
@@ -145,7 +102,9 @@ class TableFiles:
         if self.test is not None and self.test.is_folder() != folder:
             raise DataError(self._unlike(self.test))
         if not folder:
-            return self._single(name)
+            return self._single(name) if self.by is None else self._grouped(name)
+        if self.by is not None:
+            raise DataError(f"{self.path.path}: a folder has one file for each experience: leave out dataset.by")
         files = self.path.files(self.reader.suffix)
         tests: list[Location] | None = None
         if self.test is not None:
@@ -166,7 +125,8 @@ class TableFiles:
             )
         return f"{test.path}: dataset.test is a folder, but dataset.path is a file. Name a file with the test rows"
 
-    def _single(self, name: str) -> Dataset:
+    def _tables(self) -> tuple[list[tuple[Table, Table | None]], LabelMap | LabelColumns]:
+        """The tables of the file and of the test file, and the labels of both."""
         files = [self.path] if self.test is None else [self.path, self.test]
         tables = [self.reader.read(file) for file in files]
         found = [
@@ -175,7 +135,10 @@ class TableFiles:
             for table in pair
             if table is not None
         ]
-        labels = self.label_map(found[:1] if self.from_training else found)
+        return tables, self.label_map(found[:1] if self.from_training else found)
+
+    def _single(self, name: str) -> Dataset:
+        tables, labels = self._tables()
         train, test = tables[0]
         if self.test is not None:
             first, second = self.samples(train, labels, self.path), self.samples(tables[1][0], labels, self.test)
@@ -187,6 +150,25 @@ class TableFiles:
             return made
         fitted = self.reader.preprocessing
         return replace(made, preprocessing=fitted, fit=None if fitted else lambda rows: self._fitted(name, rows))
+
+    def _grouped(self, name: str) -> GroupedRows:
+        tables, labels = self._tables()
+        (train, test), file = tables[0], self.test or self.path
+        made = [(train, self.path)] + [
+            (one, file) for one in (tables[-1][0] if self.test else test,) if one is not None
+        ]
+        rows = []
+        for table, where in made:
+            assert table.groups is not None
+            rows.append(Rows(self.samples(table, labels, where), table.groups, where.path))
+        ready = self.reader.preprocessing if isinstance(self.reader, FittingReader) else None
+        fits = isinstance(self.reader, FittingReader) and ready is None
+        return GroupedRows(
+            name, rows[0], rows[1] if len(rows) > 1 else None, fraction=self.test_fraction, classes=labels.count,
+            class_names=labels.names, warnings=(*labels.warnings, *layout_warnings(name, rows[0].samples.input_shape)),
+            preprocessing=ready,
+            fit=(lambda inputs: replace(self, reader=self.fit(self.path, inputs))._grouped(name)) if fits else None,
+        )  # fmt: skip
 
     def _fitted(self, name: str, rows: Tensor) -> Dataset:
         return replace(self, reader=self.fit(self.path, rows))._single(name)

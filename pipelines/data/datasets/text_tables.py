@@ -45,7 +45,8 @@ class TextTableReader:
         ids = None if self.columns.id is None else values(table[self.columns.id], self.columns.id, location)
         labels = self.columns.labels(table, location)
         made = [_numbers(table[name], name, location) for name in inputs]
-        return Table(together(made, inputs, location), labels, ids, tuple(inputs)), None
+        groups = self.columns.groups(table, location)
+        return Table(together(made, inputs, location), labels, ids, tuple(inputs), groups), None
 
     def labels(self, location: Location) -> NDArray[Any]:
         table = self.rows(location)

@@ -57,7 +57,8 @@ class FeatureReader:
         ids = None if id_ is None else values(table[id_], id_, location)
         labels = self.columns.labels(table, location)
         if self.preprocessing is None:
-            return Table(np.arange(len(table), dtype=np.int64)[:, None], labels, ids), None
+            rows = np.arange(len(table), dtype=np.int64)[:, None]
+            return Table(rows, labels, ids, groups=self.columns.groups(table, location)), None
         known = {*self.preprocessing.kinds, *self.options.ignore, *self._others}
         new = [name for name in table.column_names if name and name not in known]
         if new and self.columns.inputs is None:
@@ -66,7 +67,8 @@ class FeatureReader:
                 f"{str(table[new[0]][0])[:30] if len(table) else ''!r} in row 0. "
                 f"Leave it out: dataset.features.ignore: [{new[0]}]"
             )
-        return Table(self.preprocessing.transform(table, location.path), labels, ids), None
+        made = self.preprocessing.transform(table, location.path)
+        return Table(made, labels, ids, groups=self.columns.groups(table, location)), None
 
     def labels(self, location: Location) -> NDArray[Any]:
         names = self.columns.label_names
@@ -92,7 +94,8 @@ class FeatureReader:
 
     @property
     def _others(self) -> list[str]:
-        return [*self.columns.label_names, *([] if self.columns.id is None else [self.columns.id])]
+        further = (self.columns.id, self.columns.by)
+        return [*self.columns.label_names, *(name for name in further if name is not None)]
 
     def _table(self, location: Location) -> Any:
         texts = self.options.categorical if self.preprocessing is None else self.preprocessing.texts

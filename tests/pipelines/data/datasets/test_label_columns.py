@@ -118,7 +118,7 @@ def test_one_file_is_one_experience_unless_something_divides_it(tmp_path: Path) 
     load, options = write("npz", tmp_path, NUMBERS)
     stream = build_stream(settings(load, options), 0, "numbers")
     assert isinstance(stream, Stream) and len(stream) == 1 and len(stream[0].train) == 32
-    with pytest.raises(DataError, match="no classes by which it could be divided into experiences: give a folder"):
+    with pytest.raises(DataError, match="no classes by which it could be divided into experiences: name the column"):
         build_stream(settings(load, options, experiences=2), 0, "numbers")
 
 

@@ -1,0 +1,66 @@
+"""What a file format gives: its rows, and the labels of all rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.data.datasets.location import Location
+
+if TYPE_CHECKING:
+    from pipelines.data.features.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file.
+
+    Attributes:
+        inputs: (n, *shape) numbers.
+        labels: (n,) as they are in the file, or (n, k).
+        ids: (n,) as they are in the file, or None.
+        names: the columns of the inputs; None: they have no names.
+        groups: (n,) by which rows are divided into experiences; None: they are not.
+    """
+
+    inputs: NDArray[Any]
+    labels: NDArray[Any]
+    ids: NDArray[Any] | None
+    names: tuple[str, ...] | None = None
+    groups: NDArray[Any] | None = None
+
+
+class Reader(Protocol):
+    """A file format."""
+
+    @property
+    def suffix(self) -> str | tuple[str, ...]:
+        """Suffix of its files, or several."""
+        ...
+
+    def read(self, location: Location) -> tuple[Table, Table | None]:
+        """The file's training rows, and its test rows if the file separates them.
+
+        Raises:
+            DataError: the file is not of this format, or lacks an array or column.
+        """
+        ...
+
+    def labels(self, location: Location) -> NDArray[Any]:
+        """The labels of all its rows, read without the inputs."""
+        ...
+
+
+@runtime_checkable
+class FittingReader(Reader, Protocol):
+    """A reader whose inputs are made by a preprocessing; before it is fitted they are the numbers of rows, (n, 1)."""
+
+    @property
+    def preprocessing(self) -> Preprocessing | None: ...
+
+    def fitted(self, location: Location, rows: NDArray[np.int64]) -> FittingReader:
+        """The reader with its preprocessing fitted on these rows of a file, (m,)."""
+        ...
