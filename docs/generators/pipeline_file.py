@@ -12,6 +12,13 @@ from pipelines.config.optimizers import OPTIMIZERS
 from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, StrategySpec, TrackingSpec
 from pipelines.config.sections.cluster_section import ClusterSpec
 from pipelines.config.sections.scaling_section import ScalingSpec
+from pipelines.config.sections.gate_section import (
+    ForgettingCondition,
+    GateSpec,
+    ScoreCondition,
+    SlicesCondition,
+    WebhookSpec,
+)
 from pipelines.config.sections.source_section import BatchSpec, OnSpec, ReadySpec, SourceSpec
 from pipelines.config.sections.stream_section import TRANSFORMS, DatasetSpec, StreamSpec, TransformSpec
 from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, TrainSpec
@@ -61,6 +68,11 @@ SECTIONS = (
     Section("scaling", ScalingSpec),
     Section("tracking", TrackingSpec),
     Section("cluster", ClusterSpec),
+    Section("gate", GateSpec, "See [gate and promotion](../how-to/gate.md)."),
+    Section("gate.score", ScoreCondition),
+    Section("gate.forgetting", ForgettingCondition),
+    Section("gate.slices", SlicesCondition),
+    Section("gate.notify", WebhookSpec, "A list."),
     Section("tune", TuneSpec, "`metric` takes the names of the [metrics](metrics.md), and so does `published`."),
 )
 

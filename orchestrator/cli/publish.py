@@ -48,9 +48,9 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
 
     from orchestrator.checkpointing.load_model import example_and_model
     from orchestrator.cli.support.read_history import read_history
+    from orchestrator.lineage.bad_commits import plan_without_bad
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
-    from orchestrator.lineage.plan import make_plan
     from orchestrator.redact import redact
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.mlflow_client import resolve_uri
@@ -74,8 +74,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
                 ]
             )
     else:
-        stream = stream_of(pipeline)
-        plan = make_plan(pipeline, stream)
+        stream, plan, _ = plan_without_bad(pipeline, stream_of(pipeline), lineage)
         chain = lineage.leading([planned.id for planned in plan])
         length, key = len(stream), plan[-1].id
         model = partial(example_and_model, pipeline, stream, lineage, chain[-1]) if chain else None

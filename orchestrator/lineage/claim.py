@@ -52,7 +52,8 @@ def claimed(
 ) -> Iterator[Claim]:
     """Hold a claim on a pipeline for the time of the block.
 
-    A pipeline has one run at a time, and any number of searches beside it; `gc`, `forget` and `copy` exclude all.
+    A pipeline has one run at a time, one decision on the champion, and any number of searches beside them; `gc`,
+    `forget` and `copy` exclude all.
 
     Args:
         target: the id of the commit or search that the work leads to, shown to others.
@@ -93,7 +94,8 @@ class Claim:
         token = uuid.uuid4().hex
         self.lost = False
         self._lineage, self._store, self._warn = lineage, lineage.store, on_warning
-        self._slot = {"run": "run", "search": f"search-{token[:12]}"}.get(purpose, _CARE)
+        slots = {"run": "run", "promotion": "promotion", "search": f"search-{token[:12]}"}
+        self._slot = slots.get(purpose, _CARE)
         self.key = layout.claim_key(lineage.pipeline, self._slot)
         self._holder = Holder(
             token=token,

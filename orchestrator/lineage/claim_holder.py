@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.errors import StorageError
 
-Purpose = Literal["run", "search", "gc", "forget", "copy"]
+Purpose = Literal["run", "search", "gc", "forget", "copy", "promotion"]
 
 LEASE_S = 60.0
 LONGEST_LEASE = 3600.0
@@ -20,6 +20,7 @@ _WORK = {
     "gc": "everlearn gc",
     "forget": "everlearn forget",
     "copy": "everlearn copy",
+    "promotion": "a decision on the champion (everlearn gate, promote or rollback)",
 }
 
 

@@ -47,6 +47,15 @@ def admission_index_key(pipeline: str) -> str:
     return f"{admissions_prefix(pipeline)}index.json"
 
 
+def decisions_prefix(pipeline: str) -> str:
+    """Verdicts, promotions and rollbacks."""
+    return f"{checked_pipeline(pipeline)}/decisions/"
+
+
+def decision_key(pipeline: str, number: int) -> str:
+    return f"{decisions_prefix(pipeline)}{number:09}.json"
+
+
 def tombstones_key(pipeline: str) -> str:
     """What must never be remembered again."""
     return f"{checked_pipeline(pipeline)}/forgotten.json"

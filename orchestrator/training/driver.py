@@ -63,11 +63,11 @@ def run(
 
     from orchestrator.checkpointing.checkpoint import remove_checkpoints
     from orchestrator.checkpointing.load_model import example_and_model
+    from orchestrator.lineage.bad_commits import plan_without_bad
     from orchestrator.lineage.changed_past import changed_past
     from orchestrator.lineage.claim import claimed
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
-    from orchestrator.lineage.plan import make_plan
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.training.observers import Observers
@@ -77,8 +77,8 @@ def run(
     store = open_store(pipeline.storage)
     store.check()
     stream = stream_of(pipeline)
-    plan = make_plan(pipeline, stream)
     lineage = Lineage(store, pipeline.name)
+    stream, plan, left_out = plan_without_bad(pipeline, stream, lineage)
     ids = [planned.id for planned in plan]
     chain = lineage.leading(ids)
     reused = len(chain)
@@ -87,7 +87,7 @@ def run(
     observers = Observers(reporter, callbacks, chain, _LatestMetrics(stream, Reference(lineage)))
     reference = Reference(lineage)
     with observers.following(pipeline):
-        for text in (*pipeline.warnings(), *stream.warnings, *feature_warnings(pipeline, stream)):
+        for text in (*pipeline.warnings(), *stream.warnings, *feature_warnings(pipeline, stream), *left_out):
             observers.warn(text)
         observers.check()
         with Tracker(
@@ -109,7 +109,7 @@ def run(
                     reused = len(chain)
                     _warn_if_set_back(lineage, chain, observers.warn)
                     if reused < len(plan):
-                        for text in changed_past(lineage, plan, stream):
+                        for text in () if left_out else changed_past(lineage, plan, stream):
                             observers.warn(text)
                         summary = _summary(pipeline, stream, chain, store.uri)
                         if runs_in_this_process(pipeline.scaling, address):

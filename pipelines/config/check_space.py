@@ -12,7 +12,7 @@ from pipelines.config.sections.tune_section import Domain, domain
 from pipelines.config.shorthand import write_out
 from pipelines.config.validation import add, pipeline_of
 
-_FIXED = ("name", "storage", "tracking", "scaling", "tune", "published")
+_FIXED = ("name", "storage", "tracking", "scaling", "gate", "tune", "published")
 
 
 def check_space(document: Document) -> None:

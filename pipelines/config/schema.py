@@ -16,6 +16,7 @@ from pipelines.config.lane_problems import lane_problems
 from pipelines.config.masking import mask_value
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.sections.cluster_section import ClusterSpec
+from pipelines.config.sections.gate_section import GateSpec
 from pipelines.config.sections.scaling_section import ScalingSpec
 from pipelines.config.sections.section import NamedSpec, OptionsSpec, Spec, refuse
 from pipelines.config.sections.stream_section import StreamSpec
@@ -103,6 +104,7 @@ class Pipeline(Spec):
         storage: a folder or s3://bucket/prefix. Environment variables are read here: ${NAME} or ${NAME:-default}.
         tracking: where MLflow records the metrics.
         cluster: the Ray cluster that `everlearn submit` sends it to.
+        gate: what a commit must hold to before it becomes the champion, the model in use.
         tune: what `everlearn tune` searches.
         published: figures of a paper by metric, shown beside the measured ones.
     """
@@ -124,6 +126,7 @@ class Pipeline(Spec):
     )
     tracking: Annotated[TrackingSpec, NOT_LEARNED] = Field(default_factory=TrackingSpec)
     cluster: Annotated[ClusterSpec | None, NOT_LEARNED] = None
+    gate: Annotated[GateSpec | None, NOT_LEARNED] = None
     tune: Annotated[TuneSpec | None, NOT_LEARNED] = None
     published: Annotated[dict[Metric, float] | None, NOT_LEARNED] = None
 
@@ -174,11 +177,12 @@ class Pipeline(Spec):
     def flat(self) -> dict[str, str | int | float | bool]:
         """The pipeline as dotted parameters, strategies by their names, lists as JSON, passwords left out.
 
-        Without `cluster`: where a run was submitted is no parameter of the run, and may change until the run is
-        finished.
+        Without `cluster` and `gate`: where a run was submitted and how its model is judged are no parameters of the
+        run, and may change until the run is finished.
         """
         document = self.to_document(masked=True)
-        document.pop("cluster", None)
+        for key in ("cluster", "gate"):
+            document.pop(key, None)
         document["strategy"] = {
             entry["name"]: {key: value for key, value in entry.items() if key != "name"} or "default"
             for entry in document["strategy"]

@@ -174,6 +174,27 @@ class Stream(Sequence[StreamExperience]):
         """What the columns of the inputs are; None: inputs are no table with features."""
         return None if self.preprocessing is None else self.preprocessing.layout
 
+    def without(self, index: int) -> Stream:
+        """The stream as if the data of experience `index` had never come: later experiences count one less."""
+        kept = [position for place, position in enumerate(self._indices) if place != index]
+        known = {
+            (place, test): self._fingerprints[position, test]
+            for place, position in enumerate(kept)
+            for test in (False, True)
+            if (position, test) in self._fingerprints
+        }
+        return Stream(
+            {place: self._parts[position] for place, position in enumerate(kept)},
+            setting=self.setting,
+            outputs=self.outputs,
+            input_shape=self.input_shape,
+            fingerprints=known,
+            class_names=self.class_names,
+            unit_names=self.unit_names,
+            warnings=self.warnings,
+            preprocessing=self.preprocessing,
+        )
+
     def source(self, index: int) -> str | None:
         """The file of experience `index`, for messages; None: it is in no file of its own."""
         part = self._parts[self._indices[index]]

@@ -1,0 +1,134 @@
+"""The `gate` part of a pipeline file: what a new model must hold to before it becomes the champion, the one in use."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pipelines.config.document import KeyPath
+from pipelines.config.sections.section import Count, Positive, Spec, refuse
+from strategies.api.influence import NOT_LEARNED
+
+Margin = Annotated[float, Field(gt=0, lt=1)]
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _variable(name: str) -> str:
+    if _VARIABLE.fullmatch(name) is None:
+        raise ValueError("must be the name of an environment variable, not its value")
+    return name
+
+
+def _web_address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("must be an address such as https://example.com/hook")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a password: put the address into a variable, and name that in url_from")
+    return url
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
+
+
+class ScoreCondition(Spec):
+    """The score on all test samples that both models were asked.
+
+    Attributes:
+        margin: the loss of accuracy that is tolerated.
+        confidence: how certain it must be that the loss is smaller; and 1 - confidence is the budget of false refusals
+            for the whole stream.
+    """
+
+    margin: Annotated[Margin, NOT_LEARNED] = 0.01
+    confidence: Annotated[float, Field(gt=0.5, lt=1), NOT_LEARNED] = 0.95
+
+
+class ForgettingCondition(Spec):
+    """The accuracy on the test set of each experience that the champion has learned.
+
+    Attributes:
+        max: the loss of accuracy that is tolerated on any of them.
+    """
+
+    max: Annotated[Margin, NOT_LEARNED] = 0.05
+
+
+class SlicesCondition(Spec):
+    """The accuracy on parts of the test samples.
+
+    Attributes:
+        by: what the parts are: the samples of each `class`.
+        minimum: parts with fewer samples are not judged.
+        margin: the loss of accuracy that is tolerated in any of them.
+    """
+
+    by: Annotated[Literal["class"], NOT_LEARNED] = "class"
+    minimum: Annotated[Count, NOT_LEARNED] = 50
+    margin: Annotated[Margin, NOT_LEARNED] = 0.1
+
+
+class WebhookSpec(Spec):
+    """An address that is sent each decision, as JSON that Slack shows as text, too.
+
+    Attributes:
+        url: the address, https://...
+        url_from: the environment variable that holds the address, for one that is secret.
+        secret_from: the environment variable that holds the key of the signature (HMAC-SHA256); None: not signed.
+        events: the decisions that are sent; all of them by default.
+    """
+
+    url: Annotated[Annotated[str, AfterValidator(_web_address)] | None, NOT_LEARNED] = None
+    url_from: Annotated[Variable | None, NOT_LEARNED] = None
+    secret_from: Annotated[Variable | None, NOT_LEARNED] = None
+    events: Annotated[list[Literal["verdict", "proposal", "promotion", "rollback"]] | None, NOT_LEARNED] = None
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if (self.url is None) == (self.url_from is None):
+            place: KeyPath = ("url",)
+            refuse([(place, "exactly one of url and url_from says where to")])
+        return self
+
+
+class GateSpec(Spec):
+    """What a commit must hold to, compared with the champion, before it is promoted. Never changes what is learned.
+
+    Attributes:
+        score: the score on all test samples together. It must be shown to hold; of the conditions below, it is enough
+            that they are not shown to be broken, and hold in what was measured.
+        forgetting: the accuracy on each old experience; null: not judged.
+        negative_flips: the largest share of test samples that the champion answered right and the commit may answer
+            wrong; null: not judged.
+        calibration: how much the expected calibration error may grow; null: not judged.
+        slices: parts of the samples; null: not judged.
+        latency: how many times as long a prediction may take; null: not measured.
+        size: how many times as large the model may be; null: not judged.
+        promote: `propose`: a commit that passes waits for `everlearn promote`; `automatic`: it becomes the champion.
+        undecided: what happens where there are too few samples to tell. `propose`: a person decides; `promote`: as if
+            it had passed; `refuse`: as if it had been refused.
+        notify: webhooks that are told of decisions.
+    """
+
+    score: Annotated[ScoreCondition, NOT_LEARNED] = ScoreCondition()
+    forgetting: Annotated[ForgettingCondition | None, NOT_LEARNED] = ForgettingCondition()
+    negative_flips: Annotated[Margin | None, NOT_LEARNED] = None
+    calibration: Annotated[Margin | None, NOT_LEARNED] = None
+    slices: Annotated[SlicesCondition | None, NOT_LEARNED] = None
+    latency: Annotated[Positive | None, NOT_LEARNED] = None
+    size: Annotated[Positive | None, NOT_LEARNED] = None
+    promote: Annotated[Literal["propose", "automatic"], NOT_LEARNED] = "propose"
+    undecided: Annotated[Literal["propose", "promote", "refuse"], NOT_LEARNED] = "propose"
+    notify: Annotated[list[WebhookSpec], NOT_LEARNED] = Field(default_factory=list)
+
+    def conditions(self) -> dict[str, object]:
+        """The conditions alone, as plain data: two gates with equal ones judge alike."""
+        chosen = {"score", "forgetting", "negative_flips", "calibration", "slices", "latency", "size"}
+        return self.model_dump(mode="json", include=chosen)
