@@ -44,7 +44,8 @@ def log(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
         )
     for index in _newest_first(history):
         commit = history.chain[index]
-        screen.print(_entry(commit, history.metrics[index], history.refs.get(commit.id, [])), soft_wrap=True)
+        marks = history.refs.get(commit.id, [])
+        screen.print(_entry(commit, history.metrics[index], marks, bad=commit.id in history.bad), soft_wrap=True)
 
 
 def _read(file: str, overrides: tuple[str, ...]) -> tuple[str, History]:
@@ -68,13 +69,14 @@ def _document(history: History, index: int) -> dict[str, Any]:
         "experience": commit.document()["experience"],
         "created": commit.created,
         "refs": history.refs.get(commit.id, []),
+        "bad": commit.id in history.bad,
         "forgotten": [record.model_dump(mode="json") for record in commit.forgotten],
         "thinned": commit.thinned,
         "metrics": history.metrics[index],
     }
 
 
-def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
+def _entry(commit: Commit, metrics: Metrics, refs: list[str], *, bad: bool) -> Text:
     """Two lines for a commit: its identity, and its metrics."""
     from rich.text import Text
 
@@ -90,6 +92,8 @@ def _entry(commit: Commit, metrics: Metrics, refs: list[str]) -> Text:
         text.append(f" classes {classes(commit.experience.classes)}", style="default")
     if refs:
         text.append(f"  ({', '.join(refs)})", style="bold cyan")
+    if bad:
+        text.append("  bad: rolled back", style="bold red")
     parts = [local_time(commit.created), f"{score.title} {metric_text(average, metrics.get(average), metrics)}"]
     if metrics["forgetting"] is not None:
         parts.append(f"forgetting {metric_text('forgetting', metrics['forgetting'], metrics)}")

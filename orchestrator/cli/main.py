@@ -10,19 +10,23 @@ from typing import NoReturn
 
 import click
 
+from orchestrator.cli.audit import audit
 from orchestrator.cli.compare import compare
 from orchestrator.cli.copy import copy
 from orchestrator.cli.drift import drift
 from orchestrator.cli.example import example
 from orchestrator.cli.forget import forget
 from orchestrator.cli.fsck import fsck
+from orchestrator.cli.gate_command import gate
 from orchestrator.cli.gc import gc
 from orchestrator.cli.init import init
 from orchestrator.cli.list import list_components
 from orchestrator.cli.log import log
 from orchestrator.cli.logs import logs
+from orchestrator.cli.promote import promote
 from orchestrator.cli.publish import publish
 from orchestrator.cli.recommend import recommend
+from orchestrator.cli.rollback import rollback
 from orchestrator.cli.run import run
 from orchestrator.cli.show import show
 from orchestrator.cli.sources import sources
@@ -76,15 +80,17 @@ def everlearn() -> None:
 _starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, drift, publish, ui)
 _arriving = (step, watch, sources)
+_deciding = (gate, promote, rollback, audit)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)
-for command in (*_starting, *_learning, *_arriving, *_on_a_cluster, *_care):
+for command in (*_starting, *_learning, *_arriving, *_deciding, *_on_a_cluster, *_care):
     everlearn.add_command(command)
 
 
 def invoke(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 the run failed, 2 the file or the arguments are wrong,
-    3 storage, tracking or cluster unavailable, 4 too many files in quarantine, 130 interrupted, 143 terminated."""
+    3 storage, tracking or cluster unavailable, 4 too many files in quarantine, 5 refused by the gate, 130 interrupted,
+    143 terminated."""
     settings = Settings()
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a pipe that cannot encode a character gets a replacement character instead of a crash.

@@ -60,7 +60,8 @@ def _find(word: str, file: str | None, overrides: tuple[str, ...], storage: str 
 
 def _document(history: History) -> dict[str, Any]:
     commit = history.chain[-1]
-    return {**commit.document(), "refs": history.refs.get(commit.id, []), "metrics": history.metrics[-1]}
+    bad = {"bad": True} if commit.id in history.bad else {}
+    return {**commit.document(), "refs": history.refs.get(commit.id, []), **bad, "metrics": history.metrics[-1]}
 
 
 def _parts(history: History) -> list[RenderableType]:
@@ -71,7 +72,7 @@ def _parts(history: History) -> list[RenderableType]:
     commit = history.chain[-1]
     spec = yaml.safe_dump(commit.document()["spec"], sort_keys=False, default_flow_style=None, width=76).rstrip()
     return [
-        _identity(commit, history.refs.get(commit.id, [])),
+        _identity(commit, history.refs.get(commit.id, []), bad=commit.id in history.bad),
         "",
         metrics_view(history.metrics[-1]),
         "",
@@ -84,7 +85,7 @@ def _parts(history: History) -> list[RenderableType]:
     ]
 
 
-def _identity(commit: Commit, refs: list[str]) -> Table:
+def _identity(commit: Commit, refs: list[str], *, bad: bool) -> Table:
     from rich.table import Table
 
     from orchestrator.cli.support.local_time import local_time
@@ -98,6 +99,8 @@ def _identity(commit: Commit, refs: list[str]) -> Table:
     table.add_row("parent", commit.parent or "none: the first commit of its lineage")
     if refs:
         table.add_row("refs", ", ".join(refs))
+    if bad:
+        table.add_row("bad", "it was rolled back: no run trains on from it (everlearn audit says why)", style="red")
     table.add_row("pipeline", commit.pipeline)
     held = f", classes {classes(experience.classes, 50)}" if experience.classes else ""
     table.add_row("experience", f"{experience.index}{held}")

@@ -234,6 +234,18 @@ def settle(lineage: Lineage) -> DecisionState:
     return state
 
 
+def champion_before(lineage: Lineage, state: DecisionState) -> str | None:
+    """The champion before the one of now that is not bad and still has its model; None: there is none."""
+    for decision in newest_first(lineage):
+        earlier = decision.champion
+        if earlier is None or earlier == state.champion or earlier in state.bad:
+            continue
+        commit = lineage.read_if_there(earlier)
+        if commit is not None and not commit.thinned:
+            return earlier
+    return None
+
+
 def tainted(lineage: Lineage, commit: str, bad: tuple[str, ...]) -> str | None:
     """The id of the newest bad commit among a commit and its ancestors; None: there is none."""
     if not bad:

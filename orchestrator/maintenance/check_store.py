@@ -15,6 +15,7 @@ from orchestrator.lineage import layout
 from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
+from orchestrator.maintenance.check_decisions import decision_problems
 from orchestrator.maintenance.check_shards import groups, length_problem, record_problems
 from orchestrator.maintenance.store_contents import Contents, checkpoint_name, read_contents
 from orchestrator.maintenance.store_report import Damage, Report, later_commits
@@ -284,7 +285,8 @@ class _Check:
                 continue
             except StorageError:
                 self._hit(entry.key, "damaged: no run can take this claim; delete it once nothing is at work")
-
+        for key, problem in decision_problems(self._lineage):
+            self._hit(key, problem)
         debt = layout.debt_key(self._lineage.pipeline)
         if self._store.exists(debt):
             self._hit(debt, "the storage still keeps older versions of forgotten samples: run everlearn forget again")

@@ -1,7 +1,8 @@
 """Removing commits, blobs and checkpoints that nothing needs any more.
 
 `gc` keeps the commits that a ref reaches; the commits that follow a ref's commit directly (a run that was killed after
-writing a commit and before moving the ref leaves one); commits younger than the age limit; and all their ancestors.
+writing a commit and before moving the ref leaves one); the champion before the one of now; commits younger than the age
+limit; and all their ancestors. Decisions are kept.
 Everything else is removed: first the commits, children before parents, then the blobs that no commit names. If `gc` is
 interrupted, only whole chains remain, and running it again removes the rest.
 
@@ -23,6 +24,7 @@ from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage import layout
 from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.commit import Commit, utc_now
+from orchestrator.lineage.decisions import champion_before, decision_state
 from orchestrator.maintenance.rewrite_commit import rewrite
 from orchestrator.maintenance.store_contents import Contents, checkpoint_name, read_contents
 from orchestrator.storage.parallel_requests import in_parallel
@@ -121,6 +123,8 @@ def _find(lineage: Lineage, keep: int | None, limit: float, checkpoint_limit: fl
     kept = {id_ for history in histories for id_ in history}
     others = {id_ for id_, entry in contents.commits.items() if entry.modified > limit}
     others |= {id_ for id_, node in nodes.items() if node is not None and node.parent in tips}
+    # What `everlearn rollback` goes back to.
+    others |= nodes.keys() & {champion_before(lineage, decision_state(lineage))}
     for id_ in others - kept:
         if nodes[id_] is None:
             raise _damaged(lineage, id_, "and too young to be removed")

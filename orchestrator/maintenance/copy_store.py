@@ -19,9 +19,11 @@ from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, StorageE
 from orchestrator.lineage import layout
 from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.decisions import CHAMPION, PROPOSED
 from orchestrator.lineage.forgotten_ids import read_tombstones
 from orchestrator.lineage.lineage import Ref
 from orchestrator.maintenance.copy_admissions import admitted_blobs, copy_admissions
+from orchestrator.maintenance.copy_decisions import copy_decisions
 from orchestrator.maintenance.store_contents import read_contents
 from orchestrator.storage.parallel_requests import in_parallel
 
@@ -41,7 +43,7 @@ class Copied:
 
     Attributes:
         pipeline: its name.
-        commits, blobs, refs, admissions: how many were written.
+        commits, blobs, refs, admissions, decisions: how many were written.
         replaced: commits that were damaged at the destination, or in which samples have been forgotten since.
         same: objects that were at the destination already.
         kept: other commits and refs of the destination that were kept.
@@ -56,6 +58,7 @@ class Copied:
     admissions: int = 0
     same: int = 0
     kept: int = 0
+    decisions: int = 0
     replaced: int = 0
     bytes: int = 0
     problems: list[str] = field(default_factory=list)
@@ -69,6 +72,7 @@ class Copied:
             "admissions": self.admissions,
             "same": self.same,
             "kept": self.kept,
+            "decisions": self.decisions,
             "replaced": self.replaced,
             "bytes": self.bytes,
             "problems": self.problems,
@@ -103,7 +107,13 @@ class _Copy:
         lost = self._copy_blobs(commits, admitted_blobs(self._source))
         done = self._copy_commits(commits, lost)
         self._result.admissions = copy_admissions(self._source, self._target, lost, self._result.problems.append)
-        for name in sorted(read_contents(self._source).refs):
+        listed = read_contents(self._source)
+        if listed.decisions:
+            self._result.decisions, problems = copy_decisions(self._source, self._target)
+            self._result.problems += problems
+        # The champion follows from the decisions, and may go back.
+        decided = {CHAMPION, PROPOSED} if listed.decisions else set()
+        for name in sorted(listed.refs.keys() - decided):
             self._copy_ref(name, done)
         return self._result
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHECKPOINT = re.compile(r"([0-9a-f]{64})/\d{12}-([0-9a-f]{64})\.safetensors")
 _ADMISSION = re.compile(r"(\d+|index)\.json")
+_DECISION = re.compile(r"\d{9}\.json")
 _RECORD = re.compile(r"tune-[^/]+/\d{6}\.json")
 
 
@@ -32,6 +33,7 @@ class Contents:
         scratch: other objects in `runs/`.
         admissions: records of the admission log, and its index.
         claims: claims of runs, searches and maintenance commands.
+        decisions: verdicts, promotions and rollbacks.
         unfinished: notes of writes that are under way or were interrupted (see `orchestrator.lineage.fencing`).
         unknown: objects that Everlearn did not write.
     """
@@ -44,6 +46,7 @@ class Contents:
     scratch: list[Entry] = field(default_factory=list)
     admissions: list[Entry] = field(default_factory=list)
     claims: list[Entry] = field(default_factory=list)
+    decisions: list[Entry] = field(default_factory=list)
     unfinished: list[Entry] = field(default_factory=list)
     unknown: list[Entry] = field(default_factory=list)
 
@@ -51,7 +54,7 @@ class Contents:
     def bytes(self) -> int:
         """Bytes of all objects together."""
         named = [*self.commits.values(), *self.blobs.values(), *self.refs.values()]
-        rest = [*self.checkpoints, *self.records, *self.scratch, *self.admissions, *self.claims]
+        rest = [*self.checkpoints, *self.records, *self.scratch, *self.admissions, *self.claims, *self.decisions]
         rest += [*self.unfinished, *self.unknown]
         return sum(entry.bytes for entry in [*named, *rest])
 
@@ -77,6 +80,8 @@ def read_contents(lineage: Lineage) -> Contents:
             found.claims.append(entry)
         elif folder == "admissions" and _ADMISSION.fullmatch(name):
             found.admissions.append(entry)
+        elif folder == "decisions" and _DECISION.fullmatch(name):
+            found.decisions.append(entry)
         elif folder == "runs":
             _below_runs(found, entry, name)
         elif entry.key not in own:

@@ -104,7 +104,11 @@ def judge_held(
 
 
 def known_verdict(lineage: Lineage, commit: str, gate: GateSpec, state: DecisionState) -> Decision | None:
-    """The verdict on a commit against the champion of now, if these conditions were judged before. Raises StorageError."""
+    """The recorded verdict on a commit against the champion of now; None where these conditions were not judged.
+
+    Raises:
+        StorageError: the decisions cannot be read.
+    """
     for decision in newest_first(lineage):
         if decision.state.champion != state.champion or decision.state.bad != state.bad:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CorruptBlob
 
@@ -42,10 +42,9 @@ class ModelAnswers:
         index = commit.experience.index
         if index >= len(self.stream):
             return False
-        ours = influence(self._pipeline, self.stream, index)
-        names = [[one["name"] for one in spec.get("strategy", [])] for spec in (ours, commit.spec)]
-        same = all(ours.get(key) == commit.spec.get(key) for key in ("model", "objective", "input_shape", "outputs"))
-        return same and names[0] == names[1]
+        ours, theirs = influence(self._pipeline, self.stream, index), commit.spec
+        same = all(ours.get(key) == theirs.get(key) for key in ("model", "objective", "input_shape", "outputs"))
+        return same and _names(ours.get("strategy")) == _names(theirs.get("strategy"))
 
     def assess(self, commit: Commit, experiences: Sequence[int]) -> Evaluation:
         """The commit's model on the test sets of these experiences.
@@ -92,3 +91,7 @@ class ModelAnswers:
             load_commit(learner, self._lineage, commit, optimizer=train_settings(self._pipeline, index).optimizer)
             self._learners[commit.id] = learner
         return self._learners[commit.id]
+
+
+def _names(strategies: Any) -> list[Any]:
+    return [one.get("name") for one in strategies or () if isinstance(one, dict)]

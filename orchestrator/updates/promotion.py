@@ -14,6 +14,7 @@ from orchestrator.lineage.decisions import (
     Decision,
     DecisionState,
     append_decision,
+    champion_before,
     last_decision,
     newest_first,
     settle,
@@ -51,7 +52,7 @@ def follow_verdict(
         Claimed, StorageError: as `judge`.
     """
     gate = gate or GateSpec()
-    wish = gate.promote
+    wish: str = gate.promote
     if verdict.outcome == "undecided":
         wish = {"propose": "propose", "promote": gate.promote, "refuse": "nothing"}[gate.undecided]
     if verdict.outcome == "refused" or wish == "nothing":
@@ -61,7 +62,7 @@ def follow_verdict(
         state = settle(held)
         if state.champion != verdict.state.champion or state.bad != verdict.state.bad:
             raise StorageError(
-                f"pipeline {lineage.pipeline}: the champion was changed after commit {verdict.commit[:12]} was judged.\n"
+                f"pipeline {lineage.pipeline}: the champion changed after commit {verdict.commit[:12]} was judged.\n"
                 "Judge it again: everlearn gate FILE"
             )
         if state.champion == verdict.commit:
@@ -132,9 +133,7 @@ def promote(
         return _promote(held, commit, verdict.state, reason or verdict.reason)
 
 
-def rollback(
-    lineage: Lineage, to: str | None = None, *, reason: str, on_warning: OnWarning | None = None
-) -> Decision:
+def rollback(lineage: Lineage, to: str | None = None, *, reason: str, on_warning: OnWarning | None = None) -> Decision:
     """Make an earlier commit the champion again, and mark the champion of now as bad.
 
     No run trains on from a bad commit: its experience is left out, and the next one starts from the commit before it
@@ -179,18 +178,6 @@ def rollback(
         decision = append_decision(held, kind="rollback", commit=target, reason=reason, state=after)
         settle(held)
         return decision
-
-
-def champion_before(lineage: Lineage, state: DecisionState) -> str | None:
-    """The champion before the one of now that is not bad and still has its model; None: there is none."""
-    for decision in newest_first(lineage):
-        earlier = decision.champion
-        if earlier is None or earlier == state.champion or earlier in state.bad:
-            continue
-        commit = lineage.read_if_there(earlier)
-        if commit is not None and not commit.thinned:
-            return earlier
-    return None
 
 
 def _promote(lineage: Lineage, commit: str, state: DecisionState, reason: str, *, forced: bool = False) -> Decision:
