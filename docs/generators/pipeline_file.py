@@ -11,7 +11,6 @@ from generators.option_table import section_table, table
 from pipelines.config.optimizers import OPTIMIZERS
 from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, StrategySpec, TrackingSpec
 from pipelines.config.sections.cluster_section import ClusterSpec
-from pipelines.config.sections.scaling_section import ScalingSpec
 from pipelines.config.sections.gate_section import (
     ForgettingCondition,
     GateSpec,
@@ -19,6 +18,7 @@ from pipelines.config.sections.gate_section import (
     SlicesCondition,
     WebhookSpec,
 )
+from pipelines.config.sections.scaling_section import ScalingSpec
 from pipelines.config.sections.source_section import BatchSpec, OnSpec, ReadySpec, SourceSpec
 from pipelines.config.sections.stream_section import TRANSFORMS, DatasetSpec, StreamSpec, TransformSpec
 from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, TrainSpec

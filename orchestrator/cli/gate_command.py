@@ -48,15 +48,15 @@ def _judge(file: str, word: str, overrides: tuple[str, ...]) -> tuple[Decision, 
     from orchestrator.cli.support.follow_champion import follow_champion
     from orchestrator.lineage.decisions import last_decision
     from orchestrator.storage.open_by_uri import open_store
+    from orchestrator.updates.admitted_stream import stream_of
     from orchestrator.updates.gate import judge
     from pipelines.config.sections.gate_section import GateSpec
-    from pipelines.data.streams import build_stream
 
     pipeline = load(file, overrides)
     conditions = pipeline.gate or GateSpec()
     lineage, commit = find_commit(open_store(pipeline.storage), word, [pipeline.name])
     last = last_decision(lineage)
-    stream = build_stream(pipeline.stream, pipeline.seed)
+    stream = stream_of(pipeline)
     verdict = judge(lineage, commit, conditions, pipeline=pipeline, stream=stream, on_warning=_warn)
     follow_champion(pipeline, lineage, since=last.number if last else 0)
     good = verdict.outcome == "passed" or (verdict.outcome == "undecided" and conditions.undecided == "promote")

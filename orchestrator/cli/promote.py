@@ -56,7 +56,7 @@ def _promote(file: str, word: str | None, overrides: tuple[str, ...], force: boo
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.updates import promotion
-    from pipelines.data.streams import build_stream
+    from orchestrator.updates.admitted_stream import stream_of
 
     pipeline = load(file, overrides, import_code=not force)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
@@ -70,7 +70,7 @@ def _promote(file: str, word: str | None, overrides: tuple[str, ...], force: boo
         force=force,
         reason=reason,
         pipeline=None if known else pipeline,
-        stream=None if known else build_stream(pipeline.stream, pipeline.seed),
+        stream=None if known else stream_of(pipeline),
         on_warning=lambda text: say(f"warning: {text}", err=True),
     )
     follow_champion(pipeline, lineage, since=last.number if last else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -152,17 +153,10 @@ class Stream(Sequence[StreamExperience]):
 
     def __getitem__(self, index: int | slice) -> StreamExperience | Stream:
         if isinstance(index, slice):
-            return Stream(
-                {i: self._parts[i] for i in self._indices[index]},
-                setting=self.setting,
-                outputs=self.outputs,
-                input_shape=self.input_shape,
-                fingerprints=self._fingerprints,
-                class_names=self.class_names,
-                unit_names=self.unit_names,
-                warnings=self.warnings,
-                preprocessing=self.preprocessing,
-            )
+            part = copy.copy(self)
+            part._indices = self._indices[index]
+            part._parts = {i: self._parts[i] for i in part._indices}
+            return part
         position = self._indices[index]
         return StreamExperience(position, self._parts[position])
 
@@ -176,24 +170,12 @@ class Stream(Sequence[StreamExperience]):
 
     def without(self, index: int) -> Stream:
         """The stream as if the data of experience `index` had never come: later experiences count one less."""
+        rest = copy.copy(self)
         kept = [position for place, position in enumerate(self._indices) if place != index]
-        known = {
-            (place, test): self._fingerprints[position, test]
-            for place, position in enumerate(kept)
-            for test in (False, True)
-            if (position, test) in self._fingerprints
-        }
-        return Stream(
-            {place: self._parts[position] for place, position in enumerate(kept)},
-            setting=self.setting,
-            outputs=self.outputs,
-            input_shape=self.input_shape,
-            fingerprints=known,
-            class_names=self.class_names,
-            unit_names=self.unit_names,
-            warnings=self.warnings,
-            preprocessing=self.preprocessing,
-        )
+        rest._indices, rest._parts = list(range(len(kept))), {new: self._parts[old] for new, old in enumerate(kept)}
+        known = {old: new for new, old in enumerate(kept)}
+        rest._fingerprints = {(known[i], t): found for (i, t), found in self._fingerprints.items() if i in known}
+        return rest
 
     def source(self, index: int) -> str | None:
         """The file of experience `index`, for messages; None: it is in no file of its own."""
