@@ -28,6 +28,7 @@ def test_help_lists_the_commands_in_the_order_in_which_one_meets_them() -> None:
     commands = ["example", "init"]
     commands += ["run", "tune", "compare", "validate", "recommend", "list", "log", "show", "drift", "publish", "ui"]
     commands += ["step", "watch", "sources"]
+    commands += ["gate", "promote", "rollback", "audit"]
     commands += ["submit", "status", "logs", "stop"]
     commands += ["fsck", "gc", "forget", "copy"]
     assert [line.split()[0] for line in lines if line] == commands
