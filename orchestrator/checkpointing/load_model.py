@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.prediction.predicting import Manner, Predicting
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
     from strategies.objectives.objective import Objective
@@ -18,10 +19,12 @@ OBJECTIVE = "objective"
 """Group of tensors that an objective keeps with the model (`Learner.state_dict`)."""
 
 
-def load_model(pipeline: Pipeline, commit: str = "latest") -> nn.Module:
+def load_model(pipeline: Pipeline, commit: str = "latest") -> Predicting:
     """The trained model of a commit, in evaluation mode on the CPU. The training data is not needed.
 
-    Its outputs are logits, or with `objective: regression` in the unit of the targets.
+    Its outputs are logits, or with `objective: regression` in the unit of the targets. It is a module of the model's
+    own class, called with tensors as the model takes them, and has a method `predict` for tables and tensors, which
+    answers with class names and probabilities, or with values (`orchestrator.prediction.predicting`).
 
     Args:
         commit: an id, the beginning of one, or a ref.
@@ -39,7 +42,10 @@ def load_model(pipeline: Pipeline, commit: str = "latest") -> nn.Module:
     if len(found) != 1:
         problem = "no commit or ref" if not found else f"{len(found)} commits"
         raise StorageError(f"{lineage.store.uri}: {problem} of pipeline {pipeline.name} called {commit!r}")
-    return _model(pipeline, lineage, lineage.read(found[0]))
+    from orchestrator.prediction.predicting import with_predict
+
+    record = lineage.read(found[0])
+    return with_predict(_model(pipeline, lineage, record), _manner(pipeline, lineage, record))
 
 
 def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, commit: Commit) -> tuple[nn.Module, Tensor]:
@@ -84,6 +90,35 @@ def _in_unit(pipeline: Pipeline, model: nn.Module, kept: Mapping[str, Tensor]) -
     objective = kind(pipeline.objective.declared_options)
     objective.load_state_dict(kept)
     return objective.in_unit(model)
+
+
+def _manner(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> Manner:
+    """How the model of a commit is used."""
+    from orchestrator.checkpointing.model_description import read_description
+    from orchestrator.prediction.answers import answers_of
+    from orchestrator.prediction.predicting import Manner
+    from pipelines.data.model_inputs import ModelInputs
+
+    shape, outputs = _size(commit)
+    description = read_description(lineage, commit)
+    names = description.unit_names or tuple(map(str, range(outputs)))
+    inputs = ModelInputs.of_dataset(shape, description.preprocessing, pipeline.stream.dataset.options)
+    return Manner(inputs, names, answers_of(commit), _refused(pipeline))
+
+
+def _refused(pipeline: Pipeline) -> str | None:
+    """Why the model alone does not answer as the pipeline's strategies do."""
+    from pipelines.build import strategy_class
+    from strategies.api.strategy import Strategy
+
+    for spec in pipeline.strategy:
+        strategy = strategy_class(spec.name)
+        if strategy.predict is not Strategy.predict and not strategy.predicts_logits:
+            return (
+                f"strategy {spec.name} answers by what it keeps beside the model, which predict does not know: "
+                "model(inputs) gives the network's own output"
+            )
+    return None
 
 
 def _size(commit: Commit) -> tuple[tuple[int, ...], int]:

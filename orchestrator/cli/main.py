@@ -23,6 +23,7 @@ from orchestrator.cli.init import init
 from orchestrator.cli.list import list_components
 from orchestrator.cli.log import log
 from orchestrator.cli.logs import logs
+from orchestrator.cli.predict import predict
 from orchestrator.cli.promote import promote
 from orchestrator.cli.publish import publish
 from orchestrator.cli.recommend import recommend
@@ -78,7 +79,7 @@ def everlearn() -> None:
 
 
 _starting = (example, init)
-_learning = (run, tune, compare, validate, recommend, list_components, log, show, drift, publish, ui)
+_learning = (run, tune, compare, validate, recommend, list_components, log, show, predict, drift, publish, ui)
 _arriving = (step, watch, sources)
 _deciding = (gate, promote, rollback, audit)
 _on_a_cluster = (submit, status, logs, stop)

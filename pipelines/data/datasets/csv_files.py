@@ -53,7 +53,7 @@ def read_csv(
     from pyarrow import csv as arrow
 
     data = text_of(location)
-    delimiter = delimiter or ("\t" if ".tsv" in location.name.lower() else ",")
+    delimiter = delimiter_of(location, delimiter)
     _check_header(data, delimiter, location)
     try:
         table = arrow.read_csv(
@@ -72,6 +72,11 @@ def read_csv(
     if len(table) == 0:
         raise DataError(f"{location.path}: the file has no rows below the names of the columns")
     return table if only is None else table.select([name for name in table.column_names if name in only])
+
+
+def delimiter_of(location: Location, delimiter: str | None = None) -> str:
+    """The character between columns: as given, else a tab in .tsv files, else a comma."""
+    return delimiter or ("\t" if ".tsv" in location.name.lower() else ",")
 
 
 def _check_header(data: bytes, delimiter: str, location: Location) -> None:

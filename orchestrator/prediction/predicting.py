@@ -1,0 +1,81 @@
+"""The module of a commit with a method `predict`, which takes tables and tensors and answers with class names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+
+from pipelines.config.pipeline_errors import PipelineError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from orchestrator.prediction.answers import Predictions
+    from pipelines.data.model_inputs import ModelInputs
+
+ROWS = 8192
+"""Inputs that go through a model at a time."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a model is used.
+
+    Attributes:
+        inputs: from tables to the model's inputs.
+        names: of the output units.
+        answers: from outputs and names to predictions.
+        refused: why the model alone does not answer as its pipeline does; None: it does.
+    """
+
+    inputs: ModelInputs
+    names: tuple[str, ...]
+    answers: Callable[[Tensor, Sequence[str]], Predictions]
+    refused: str | None = None
+
+
+class Predicting(nn.Module):
+    """What a loaded model has beside its own class."""
+
+    manner: Manner
+
+    def predict(self, data: Any) -> Predictions:
+        """The answers for some inputs, in batches.
+
+        Args:
+            data: a table by columns (a pandas data frame, an arrow table, a mapping of names to columns, or a list of
+                rows as mappings), with at least the columns that it was trained on; or a tensor or array
+                (n, *input_shape) as the data set stores it.
+
+        Raises:
+            DataError: a column is missing, a value is of another kind than in training, or the shape is another one.
+            PipelineError: the model alone does not answer as its pipeline does.
+        """
+        return self.answers(self.manner.inputs.of(data))
+
+    @torch.no_grad()
+    def answers(self, inputs: Tensor) -> Predictions:
+        """As `predict`, for inputs as `ModelInputs` makes them."""
+        from strategies.loop.input_scaling import input_dtype, prepared
+
+        if self.manner.refused is not None:
+            raise PipelineError(self.manner.refused)
+        dtype, device = input_dtype(self), next((p.device for p in self.parameters()), torch.device("cpu"))
+        outputs = []
+        for part in inputs.split(ROWS) if len(inputs) else [inputs]:
+            output: Tensor = self(prepared(part.to(device), dtype))
+            outputs.append(output if output.dim() > 1 else output.view(len(part), -1))
+        return self.manner.answers(torch.cat(outputs), self.manner.names)
+
+
+def with_predict(model: nn.Module, manner: Manner) -> Predicting:
+    """The same module with the method `predict`; its class is one derived from its own."""
+    kind = type(model)
+    model.__class__ = type(kind.__name__, (Predicting, kind), {"__module__": kind.__module__})
+    predicting = cast("Predicting", model)
+    object.__setattr__(predicting, "manner", manner)
+    return predicting
