@@ -1,8 +1,9 @@
 """`python -m tests.soak --minutes N --seed S`: two hundred small experiences under random faults.
 
 A stream of permuted digits is learned by processes that are killed at random times and at chosen moments, that lose
-ranks, whose store fails, and, in every third round, over a real S3 server that misbehaves and crashes, followed in a
-real MLflow server that dies and comes back. After each death the lineage is verified; in the end it must equal, to the
+ranks, that are stopped by SIGSTOP, whose clocks are set forward and back, whose claim is taken over while they write,
+whose store fails, and, in every third round, over a real S3 server that misbehaves and crashes, followed in a real
+MLflow server that dies and comes back. After each death the lineage is verified; in the end it must equal, to the
 bit, that of a run on which nothing was done. Rounds follow each other, each in an empty store, until the time is over.
 Exit status 1 when an invariant was violated.
 """
@@ -22,8 +23,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+from orchestrator.lineage import claim as claims
+from orchestrator.lineage.claim import Claim, claimed
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.open_by_uri import open_store
 from tests.faults.followed import Followed
@@ -33,6 +37,9 @@ from tests.faults.victim import Victims, prepared
 EXPERIENCES = 200
 EXPERIENCES_IN_S3 = 30
 CAPACITY = 60
+# Eleven days.
+CLOCKS = (0.0, 1e6, -1e6)
+LOST = "lost its claim"
 # Seconds for a stream without faults.
 PATIENCE = 900.0
 WRITES = ["blob", "commit", "ref", "checkpoint", "sweep"]
@@ -76,11 +83,13 @@ class Round:
         committed: commits that are visible.
     """
 
-    def __init__(self, victims: Victims, chosen: random.Random, place: Place, stack: ExitStack) -> None:
+    def __init__(
+        self, victims: Victims, others: Victims, chosen: random.Random, place: Place, stack: ExitStack
+    ) -> None:
         self.faults: Counter[str] = Counter()
         self.violations: list[str] = []
         self.committed = 0
-        self._victims, self._chosen, self._place = victims, chosen, place
+        self._victims, self._others, self._chosen, self._place = victims, others, chosen, place
         self._text = pipeline(place.storage, place.experiences)
         self._pipeline, self._stream, self._plan = prepared(self._text)
         self._lineage = Lineage(open_store(place.storage), self._pipeline.name)
@@ -99,6 +108,8 @@ class Round:
             self._around_a_commit,
             self._store_refuses,
             self._torn_checkpoint,
+            self._stopped_for_a_while,
+            self._taken_over,
         ]
         kinds += [self._a_rank] * 2 if self._place.ranks > 1 else []
         kinds += [self._server_crashes] if self._place.crash else []
@@ -151,11 +162,18 @@ class Round:
         if self._followed:
             self._followed.take(chain)
 
-    def _live(self, kind: str, moment: str | None = None, *, victim: int = 0, seconds: float | None = None) -> None:
-        ending = self._victims.live(self._text, moment, ranks=self._place.ranks, victim=victim, seconds=seconds)
+    def _live(self, kind: str, moment: str | None = None, **more: Any) -> None:
+        """Processes at work under a claim of this one, which is their driver."""
+        with claimed(self._lineage, "run") as claim:
+            self._under(claim, self._victims, kind, moment, **more)
+
+    def _under(self, claim: Claim, victims: Victims, kind: str, moment: str | None = None, **more: Any) -> None:
+        jump = self._chosen.choice(CLOCKS)
+        ending = victims.live(self._text, moment, ranks=self._place.ranks, fence=claim.fence, jump=jump, **more)
+        self.faults["clocks set forward and back"] += bool(jump)
         if not ending.finished:
             self.faults[kind] += 1
-        self.violations += [text for text in ending.errors if not expected(text)]
+        self.violations += [text for text in ending.errors if not (expected(text) or (claim.lost and LOST in text))]
 
     def _soon(self, most: int) -> int:
         """A number that is reached well before the end of the stream."""
@@ -179,6 +197,28 @@ class Round:
     def _a_rank(self) -> None:
         moment = self._chosen.choice(["step", "evaluation", "consolidation"])
         self._live("one of two ranks killed", f"{moment} {self._chosen.randint(1, 100)}", victim=1)
+
+    def _stopped_for_a_while(self) -> None:
+        pause = (self._chosen.uniform(0.1, 1.0), self._chosen.uniform(0.2, 1.0))
+        victim = self._chosen.randrange(-1, self._place.ranks)
+        self._live("stopped for a while, later killed", victim=victim, pause=pause, seconds=self._chosen.uniform(2, 4))
+
+    def _taken_over(self) -> None:
+        """The driver stops, so that its claim runs out; its ranks go on, or stop too, and continue beside the next."""
+        start = self._chosen.uniform(0.2, 1.0)
+        pause, kind = None, "driver stopped: claim taken over from ranks at work"
+        if self._chosen.random() < 0.5:
+            pause, kind = (start, 1.5), "driver and ranks stopped: claim taken over, then continued"
+        with claimed(self._lineage, "run") as lost:
+            arguments = {"victim": -1, "pause": pause, "seconds": 4.0}
+            before = threading.Thread(target=self._under, args=(lost, self._victims, kind), kwargs=arguments)
+            before.start()
+            time.sleep(start + 0.05)
+            with claimed(self._lineage, "run") as claim:
+                lost.lost = True
+                seconds = self._chosen.uniform(1.0, 3.0)
+                self._under(claim, self._others, "killed: at any time, after a takeover", seconds=seconds)
+            before.join()
 
     def _store_refuses(self) -> None:
         self._live("store: a write refused", f"error {self._soon(60)}")
@@ -254,9 +294,13 @@ def soak(minutes: float, seed: int) -> bool:
             if rounds % 3 == 0:
                 place, environment = stack.enter_context(in_s3(faults, random.Random(f"{seed} {rounds} s3")))
             with mock.patch.dict(os.environ, environment):
-                victims = Victims()
-            with victims:
-                one = Round(victims, chosen, place, stack)
+                victims, others = Victims(), Victims()
+            # A claim that this process renews could not run out; it is one machine, and sees that its holder lives.
+            stack.enter_context(mock.patch.object(claims, "_machine", lambda: None))
+            stack.enter_context(mock.patch.object(Claim, "_renew", lambda self: None))
+            stack.enter_context(mock.patch.dict(os.environ, {"EVERLEARN_CLAIM_LEASE": "0.05"}))
+            with victims, others:
+                one = Round(victims, others, chosen, place, stack)
                 one.run(lambda: time.monotonic() > end)
                 one.compare(f"{folder}/undisturbed")
         faults += one.faults

@@ -1,4 +1,4 @@
-"""`python -m tests.stops`: run, forget, gc and copy are stopped by SIGSTOP at every request, and taken over there.
+"""`python -m tests.stops`: run, tune, forget, gc, copy are stopped by SIGSTOP at every request, and taken over there.
 
 A process of its own holds a claim and works on a lineage. At its n-th request to the store, for every n, it stops
 itself, as a laptop does that sleeps; in two of three rounds its clock is eleven days ahead or behind, by an offset to
@@ -32,10 +32,11 @@ from orchestrator.maintenance.collect_garbage import collect
 from orchestrator.maintenance.copy_store import copy
 from orchestrator.maintenance.forget_samples import forget
 from orchestrator.storage.open_by_uri import open_store
+from orchestrator.storage.parallel_requests import in_parallel
 from tests.orchestrator.lineage.test_fencing import FORGOTTEN, Stopped, holds_forgotten, written
 from tests.orchestrator.maintenance.lineages import grow
 
-WRITERS = ("run", "forget", "gc", "copy")
+WRITERS = ("run", "tune", "forget", "gc", "copy")
 CLOCKS = {"": 0.0, "clock forward": 1e6, "clock back": -1e6}
 LOST = 3
 
@@ -45,6 +46,11 @@ def work(writer: str, lineage: Lineage, folder: Path) -> None:
     if writer == "run":
         with claims.claimed(lineage, "run") as claim:
             grow(lineage.fenced(claim.fence), 3, variant=1)
+    elif writer == "tune":
+        # Trials write at the same time, each its own commits, under the claim of their search.
+        with claims.claimed(lineage, "search") as claim:
+            made = lineage.fenced(claim.fence)
+            in_parallel(lambda trial: grow(made, 2, variant=trial, ref=None), (1, 2), 2)
     elif writer == "forget":
         forget(lineage, range(3))
     elif writer == "gc":
@@ -131,7 +137,8 @@ def stops(writers: tuple[str, ...], step: int = 1) -> tuple[Counter[str], list[s
     with alone, beats, mock.patch.dict(os.environ, {"EVERLEARN_CLAIM_LEASE": "0.05"}):
         for writer in writers:
             for clock, jump in CLOCKS.items():
-                for take_over in TAKEOVERS:
+                # A run beside a search is allowed: it takes nothing over.
+                for take_over in TAKEOVERS[:2] if writer == "tune" else TAKEOVERS:
                     number, found = step, ""
                     while found is not None:
                         with tempfile.TemporaryDirectory(prefix="everlearn-stops-") as folder:

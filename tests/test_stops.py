@@ -16,5 +16,5 @@ def test_who_is_stopped_and_wakes_writes_nothing(
     monkeypatch.setenv("EVERLEARN_CLAIM_LEASE", "0.05")
     monkeypatch.setattr(claims, "_machine", lambda: None)
     monkeypatch.setattr(Claim, "_renew", lambda self: None)
-    number = {"run": 30, "forget": 15, "gc": 11, "copy": 25}[writer]
+    number = {"run": 30, "tune": 30, "forget": 15, "gc": 11, "copy": 25}[writer]
     assert stopped(writer, number, jump, tmp_path, forgotten) == ""

@@ -3,7 +3,13 @@
 A fork server, so that a process costs milliseconds: it has imported everything, and has no threads. Reads one request
 a line, a JSON object, and answers each with one line when all of its processes have ended:
 
-    {"pipeline": YAML, "ranks": n, "moment": a moment of tests.faults.moments or null, "victim": rank, "seconds": limit}
+    {"pipeline": YAML, "ranks": n, "moment": a moment of tests.faults.moments or null, "victim": rank, "seconds": limit,
+     "fence": [key, token] of the claim under which they write, or null, "pause": [start, length] in seconds, or null,
+     "jump": seconds by which their clocks are wrong}
+
+A pause stops rank `victim`, or all if that is -1, by SIGSTOP, and lets them continue by SIGCONT. Clocks are behind by
+the jump, after a third of a second ahead, on odd ranks the other way round: an offset to `time.time`.
+
     {"statuses": [exit status of each rank, negative for a signal], "events": [...], "errors": [text of each rank]}
 
 `Victims` is the other end.
@@ -12,6 +18,7 @@ a line, a JSON object, and answers each with one line when all of its processes 
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -19,6 +26,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,6 +42,7 @@ import torch.nn.parallel
 
 import orchestrator.training.rank
 from orchestrator.events import CheckpointWritten, CommitWritten, Event, Resumed, to_dict
+from orchestrator.lineage.fencing import Fence
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import PlannedCommit, make_plan
 from orchestrator.storage.open_by_uri import open_store
@@ -93,7 +102,16 @@ class Victims:
         self._server.communicate()
 
     def live(
-        self, pipeline: str, moment: str | None = None, *, ranks: int = 1, victim: int = 0, seconds: float | None = None
+        self,
+        pipeline: str,
+        moment: str | None = None,
+        *,
+        ranks: int = 1,
+        victim: int = 0,
+        seconds: float | None = None,
+        fence: Fence | None = None,
+        pause: tuple[float, float] | None = None,
+        jump: float = 0.0,
     ) -> Ending:
         """Take a pipeline on from where it is.
 
@@ -101,8 +119,13 @@ class Victims:
             pipeline: its YAML.
             moment: at which rank `victim` dies.
             seconds: after which all are killed, wherever they are; None: at most a minute.
+            fence: of the claim under which they write.
+            pause: when rank `victim`, or all if that is -1, is stopped, and for how long.
+            jump: by how much clocks are wrong.
         """
-        request = {"pipeline": pipeline, "moment": moment, "ranks": ranks, "victim": victim, "seconds": seconds or 60}
+        request: dict[str, Any] = {"pipeline": pipeline, "moment": moment, "ranks": ranks, "victim": victim}
+        request |= {"seconds": seconds or 60, "pause": pause, "jump": jump}
+        request["fence"] = (fence.key, fence.token) if fence else None
         assert self._server.stdin is not None and self._server.stdout is not None
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
@@ -137,8 +160,14 @@ def _live(request: dict[str, Any], folder: Path) -> dict[str, Any]:
             _be(request, rank, folder)
         ranks[child] = rank
     statuses = [0] * request["ranks"]
-    deadline = time.monotonic() + request["seconds"]
+    began = time.monotonic()
+    deadline = began + request["seconds"]
+    start, length = request["pause"] or (math.inf, 0.0)
+    signals = [(began + start, signal.SIGSTOP), (began + start + length, signal.SIGCONT)]
     while ranks:
+        if time.monotonic() > signals[0][0]:
+            _send(signals.pop(0)[1], [child for child, rank in ranks.items() if request["victim"] in (rank, -1)])
+            signals.append((math.inf, signal.SIGCONT))
         child, status = os.waitpid(-1, os.WNOHANG)
         if child == 0:
             if time.monotonic() > deadline:
@@ -157,10 +186,19 @@ def _live(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def _kill(children: dict[int, int]) -> None:
+def _kill(children: Iterable[int]) -> None:
+    _send(signal.SIGKILL, children)
+
+
+def _send(what: signal.Signals, children: Iterable[int]) -> None:
     for child in children:
         with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+            os.kill(child, what)
+
+
+def _set_clock(jump: float) -> None:
+    real, began = time.time, time.monotonic()
+    time.time = lambda: real() + (jump if time.monotonic() > began + 0.3 else -jump)
 
 
 def _be(request: dict[str, Any], rank: int, folder: Path) -> NoReturn:
@@ -168,6 +206,8 @@ def _be(request: dict[str, Any], rank: int, folder: Path) -> NoReturn:
     status = 1
     try:
         torch.set_num_threads(1)
+        if request["jump"]:
+            _set_clock(-request["jump"] if rank % 2 else request["jump"])
         if request["ranks"] > 1:
             meeting = (folder / "meeting").as_uri()
             dist.init_process_group(
@@ -183,11 +223,12 @@ def _be(request: dict[str, Any], rank: int, folder: Path) -> NoReturn:
         make_learner = orchestrator.training.rank.make_learner
         orchestrator.training.rank.make_learner = lambda *a, **k: moment.watch(make_learner(*a, **k))
         pipeline, stream, plan = prepared(request["pipeline"])
+        fence = Fence(*request["fence"]) if request["fence"] else None
         RankTraining(
             pipeline=pipeline,
             stream=stream,
             plan=plan,
-            lineage=Lineage(DyingStore(open_store(pipeline.storage), moment), pipeline.name),
+            lineage=Lineage(DyingStore(open_store(pipeline.storage), moment), pipeline.name, fence),
             group=Group.current(),
             device=torch.device("cpu"),
             on_event=on_event,
