@@ -118,9 +118,9 @@ class TensorSamples:
         rows = index if self._rows is None else self._rows.index_select(0, index)
         return self._inputs.index_select(0, rows), self._targets.index_select(0, index)
 
-    def inputs(self) -> Tensor:
-        """All inputs, (n, *shape), for reading."""
-        return self._inputs if self._rows is None else self._inputs.index_select(0, self._rows)
+    def inputs(self, part: slice = slice(None)) -> Tensor:
+        """The inputs at some positions, (n, *shape), for reading; by default all."""
+        return self._inputs[part] if self._rows is None else self._inputs.index_select(0, self._rows[part])
 
     def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         return map(self.take, indices)

@@ -1,7 +1,7 @@
 """`make bench`: what Everlearn costs, as ratios against plain loops measured in the same run.
 
 `make bench ARGS="steps scale"` runs these sections only. `peers` installs another library and runs only when named.
-`start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc,growth`:
+`lanes` takes `megabytes=3000`; `start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc`:
 `make bench ARGS="peers rounds=5 epochs=1"`.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tests.benchmarks import blobs, evaluation, memory, parts, peers, recovery, scale, search, start, steps
+from tests.benchmarks import blobs, evaluation, lanes, memory, parts, peers, recovery, scale, search, start, steps
 
 
 def _steps() -> None:
@@ -60,6 +60,10 @@ def _peers() -> None:
     peers.main(**options)
 
 
+def _lanes() -> None:
+    lanes.main(**{name: float(value) for name, value in OPTIONS.items() if name == "megabytes"})
+
+
 SECTIONS: dict[str, Callable[[], None]] = {
     "start": _start,
     "peers": _peers,
@@ -70,6 +74,7 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "search": search.main,
     "recovery": recovery.main,
     "blobs": blobs.main,
+    "lanes": _lanes,
     "scale": scale.main,
 }
 

@@ -19,9 +19,13 @@ from moto.server import ThreadedMotoServer
 from pyarrow import fs, parquet
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_samples import BlockSamples
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.location import Location
-from pipelines.data.datasets.parquet import load
+from pipelines.data.datasets.parquet import blocks, load
+from strategies.loop.order_of_samples import sample_order
+from strategies.loop.process_group import Group
+from strategies.loop.train_settings import TrainSettings
 
 A = np.arange(12, dtype=np.uint8)
 LABELS = np.arange(12) % 3
@@ -172,6 +176,28 @@ def test_files_and_folders_in_s3(bucket: tuple[str, fs.S3FileSystem], tmp_path: 
         load(f"{address}/nowhere")
     with pytest.raises(DataError, match=r"s3://no-bucket/x.parquet"):
         load("s3://no-bucket/x.parquet")
+
+
+def test_row_groups_are_read_from_s3(bucket: tuple[str, fs.S3FileSystem], tmp_path: Path) -> None:
+    address, system = bucket
+    local = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table({"a": A, "label": LABELS}), local, row_group_size=5)
+    with system.open_output_stream("data/rows.parquet") as target:
+        target.write(local.read_bytes())
+    options = {"inputs": None, "label": "label", "id": None, "classes": None, "shape": None, "channels": "first"}
+    one, other = (blocks(None, str(p), None, 0.2, **options) for p in (local, f"{address}/rows.parquet"))  # type: ignore[arg-type]
+    assert isinstance(one, Dataset) and isinstance(other, Dataset)
+    assert isinstance(one.train, BlockSamples) and isinstance(other.train, BlockSamples)
+    settings = TrainSettings(batch_size=4, lanes=2)
+    taken = [
+        [inputs.tolist() for inputs, _ in samples.lane_batches(sample_order(samples, settings, 0, 0), Group())]  # type: ignore[arg-type]
+        for samples in (one.train, other.train)
+    ]
+    assert taken[0] == taken[1] and sum(map(len, taken[0])) == len(one.train)
+    assert one.train.fingerprint(None) == other.train.fingerprint(None)
+    system.delete_file("data/rows.parquet")
+    with pytest.raises(DataError, match=r"s3://data/rows\.parquet: there is no such file"):
+        other.train.take(torch.arange(len(other.train)))
 
 
 def test_s3_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
