@@ -54,6 +54,7 @@ def predict_file(
     """
     import torch
 
+    from orchestrator.prediction.predicting import manner, predictions
     from pipelines.data.datasets.location import Location
 
     written = Written()
@@ -62,20 +63,21 @@ def predict_file(
         if location.is_folder():
             raise DataError(f"--input {source}: is a folder: give a file")
         for ids, inputs in _batches(model, location, delimiter):
-            found = model.answers(inputs)
+            found = predictions(model, inputs)
             out.write(_table(ids, found))
             written.rows += len(found)
             written.predicted.update(found.counts())
         if not written.rows:
-            out.write(_table(None, model.answers(torch.zeros(0, *model.manner.inputs.shape))))
+            out.write(_table(None, predictions(model, torch.zeros(0, *manner(model).inputs.shape))))
     return written
 
 
 def _batches(model: Predicting, location: Location, delimiter: str | None) -> Iterator[tuple[Any, Tensor]]:
     """Ids, or None, and inputs."""
+    from orchestrator.prediction.predicting import manner
     from pipelines.data.row_batches import ARRAYS, TABLES, TEXTS, table_batches
 
-    inputs, name = model.manner.inputs, location.name.lower()
+    inputs, name = manner(model).inputs, location.name.lower()
     if name.endswith(ARRAYS):
         yield from _arrays(model, location)
         return
@@ -96,9 +98,10 @@ def _batches(model: Predicting, location: Location, delimiter: str | None) -> It
 def _arrays(model: Predicting, location: Location) -> Iterator[tuple[Any, Tensor]]:
     import pyarrow
 
+    from orchestrator.prediction.predicting import manner
     from pipelines.data.row_batches import array_batches
 
-    inputs = model.manner.inputs
+    inputs = manner(model).inputs
     if inputs.preprocessing is not None:
         raise DataError(f"--input {location.path}: has no columns by name: the model takes parquet, csv or jsonl files")
     id_ = inputs.columns.id

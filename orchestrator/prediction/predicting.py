@@ -39,9 +39,9 @@ class Manner:
 
 
 class Predicting(nn.Module):
-    """What a loaded model has beside its own class."""
+    """What a loaded model has beside its own class: names that a model of anybody's own will hardly have."""
 
-    manner: Manner
+    _manner_of_use: Manner
 
     def predict(self, data: Any) -> Predictions:
         """The answers for some inputs, in batches.
@@ -55,27 +55,34 @@ class Predicting(nn.Module):
             DataError: a column is missing, a value is of another kind than in training, or the shape is another one.
             PipelineError: the model alone does not answer as its pipeline does.
         """
-        return self.answers(self.manner.inputs.of(data))
-
-    @torch.no_grad()
-    def answers(self, inputs: Tensor) -> Predictions:
-        """As `predict`, for inputs as `ModelInputs` makes them."""
-        from strategies.loop.input_scaling import input_dtype, prepared
-
-        if self.manner.refused is not None:
-            raise PipelineError(self.manner.refused)
-        dtype, device = input_dtype(self), next((p.device for p in self.parameters()), torch.device("cpu"))
-        outputs = []
-        for part in inputs.split(ROWS) if len(inputs) else [inputs]:
-            output: Tensor = self(prepared(part.to(device), dtype))
-            outputs.append(output if output.dim() > 1 else output.view(len(part), -1))
-        return self.manner.answers(torch.cat(outputs), self.manner.names)
+        return predictions(self, manner(self).inputs.of(data))
 
 
-def with_predict(model: nn.Module, manner: Manner) -> Predicting:
+def manner(model: Predicting) -> Manner:
+    """How a loaded model is used."""
+    return model._manner_of_use
+
+
+@torch.no_grad()
+def predictions(model: Predicting, inputs: Tensor) -> Predictions:
+    """The answers for inputs as `ModelInputs` makes them. Raises PipelineError as `Predicting.predict`."""
+    from strategies.loop.input_scaling import input_dtype, prepared
+
+    use = manner(model)
+    if use.refused is not None:
+        raise PipelineError(use.refused)
+    dtype, device = input_dtype(model), next((p.device for p in model.parameters()), torch.device("cpu"))
+    outputs = []
+    for part in inputs.split(ROWS) if len(inputs) else [inputs]:
+        output: Tensor = model(prepared(part.to(device), dtype))
+        outputs.append(output if output.dim() > 1 else output.view(len(part), -1))
+    return use.answers(torch.cat(outputs), use.names)
+
+
+def with_predict(model: nn.Module, use: Manner) -> Predicting:
     """The same module with the method `predict`; its class is one derived from its own."""
     kind = type(model)
     model.__class__ = type(kind.__name__, (Predicting, kind), {"__module__": kind.__module__})
     predicting = cast("Predicting", model)
-    object.__setattr__(predicting, "manner", manner)
+    object.__setattr__(predicting, "_manner_of_use", use)
     return predicting

@@ -26,7 +26,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 def test_help_lists_the_commands_in_the_order_in_which_one_meets_them() -> None:
     lines = everlearn("--help").stdout.partition("Commands:")[2].splitlines()
     commands = ["example", "init"]
-    commands += ["run", "tune", "compare", "validate", "recommend", "list", "log", "show", "drift", "publish", "ui"]
+    commands += ["run", "tune", "compare", "validate", "recommend", "list", "log", "show", "predict", "drift"]
+    commands += ["publish", "ui"]
     commands += ["step", "watch", "sources"]
     commands += ["gate", "promote", "rollback", "audit"]
     commands += ["submit", "status", "logs", "stop"]

@@ -36,7 +36,7 @@ def test_rows_in_any_form_get_the_same_answers(trained: Trained) -> None:
     assert found.labels.tolist() == [found.names[k] for k in found.probabilities.argmax(1)]
     table = pa.Table.from_pandas(trained.rows)
     rows = [{name: value for name, value in row.items() if value is not None} for row in table.to_pylist()]
-    tensor = model.manner.inputs.of(trained.rows)
+    tensor = predicting.manner(model).inputs.of(trained.rows)
     shuffled = trained.rows[trained.rows.columns[::-1]].assign(further=1)
     for form in (table, table.to_pydict(), rows, tensor, tensor.numpy(), shuffled):
         assert np.array_equal(model.predict(form).probabilities, found.probabilities)
