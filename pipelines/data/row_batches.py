@@ -19,7 +19,7 @@ from pipelines.data.datasets.csv_files import SUFFIXES as CSV
 from pipelines.data.datasets.csv_files import delimiter_of
 from pipelines.data.datasets.jsonl_files import SUFFIXES as JSONL
 from pipelines.data.datasets.location import Location
-from pipelines.data.datasets.parquet import opened_parquet
+from pipelines.data.datasets.parquet_reader import opened_parquet
 from pipelines.data.features.feature_columns import Kind
 
 Wanted = Callable[[Sequence[str]], Sequence[str]]
