@@ -224,7 +224,7 @@ COLUMNS = [
             _columns("domain-incremental", learns, *names)
             for names in (
                 ("ewc", "cumulative"), ("si", "replay"), ("mas", "lwf"), ("der",), ("gem",), ("agem",),
-                ("generative-replay",), ("dann",),
+                ("generative-replay",), ("dann",), ("lora",),
             )
         ),
         *(

@@ -1,9 +1,16 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.storage.open_by_uri import open_store
+from pipelines.config.example_files import find_example, write_example
+from pipelines.config.load import load_pipeline
 from pipelines.examples.energy_data import load
+from tests.orchestrator.train_stream import train
 
 Array = NDArray[Any]
 
@@ -35,3 +42,23 @@ def test_what_is_learned_in_january_is_wrong_in_july() -> None:
 
     assert r2(0, 0) > 0.9 and r2(6, 6) > 0.9
     assert r2(0, 6) < 0.6 and r2(6, 0) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("example", "shorter", "score", "least"),
+    [
+        ("energy", ["stream.dataset.months=2", "train.epochs=4"], "r2", 0.5),
+        ("tags", ["stream.dataset.years=2", "train.epochs=5"], "micro_f1", 0.5),
+    ],
+)
+def test_the_examples_without_classes_learn(
+    example: str, shorter: list[str], score: str, least: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file, *_ = write_example(find_example(example), tmp_path)
+    pipeline = load_pipeline(file, [*shorter, f"score={score}", f"storage={tmp_path / 'store'}"])
+    last = train(pipeline)[-1]
+    row = Lineage(open_store(pipeline.storage), pipeline.name).read(last).row
+    found = [count.scores[score] for count in row[:2]]
+    assert min(found) > least

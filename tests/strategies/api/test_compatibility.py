@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from strategies.api.compatibility import Listed, limits, online_refusal, refusals, warnings
+from strategies.api.compatibility import Listed, limits, online_refusal, refusals, setting_refusal, warnings
 from strategies.api.guide import CLASS, DOMAIN, ONLINE, SETTINGS, TASK, Limit, Setting
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.api.strategy_errors import StrategyError
@@ -19,6 +19,8 @@ from strategies.methods.ewc import EWC
 from strategies.methods.gdumb import GDumb
 from strategies.methods.packnet import PackNet, PackNetOptions
 from strategies.methods.replay import Replay, ReplayOptions
+from strategies.objectives.classification import Classification
+from strategies.objectives.regression import Regression
 from strategies.registry import BUILT_IN
 from tests.strategies.cases import QUICK, Case, make_strategy
 from tests.strategies.models import build
@@ -263,6 +265,22 @@ def test_an_objective_that_a_strategy_is_not_for_is_refused() -> None:
         "icarl is for classification, not for regression: use {name: replay}, which suits any"
     ]
     assert refusals(listed("ewc", "replay"), objective="regression") == []
+
+
+def test_options_that_need_classes_are_refused_where_there_are_none() -> None:
+    balanced = Listed(Replay, ReplayOptions(policy="class-balanced"), "mine")
+    assert refusals([balanced]) == []
+    assert refusals([balanced], "regression", targets="numbers") == [
+        "mine shares its memory among classes (policy: class-balanced), and there are none: set policy: uniform"
+    ]
+
+
+def test_an_objective_that_is_not_defined_in_a_setting_is_refused() -> None:
+    assert setting_refusal(Classification, "class-incremental") is None
+    assert setting_refusal(Regression, "domain-incremental") is None
+    assert setting_refusal(Regression, "class-incremental") == (
+        "regression has no classes that could come one after the other: use task-incremental or domain-incremental"
+    )
 
 
 def test_hooks_that_have_one_answer() -> None:
