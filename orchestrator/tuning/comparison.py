@@ -88,7 +88,7 @@ def compare(
             for p in proposals
         }
         detail = f"{len(bases)} pipelines, {seeds} seeds each" if seeds > 1 else f"{len(bases)} pipelines"
-        scores = dict.fromkeys(named_scores(base)[0] for base in bases)
+        scores = {score.name: score for score in (named_scores(base)[0] for base in bases)}.values()
         shown = tuple(f"average_{score.name}" for score in scores)
         modes = tuple("max" if score.better == "higher" else "min" for score in scores)
         summary = SearchSummary("compare", detail, len(proposals), shown, modes, ())
