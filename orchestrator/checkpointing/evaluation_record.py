@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from orchestrator.lineage.measurements import ACCURACY, QualityRecord, ScoreRecord
+from orchestrator.lineage.measurements import ACCURACY, QualityRecord, ScoreRecord, TestCount
 from pipelines.config.named_scores import named_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from orchestrator.lineage.measurements import TestCount
     from pipelines.config.schema import Pipeline
-    from strategies.loop.evaluation import Evaluation
+    from pipelines.data.streams import Stream
+    from strategies.loop.evaluation import Count, Evaluation
 
 ANSWERS = "answers"
 """Name of the blob in a commit."""
@@ -88,3 +88,14 @@ def score_records(pipeline: Pipeline) -> list[ScoreRecord] | None:
     """What the pipeline's commits are scored by; None for the accuracy alone."""
     scores = [ScoreRecord(name=one.name, unit=one.unit, better=one.better) for one in named_scores(pipeline)]
     return None if [one.name for one in scores] == [ACCURACY] else scores
+
+
+def test_count(stream: Stream, index: int, count: Count) -> TestCount:
+    """The record of what a model reached on the test set of experience `index`."""
+    return TestCount(
+        experience=index,
+        test=stream.test_fingerprint(index),
+        correct=count.correct,
+        total=count.total,
+        scores=dict(count.scores) or None,
+    )

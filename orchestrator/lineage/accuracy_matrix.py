@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from orchestrator.lineage.commit import Commit
-from orchestrator.lineage.measurements import ACCURACY, ScoreRecord, TestCount
+from orchestrator.lineage.measurements import ACCURACY, ACCURACY_RECORD, ScoreRecord, TestCount
 
 Row = list[float | None]
 
@@ -38,7 +38,7 @@ def accuracy_matrix(
 def chain_scores(chain: Sequence[Commit]) -> tuple[ScoreRecord, ...]:
     """What the last commit's test sets were scored by: first the score of the matrix, then further ones."""
     found = chain[-1].scores if chain else None
-    return found or (ScoreRecord(name=ACCURACY, unit="fraction", better="higher"),)
+    return found or (ACCURACY_RECORD,)
 
 
 def columns(chain: Sequence[Commit]) -> list[str]:

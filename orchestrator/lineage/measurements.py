@@ -31,6 +31,9 @@ class ScoreRecord(Record):
     better: Literal["higher", "lower"]
 
 
+ACCURACY_RECORD = ScoreRecord(name=ACCURACY, unit="fraction", better="higher")
+
+
 def is_none(value: Any) -> bool:
     """For fields that are left out of the record while they are None."""
     return value is None

@@ -26,6 +26,7 @@ from orchestrator.tracking.metric_figure import metrics_figure
 from orchestrator.tracking.metric_points import Point
 from orchestrator.tracking.mlflow_client import connect, entities, open_client, resolve_uri
 from orchestrator.tracking.run_description import description, headline
+from pipelines.config.named_scores import named_scores
 from strategies.metrics import ACCURACY, find_score
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
 
 RUN, PIPELINE, COMMIT, EXPERIENCE = "everlearn.run", "everlearn.pipeline", "everlearn.commit", "everlearn.experience"
-TASK_LABELS = "everlearn.task_labels"
+TASK_LABELS, SCORES = "everlearn.task_labels", "everlearn.scores"
 _NOTE, _PARENT = "mlflow.note.content", "mlflow.parentRunId"
 # Limits of one request to MLflow.
 _METRICS, _PARAMETERS, _LONGEST = 1000, 100, 6000
@@ -74,6 +75,7 @@ class RunView:
         self._status = ""
         self._end: int | None = None
         self._commit: str | None = None
+        self._scores = ACCURACY.name
         self._written = 0
         self._course = Course()
         self._model: str | None = None
@@ -81,7 +83,9 @@ class RunView:
     @property
     def complete(self) -> bool:
         """Whether an earlier process wrote everything, to the end of the stream."""
-        return self._status == "FINISHED" and self._commit == self._key
+        held, wanted = self._scores.split(","), [score.name for score in named_scores(self._pipeline)]
+        scored = held[0] == wanted[0] and {*wanted} <= {*held}
+        return self._status == "FINISHED" and self._commit == self._key and scored
 
     def open(self, chain: Sequence[Commit]) -> bool:
         """Find the run, or create it with its parameters; True if it was created.
@@ -94,6 +98,7 @@ class RunView:
         run = found or self._create(chain)
         self.run_id, self._status, self._end = run.info.run_id, run.info.status, run.info.end_time
         self._commit = run.data.tags.get(COMMIT)
+        self._scores = run.data.tags.get(SCORES, ACCURACY.name)
         self._log_parameters(run)
         for child in self._search(f"tags.`{_PARENT}` = '{self.run_id}'"):
             if EXPERIENCE in child.data.tags:
@@ -112,7 +117,10 @@ class RunView:
             self._log(self._child(chain, index), points)
         self._log(self._run, of.parent_points(chain, self._length, first, self._reference(chain), self._course))
         self.losses(of.loss_points(chain, first))
-        labels = {TASK_LABELS: chain[-1].task_labels} if chain[-1].task_labels else {}
+        labels: dict[str, str] = {TASK_LABELS: chain[-1].task_labels} if chain[-1].task_labels else {}
+        self._scores = ",".join(score.name for score in self._course.scores)
+        if chain[-1].scores is not None:
+            labels[SCORES] = self._scores[:_LONGEST]
         self._tags({COMMIT: chain[-1].id, **labels, _NOTE: self._describe(chain)})
         self._commit, self._written = chain[-1].id, len(chain)
 

@@ -63,6 +63,7 @@ def run(
 
     from orchestrator.checkpointing.checkpoint import remove_checkpoints
     from orchestrator.checkpointing.load_model import example_and_model
+    from orchestrator.checkpointing.score_commits import score_commits, unscored
     from orchestrator.lineage.bad_commits import plan_without_bad
     from orchestrator.lineage.changed_past import changed_past
     from orchestrator.lineage.claim import claimed
@@ -82,12 +83,22 @@ def run(
     ids = [planned.id for planned in plan]
     chain = lineage.leading(ids)
     reused = len(chain)
+    notes: list[str] = []
+    if unscored(pipeline, chain):
+        with claimed(lineage, "run", target=plan[-1].id, on_warning=notes.append) as claim:
+            chain = score_commits(pipeline, stream, lineage.fenced(claim.fence), chain)
     reporter = reporter or Reporter()
     reporter.start(_summary(pipeline, stream, chain, store.uri))
     observers = Observers(reporter, callbacks, chain, _LatestMetrics(stream, Reference(lineage)))
     reference = Reference(lineage)
     with observers.following(pipeline):
-        for text in (*pipeline.warnings(), *stream.warnings, *feature_warnings(pipeline, stream), *left_out):
+        for text in (
+            *notes,
+            *pipeline.warnings(),
+            *stream.warnings,
+            *feature_warnings(pipeline, stream),
+            *left_out,
+        ):
             observers.warn(text)
         observers.check()
         with Tracker(

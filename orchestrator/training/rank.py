@@ -17,12 +17,11 @@ from orchestrator.checkpointing.checkpoint import (
     remove_checkpoints,
     resume_from,
 )
-from orchestrator.checkpointing.evaluation_record import flips, packed, quality, score_records
+from orchestrator.checkpointing.evaluation_record import flips, packed, quality, score_records, test_count
 from orchestrator.checkpointing.model_description import describing
 from orchestrator.checkpointing.snapshot import Snapshot, load_answers, load_commit, take_snapshot
 from orchestrator.events import Event, Resumed, StageStarted, Warned
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
-from orchestrator.lineage.measurements import TestCount
 from orchestrator.training.loss_curve import LossCurve
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.named_scores import named_scores
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.lineage.measurements import TestCount
     from orchestrator.lineage.plan import PlannedCommit
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
@@ -178,16 +178,7 @@ class RankTraining:
         return self._row(chosen, learner.evaluate([self.stream[i] for i in chosen]))
 
     def _row(self, indices: Iterable[int], counts: Iterable[Count]) -> list[TestCount]:
-        return [
-            TestCount(
-                experience=i,
-                test=self.stream.test_fingerprint(i),
-                correct=count.correct,
-                total=count.total,
-                scores=dict(count.scores) or None,
-            )
-            for i, count in zip(indices, counts, strict=True)
-        ]
+        return [test_count(self.stream, i, count) for i, count in zip(indices, counts, strict=True)]
 
     def _unknown(self, rows: Iterable[Sequence[TestCount]]) -> list[int]:
         """Experiences whose test sets occur in none of the rows."""

@@ -12,6 +12,7 @@ from orchestrator.lineage.plan import PlannedCommit, make_plan
 from orchestrator.storage.open_by_uri import open_store
 
 if TYPE_CHECKING:
+    from orchestrator.lineage.commit import Commit
     from orchestrator.tuning.search_claim import Fences
     from orchestrator.tuning.trial_resources import Needs
     from pipelines.config.schema import Pipeline
@@ -37,7 +38,19 @@ class Job:
         """
         fence = (fences or {}).get((pipeline.storage, pipeline.name))
         lineage = Lineage(open_store(pipeline.storage), pipeline.name, fence)
-        return cls(pipeline, stream, make_plan(pipeline, stream), lineage)
+        job = cls(pipeline, stream, make_plan(pipeline, stream), lineage)
+        if fence is not None:
+            job.chain()
+        return job
+
+    def chain(self) -> list[Commit]:
+        """The commits that are there, oldest first; those that lack the pipeline's scores get them."""
+        from orchestrator.checkpointing.score_commits import score_commits, unscored
+
+        chain = self.lineage.leading(self.ids)
+        if self.lineage.fence is None or not unscored(self.pipeline, chain):
+            return chain
+        return score_commits(self.pipeline, self.stream, self.lineage, chain)
 
     @property
     def ids(self) -> list[str]:

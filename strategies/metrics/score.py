@@ -16,7 +16,7 @@ ScoreUnit = Literal["fraction", "number"]
 Compute = Callable[["Values", "Values"], float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Score:
     """A score of a model on a test set, or on several taken together.
 
