@@ -18,7 +18,6 @@ from pipelines.config.pipeline_errors import PipelineError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.tuning.search_claim import Fences
     from orchestrator.tuning.train_trial import Job
     from orchestrator.tuning.trial_streams import Streams
     from pipelines.config.schema import Pipeline
@@ -83,7 +82,7 @@ def compare(
             for number in range(seeds)
         ]
         streams = Streams()
-        jobs = [_job(bases[proposal.document], proposal, streams, fences) for proposal in proposals]
+        jobs = [_job(bases[proposal.document], proposal, streams) for proposal in proposals]
         records = {
             p.number: TrialRecord(number=p.number, name=f"{names[p.document]} seed {p.seeds[0]}", seeds=list(p.seeds))
             for p in proposals
@@ -133,11 +132,11 @@ def compare(
     return result
 
 
-def _job(base: Pipeline, proposal: Proposal, streams: Streams, fences: Fences) -> Job:
+def _job(base: Pipeline, proposal: Proposal, streams: Streams) -> Job:
     from orchestrator.tuning.train_trial import Job
 
     (pipeline,) = proposal.pipelines(base)
-    return Job.of(pipeline, streams.share(pipeline), fences)
+    return Job.of(pipeline, streams.share(pipeline))
 
 
 def _found(record: TrialRecord, job: Job, on_record: Callable[[TrialRecord], None]) -> bool:
