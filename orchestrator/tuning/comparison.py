@@ -18,6 +18,7 @@ from pipelines.config.pipeline_errors import PipelineError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from orchestrator.tuning.search_claim import Fences
     from orchestrator.tuning.train_trial import Job
     from orchestrator.tuning.trial_streams import Streams
     from pipelines.config.schema import Pipeline
@@ -82,7 +83,7 @@ def compare(
             for number in range(seeds)
         ]
         streams = Streams()
-        jobs = [_job(bases[proposal.document], proposal, streams) for proposal in proposals]
+        jobs = [_job(bases[proposal.document], proposal, streams, fences) for proposal in proposals]
         records = {
             p.number: TrialRecord(number=p.number, name=f"{names[p.document]} seed {p.seeds[0]}", seeds=list(p.seeds))
             for p in proposals
@@ -132,11 +133,11 @@ def compare(
     return result
 
 
-def _job(base: Pipeline, proposal: Proposal, streams: Streams) -> Job:
+def _job(base: Pipeline, proposal: Proposal, streams: Streams, fences: Fences) -> Job:
     from orchestrator.tuning.train_trial import Job
 
     (pipeline,) = proposal.pipelines(base)
-    return Job.of(pipeline, streams.share(pipeline))
+    return Job.of(pipeline, streams.share(pipeline), fences)
 
 
 def _found(record: TrialRecord, job: Job, on_record: Callable[[TrialRecord], None]) -> bool:
