@@ -19,6 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
+
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
@@ -30,10 +32,15 @@ from orchestrator.tuning.trial_record import Records, TrialRecord
 from orchestrator.tuning.trial_score import best, pareto_front
 from pipelines.config.load import load_text
 from pipelines.data.streams import Stream
+from strategies.loop.lane_order import LaneOrder
+from strategies.loop.lanes import EpochLanes
+from strategies.loop.process_group import Group
 
 EXPERIENCES = (10, 100, 1000)
 TRIALS = (10, 100, 1000, 10_000)
 WORKERS = (1, 10, 100, 1000)
+BLOCKS = (153, 1526, 15_259)
+ROWS_A_GROUP = 65_536
 # Shorter than this says more of the clock than of the step.
 _SHORTEST_S = 0.05
 
@@ -87,6 +94,9 @@ def measure() -> Iterator[tuple[str, Growth]]:
         yield "the best trial", growth(TRIALS, _best)
         yield "the Pareto front", growth(TRIALS, _front)
         yield "workers of a run, as Ray Train is told", growth(WORKERS, _workers)
+    yield "lanes: an epoch's order, by row groups of 65,536 rows", growth(BLOCKS, _lanes)
+    yield "lanes: the first batch of a resume in mid-epoch", growth(BLOCKS, lambda size: _resume(size, 64))
+    yield "lanes: each further batch of 1024", growth(BLOCKS, _next_batch)
 
 
 def _plan(size: int) -> Callable[[], object]:
@@ -170,6 +180,27 @@ def _record(size: int, folder: str) -> Callable[[], object]:
     for number in range(1, size):
         (first.parent / f"other-{number}.json").write_bytes(b"{}")
     return lambda: kept.write(_trial(size))
+
+
+def _order(size: int) -> LaneOrder:
+    """The order of one epoch of so many row groups: 15,259 of them are 10^9 rows."""
+    sizes = np.full(size, ROWS_A_GROUP, dtype=np.int64)
+    return LaneOrder(size * ROWS_A_GROUP, 1024, 1, None, 0, 0, sizes=sizes, lanes=64)
+
+
+def _lanes(size: int) -> Callable[[], object]:
+    sizes = np.full(size, ROWS_A_GROUP, dtype=np.int64)
+    return lambda: EpochLanes(sizes, 64, 4, 0, 0, 0)
+
+
+def _resume(size: int, workers: int) -> Callable[[], object]:
+    return lambda: next(_order(size).shares(Group(0, workers), size * ROWS_A_GROUP // 2048))
+
+
+def _next_batch(size: int) -> Callable[[], object]:
+    shares = _order(size).shares(Group(0, 64), size * ROWS_A_GROUP // 2048)
+    next(shares)
+    return lambda: next(shares)
 
 
 def _metrics(size: int) -> dict[int, Any]:

@@ -169,34 +169,47 @@ class BlockSamples(Blockwise):
     def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """As `Samples.batches`; positions that ascend from batch to batch read every block once, and ahead."""
         waiting: deque[tuple[Tensor, NDArray[np.int64], list[int]]] = deque()
-        reading: dict[int, Future[Rows]] = {}
-        source = iter(indices)
+        reading: deque[tuple[int, Future[Rows]]] = deque()
+        coming = self._needed(indices, waiting)
+        at_hand, rows = -1, self._made(0)
         with ThreadPoolExecutor(THREADS) as pool:
+
+            def read_ahead() -> None:
+                while len(reading) <= THREADS and (block := next(coming, None)) is not None:
+                    reading.append((block, pool.submit(self.rows, block)))
+
             try:
                 while True:
-                    while len(reading) <= THREADS and (index := next(source, None)) is not None:
-                        blocks = self._block_of(index)
-                        wanted = np.unique(blocks).tolist()
-                        waiting.append((index, blocks, wanted))
-                        for block in wanted:
-                            if block not in reading:
-                                reading[block] = pool.submit(self.rows, block)
+                    read_ahead()
                     if not waiting:
                         return
                     index, blocks, wanted = waiting.popleft()
                     made = self._made(len(index))
                     for block in wanted:
+                        if block != at_hand:
+                            read_ahead()
+                            at_hand, future = reading.popleft()
+                            rows = future.result()
                         where = np.flatnonzero(blocks == block)
-                        made.put(where, reading[block].result(), index.numpy()[where] - self._starts[block])
-                    needed = {block for _, _, later in waiting for block in later}
-                    # The last block may go on in a batch that is not known yet.
-                    last = max(wanted, default=-1)
-                    for block in [one for one in reading if one not in needed and one != last]:
-                        del reading[block]
+                        made.put(where, rows, index.numpy()[where] - self._starts[block])
                     inputs, targets, _ = made.tensors()
                     yield inputs, targets
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def _needed(
+        self, indices: Iterable[Tensor], waiting: deque[tuple[Tensor, NDArray[np.int64], list[int]]]
+    ) -> Iterator[int]:
+        """The blocks that batches need, one after the other; each batch is put into `waiting` with its blocks."""
+        last = -1
+        for index in indices:
+            blocks = self._block_of(index)
+            wanted = np.unique(blocks).tolist()
+            waiting.append((index, blocks, wanted))
+            for block in wanted:
+                if block != last:
+                    last = block
+                    yield block
 
     def lane_batches(self, order: LaneOrder, group: Group, start: int = 0) -> LaneReader:
         """This rank's share of the batches of an order, from step `start` on (see `LaneReader`)."""
@@ -308,12 +321,12 @@ class BlockSamples(Blockwise):
 
 
 def _ahead(pool: ThreadPoolExecutor, read: Callable[[int], Given], blocks: Iterable[int]) -> Iterator[Given]:
-    """What `read` returns for each block, in their order; at most two more than there are threads at a time."""
+    """What `read` returns for each block, in their order; at most one more than there are threads at a time."""
     waiting: deque[Future[Given]] = deque()
     coming = iter(blocks)
     try:
         while True:
-            while len(waiting) < THREADS + 2 and (block := next(coming, None)) is not None:
+            while len(waiting) < THREADS + 1 and (block := next(coming, None)) is not None:
                 waiting.append(pool.submit(read, block))
             if not waiting:
                 return

@@ -81,6 +81,7 @@ class LaneReader:
         coming = _Coming(self._order, self._own, self._start)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="everlearn-read") as pool:
             try:
+                self._read_ahead(coming, pool)
                 for step in range(self._start, len(self._order)):
                     yield self._batch(step, coming, pool)
             finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_samples import BlockSamples
+from pipelines.data.blocks.block_samples import BlockSamples, Rows
+from pipelines.data.blocks.read_ahead import THREADS
 from pipelines.data.blocks.row_selection import held_out, held_out_counts
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.parquet import blocks, load
@@ -79,6 +81,30 @@ def test_batches_of_any_positions_are_what_take_gives(path: Path, lists: list[li
     for index, found in zip(wanted, samples.batches(iter(wanted)), strict=True):
         for part, whole in zip(found, everything, strict=True):
             assert torch.equal(part, whole[index])
+
+
+def test_a_batch_from_many_blocks_holds_few_of_them(tmp_path: Path) -> None:
+    """The samples that estimate a Fisher information lie anywhere."""
+    path = write(tmp_path / "many.parquet", *rows(80, 0), [1] * 80)
+    samples = dataset(path, test=str(path)).train
+    assert isinstance(samples, BlockSamples)
+    alive: list[int] = []
+    most = 0
+    read = samples.rows
+
+    def noted(block: int) -> Rows:
+        nonlocal most
+        found = read(block)
+        alive.append(block)
+        weakref.finalize(found.inputs, alive.remove, block)
+        most = max(most, len(alive))
+        return found
+
+    samples.rows = noted  # type: ignore[method-assign]
+    everything = torch.arange(80)
+    inputs, _ = next(samples.batches([everything]))
+    assert torch.equal(inputs, samples.take(everything)[0])
+    assert 1 < most <= THREADS + 4
 
 
 def test_classes_are_chosen_by_rows(path: Path) -> None:
