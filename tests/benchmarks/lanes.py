@@ -125,7 +125,7 @@ def _waiting(pipeline: Pipeline) -> float:
 
 
 def peak(folder: Path) -> dict[str, float]:
-    """Megabytes: `before`, when as much was learned of a file of 1 MB, the `peak` after all, and the `bound` of reading."""
+    """Megabytes: `before`, after a file of 1 MB was learned, the `peak` after all, and the `bound` of reading."""
     command = [sys.executable, "-m", "tests.benchmarks.lanes", str(folder)]
     return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
 
@@ -167,7 +167,7 @@ def main(megabytes: float = 400, rounds: int = 5) -> None:
         memory = peak(folder)
         grown = memory["peak"] - memory["before"]
         print(
-            f"  learning all of it: peak {memory['peak']:.0f} MB, of which {grown:.0f} MB are more than for a file of 1 MB; "
+            f"  learning all of it: peak {memory['peak']:.0f} MB, {grown:.0f} MB more than for a file of 1 MB; "
             f"the bound for reading is {memory['bound']:.0f} MB"
         )
 
