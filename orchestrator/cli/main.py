@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from orchestrator.cli.audit import audit
+from orchestrator.cli.backfill import backfill
 from orchestrator.cli.compare import compare
 from orchestrator.cli.copy import copy
 from orchestrator.cli.drift import drift
@@ -80,7 +81,7 @@ def everlearn() -> None:
 
 _starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, predict, drift, publish, ui)
-_arriving = (step, watch, sources)
+_arriving = (step, watch, sources, backfill)
 _deciding = (gate, promote, rollback, audit)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)

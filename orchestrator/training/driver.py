@@ -32,6 +32,8 @@ def run(
     reporter: Reporter | None = None,
     verbose: bool = False,
     callbacks: Sequence[Callback] = (),
+    stream: Stream | None = None,
+    ref: str = "latest",
 ) -> RunResult:
     """Train the experiences of a pipeline that have no commit yet, on a Ray cluster, and say what was forgotten.
 
@@ -42,6 +44,8 @@ def run(
         reporter: shows the progress; None: silent.
         verbose: let the log of Ray and MLflow through.
         callbacks: observe the run, in this process (see `Callback`).
+        stream: the experiences; None: those of the pipeline.
+        ref: the name that is moved to the commits.
 
     Raises:
         PipelineError, StrategyError: the pipeline or its data are wrong.
@@ -77,7 +81,7 @@ def run(
 
     store = open_store(pipeline.storage)
     store.check()
-    stream = stream_of(pipeline)
+    stream = stream_of(pipeline) if stream is None else stream
     lineage = Lineage(store, pipeline.name)
     stream, plan, left_out = plan_without_bad(pipeline, stream, lineage)
     ids = [planned.id for planned in plan]
@@ -111,27 +115,36 @@ def run(
         ) as tracker:
             observers.tracker = tracker
             tracker.commit(chain)
-            if reused < len(plan) or not lineage.stands("latest", plan[-1].id):
+            if reused < len(plan) or not lineage.stands(ref, plan[-1].id):
                 with claimed(lineage, "run", target=plan[-1].id, on_warning=observers.warn) as claim:
                     held = lineage.fenced(claim.fence)
                     # Another run may have made some of them before it let the claim go.
                     chain = lineage.leading(ids)
                     observers.catch_up(chain)
                     reused = len(chain)
-                    _warn_if_set_back(lineage, chain, observers.warn)
+                    if ref == "latest":
+                        _warn_if_set_back(lineage, chain, observers.warn)
                     if reused < len(plan):
                         for text in () if left_out else changed_past(lineage, plan, stream):
                             observers.warn(text)
                         summary = _summary(pipeline, stream, chain, store.uri)
                         if runs_in_this_process(pipeline.scaling, address):
-                            train_in_process(pipeline, stream, plan, held, observers)
+                            train_in_process(pipeline, stream, plan, held, observers, ref=ref)
                         else:
                             _train_on_ray(
-                                pipeline, stream, plan, summary, observers, held, address=address, verbose=verbose
+                                pipeline,
+                                stream,
+                                plan,
+                                summary,
+                                observers,
+                                held,
+                                address=address,
+                                verbose=verbose,
+                                ref=ref,
                             )
                         chain = lineage.chain(plan[-1].id)
                         observers.catch_up(chain)
-                    held.point("latest", plan[-1].id)
+                    held.point(ref, plan[-1].id)
             remove_checkpoints(lineage, plan[-1].id)
             tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
         seconds = time.monotonic() - started
@@ -231,6 +244,7 @@ def _train_on_ray(
     *,
     address: str | None,
     verbose: bool,
+    ref: str,
 ) -> None:
     from orchestrator.cluster.connect import cluster, what_is_waited_for
     from orchestrator.training.dry_run import dry_run, refuse_main
@@ -251,7 +265,7 @@ def _train_on_ray(
             telemetry.event(event)
             observers(event)
 
-        train_on_cluster(pipeline, stream, plan, on_event, fence=lineage.fence)
+        train_on_cluster(pipeline, stream, plan, on_event, fence=lineage.fence, ref=ref)
 
 
 def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str) -> Summary:

@@ -84,8 +84,7 @@ class AdmissionLog:
             ClaimLost: the record is not written.
             StorageError: the storage cannot be used, or another process has written the record.
         """
-        state = self.state
-        record = AdmissionRecord.create(number=state.records, previous=state.last, at=utc_now(), **fields)
+        state, record = self.state, self.next_record(**fields)
         key = layout.admission_key(self._lineage.pipeline, record.number)
         data = record.to_json()
         if not create(self._store, self._lineage.fence, key, data) and self._store.get(key) != data:
@@ -93,6 +92,10 @@ class AdmissionLog:
         self.state = state.fold([record])
         self.write_index()
         return self.state
+
+    def next_record(self, **fields: Any) -> AdmissionRecord:
+        """The record that `append` would write, now."""
+        return AdmissionRecord.create(number=self.state.records, previous=self.state.last, at=utc_now(), **fields)
 
     def write_index(self) -> None:
         """Write what the log says, so that its records need not be read again. Raises as `append`."""

@@ -45,7 +45,7 @@ class Admission:
     def decide(self, log: AdmissionLog, trained: int) -> Decision:
         """What is to be added to the log, as `orchestrator.updates.admission.decide` says."""
         listing = self._listing
-        return decide(listing.files, log.state, self._source, listing.now, self._look, trained=trained)
+        return decide(listing.files, log.state, self._source, listing.now, self.look, trained=trained)
 
     def write(self, lineage: Lineage, log: AdmissionLog, decision: Decision) -> list[FileRecord]:
         """Write the test sets of new experiences, and then the record that names them.
@@ -115,7 +115,8 @@ class Admission:
             test=BlobRecord(sha256=lineage.put_blob(data), bytes=len(data)),
         )
 
-    def _look(self, found: Found) -> Look | None:
+    def look(self, found: Found) -> Look | None:
+        """What a file holds, read once for each version; None: it is being written, or gone."""
         place = (found.key, found.version)
         if place not in self._looks:
             self._looks[place] = self._read(found)
@@ -138,6 +139,13 @@ class Admission:
         if sum(map(len, self._data.values())) + len(data) <= _KEPT_BYTES:
             self._data[sha256] = data
         return Look(sha256, None, held.rows, held.shape, held.dtype, held.names, held.labels, held.time)
+
+    def content(self, file: FileRecord) -> bytes:
+        """The bytes of a file as it was decided on. Raises DataError: it has changed since."""
+        data = self._content(file)
+        if data is None:
+            raise DataError(f"{file.key}: was changed meanwhile. Run again")
+        return data
 
     def _content(self, file: FileRecord) -> bytes | None:
         """The bytes of a file as it was decided on; None: it has changed since."""

@@ -139,6 +139,11 @@ def same_version(file: FileRecord, found: Found | None) -> bool:
     return found is not None and (file.size, file.version) == (found.size, found.version)
 
 
+def misfit(look: Look, contents: SchemaRecord) -> str:
+    """Why a file does not fit the others; empty: it does."""
+    return _schema_problem(look, contents) or _class_problem(look, contents)
+
+
 def first_contents(source: SourceSpec, looks: Sequence[tuple[str, Look | None]]) -> SchemaRecord | None:
     """What the first files have in common; None where none of them can be read."""
     whole = [(key, look) for key, look in looks if look is not None and look.problem is None]
