@@ -21,6 +21,7 @@ Every command takes `-h`. `--json` prints one JSON document on stdout and everyt
 | 2 | the file or the arguments are wrong |
 | 3 | storage, tracking or cluster unavailable |
 | 4 | `step`: more files in quarantine than `max_quarantined`; nothing was trained |
+| 5 | `gate`, `promote`, `step`: the gate refuses the model |
 | 130, 143 | interrupted by Ctrl-C, terminated |
 
 `fsck` ends with 1 where it found damage.

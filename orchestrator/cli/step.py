@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
 
 STOPPED = 4
+REFUSED = 5
 _MOST_LINES = 20
 
 
@@ -44,8 +45,9 @@ def step(
     """Look at FILE's source once: admit the files that are new, and train the experiences that are due.
 
     Files that are torn, changed, or do not fit go into quarantine with the reason, and the stream goes on; with more
-    than max_quarantined of them nothing is trained, and the exit status is 4. Where nothing is new, nothing is written.
-    Safe to repeat after an interruption, and to start twice at the same time.
+    than max_quarantined of them nothing is trained, and the exit status is 4. With a section `gate` the new model is
+    judged, and promoted or proposed; refused, the exit status is 5. Where nothing is new, nothing is written. Safe to
+    repeat after an interruption, and to start twice at the same time.
     """
     settings.interrupted = "Interrupted. Run the same command to continue: what was admitted and trained stays."
     if as_json:
@@ -56,7 +58,9 @@ def step(
         result = turn(settings, file, overrides, workers, address)
         for line in lines(result, f"{program()} sources {as_arguments(file, overrides)}"):
             say(line)
-    return STOPPED if result.outcome == "stopped" else 0
+    if result.outcome == "stopped":
+        return STOPPED
+    return REFUSED if result.judged is not None and result.judged["outcome"] == "refused" else 0
 
 
 def turn(
@@ -79,7 +83,7 @@ def turn(
             made = driver.run(pipeline, workers=workers, address=address, reporter=reporter, verbose=settings.verbose)
         return made.trained, made.lineage[-1]
 
-    return run_step(pipeline, train=train)
+    return run_step(pipeline, train=train, on_warning=lambda text: say(f"warning: {text}", err=True))
 
 
 def lines(result: StepResult, sources: str) -> list[str]:
@@ -104,6 +108,10 @@ def lines(result: StepResult, sources: str) -> list[str]:
     elif result.outcome == "admitted":
         waiting = f", {count(result.waiting, 'file')} waiting for a complete experience" if result.waiting else ""
         told.append(f"{name}: nothing to train{waiting}")
+    if result.judged is not None:
+        followed = {"promotion": ", and is the champion", "proposal": ", and is proposed"}
+        what = followed.get(str(result.judged["followed"]), "")
+        told.append(f"{name}: the new model was judged: {result.judged['outcome']}{what}. {result.judged['reason']}")
     if held:
         stop = ": more than max_quarantined, so that nothing is trained" if result.outcome == "stopped" else ""
         told.append(f"{name}: {count(held, 'file')} in quarantine{stop}. See {sources}")

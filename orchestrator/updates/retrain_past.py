@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import RefConflict
+from orchestrator.lineage.bad_commits import plan_without_bad
 from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.forgotten_ids import read_tombstones
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admission_record import AdmittedExperience, FileRecord, SchemaRecord, State
@@ -143,7 +143,8 @@ class Backfill:
         with claimed(self._lineage, "run") as claim:
             held = self._lineage.fenced(claim.fence)
             state, fields = self._restated(held, without_missing)
-            last = make_plan(self._pipeline, admitted_stream(self._pipeline, self._source, state))[-1].id
+            stream = admitted_stream(self._pipeline, self._source, state)
+            last = plan_without_bad(self._pipeline, stream, held)[1][-1].id
             if not held.exists(last):
                 raise PipelineError(
                     f"{self._pipeline.name}: what the files hold now is not trained to its end: run "
@@ -223,8 +224,13 @@ class Backfill:
 
     def _first_changed(self) -> int:
         """The first experience whose commit the present settings and files do not give."""
-        stream = admitted_stream(self._pipeline, self._source, self._state)
-        first = self._lineage.longest([planned.id for planned in make_plan(self._pipeline, stream)])
+        whole = admitted_stream(self._pipeline, self._source, self._state)
+        stream, plan, _ = plan_without_bad(self._pipeline, whole, self._lineage)
+        known = self._lineage.longest([planned.id for planned in plan])
+        # What was rolled back stays left out: positions are those of the log.
+        kept = [stream.fingerprint(index) for index in range(len(stream))]
+        places = [place for place, one in enumerate(self._state.experiences) if one.fingerprint in kept]
+        first = places[known] if known < len(places) else len(whole)
         for index, one in enumerate(self._state.experiences[:first]):
             if any(member.key in self._here and not self._same(member) for member in one.files):
                 return index

@@ -6,21 +6,24 @@ trains the experiences that have no commit yet. A step that was killed is comple
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import Claimed, OrchestratorError
+from orchestrator.errors import Claimed, OrchestratorError, RunFailed
+from orchestrator.lineage.bad_commits import plan_without_bad
 from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.commit import Commit, commit_id
+from orchestrator.lineage.decisions import decision_state
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.lineage.plan import influence, make_plan
+from orchestrator.lineage.plan import influence
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.admission import in_quarantine
 from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admission_record import FileRecord, State
 from orchestrator.updates.admit_files import Admission
 from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of
+from orchestrator.updates.judge_latest import judge_latest
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
@@ -29,8 +32,6 @@ if TYPE_CHECKING:
 
 Train = Callable[["Pipeline"], "tuple[int, str]"]
 """Trains the experiences that have no commit yet: how many there were, and the id of the last commit."""
-Judge = Callable[["Pipeline", str], "dict[str, Any] | None"]
-"""What happens with a commit that was made: it is judged, and promoted or proposed. Returns what `--json` shows."""
 
 
 class QuarantineFull(OrchestratorError):
@@ -45,8 +46,8 @@ class StepResult:
 
     Attributes:
         pipeline: its name.
-        outcome: `nothing-new`; `admitted`: nothing is due to be trained; `trained`; `busy`: another process is at work
-            on the pipeline, and does it; `stopped`: too many files are in quarantine.
+        outcome: `nothing-new`; `admitted`: nothing is due to be trained; `trained`; `judged`: only that; `busy`:
+            another process is at work on the pipeline, and does it; `stopped`: too many files are in quarantine.
         decided: what was decided of files, by this step.
         quarantined: the files in quarantine that are still there.
         waiting: files that were admitted and are in no experience yet.
@@ -54,7 +55,7 @@ class StepResult:
         trained: how many experiences this step trained.
         commit: the id of the last commit, if there is one.
         reads: how many files were read to admit them.
-        judged: what became of the new model.
+        judged: the verdict on the newest commit, and what followed, where this step judged it.
     """
 
     pipeline: str
@@ -90,13 +91,13 @@ def run_step(
     pipeline: Pipeline,
     *,
     train: Train | None = None,
-    judge: Judge | None = None,
+    on_warning: Callable[[str], object] = lambda text: None,
 ) -> StepResult:
     """One turn.
 
     Args:
         train: None: `orchestrator.training.driver.run`, which shows nothing.
-        judge: called after something was trained.
+        on_warning: called with a sentence on what did not work and is no failure, such as a webhook.
 
     Raises:
         PipelineError: the pipeline has no source; or its settings changed, so that what was learned would have to be
@@ -115,12 +116,15 @@ def run_step(
         state, found = admitted.state, admitted.summary
         if admitted.stopped:
             return found("stopped")
-        if admitted.blocked or not state.experiences or not _due(pipeline, source, admitted):
-            return found("admitted" if admitted.decided else "nothing-new")
+        if admitted.blocked or not state.experiences or not _due(pipeline, source, lineage, admitted):
+            # A step that was killed may have left a commit that is not judged yet.
+            judged = judge_latest(pipeline, lineage, admitted.latest.id, on_warning) if admitted.latest else None
+            outcome = "judged" if judged else "admitted" if admitted.decided else "nothing-new"
+            return found(outcome, judged=judged)
         trained, commit = (train or _run)(pipeline)
     except Claimed:
         return StepResult(pipeline.name, "busy")
-    judged = judge(pipeline, commit) if judge is not None and trained else None
+    judged = judge_latest(pipeline, lineage, commit, on_warning)
     return found("trained", trained=trained, commit=commit, judged=judged)
 
 
@@ -143,6 +147,7 @@ class _Admitted:
     blocked: bool = False
     reads: int = 0
     latest: Commit | None = None
+    bad: Collection[str] = ()
 
     def summary(self, outcome: str, **more: Any) -> StepResult:
         return StepResult(
@@ -167,8 +172,8 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
     _refuse_other_classes(source, log.state)
     listing = (files := files_of(pipeline, source)).listing()
     admission = Admission(source, files, listing)
-    latest = latest_commit(lineage)
-    decision = admission.decide(log, learned(latest))
+    latest, bad = latest_commit(lineage), decision_state(lineage).bad
+    decision = admission.decide(log, trained_experiences(lineage, log.state, latest, bad))
     decided: list[FileRecord] = []
     if decision or log.behind:
         lineage.store.check()
@@ -179,8 +184,8 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
             if log.behind:
                 log.write_index()
             while True:
-                latest = latest_commit(lineage)
-                decision = admission.decide(log, learned(latest))
+                latest, bad = latest_commit(lineage), decision_state(lineage).bad
+                decision = admission.decide(log, trained_experiences(lineage, log.state, latest, bad))
                 before = log.state.records
                 if decision:
                     decided += admission.write(held, log, decision)
@@ -195,6 +200,7 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
         decision.blocked,
         admission.reads,
         latest,
+        bad,
     )
 
 
@@ -204,12 +210,20 @@ def latest_commit(lineage: Lineage) -> Commit | None:
     return None if latest is None else lineage.read(latest.commit)
 
 
-def learned(commit: Commit | None) -> int:
-    """How many experiences a commit has learned."""
-    return 0 if commit is None else commit.experience.index + 1
+def trained_experiences(lineage: Lineage, state: State, latest: Commit | None, bad: Collection[str]) -> int:
+    """How many of the log's experiences, from the first on, were trained: what was rolled back (`bad`) was, too."""
+    if latest is None:
+        return 0
+    prints = [f"{one.fingerprint}:{one.test_fingerprint}" for one in state.experiences]
+    index = latest.experience.index
+    if not bad and index < len(prints) and prints[index] == latest.experience.fingerprint:
+        return index + 1
+    rolled_back = [commit for commit in map(lineage.read_if_there, bad) if commit is not None]
+    known = {commit.experience.fingerprint for commit in (*lineage.chain(latest.id), *rolled_back)}
+    return max((place for place, one in enumerate(prints, start=1) if one in known), default=0)
 
 
-def _due(pipeline: Pipeline, source: SourceSpec, admitted: _Admitted) -> bool:
+def _due(pipeline: Pipeline, source: SourceSpec, lineage: Lineage, admitted: _Admitted) -> bool:
     """Whether an experience has no commit yet.
 
     Raises:
@@ -218,18 +232,23 @@ def _due(pipeline: Pipeline, source: SourceSpec, admitted: _Admitted) -> bool:
     latest, stream = admitted.latest, admitted_stream(pipeline, source, admitted.state)
     if latest is None:
         return True
-    done, commit = learned(latest), latest.id
-    if done == len(stream):
+    bad = admitted.bad
+    done = latest.experience.index + 1
+    if not bad and done == len(stream):
         # In an idle step nothing may depend on the length of the stream: the parent's id stands for all before it.
         data = f"{stream.fingerprint(done - 1)}:{stream.test_fingerprint(done - 1)}"
-        spec = influence(pipeline, stream, done - 1)
-        if commit == commit_id(parent=latest.parent, fingerprint=data, spec=spec):
+        if latest.id == commit_id(parent=latest.parent, fingerprint=data, spec=influence(pipeline, stream, done - 1)):
             return False
-    plan = [planned.id for planned in make_plan(pipeline, stream)]
-    if commit in plan:
-        return True
+    try:
+        plan = [planned.id for planned in plan_without_bad(pipeline, stream, lineage)[1]]
+    except RunFailed:
+        return False  # all that there is was rolled back
+    if latest.id in plan:
+        return latest.id != plan[-1]
+    if bad and not {commit.id for commit in lineage.chain(latest.id)}.isdisjoint(bad):
+        return True  # the next experience starts from the commit before what was rolled back
     raise PipelineError(
-        f"the settings are not those of commit {commit[:12]}, which `latest` names: with these, all {done} "
+        f"the settings are not those of commit {latest.id[:12]}, which `latest` names: with these, all {done} "
         "experiences would be trained again. Set them back, or see what that costs: everlearn backfill FILE"
     )
 

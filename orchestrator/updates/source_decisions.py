@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from orchestrator.lineage.claim import claimed
+from orchestrator.lineage.decisions import decision_state
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admission_record import AdmittedExperience, FileRecord, State, Verdict
 from orchestrator.updates.admitted_stream import files_of, source_of
 from orchestrator.updates.file_verdict import Found, same_version
-from orchestrator.updates.run_step import latest_commit, learned
+from orchestrator.updates.run_step import latest_commit, trained_experiences
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import Pipeline
 from pipelines.config.suggest import did_you_mean
@@ -83,7 +84,7 @@ def overview(pipeline: Pipeline) -> Overview:
         pipeline.name,
         source.path,
         state.experiences,
-        min(learned(latest_commit(lineage)), len(state.experiences)),
+        trained_experiences(lineage, state, latest_commit(lineage), decision_state(lineage).bad),
         tuple(sorted(state.files.values(), key=lambda file: natural_order(file.key))),
         frozenset(state.files.keys() - found.keys()),
         sum(_is_new(one, state) for one in found.values()),

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from orchestrator.errors import StorageError
+from orchestrator.lineage.bad_commits import plan_without_bad
 from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.fencing import is_note
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.in_process import train_in_process
 from orchestrator.updates.admitted_stream import stream_of
@@ -68,8 +68,7 @@ def train_here(pipeline: Pipeline) -> tuple[int, str]:
     lineage = lineage_of(pipeline)
     with claimed(lineage, "run") as claim:
         held = lineage.fenced(claim.fence)
-        stream = stream_of(pipeline)
-        plan = make_plan(pipeline, stream)
+        stream, plan, _ = plan_without_bad(pipeline, stream_of(pipeline), lineage)
         left = len(plan) - lineage.longest([planned.id for planned in plan])
         train_in_process(pipeline, stream, plan, held, lambda event: None)
         held.point("latest", plan[-1].id)
