@@ -1,7 +1,8 @@
 """`make bench`: what Everlearn costs, as ratios against plain loops measured in the same run.
 
 `make bench ARGS="steps scale"` runs these sections only. `peers` installs another library and runs only when named.
-`lanes` takes `megabytes=3000`; `start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc`:
+`start`, `ray_start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc`, `lanes` takes
+`megabytes=3000`:
 `make bench ARGS="peers rounds=5 epochs=1"`.
 """
 
@@ -13,7 +14,20 @@ from typing import Any
 
 import torch
 
-from tests.benchmarks import blobs, evaluation, lanes, memory, parts, peers, recovery, scale, search, start, steps
+from tests.benchmarks import (
+    blobs,
+    evaluation,
+    lanes,
+    memory,
+    parts,
+    peers,
+    ray_start,
+    recovery,
+    scale,
+    search,
+    start,
+    steps,
+)
 
 
 def _steps() -> None:
@@ -40,15 +54,23 @@ def _memory() -> None:
 
 def _parts() -> None:
     print("A run of 5 experiences of MNIST, one epoch, one worker, by part")
-    for name, seconds in parts.measure().items():
-        print(f"  {name:56} {seconds:6.2f} s")
+    for line in parts.lines(parts.measure()):
+        print(f"  {line}")
 
 
 OPTIONS: dict[str, str] = {}
 
 
+def _rounds() -> dict[str, int]:
+    return {name: int(value) for name, value in OPTIONS.items() if name == "rounds"}
+
+
 def _start() -> None:
-    start.main(**{name: int(value) for name, value in OPTIONS.items() if name == "rounds"})
+    start.main(**_rounds())
+
+
+def _ray_start() -> None:
+    ray_start.main(**_rounds())
 
 
 def _peers() -> None:
@@ -66,6 +88,7 @@ def _lanes() -> None:
 
 SECTIONS: dict[str, Callable[[], None]] = {
     "start": _start,
+    "ray_start": _ray_start,
     "peers": _peers,
     "steps": _steps,
     "evaluation": _evaluation,

@@ -1,4 +1,4 @@
-"""Whole processes, in turn: `everlearn run` against a plain PyTorch script, the demo against its two largest imports.
+"""Whole processes, in turn: `everlearn run` against a plain PyTorch script, the demo against two imports.
 
 Python keeps compiled bytecode, as in an ordinary installation, in a folder that a first round fills; that round does
 not count. Of wall and CPU time, the ratio of CPU time holds on a loaded machine as well.
@@ -40,6 +40,7 @@ def main(rounds: int = 3) -> None:
             lambda at: _python(at, "-c", "import torch"),
             rounds,
         )
+        _by_part(scratch, "the demo", str(EXAMPLES / "split-digits.yaml"))
         data = mnist()
         if data is None:
             print("  Split MNIST is left out: EVERLEARN_DATA names no folder with mnist/ in it")
@@ -51,6 +52,24 @@ def main(rounds: int = 3) -> None:
                 lambda at, method=method: _python(at, str(PLAIN), str(data), method),
                 rounds,
             )
+            _by_part(scratch, f"run {method}", str(_without_search(scratch)), setting)
+
+
+def _by_part(scratch: Path, name: str, *arguments: str) -> None:
+    """Print where the time of a run goes, of one process."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.parts", *arguments],
+            cwd=folder, env=_environment(scratch), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    print(f"    {name}, by part:", *done.stdout.splitlines(), sep="\n      ", flush=True)
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """That of a person's: with bytecode, in a folder of these measurements; one thread."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(scratch / "bytecode"), "OMP_NUM_THREADS": "1"}
+    return kept | ours
 
 
 def _demo(at: Path) -> Times:
@@ -58,10 +77,15 @@ def _demo(at: Path) -> Times:
 
 
 def _split_mnist(at: Path, setting: str) -> Times:
-    # The space that the example searches is of strategies which these runs do not have.
+    return _everlearn(at, "run", str(_without_search(at)), "--set", setting)
+
+
+def _without_search(at: Path) -> Path:
+    """The example without its search: the space is of strategies which these runs do not have."""
     text = (EXAMPLES / "split-mnist.yaml").read_text(encoding="utf-8").partition("\ntune:")[0]
-    (at / "split-mnist.yaml").write_text(text + "\n", encoding="utf-8")
-    return _everlearn(at, "run", "split-mnist.yaml", "--set", setting)
+    file = at / "split-mnist.yaml"
+    file.write_text(text + "\n", encoding="utf-8")
+    return file
 
 
 def mnist() -> Path | None:
@@ -95,8 +119,7 @@ def _everlearn(at: Path, *arguments: str) -> Times:
 
 def _python(at: Path, *arguments: str) -> Times:
     """Wall and CPU seconds of one Python process and its children, in the folder `at`."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment |= {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(at.parent / "bytecode"), "OMP_NUM_THREADS": "1"}
+    environment = _environment(at.parent)
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     subprocess.run([sys.executable, *arguments], cwd=at, env=environment, stdout=subprocess.DEVNULL, check=True)
     wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)

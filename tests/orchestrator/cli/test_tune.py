@@ -27,8 +27,6 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-@pytest.mark.usefixtures("standing_ray")
 def test_a_search_its_document_its_tuned_file_and_its_run_in_mlflow(
     file: Path, new_database: Callable[[Path], str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,6 @@ from orchestrator.events import CommitWritten, Event, ExperienceStarted
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.training.driver import run
 from orchestrator.training.in_process import runs_here, train_in_process
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
@@ -92,18 +91,6 @@ def test_nothing_of_ray_is_loaded_nor_what_else_a_run_does_not_need(tmp_path: Pa
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=250)
     assert done.stdout == "2 []\n", done.stderr
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_the_commits_are_those_of_a_worker_of_ray_to_the_bit(tmp_path: Path) -> None:
-    here, there = pipeline(tmp_path / "here"), pipeline(tmp_path / "there")
-    first, second = run(here), run(there, address="local")
-    assert first.lineage == second.lineage and first.accuracy_matrix == second.accuracy_matrix
-    of = [Lineage(open_store(made.storage), made.name) for made in (here, there)]
-    for commit in first.lineage:
-        one, other = (lineage.read(commit) for lineage in of)
-        assert one.blobs == other.blobs and one.memories == other.memories
 
 
 def test_events_come_one_at_a_time_and_threads_are_as_before(tmp_path: Path) -> None:

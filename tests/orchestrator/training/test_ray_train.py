@@ -97,6 +97,14 @@ def test_the_number_of_workers_changes_nothing(alone: tuple[Pipeline, RunResult]
     )
 
 
+def test_the_commits_are_those_of_this_process_to_the_bit(alone: tuple[Pipeline, RunResult], tmp_path: Path) -> None:
+    made = pipeline(tmp_path)
+    assert train(made) == alone[1].lineage
+    for commit in alone[1].lineage:
+        one, other = lineage(alone[0]).read(commit), lineage(made).read(commit)
+        assert one.blobs == other.blobs and one.memories == other.memories and one.row == other.row
+
+
 def test_no_thread_is_left_that_could_touch_ray_after_its_end(alone: tuple[Pipeline, RunResult]) -> None:
     """One that lets go of an actor while Ray is shut down ends the process."""
     assert while_ray_lives(lambda: alone[1].trained) == 3
