@@ -2,8 +2,7 @@
 
 `make bench ARGS="steps scale"` runs these sections only. `peers` installs another library and runs only when named.
 `start`, `ray_start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc`, `lanes` takes
-`megabytes=3000`:
-`make bench ARGS="peers rounds=5 epochs=1"`.
+`megabytes=3000`: `make bench ARGS="peers rounds=5 epochs=1"`.
 """
 
 from __future__ import annotations

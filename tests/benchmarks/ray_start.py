@@ -83,7 +83,7 @@ def _timed(parts: Parts, name: str) -> Iterator[None]:
     parts[name] = time.monotonic() - start
 
 
-def measure(rounds: int = 5) -> tuple[Parts, list[Parts], list[Parts]]:
+def measure(rounds: int = 3) -> tuple[Parts, list[Parts], list[Parts]]:
     """Seconds of the start of Ray by part, and of each round's run of ours and of the empty function.
 
     The first round of both does not count: it starts processes that later ones find.
@@ -111,7 +111,7 @@ def measure(rounds: int = 5) -> tuple[Parts, list[Parts], list[Parts]]:
     return start, mine, theirs
 
 
-def main(rounds: int = 5) -> None:
+def main(rounds: int = 3) -> None:
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
     start, mine, theirs = measure(rounds)
     print(f"A run on a local Ray with two workers, {rounds} rounds in turn after one that does not count (medians)")
