@@ -7,7 +7,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_rows import Rows
 from pipelines.data.blocks.block_source import BlockSource
 from pipelines.data.blocks.blockwise import Blockwise
 from pipelines.data.blocks.lane_reader import LaneReader
+from pipelines.data.blocks.patience import patiently
 from pipelines.data.blocks.read_ahead import THREADS
 from pipelines.data.blocks.row_selection import held_out, held_out_counts
 from pipelines.data.samples import InputTransform
@@ -30,28 +32,6 @@ FEW = 16
 """Samples at the beginning that stay in memory once they are asked for."""
 
 Given = TypeVar("Given")
-
-
-class Rows(NamedTuple):
-    """Selected rows of a block.
-
-    Attributes:
-        inputs: (n, *shape) in stored dtype.
-        targets, ids: (n,) int64.
-    """
-
-    inputs: NDArray[Any]
-    targets: NDArray[np.int64]
-    ids: NDArray[np.int64]
-
-    def put(self, where: NDArray[np.int64] | slice, rows: Rows, at: NDArray[np.int64] | slice) -> None:
-        """Write the rows `at` of others to the places `where`."""
-        for mine, others in zip(self, rows, strict=True):
-            mine[where] = others[at]
-
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs, targets and ids, on the same memory."""
-        return torch.from_numpy(self.inputs), torch.from_numpy(self.targets), torch.from_numpy(self.ids)
 
 
 class BlockSamples(Blockwise):
@@ -218,11 +198,19 @@ class BlockSamples(Blockwise):
     def rows(self, block: int) -> Rows:
         """The selected rows of a block, which counts among the blocks that have any. Safe in several threads."""
         made = self._made(int(self.block_sizes[block]))
-        done = 0
-        for piece in self.pieces(block):
-            made.put(slice(done, done + len(piece.ids)), piece, slice(None))
-            done += len(piece.ids)
+        self.read_into(made, block, np.arange(len(made.ids)))
         return made
+
+    def read_into(self, made: Rows, block: int, places: NDArray[np.int64]) -> None:
+        """Read the selected rows of a block and write each to its place, (rows,). Safe in several threads."""
+
+        def read() -> None:
+            done = 0
+            for piece in self.pieces(block):
+                made.put(places[done : done + len(piece.ids)], piece, slice(None))
+                done += len(piece.ids)
+
+        patiently(read)
 
     def pieces(self, block: int) -> Iterator[Rows]:
         """The same, some rows at a time."""
@@ -283,7 +271,7 @@ class BlockSamples(Blockwise):
 
     def _labels(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         number = int(self._blocks[block])
-        ids, classes = self._source.labelled(number)
+        ids, classes = patiently(lambda: self._source.labelled(number))
         at, targets = self._chosen(number, classes)
         return ids[at] + self._id_base, targets
 

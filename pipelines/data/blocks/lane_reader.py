@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipelines.data.blocks.block_rows import Rows
 from pipelines.data.blocks.read_ahead import windows_held
 from strategies.loop.lane_order import LaneOrder
 from strategies.loop.process_group import Group
@@ -25,27 +26,19 @@ Key = tuple[int, int, int]
 """A window: epoch, lane, number within the lane."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Buffer:
-    """Rows of a window in the order in which they are learned; memory for as many as the largest window has."""
-
-    inputs: NDArray[Any]
-    targets: NDArray[np.int64]
-    ids: NDArray[np.int64]
-
-
 @dataclass(eq=False)
 class _Open:
     """A window that is read, or was.
 
     Attributes:
         start, stop: its rows in its lane.
+        buffer: its rows in the order in which they are learned, with room for as many as the largest window has.
         parts: the blocks that are being read.
     """
 
     start: int
     stop: int
-    buffer: _Buffer
+    buffer: Rows
     parts: list[Future[None]] = field(default_factory=list)
 
 
@@ -72,7 +65,7 @@ class LaneReader:
         self._own = order.lanes_of(group)
         self._most = windows_held(len(self._own), order.window)
         self._open: dict[Key, _Open] = {}
-        self._free: list[_Buffer] = []
+        self._free: list[Rows] = []
         self.ids = torch.empty(0, dtype=torch.int64)
         self.waited = 0.0
         self.blocks_read = 0
@@ -136,21 +129,14 @@ class LaneReader:
         opened = self._open[key] = _Open(window.start, window.stop, buffer)
         for block, first, end in zip(window.blocks, window.edges, window.edges[1:], strict=False):
             self.blocks_read += 1
-            opened.parts.append(pool.submit(self._fill, buffer, int(block), places[first:end]))
+            opened.parts.append(pool.submit(self._samples.read_into, buffer, int(block), places[first:end]))
 
-    def _fill(self, buffer: _Buffer, block: int, places: NDArray[np.int64]) -> None:
-        done = 0
-        for rows in self._samples.pieces(block):
-            here = places[done : done + len(rows.ids)]
-            buffer.inputs[here], buffer.targets[here], buffer.ids[here] = rows
-            done += len(here)
-
-    def _new_buffer(self) -> _Buffer:
+    def _new_buffer(self) -> Rows:
         # Pages that no window reaches cost nothing.
         rows = self._order.window * int(self._samples.block_sizes.max())
         empty = self._empty()
         inputs = np.empty((rows, *empty.shape[1:]), dtype=empty.dtype)
-        return _Buffer(inputs, np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64))
+        return Rows(inputs, np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64))
 
     def _empty(self) -> NDArray[Any]:
         samples = self._samples

@@ -10,7 +10,7 @@ THREADS = 4
 """Threads that read and decode blocks."""
 COPIES = 2
 """Copies of a block while it is read: as it is stored, and once more while it comes from a server."""
-THREAD_BYTES = 24 * 2**20
+THREAD_BYTES = 2**25
 """Of a thread that decodes: some copies of a piece of a block (`block_source.PIECE_BYTES`), and what it does not give
 back to the system."""
 NUMBERS_BYTES = 16

@@ -2,6 +2,7 @@
 
 Covers: `pipelines/data/blocks/block_source.py` `pipelines/data/blocks/row_selection.py`
 Covers: `pipelines/data/blocks/blockwise.py` `pipelines/data/blocks/lane_reader.py`
+Covers: `pipelines/data/blocks/block_rows.py`
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_samples import BlockSamples, Rows
+from pipelines.data.blocks.block_rows import Rows
+from pipelines.data.blocks.block_samples import BlockSamples
 from pipelines.data.blocks.read_ahead import THREADS
 from pipelines.data.blocks.row_selection import held_out, held_out_counts
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset

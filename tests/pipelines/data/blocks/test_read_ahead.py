@@ -70,8 +70,8 @@ def test_so_many_windows_are_held_that_no_lane_waits(lanes: int, window: int, si
 def test_the_bound_says_what_it_consists_of() -> None:
     memory = ReaderMemory(lanes=16, window=4, rows=65_536, row_bytes=256, threads=4, batch=512)
     assert windows_held(16, 4) == 20
-    assert memory.bytes == (20 * 4 * 65_536 * 280) + 4 * (2 * 65_536 * 272 + 24 * 2**20) + 2 * 512 * 272
+    assert memory.bytes == (20 * 4 * 65_536 * 280) + 4 * (2 * 65_536 * 272 + 2**25) + 2 * 512 * 272
     assert str(memory).startswith(
-        "at most 1,712 MB in each worker: 20 windows of 4 blocks, and 4 threads with 2 copies"
+        "at most 1,745 MB in each worker: 20 windows of 4 blocks, and 4 threads with 2 copies"
     )
     assert reader_memory(object(), 4, 2, 1, 8) is None

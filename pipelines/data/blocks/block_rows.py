@@ -1,0 +1,32 @@
+"""Rows of a block in memory."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Rows(NamedTuple):
+    """Rows, or memory for them.
+
+    Attributes:
+        inputs: (n, *shape) in stored dtype.
+        targets, ids: (n,) int64.
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[np.int64]
+    ids: NDArray[np.int64]
+
+    def put(self, where: NDArray[np.int64] | slice, rows: Rows, at: NDArray[np.int64] | slice) -> None:
+        """Write the rows `at` of others to the places `where`."""
+        for mine, others in zip(self, rows, strict=True):
+            mine[where] = others[at]
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, targets and ids, on the same memory."""
+        return torch.from_numpy(self.inputs), torch.from_numpy(self.targets), torch.from_numpy(self.ids)
