@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generators import command_line, components, metric_table, pipeline_file, python_api
+from generators import command_line, components, metric_table, pipeline_file, python_api, score_table
 from mkdocs.structure.files import File
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def pages() -> dict[str, str]:
         "reference/models.md": components.page("models"),
         "reference/objectives.md": components.page("objectives"),
         "reference/metrics.md": metric_table.page(),
+        "reference/scores.md": score_table.page(),
         "reference/python-api.md": python_api.page(),
         "how-to/kubernetes-cluster.md": (ROOT / "k8s" / "README.md").read_text("utf-8"),
         "changelog.md": (ROOT / "CHANGELOG.md").read_text("utf-8"),

@@ -6,8 +6,11 @@ from strategies.metrics.markdown_table import metrics_table
 
 _HEAD = """# Metrics
 
-R[i, j] is the accuracy on experience j's test set after training on experience i, b[j] that of the untrained model, and
+R[i, j] is the score on experience j's test set after training on experience i, b[j] that of the untrained model, and
 k the last experience. What they mean: [metrics of continual learning](../concepts/metrics.md).
+The table is that of the accuracy; with another [score](scores.md) its name stands in the place of accuracy
+(`average_auroc`), and values are in its unit. Transfer is positive where the model got better, and forgetting where it
+got worse, whichever direction of the score is better.
 
 """
 

@@ -24,18 +24,28 @@ _DETAILS = (
     ("use_when", "use it when"),
     ("paper", "paper"),
 )
-_KEYS = {"strategies": "strategy", "datasets": "stream.dataset", "models": "model", "objectives": "objective"}
+_KEYS = {
+    "strategies": "strategy",
+    "datasets": "stream.dataset",
+    "models": "model",
+    "objectives": "objective",
+    "scores": "score, metrics",
+}
+_KINDS = tuple(_KEYS)
 
 
-@click.command("list", cls=Command, short_help="List strategies, datasets, models or objectives.")
-@click.argument("kind", type=click.Choice(["strategies", "datasets", "models", "objectives"]))
+@click.command("list", cls=Command, short_help="List strategies, datasets, models, objectives or scores.")
+@click.argument("kind", type=click.Choice(_KINDS))
 @click.argument("name", required=False)
 @click.option("--long", "long", is_flag=True, help="Add needs, costs, when to use it, and the paper (strategies).")
 @json_option
 def list_components(
-    kind: Literal["strategies", "datasets", "models", "objectives"], name: str | None, long: bool, as_json: bool
+    kind: Literal["strategies", "datasets", "models", "objectives", "scores"],
+    name: str | None,
+    long: bool,
+    as_json: bool,
 ) -> None:
-    """List the strategies, datasets, models or objectives that a pipeline file may name.
+    """List the strategies, datasets, models, objectives or scores that a pipeline file may name.
 
     With NAME: describe this one, and its options with their types, defaults and meanings. NAME may also be the import
     path of a component of your own: my_package.module:Name.
@@ -45,7 +55,9 @@ def list_components(
             print_json([_document(kind, row) for row in _rows(kind, name)], stdout)
         return
     rows = _rows(kind, name)
-    if name is not None:
+    if kind == "scores":
+        console().print(_score_facts(rows[0]) if name is not None else _table(rows))
+    elif name is not None:
         _print_one(kind, rows[0])
     elif kind == "strategies":
         _print_strategies(rows, long=long)
@@ -62,10 +74,14 @@ def _rows(kind: str, name: str | None) -> Sequence[Component]:
     from pipelines.config import components
 
     known = cast("Kind", kind)
+    if kind == "scores":
+        return _score_rows(name)
     return components.names(known) if name is None else [components.component(known, name)]
 
 
 def _document(kind: str, row: Component) -> dict[str, Any]:
+    if kind == "scores":
+        return {**row._asdict(), **dict(_score_details(row.name))}
     document = {**row._asdict(), **(_details(row) if kind == "strategies" else {})}
     from pipelines.config.option_list import component_options
     from pipelines.config.pipeline_errors import PipelineError
@@ -75,6 +91,39 @@ def _document(kind: str, row: Component) -> dict[str, Any]:
     except PipelineError:
         return document | {"options": None}
     return document | {"options": [option._asdict() for option in found.options], "other_options": found.others}
+
+
+def _score_rows(name: str | None) -> list[Component]:
+    from pipelines.config.components import Component, resolve
+    from pipelines.config.pipeline_errors import PipelineError
+    from strategies.metrics import all_scores, declare, find_score
+
+    if name is None:
+        return [Component(one.name, f"{one.meaning} ({', '.join(one.objectives)})", "built-in") for one in all_scores()]
+    score = declare(resolve("scores", name)) if ":" in name else find_score(name)
+    if score is None:
+        raise PipelineError(f"unknown score '{name}'. Known: {', '.join(one.name for one in all_scores())}")
+    return [Component(score.name, score.meaning, "import path" if ":" in name else "built-in")]
+
+
+def _score_details(name: str) -> list[tuple[str, Any]]:
+    from strategies.metrics import find_score
+
+    score = find_score(name)
+    assert score is not None
+    return [
+        ("objectives", list(score.objectives)),
+        ("unit", score.unit),
+        ("better", score.better),
+        ("definition", score.definition),
+        ("source", score.source),
+        ("parameters", [f"{score.name}@{key}=NUMBER" for key in score.at]),
+    ]
+
+
+def _score_facts(row: Component) -> RenderableType:
+    facts = [(words, ", ".join(v) if isinstance(v, list) else v) for words, v in _score_details(row.name) if v]
+    return _facts(row, [(row.name, row.summary), ("in a file", _KEYS["scores"]), *facts])
 
 
 def _print_one(kind: str, row: Component) -> None:

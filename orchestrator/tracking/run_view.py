@@ -84,7 +84,7 @@ class RunView:
     def complete(self) -> bool:
         """Whether an earlier process wrote everything, to the end of the stream."""
         held, wanted = self._scores.split(","), [score.name for score in named_scores(self._pipeline)]
-        scored = held[0] == wanted[0] and {*wanted} <= {*held}
+        scored = held[:1] == wanted[:1] and {*wanted} <= {*held}
         return self._status == "FINISHED" and self._commit == self._key and scored
 
     def open(self, chain: Sequence[Commit]) -> bool:

@@ -154,6 +154,6 @@ class _Trial:
             record = {**state, "trained": self._count.trained, "reused": self._count.reused}
             self._reported = end
             # A metric that needs two experiences is the same for all after one.
-            objectives = {name: state["metrics"][name] or 0.0 for name in self._objectives}
+            objectives = {name: state["metrics"].get(name) or 0.0 for name in self._objectives}
             complete = end == len(self._jobs[0].plan)
             tune.report({**objectives, "complete": complete, "record": json.dumps(record)})

@@ -19,7 +19,7 @@ from pipelines.config.suggest import did_you_mean
 from strategies.registry import BUILT_IN as STRATEGIES
 from strategies.registry import OBJECTIVES
 
-Kind = Literal["strategies", "datasets", "models", "objectives"]
+Kind = Literal["strategies", "datasets", "models", "objectives", "scores"]
 
 DATASETS: dict[str, str] = {
     "digits": "pipelines.data.datasets.digits:load",
@@ -43,6 +43,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "datasets": DATASETS,
     "models": MODELS,
     "objectives": OBJECTIVES,
+    "scores": {},  # records, in strategies.metrics
 }
 
 _SINGULAR: dict[Kind, str] = {
@@ -50,6 +51,7 @@ _SINGULAR: dict[Kind, str] = {
     "datasets": "dataset",
     "models": "model",
     "objectives": "objective",
+    "scores": "score",
 }
 
 
@@ -78,6 +80,11 @@ def without_own_code() -> Iterator[None]:
         _without_own_code.reset(token)
 
 
+def own_code_is_left_out() -> bool:
+    """Whether this is inside `without_own_code`."""
+    return _without_own_code.get()
+
+
 def is_built_in(kind: Kind, name: str) -> bool:
     """Whether a name means a component of Everlearn itself."""
     return name in BUILT_IN[kind]
@@ -91,8 +98,8 @@ def resolve(kind: Kind, name: str) -> Any:
             A path names what is marked, or what a module of the user's own defines (`pipelines.config.import_path`).
 
     Returns:
-        A subclass of `strategies.api.strategy.Strategy` or of `strategies.objectives.objective.Objective`, or the
-        callable that returns a dataset or a model.
+        A subclass of `strategies.api.strategy.Strategy` or of `strategies.objectives.objective.Objective`, a
+        `strategies.metrics.Score`, or the callable that returns a dataset or a model.
 
     Raises:
         PipelineError: no such component, it cannot be imported, or a path may not name it. One line, without the place
@@ -130,6 +137,11 @@ def _resolve(kind: Kind, name: str) -> Any:
             raise PipelineError(
                 f"{name} is not an objective, a class derived from strategies.objectives.objective.Objective"
             )
+    elif kind == "scores":
+        from strategies.metrics import Score
+
+        if not isinstance(component, Score):
+            raise PipelineError(f"{name} is not a score, an instance of strategies.metrics.Score")
     elif not callable(component):
         raise PipelineError(f"{name} is not a {_SINGULAR[kind]}, which is a function or a class")
     if own:

@@ -82,13 +82,13 @@ def check_origin(component: Any, path: str, kind: str, word: str) -> None:
     """Refuse what an import path may not name.
 
     Args:
-        kind: "strategies" or "objectives" (already known to be subclasses of the base class), "datasets" or "models".
+        kind: "strategies", "objectives" or "scores" (already known to be of the base class), "datasets" or "models".
         word: the kind in a message, such as "dataset".
 
     Raises:
         PipelineError: it is neither marked nor of a module of the user's own. One line, with the remedy.
     """
-    if kind in ("strategies", "objectives") or is_marked(component, kind):
+    if kind in ("strategies", "objectives", "scores") or is_marked(component, kind):
         return
     home = _home(component)
     if home is not None and _is_own(home):

@@ -23,6 +23,7 @@ from pipelines.config.sections.stream_section import StreamSpec
 from pipelines.config.sections.train_section import TrainSpec
 from pipelines.config.sections.tune_section import Metric, TuneSpec
 from strategies.api.influence import LEARNED, NOT_LEARNED, SECTION, Influence
+from strategies.metrics import find_metric
 
 
 class ModelSpec(OptionsSpec):
@@ -143,7 +144,8 @@ class Pipeline(Spec):
         """The names of its components that are not built in: what training them calls is somebody's own code."""
         named: list[tuple[Kind, str]] = [("datasets", self.stream.dataset.name), ("models", self.model.name)]
         named += [("objectives", self.objective.name), *(("strategies", spec.name) for spec in self.strategy)]
-        return [name for kind, name in named if not is_built_in(kind, name)]
+        scores = [name for name in (self.score or "", *(self.metrics or ())) if ":" in name]
+        return [name for kind, name in named if not is_built_in(kind, name)] + scores
 
     def warnings(self) -> list[str]:
         """What a strategy of this pipeline cannot do in its setting, each with the remedy.
@@ -222,7 +224,8 @@ class Pipeline(Spec):
         elif self.storage.startswith("s3://") and not self.storage[5:].split("/")[0]:
             problems.append((("storage",), "must name a bucket: s3://bucket/prefix"))
         for metric, value in (self.published or {}).items():
-            if not -1 <= value <= 1:
+            found = find_metric(metric)
+            if found is not None and found.is_fraction and not -1 <= value <= 1:
                 problems.append((("published", metric), f"must be a fraction between -1 and 1, got {value:g}"))
         return problems
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pipelines.config.component_options import options_model, validate
 from pipelines.config.document import Document, KeyPath, Problem, one_line
 from pipelines.config.messages import explain, unknown_key
+from pipelines.config.named_scores import declare_own_scores
 from pipelines.config.optimizers import optimizer_model, scheduler_model
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, StrategySpec
@@ -51,6 +52,7 @@ def pipeline_of(document: Document) -> Pipeline | None:
         if isinstance(override, dict):
             _check_override(document, ("train", "per_experience", index), override)
     pipeline = None
+    declare_own_scores(document.data)
     try:
         pipeline = validate(Pipeline, document.data)[0]
     except ValidationError as error:

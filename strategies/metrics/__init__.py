@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from strategies.metrics.evidence import Evidence, as_matrix
     from strategies.metrics.hidden_classes import data_warning, result_warning
-    from strategies.metrics.markdown_table import metrics_table
+    from strategies.metrics.markdown_table import metrics_table, scores_table
     from strategies.metrics.metric import Better, Metric, Scope, Unit
     from strategies.metrics.metric_registry import all_metrics, metric_names
     from strategies.metrics.running_metrics import RunningMetrics
@@ -68,6 +68,7 @@ _HOMES = {
     "learning_accuracy": ".definitions",
     "metric_names": ".metric_registry",
     "metrics_table": ".markdown_table",
+    "scores_table": ".markdown_table",
     "negative_flips": ".answer_counts",
     "summary": ".definitions",
 }
@@ -106,6 +107,7 @@ __all__ = [
     "recalls",
     "result_warning",
     "score_in",
+    "scores_table",
     "summary",
     "worst_recall",
 ]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.methods.ewc import EWC
+from strategies.metrics import Score
 
 
 class HoldOptions(StrategyOptions):
@@ -126,3 +127,6 @@ class Net:
 
 
 not_callable = 3
+
+
+SPREAD = Score("spread", unit="number", better="lower", function=lambda values, truth: float(values.std()))

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Discriminator, Field, PlainSerializer, PlainValidator, Tag, model_validator
 from pydantic_core import PydanticKnownError
 
+from pipelines.config.components import own_code_is_left_out
 from pipelines.config.document import KeyPath
 from pipelines.config.exponent_notation import exponent
 from pipelines.config.messages import unknown_key
 from pipelines.config.sections.section import Count, Positive, Spec, refuse
 from strategies.api.influence import NOT_LEARNED
-from strategies.metrics import all_metrics, metric_names
+from strategies.metrics import find_metric, metric_names
 
 DomainKind = Literal["uniform", "loguniform", "quniform", "randint", "choice", "grid"]
 KINDS: tuple[DomainKind, ...] = get_args(DomainKind)
@@ -21,7 +22,7 @@ Mode = Literal["max", "min"]
 
 def _known_metric(value: Any) -> Any:
     names = metric_names()
-    if value not in names:
+    if value not in names and (not isinstance(value, str) or not (own_code_is_left_out() or find_metric(value))):
         *first, last = (repr(name) for name in names)
         raise PydanticKnownError("literal_error", {"expected": f"{', '.join(first)} or {last}"})
     return value
@@ -118,7 +119,8 @@ class TuneSpec(Spec):
     """A search for the best settings; each trial is the whole stream.
 
     Attributes:
-        metric: the objective, after the last experience; a list of several gives a Pareto front.
+        metric: the objective, after the last experience, by default the average of the score; a list of several gives a
+            Pareto front. A score that it names, as in average_auroc, is recorded as if it stood in metrics.
         mode: `max` or `min`, for each metric; by default the direction in which the metric is better.
         trials: how many settings are tried; `search: grid` tries all of them.
         space: domain of each setting by its dotted path (`strategy.ewc.lambda`).
@@ -154,8 +156,8 @@ class TuneSpec(Spec):
     def modes(self) -> tuple[Mode, ...]:
         """`max` or `min` for each of `metrics`."""
         if self.mode is None:
-            modes = {metric.name: metric.mode for metric in all_metrics()}
-            return tuple(modes[name] for name in self.metrics)
+            found = [find_metric(name) for name in self.metrics]
+            return tuple("max" if metric is None else metric.mode for metric in found)
         return (self.mode,) * len(self.metrics) if isinstance(self.mode, str) else tuple(self.mode)
 
     @model_validator(mode="after")

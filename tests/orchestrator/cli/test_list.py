@@ -118,3 +118,14 @@ def test_the_objective_is_listed_with_what_it_is(capfd: pytest.CaptureFixture[st
     assert json.loads(capfd.readouterr().out)[0]["name"] == "classification"
     assert invoke(["list", "objectives", "ranking"]) == 2
     assert "unknown objective 'ranking'. Known: classification, multi-label, regression" in capfd.readouterr().err
+
+
+def test_scores_and_one_of_them(capfd: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["list", "scores"]) == 0
+    text = capfd.readouterr().out
+    assert {"accuracy", "auroc", "mae", "subset_accuracy"} <= {line.split()[0] for line in text.splitlines() if line}
+    assert invoke(["list", "scores", "recall", "--json"]) == 0
+    (recall,) = json.loads(capfd.readouterr().out)
+    assert "recall@precision=NUMBER" in recall["parameters"] and recall["better"] == "higher"
+    assert invoke(["list", "scores", "recal"]) == 2
+    assert "unknown score 'recal'" in capfd.readouterr().err

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from strategies.metrics import Metric, all_metrics, metrics_table
+from strategies.metrics import Metric, all_metrics, all_scores, metrics_table, scores_table
 
 
 def test_a_row_for_each_metric_with_all_that_the_record_says() -> None:
@@ -28,3 +28,9 @@ def test_what_would_end_a_cell_is_escaped(monkeypatch: pytest.MonkeyPatch) -> No
 def test_as_a_command() -> None:
     done = subprocess.run([sys.executable, "-m", "strategies.metrics"], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, metrics_table() + "\n", "")
+
+
+def test_a_row_for_each_score() -> None:
+    rows = scores_table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == [score.name for score in all_scores()]
+    assert any("`recall@precision=NUMBER`" in row and "`multi-label`" in row for row in rows)

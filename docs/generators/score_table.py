@@ -1,0 +1,17 @@
+"""The reference page of the scores, from their records."""
+
+from __future__ import annotations
+
+from strategies.metrics.markdown_table import scores_table
+
+_HEAD = """# Scores
+
+What `score` and `metrics` of a pipeline file may name, for each objective: see [scores](../how-to/scores.md). A NUMBER
+after `@class=` is an output of the model, counted from 0 in the order of the classes.
+
+"""
+
+
+def page() -> str:
+    """The page in Markdown."""
+    return f"{_HEAD}{scores_table()}\n"
