@@ -47,7 +47,7 @@ print(json.dumps({"bound": bound, "growth": peak() - before, "bytes": len(sample
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_reading_takes_no_more_memory_than_is_said(tmp_path: Path) -> None:
-    rows, width, group = 40_000, 800, 1000
+    rows, width, group = 50_000, 800, 1000
     inputs = np.random.default_rng(0).random((rows, width), dtype=np.float32)
     path = write(tmp_path / "large.parquet", inputs, np.arange(rows) % 4, [group] * (rows // group))
     command = [sys.executable, "-c", _READ, str(path), "2"]
