@@ -95,9 +95,7 @@ def measure(rounds: int = 3) -> tuple[Parts, list[Parts], list[Parts]]:
         def pipeline(number: int) -> Pipeline:
             return load_text(TEXT.format(number=number, folder=folder))
 
-        with _timed(start, "import ray"):
-            import ray  # noqa: F401
-        with _timed(start, "import ray.train.torch and the driver's part"):
+        with _timed(start, "import of Ray Train with PyTorch, and of the driver's part"):
             import orchestrator.training.ray_train  # noqa: F401
         began = time.monotonic()
         with cluster("local", pipeline(0).scaling):
