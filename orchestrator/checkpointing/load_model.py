@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,6 +59,24 @@ def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, comm
     inputs, _ = test.take(torch.arange(min(2, len(test))))
     model = _model(pipeline, lineage, commit)
     return model, prepared(inputs, input_dtype(model))
+
+
+def model_maker(
+    pipeline: Pipeline, stream: Stream | None, lineage: Lineage
+) -> Callable[[str], Callable[[], tuple[nn.Module, Tensor]] | None]:
+    """Gives, for the id of a commit, a function as `example_and_model`; None where its model cannot be made.
+
+    Args:
+        stream: None: no model can be made.
+    """
+
+    def of(id_: str) -> Callable[[], tuple[nn.Module, Tensor]] | None:
+        commit = lineage.read_if_there(id_)
+        if stream is None or commit is None or commit.thinned:
+            return None
+        return partial(example_and_model, pipeline, stream, lineage, commit)
+
+    return of
 
 
 def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:

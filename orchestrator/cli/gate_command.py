@@ -8,7 +8,6 @@ import click
 
 from orchestrator.cli.support.command_options import Command, file_argument, json_option, load, set_option
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
-from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +44,7 @@ def gate(file: str, commit: str, overrides: tuple[str, ...], as_json: bool) -> i
 
 def _judge(file: str, word: str, overrides: tuple[str, ...]) -> tuple[Decision, int]:
     from orchestrator.cli.support.find_commit import find_commit
-    from orchestrator.cli.support.follow_champion import follow_champion
+    from orchestrator.cli.support.follow_champion import follow_champion, warn
     from orchestrator.lineage.decisions import last_decision
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.updates.admitted_stream import stream_of
@@ -57,14 +56,10 @@ def _judge(file: str, word: str, overrides: tuple[str, ...]) -> tuple[Decision, 
     lineage, commit = find_commit(open_store(pipeline.storage), word, [pipeline.name])
     last = last_decision(lineage)
     stream = stream_of(pipeline)
-    verdict = judge(lineage, commit, conditions, pipeline=pipeline, stream=stream, on_warning=_warn)
-    follow_champion(pipeline, lineage, since=last.number if last else 0)
+    verdict = judge(lineage, commit, conditions, pipeline=pipeline, stream=stream, on_warning=warn)
+    follow_champion(pipeline, lineage, since=last.number if last else 0, stream=stream)
     good = verdict.outcome == "passed" or (verdict.outcome == "undecided" and conditions.undecided == "promote")
     return verdict, 0 if good else REFUSED
-
-
-def _warn(text: str) -> None:
-    say(f"warning: {text}", err=True)
 
 
 def _parts(verdict: Decision) -> list[str | Table]:

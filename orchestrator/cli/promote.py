@@ -51,7 +51,7 @@ def sentence(decision: Decision) -> str:
 
 def _promote(file: str, word: str | None, overrides: tuple[str, ...], force: bool, reason: str) -> Decision:
     from orchestrator.cli.support.find_commit import find_commit
-    from orchestrator.cli.support.follow_champion import follow_champion
+    from orchestrator.cli.support.follow_champion import follow_champion, warn
     from orchestrator.lineage.decisions import decision_state, newest_first
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
@@ -63,6 +63,7 @@ def _promote(file: str, word: str | None, overrides: tuple[str, ...], force: boo
     last = next(newest_first(lineage), None)
     commit = find_commit(lineage.store, word or _waiting(lineage), [pipeline.name])[1]
     known = force or commit == decision_state(lineage).champion
+    stream = None if known else stream_of(pipeline)
     decision = promotion.promote(
         lineage,
         commit,
@@ -70,10 +71,10 @@ def _promote(file: str, word: str | None, overrides: tuple[str, ...], force: boo
         force=force,
         reason=reason,
         pipeline=None if known else pipeline,
-        stream=None if known else stream_of(pipeline),
-        on_warning=lambda text: say(f"warning: {text}", err=True),
+        stream=stream,
+        on_warning=warn,
     )
-    follow_champion(pipeline, lineage, since=last.number if last else 0)
+    follow_champion(pipeline, lineage, since=last.number if last else 0, stream=stream)
     return decision
 
 

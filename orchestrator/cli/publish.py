@@ -20,6 +20,7 @@ from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from orchestrator.tracking.logged_model import MakeModel
+    from pipelines.data.streams import Stream
 
 
 @click.command("publish", cls=Command, short_help="Complete the MLflow run of FILE.")
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Write to MLflow the parts of FILE's lineage that it lacks, for example after the server was unavailable.
 
-    Running it twice changes nothing. It runs no code of your own: where FILE names some, it publishes the finished
-    lineage that the ref `latest` names, without the model for serving.
+    The registered model and its alias `champion` follow the decisions. Running it twice changes nothing. It runs no
+    code of your own: where FILE names some, it publishes the finished lineage that the ref `latest` names, without the
+    model for serving.
     """
     with reserved_stdout() as stdout:
         document = _publish(file, overrides)
@@ -46,13 +48,16 @@ def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from functools import partial
 
-    from orchestrator.checkpointing.load_model import example_and_model
+    from orchestrator.checkpointing.load_model import example_and_model, model_maker
+    from orchestrator.cli.support.follow_champion import warn
     from orchestrator.cli.support.read_history import read_history
     from orchestrator.lineage.bad_commits import plan_without_bad
+    from orchestrator.lineage.decisions import newest_first
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.redact import redact
     from orchestrator.storage.open_by_uri import open_store
+    from orchestrator.tracking.champion_alias import show_champion
     from orchestrator.tracking.mlflow_client import resolve_uri
     from orchestrator.tracking.publish_lineage import publish as write
     from orchestrator.updates.admitted_stream import stream_of
@@ -62,6 +67,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     own = pipeline.own_code()
     model: MakeModel | None = None
+    stream: Stream | None = None
     if own:
         chain = read_history(lineage).chain
         length, key = pipeline.stream.length or len(chain), chain[-1].id if chain else None
@@ -92,8 +98,10 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
         key=key,
         reference=Reference(lineage),
         model=model,
-        warn=lambda text: say(f"warning: {text}", err=True),
+        warn=warn,
     )
+    decisions = list(newest_first(lineage))[::-1]
+    show_champion(pipeline, decisions, model_maker(pipeline, stream, lineage), warn=warn)
     return {
         "pipeline": pipeline.name,
         "published": len(chain),

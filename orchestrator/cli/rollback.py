@@ -37,7 +37,7 @@ def rollback(file: str, overrides: tuple[str, ...], to: str | None, reason: str,
 
 def _rollback(file: str, overrides: tuple[str, ...], to: str | None, reason: str) -> Decision:
     from orchestrator.cli.support.find_commit import find_commit
-    from orchestrator.cli.support.follow_champion import follow_champion
+    from orchestrator.cli.support.follow_champion import follow_champion, warn
     from orchestrator.lineage.decisions import newest_first
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
@@ -50,7 +50,7 @@ def _rollback(file: str, overrides: tuple[str, ...], to: str | None, reason: str
         lineage,
         find_commit(lineage.store, to, [pipeline.name])[1] if to else None,
         reason=reason,
-        on_warning=lambda text: say(f"warning: {text}", err=True),
+        on_warning=warn,
     )
     follow_champion(pipeline, lineage, since=last.number if last else 0)
     return decision

@@ -75,7 +75,11 @@ def turn(
     """One step of a pipeline file."""
     pipeline = load(file, overrides)
 
+    from orchestrator.cli.support.follow_champion import show_in_mlflow, warn
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.open_by_uri import open_store
     from orchestrator.training import driver
+    from orchestrator.updates.admitted_stream import stream_of
     from orchestrator.updates.run_step import run_step
 
     def train(pipeline: Pipeline) -> tuple[int, str]:
@@ -83,7 +87,10 @@ def turn(
             made = driver.run(pipeline, workers=workers, address=address, reporter=reporter, verbose=settings.verbose)
         return made.trained, made.lineage[-1]
 
-    return run_step(pipeline, train=train, on_warning=lambda text: say(f"warning: {text}", err=True))
+    result = run_step(pipeline, train=train, on_warning=warn)
+    if result.judged is not None:
+        show_in_mlflow(pipeline, Lineage(open_store(pipeline.storage), pipeline.name), stream_of(pipeline))
+    return result
 
 
 def lines(result: StepResult, sources: str) -> list[str]:

@@ -9,16 +9,47 @@ from orchestrator.progress.printable import say
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from pipelines.config.schema import Pipeline
+    from pipelines.data.streams import Stream
 
 
-def follow_champion(pipeline: Pipeline, lineage: Lineage, *, since: int) -> None:
-    """Tell the webhooks of the pipeline file of the decisions after number `since`."""
+def follow_champion(pipeline: Pipeline, lineage: Lineage, *, since: int, stream: Stream | None = None) -> None:
+    """Tell the webhooks of the pipeline file of the decisions after number `since`, and let MLflow follow.
+
+    Args:
+        stream: to export a model that MLflow lacks; None: it is not exported.
+    """
     from orchestrator.lineage.decisions import newest_first
     from orchestrator.updates.webhooks import notify
-
-    def warn(text: str) -> None:
-        say(f"warning: {text}", err=True)
 
     fresh = [decision for decision in newest_first(lineage) if decision.number > since][::-1]
     if pipeline.gate is not None:
         notify(pipeline.gate.notify, pipeline.name, fresh, warn)
+    if fresh:
+        show_in_mlflow(pipeline, lineage, stream)
+
+
+def show_in_mlflow(pipeline: Pipeline, lineage: Lineage, stream: Stream | None) -> None:
+    """Let MLflow's registered model follow the decisions, if there is an MLflow; a failure is a warning.
+
+    Args:
+        stream: as `follow_champion`.
+    """
+    from orchestrator.checkpointing.load_model import model_maker
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.lineage.decisions import newest_first
+    from orchestrator.tracking.champion_alias import is_tracked, show_champion
+    from pipelines.config.pipeline_errors import PipelineError
+
+    if not is_tracked(pipeline):
+        return
+    try:
+        show_champion(
+            pipeline, list(newest_first(lineage))[::-1], model_maker(pipeline, stream, lineage), warn=warn
+        )
+    except (OrchestratorError, PipelineError) as error:
+        warn(f"{str(error).splitlines()[0]}; `everlearn publish FILE` lets MLflow follow")
+
+
+def warn(text: str) -> None:
+    """Print a warning."""
+    say(f"warning: {text}", err=True)
