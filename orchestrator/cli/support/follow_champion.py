@@ -43,9 +43,7 @@ def show_in_mlflow(pipeline: Pipeline, lineage: Lineage, stream: Stream | None) 
     if not is_tracked(pipeline):
         return
     try:
-        show_champion(
-            pipeline, list(newest_first(lineage))[::-1], model_maker(pipeline, stream, lineage), warn=warn
-        )
+        show_champion(pipeline, list(newest_first(lineage))[::-1], model_maker(pipeline, stream, lineage), warn=warn)
     except (OrchestratorError, PipelineError) as error:
         warn(f"{str(error).splitlines()[0]}; `everlearn publish FILE` lets MLflow follow")
 
