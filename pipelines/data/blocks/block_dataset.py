@@ -37,6 +37,8 @@ def load_blocks(
     Raises:
         DataError: files are missing or do not fit.
     """
+    if options.id_hash is not None:
+        raise DataError("stream.lanes: in lanes each class is held out by itself: leave out dataset.test.id_hash")
     index = BlockIndex(reader, store)
     train = experience_files(options.path, reader.suffix)
     tests = None if options.test is None else experience_files(options.test, reader.suffix)

@@ -15,6 +15,7 @@ from pydantic import Field
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.held_out_part import Test
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.location import Location
@@ -117,7 +118,7 @@ def _reason(message: str) -> str:
 def load(
     path: str,
     *,
-    test: str | None = None,
+    test: Test | None = None,
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2,
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None,
     inputs: str | Sequence[str] | None = None,
@@ -137,6 +138,8 @@ def load(
             of their names: batch2 before batch10. UTF-8; the first line has the names of the columns.
         test: the test rows: a file, or a folder with files of the same names. Without it, a fixed part of each class is
             held out for testing.
+            {id_hash: 0.2} holds out this share by a hash of the ids instead: a sample stays on its side when a file
+            grows.
         test_fraction: share of each class that is held out for testing.
         delimiter: the character between columns; by default a tab in .tsv files, else a comma.
         inputs: columns of the inputs, numbers; by default all but the label, the id and one without a name.

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import ExperienceDataset
+from pipelines.data.datasets.held_out_part import HeldOut
 from pipelines.data.datasets.label_columns import is_columns
 from pipelines.data.datasets.location import natural_order
-from pipelines.data.datasets.stratified_holdout import stratified_holdout
 from pipelines.data.samples import TensorSamples
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class GroupedRows(ExperienceDataset):
         rows: Rows,
         test: Rows | None,
         *,
-        fraction: float,
+        held_out: HeldOut,
         classes: int,
         class_names: tuple[str, ...] | None,
         warnings: tuple[str, ...],
@@ -59,7 +59,7 @@ class GroupedRows(ExperienceDataset):
         """
         Args:
             rows: for training, and for testing where `test` is None.
-            fraction: of each experience that is held out.
+            held_out: of each experience.
             fit: from the inputs of the training samples of experience 0 to the dataset with its preprocessing fitted.
 
         Raises:
@@ -71,7 +71,7 @@ class GroupedRows(ExperienceDataset):
         self.warnings = warnings
         self.preprocessing = preprocessing
         self.input_shape = rows.samples.input_shape
-        self._rows, self._test, self._fraction, self._fit = rows, test, fraction, fit
+        self._rows, self._test, self._held_out, self._fit = rows, test, held_out, fit
         self._values = _ascending(rows.groups)
         for value in self._values if test is not None else ():
             assert test is not None
@@ -105,8 +105,7 @@ class GroupedRows(ExperienceDataset):
         own = self._rows.samples.subset(torch.from_numpy(rows))
         if self._test is not None:
             return own, own
-        strata = np.zeros(len(own), dtype=np.int64) if is_columns(own.targets) else own.targets.numpy()
-        kept, held_out = stratified_holdout(strata, self._fraction)
+        kept, held_out = self._held_out.split(own)
         return own.subset(torch.from_numpy(kept)), own.subset(torch.from_numpy(held_out))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import Field
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.held_out_part import Test
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.location import Location
@@ -71,7 +72,7 @@ def _reason(message: str) -> str:
 def load(
     path: str,
     *,
-    test: str | None = None,
+    test: Test | None = None,
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2,
     inputs: str | Sequence[str] | None = None,
     label: str | Sequence[str] = "label",
@@ -90,6 +91,8 @@ def load(
             names: batch2 before batch10. Each line is a JSON object; all have the same keys, which are the columns.
         test: the test rows: a file, or a folder with files of the same names. Without it, a fixed part of each class is
             held out for testing.
+            {id_hash: 0.2} holds out this share by a hash of the ids instead: a sample stays on its side when a file
+            grows.
         test_fraction: share of each class that is held out for testing.
         inputs: columns of the inputs: numbers, or one column of lists; by default all but the label and the id.
         label: column of the labels: text, whole numbers, or true and false. With objective: regression or multi-label

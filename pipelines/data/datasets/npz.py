@@ -16,6 +16,7 @@ from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.held_out_part import Test
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.location import Location
@@ -108,7 +109,7 @@ def memory() -> int:
 def load(
     path: str,
     *,
-    test: str | None = None,
+    test: Test | None = None,
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2,
     inputs: str = "x",
     label: str = "y",
@@ -125,6 +126,8 @@ def load(
             before batch10.
         test: the test rows: a file, or a folder with files of the same names. Without it, arrays whose names end in
             _train and _test are used if there are any, else a fixed part of each class is held out for testing.
+            {id_hash: 0.2} holds out this share by a hash of the ids instead: a sample stays on its side when a file
+            grows.
         test_fraction: share of each class that is held out for testing.
         inputs: name of the array of inputs (n, *shape); in a file of images (n, channels, height, width).
         label: name of the array of labels (n,); with objective: regression or multi-label also (n, k).

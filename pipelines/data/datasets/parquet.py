@@ -12,6 +12,7 @@ from pipelines.data.blocks.block_dataset import load_blocks
 from pipelines.data.blocks.block_index import IndexStore
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.held_out_part import Test, TestPart
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.parquet_blocks import ParquetBlocks
@@ -28,7 +29,7 @@ INIT_FORMAT = FileFormat((".parquet",), parquet_columns, table=True)
 def load(
     path: str,
     *,
-    test: str | None = None,
+    test: Test | None = None,
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2,
     inputs: str | Sequence[str] | None = None,
     label: str | Sequence[str] = "label",
@@ -47,6 +48,8 @@ def load(
             before batch10.
         test: the test rows: a file, or a folder with files of the same names. Without it, a fixed part of each class is
             held out for testing.
+            {id_hash: 0.2} holds out this share by a hash of the ids instead: a sample stays on its side when a file
+            grows.
         test_fraction: share of each class that is held out for testing.
         inputs: columns of the inputs: numbers, or one column of lists; by default all but the label and the id.
         label: column of the labels; with objective: regression or multi-label a column of numbers, or several.
@@ -70,7 +73,7 @@ def load(
 def blocks(
     store: IndexStore | None,
     path: str,
-    test: str | None,
+    test: str | TestPart | None,
     test_fraction: float,
     inputs: str | Sequence[str] | None,
     label: str | Sequence[str],

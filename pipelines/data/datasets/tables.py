@@ -14,11 +14,11 @@ from torch import Tensor
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, input_problems
 from pipelines.data.datasets.grouped_rows import GroupedRows, Rows
+from pipelines.data.datasets.held_out_part import HeldOut, TestPart
 from pipelines.data.datasets.image_layout import Channels, channels_first, layout_warnings
-from pipelines.data.datasets.label_columns import LabelColumns, is_columns, label_columns
+from pipelines.data.datasets.label_columns import LabelColumns, label_columns
 from pipelines.data.datasets.labels import Classes, LabelMap, id_numbers, label_map
 from pipelines.data.datasets.location import Location
-from pipelines.data.datasets.stratified_holdout import stratified_holdout
 from pipelines.data.datasets.table_reader import FittingReader, Reader, Table
 from pipelines.data.experience_samples import ID_BITS
 from pipelines.data.samples import TensorSamples
@@ -49,6 +49,7 @@ class TableFiles:
         target_kind: what labels are read as.
         label_names: names of the columns of the labels.
         by: the column by which one file is divided into experiences; None: by class.
+        id_hash: share of the samples that is held out instead of `test_fraction`, by a hash of their ids.
     """
 
     reader: Reader
@@ -62,13 +63,14 @@ class TableFiles:
     target_kind: TargetKind = "classes"
     label_names: tuple[str, ...] | None = None
     by: str | None = None
+    id_hash: float | None = None
 
     @classmethod
     def of(
         cls,
         reader: Reader,
         path: str,
-        test: str | None,
+        test: str | TestPart | None,
         test_fraction: float,
         classes: Classes,
         shape: Sequence[int] | None,
@@ -76,9 +78,10 @@ class TableFiles:
         from_training: bool = False,
     ) -> TableFiles:
         """The options as a pipeline file has them."""
-        where = None if test is None else Location.of(test)
+        where = Location.of(test) if isinstance(test, str) else None
         sizes = None if shape is None else tuple(shape)
-        return cls(reader, Location.of(path), where, test_fraction, classes, sizes, channels, from_training)
+        made = cls(reader, Location.of(path), where, test_fraction, classes, sizes, channels, from_training)
+        return replace(made, id_hash=test.id_hash) if isinstance(test, TestPart) else made
 
     def learning(self, target_kind: TargetKind, label_names: tuple[str, ...], by: str | None = None) -> TableFiles:
         """The same files, with labels as the objective learns them, divided by a column."""
@@ -164,7 +167,7 @@ class TableFiles:
         ready = self.reader.preprocessing if isinstance(self.reader, FittingReader) else None
         fits = isinstance(self.reader, FittingReader) and ready is None
         return GroupedRows(
-            name, rows[0], rows[1] if len(rows) > 1 else None, fraction=self.test_fraction, classes=labels.count,
+            name, rows[0], rows[1] if len(rows) > 1 else None, held_out=self.held_out, classes=labels.count,
             class_names=labels.names, warnings=(*labels.warnings, *layout_warnings(name, rows[0].samples.input_shape)),
             preprocessing=ready,
             fit=(lambda inputs: replace(self, reader=self.fit(self.path, inputs))._grouped(name)) if fits else None,
@@ -178,6 +181,11 @@ class TableFiles:
         assert isinstance(self.reader, FittingReader)
         return self.reader.fitted(file, rows.flatten().numpy())
 
+    @property
+    def held_out(self) -> HeldOut:
+        """What is held out where there are no test rows."""
+        return HeldOut(self.test_fraction, self.id_hash)
+
     def divided(
         self, train: Table, test: Table | None, labels: LabelMap | LabelColumns, file: Location, id_base: int = 0
     ) -> tuple[TensorSamples, TensorSamples]:
@@ -185,9 +193,7 @@ class TableFiles:
         first = self.samples(train, labels, file, id_base)
         if test is not None:
             return first, self.samples(test, labels, file, id_base)
-        columns = is_columns(first.targets)  # without classes any row may be held out
-        classes = np.zeros(len(first), dtype=np.int64) if columns else first.targets.numpy()
-        kept, held_out = stratified_holdout(classes, self.test_fraction)
+        kept, held_out = self.held_out.split(first)
         return first.subset(torch.from_numpy(kept)), first.subset(torch.from_numpy(held_out))
 
     def samples(self, table: Table, labels: LabelMap | LabelColumns, file: Location, id_base: int = 0) -> TensorSamples:
