@@ -242,6 +242,12 @@ class Pipeline(Spec):
         reasons = refusals(listed, objective.name, targets=objective.targets, changes_loss=changes_loss)
         setting = setting_refusal(objective, self.stream.setting)
         wrong: list[tuple[KeyPath, str]] = [] if setting is None else [(("stream", "setting"), setting)]
+        if self.stream.source is not None and objective.targets != "classes":
+            text = (
+                f"files that arrive have classes as labels, which {objective.name} does not learn: name a folder under "
+                "stream.dataset, or use objective: classification"
+            )
+            wrong.append((("stream", "source"), text))
         return [*wrong, *((("strategy",), reason) for reason in reasons)]
 
     def _online_problems(self) -> list[tuple[KeyPath, str]]:

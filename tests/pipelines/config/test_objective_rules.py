@@ -52,6 +52,14 @@ def test_strategies_that_need_classes_are_refused_with_the_remedy(strategy: str,
     assert loaded("classification", "task-incremental", strategy) == ""
 
 
+def test_files_that_arrive_have_classes() -> None:
+    text = FILE.replace("OBJECTIVE", "regression").replace("SETTING", "domain-incremental").replace("STRATEGY", "naive")
+    arriving = text.replace("dataset: digits", "source: {path: inbox, format: csv}").replace("  experiences: 1\n", "")
+    with pytest.raises(PipelineError, match=r"stream\.source: files that arrive have classes as labels"):
+        load_text(arriving, "c.yaml")
+    load_text(arriving.replace("regression", "classification"), "c.yaml")
+
+
 def test_options_that_do_not_belong_together_are_refused() -> None:
     assert (
         "delta" in loaded("{name: regression, delta: 2}") and loaded("{name: regression, loss: huber, delta: 2}") == ""
