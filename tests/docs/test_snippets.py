@@ -31,7 +31,7 @@ from pipelines.config.load import load_text
 from tests.docs.pages import ROOT, Block, Page, pages
 from tests.s3.server import server, use
 
-TRAINS = re.compile(r"everlearn (run|tune|compare)\b|\b(run|tune|compare)\(")
+TRAINS = re.compile(r"everlearn (run|step|tune|compare)\b|\b(run|tune|compare)\(")
 RAY = re.compile(r"workers")
 OTHER_PROGRAMS = ("Avalanche", "Renate")
 BASE = {"name": "page", "stream": {"dataset": "digits", "experiences": 5}, "model": {"name": "mlp", "hidden": [16]}}
