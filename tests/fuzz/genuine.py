@@ -12,6 +12,7 @@ import torch
 from orchestrator.checkpointing.checkpoint import Checkpoint
 from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.decisions import Decision, DecisionState
 from orchestrator.storage.tensors import encode
 from strategies.memory.reservoir import Memory
 
@@ -51,6 +52,20 @@ def claim() -> bytes:
     return Holder(token="t", host="h", pid=1, since="2026-01-01T00:00:00Z").to_json()
 
 
+def decision() -> bytes:
+    return Decision.create(
+        number=2,
+        previous=SHA256,
+        champion=SHA256,
+        kind="verdict",
+        commit=SHA256,
+        outcome="passed",
+        reason="score +0.1 (limit -0.01)",
+        evidence={"findings": [{"condition": "score", "value": 0.1, "samples": 200}], "gaps": []},
+        state=DecisionState(champion=SHA256, tests=1),
+    ).to_json()
+
+
 def key() -> bytes:
     return b"split-digits/commits/" + SHA256.encode() + b".json"
 
@@ -75,6 +90,6 @@ def pipeline() -> bytes:
 
 
 GENUINE = {
-    "commit": commit, "blob": blob, "checkpoint": checkpoint, "ref": ref, "claim": claim, "key": key, "npz": npz,
-    "idx": idx, "pipeline": pipeline,
+    "commit": commit, "blob": blob, "checkpoint": checkpoint, "ref": ref, "claim": claim, "decision": decision,
+    "key": key, "npz": npz, "idx": idx, "pipeline": pipeline,
 }  # fmt: skip

@@ -14,6 +14,7 @@ from orchestrator.checkpointing.checkpoint import Checkpoint
 from orchestrator.errors import CorruptBlob, StorageError
 from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.decisions import Decision
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.folder_store import FolderStore
 from orchestrator.storage.object_keys import checked_key
@@ -73,6 +74,7 @@ READERS = {
     "checkpoint": Reader(Checkpoint.from_bytes, CorruptBlob),
     "ref": Reader(_ref, StorageError),
     "claim": Reader(lambda data: Holder.parse(data, "claim"), StorageError),
+    "decision": Reader(lambda data: Decision.parse(data, "decision"), StorageError),
     "key": Reader(lambda data: checked_key(data.decode("utf-8", "surrogateescape")), StorageError),
     "npz": Reader(_npz, PipelineError),
     "idx": Reader(_idx, PipelineError),
