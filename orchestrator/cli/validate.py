@@ -165,6 +165,11 @@ def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
     table.add_row("model", ", ".join([_named(document["model"]), *_size(description)]))
     if document["objective"] != {"name": "classification"}:
         table.add_row("objective", _named(document["objective"]))
+    if pipeline.score or pipeline.metrics:
+        from pipelines.config.named_scores import named_scores
+
+        score, *others = (one.name for one in named_scores(pipeline))
+        table.add_row("score", score + (f", beside it {', '.join(others)}" if others else ""))
     table.add_row("strategy", ", then ".join(_named(spec) for spec in document["strategy"]))
     table.add_row("train", f"{lasts} of each, batch {train['batch_size']}, {_named(train['optimizer'])}")
     scaling = pipeline.scaling

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from strategies.loop import evaluation
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Group
-from strategies.metrics import Score, find_score
+from strategies.metrics import Score, all_scores, find_score
 from strategies.objectives.objective import Objective
 from tests.processes import Processes
 from tests.strategies.models import build
@@ -50,6 +50,14 @@ class Sums(nn.Module):
         return torch.stack([pixels.sum(1), pixels[:, 0]], 1) / 16
 
 
+class Coarse(Sums):
+    """Logits of three classes that are equal for many images."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        found = super().forward(inputs)
+        return torch.cat([found, found.sum(1, keepdim=True)], 1).mul(16).remainder(3)
+
+
 def numbers(n: int = 7) -> list[Step]:
     steps, _ = stream("domain-incremental", test=n)
     return [
@@ -69,11 +77,25 @@ def plain() -> tuple[Any, Any]:
     return found.counts, found.scores
 
 
+def classified() -> tuple[Any, Any]:
+    """Every score of classes, with ties, on test sets of seven samples."""
+    names = [score.name for score in all_scores("classification")]
+    names += ["recall@precision=0.9", "precision@recall=0.5", "recall@class=0", "f1@threshold=0.3"]
+    recorded = [score for name in names if (score := find_score(name)) is not None]
+    steps, _ = stream("domain-incremental", test=7)
+    learner = Learner(Coarse(), [], outputs=3, group=Group.current(), recorded=recorded)
+    found = learner.assess(list(steps), seen=2)
+    return found.counts, found.scores
+
+
 def test_ranks_do_not_change_scores(processes: Callable[[int], Processes], monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = plain()
-    assert all(processes(size).run(plain) == [alone] * size for size in (2, 3))
+    alone, classes = plain(), classified()
+    assert len(classes[1]) > 10 and classes[1].keys() >= classes[0][0].scores.keys()
+    for size in (2, 3):
+        group = processes(size)
+        assert group.run(plain) == [alone] * size and group.run(classified) == [classes] * size
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 2)
-    assert plain() == alone
+    assert plain() == alone and classified() == classes
 
 
 def test_they_are_those_of_the_whole_test_set_and_of_all_together() -> None:
