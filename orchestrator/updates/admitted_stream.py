@@ -67,7 +67,7 @@ def source_of(pipeline: Pipeline) -> SourceSpec | None:
     options: dict[str, Any] = {key: value for key, value in stream.dataset.options.items() if value is not None}
     apart = stream.experiences is not None or stream.order != "natural" or stream.transform is not None or stream.blurry
     strange = options.keys() - SourceSpec.model_fields.keys() or not isinstance(options.get("label", ""), str)
-    if stream.dataset.name not in SUFFIXES or strange or apart:
+    if stream.dataset.name not in SUFFIXES or strange or apart or stream.lanes is not None:
         return None
     if resolve("objectives", pipeline.objective.name).targets != "classes":
         return None

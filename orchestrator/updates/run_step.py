@@ -108,7 +108,7 @@ def run_step(
     if source is None:
         raise PipelineError(
             "stream: nothing arrives here: `everlearn step` needs stream.source, or a dataset that is a folder of "
-            "files without order, experiences, transform, test and features. `everlearn run` trains this one"
+            "files without order, experiences, transform, lanes, test and features. `everlearn run` trains this one"
         )
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     try:

@@ -169,7 +169,7 @@ class StreamSpec(Spec):
     def _source_problems(self) -> list[tuple[KeyPath, str]]:
         if self.source is None:
             return []
-        unset = {"experiences": None, "order": "natural", "transform": None, "blurry": 0.0}
+        unset = {"experiences": None, "order": "natural", "transform": None, "blurry": 0.0, "lanes": None}
         problems: list[tuple[KeyPath, str]] = [
             ((key,), "must be left out: with a source, what arrives decides it")
             for key, value in unset.items()

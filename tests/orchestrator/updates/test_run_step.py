@@ -304,7 +304,7 @@ def test_a_log_that_was_changed_is_refused_and_the_index_is_made_anew(tmp_path: 
 
 def test_streams_in_which_nothing_arrives_are_refused(tmp_path: Path) -> None:
     for more in (", test: x", ""):
-        text = DATASET if more else DATASET.replace("  setting", "  experiences: 2\n  setting")
+        text = DATASET if more else DATASET.replace("  setting", "  lanes: 2\n  setting")
         pipeline = pipeline_of(tmp_path, more, text)
         assert source_of(pipeline) is None
         with pytest.raises(PipelineError, match="nothing arrives here"):

@@ -61,9 +61,10 @@ def test_what_contradicts_a_source_is_refused() -> None:
     text = FILE.format(more="label: y").replace("  setting", "  dataset: {name: csv, path: other}\n  setting")
     with pytest.raises(PipelineError, match=r"stream\.dataset: must be left out: stream\.source says where"):
         load_text(text)
-    text = FILE.format(more="label: y").replace("  setting", "  order: shuffled\n  setting")
-    with pytest.raises(PipelineError, match=r"stream\.order: must be left out: with a source"):
-        load_text(text)
+    for key, value in (("order", "shuffled"), ("lanes", "4"), ("experiences", "3")):
+        text = FILE.format(more="label: y").replace("  setting", f"  {key}: {value}\n  setting")
+        with pytest.raises(PipelineError, match=rf"stream\.{key}: must be left out: with a source"):
+            load_text(text)
     with pytest.raises(PipelineError, match="has no meaning in npz files"):
         load_text(FILE.format(more="delimiter: ';'").replace("csv", "npz"))
 
