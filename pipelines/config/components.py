@@ -37,6 +37,7 @@ MODELS: dict[str, str] = {
     "cnn": "pipelines.models.cnn:CNN",
     "resnet18-slim": "pipelines.models.resnet18_slim:ResNet18Slim",
     "tabular-mlp": "pipelines.models.tabular_mlp:TabularMLP",
+    "ft-transformer": "pipelines.models.ft_transformer:FTTransformer",
 }
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "strategies": STRATEGIES,

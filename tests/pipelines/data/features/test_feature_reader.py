@@ -6,6 +6,7 @@ Covers: `pipelines/data/features/feature_warnings.py`
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,16 @@ def test_one_file_that_is_split_by_label_is_fitted_on_the_classes_of_experience_
     assert encoder.document()["mean"] < 300
     other = stream(file, how="order: [[bad], [good]]")
     assert other.preprocessing != found.preprocessing
+
+
+def test_a_stream_is_pickled_for_workers_on_other_machines(tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for file in ("one.csv", "many/0.csv"):
+        write(frame(), tmp_path / file)
+    for found in (stream(tmp_path / "many"), stream(tmp_path / "one.csv", how="order: [[good], [bad]]")):
+        again = pickle.loads(pickle.dumps(found))
+        assert again.preprocessing == found.preprocessing and again.layout == found.layout
+        assert all(torch.equal(a, b) for a, b in zip(tensors(again), tensors(found), strict=True))
 
 
 def test_an_id_knows_the_unit_of_a_column(tmp_path: Path) -> None:
