@@ -73,11 +73,15 @@ def refuse_unfit(address: str | None) -> None:
 
 def what_is_waited_for(address: str | None, scaling: ScalingSpec) -> str:
     """In words, before a run has its workers."""
+    number = f"{scaling.minimum}" if scaling.minimum == scaling.maximum else f"{scaling.minimum} to {scaling.maximum}"
+    return f"for Ray on {where(address)} to start {number} worker{'' if number == '1' else 's'}"
+
+
+def where(address: str | None) -> str:
+    """In words, where Ray runs."""
     from orchestrator.redact import redact
 
-    place = "this machine" if _named(address) is None else f"the cluster at {redact(str(_named(address)))}"
-    number = f"{scaling.minimum}" if scaling.minimum == scaling.maximum else f"{scaling.minimum} to {scaling.maximum}"
-    return f"for Ray on {place} to start {number} worker{'' if number == '1' else 's'}"
+    return "this machine" if _named(address) is None else f"the cluster at {redact(str(_named(address)))}"
 
 
 def _starts_local(address: str | None) -> bool:

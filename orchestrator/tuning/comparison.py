@@ -107,6 +107,7 @@ def compare(
             left = [p for p, job in zip(proposals, jobs, strict=True) if not _found(records[p.number], job, on_record)]
             if left:
                 plan = Plan(bases, streams, left, max_concurrent=max_concurrent, fences=fences)
+                plan.waiting = reporter.waiting
                 run_plan(plan, address, start, records, on_record)
             result = CompareResult(
                 pipelines=[

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from orchestrator.cluster.connect import where
 from orchestrator.lineage.commit import Commit
 from orchestrator.training.in_process import runs_in_this_process
 from orchestrator.tuning.train_trial import Job
@@ -47,13 +48,22 @@ def run_plan(
     plan: Plan, address: str | None, start: Callable[[], None], records: dict[int, TrialRecord], on_record: OnRecord
 ) -> None:
     """Run a plan in processes of this machine where that serves, else on the Ray cluster that `start` connects to."""
-    if runs_here(plan, address):
+    here = runs_here(plan, address)
+    plan.waiting(_awaited(plan, None if here else where(address)))
+    if here:
         run_in_processes(plan, records, on_record)
         return
     start()
     from orchestrator.tuning.ray_tune import run_trials
 
     run_trials(plan, records, on_record)
+
+
+def _awaited(plan: Plan, ray: str | None) -> str:
+    """In words, until the first trial has ended; `ray`: where, None: in processes."""
+    number = plan.count if plan.searcher else len(plan.proposals)
+    trials = "the trial" if number == 1 else f"the first of {number} trials"
+    return f"for Ray on {ray} to start, then for {trials}" if ray else f"for {trials}, in processes of this machine"
 
 
 def run_in_processes(

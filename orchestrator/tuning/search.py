@@ -137,9 +137,8 @@ class _Search:
     ) -> None:
         """
         Args:
-            start: connects to the Ray cluster, once there is something to train on it.
+            start, address: connects to the Ray cluster, once there is something to train on it; its address, as given.
             fences: of the search's claims.
-            address: of a Ray cluster, as it was given.
         """
         from orchestrator.lineage.plan import make_plan
         from orchestrator.tuning.trial_streams import Streams, Validation
@@ -231,6 +230,7 @@ class _Search:
             max_concurrent=spec.max_concurrent,
             time_budget=budget,
             fences=self._fences,
+            waiting=self._reporter.waiting,
         )
         run_plan(plan, self._address, self._start, self.records, lambda record: self._on_record(record, tracker))
 

@@ -43,6 +43,9 @@ class SearchReporter:
     def trial(self, record: TrialRecord) -> None:
         """The record of a trial has changed."""
 
+    def waiting(self, text: str) -> None:
+        """What is waited for, before the first trial has ended."""
+
     def stage(self, text: str) -> None:
         """A stage begins that is not a trial, such as training the best settings."""
 

@@ -47,6 +47,9 @@ class PlainSearchReporter(SearchReporter):
             self._shown[key] = record.state
             self._print(Text(trial_line(record, self._summary.metrics[0])))
 
+    def waiting(self, text: str) -> None:
+        self._print(Text(f"waiting: {text}"))
+
     def stage(self, text: str) -> None:
         self._print(Text(text))
 
@@ -83,6 +86,9 @@ class LiveSearchReporter(PlainSearchReporter):
 
     def trial(self, record: TrialRecord) -> None:
         self._records[label(record)] = record
+
+    def waiting(self, text: str) -> None:
+        """The table shows what runs."""
 
     def stage(self, text: str) -> None:
         self._stage = text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class Plan:
         resources: of each trial, beside what its pipeline says.
         retries, max_concurrent, time_budget: as in `tune`.
         fences: of the search's claims.
+        waiting: is told what is waited for, before the first trial starts.
     """
 
     pipelines: Sequence[Pipeline]
@@ -42,3 +43,4 @@ class Plan:
     max_concurrent: int | None = None
     time_budget: float | None = None
     fences: Fences = field(default_factory=dict)
+    waiting: Callable[[str], None] = lambda text: None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -131,6 +132,18 @@ def test_a_field_of_a_mebibyte(path: KeyPath) -> None:
                 redact(str(error))
 
     assert_linear(check)
+
+
+@pytest.mark.parametrize("piece", ["# a comment\n", "\r\n", "a", "'", "k: 1\n", "text: |\n  a\n"], ids=ascii)
+def test_a_whole_file_up_to_the_limit(piece: str) -> None:
+    """A file that is read to its end, or to its 100,000th value: an eighth of it costs an eighth, or no more."""
+
+    def check(text: str) -> None:
+        with suppress(PipelineError):
+            load_text(FILE + text[: MIB - len(FILE)])
+
+    short = seconds(check, piece, MIB >> 3)
+    assert seconds(check, piece, MIB) < 24 * max(short, 0.005)
 
 
 @pytest.mark.parametrize("piece", ["a", "1", "1:", "a: ", "- ", "'", "1e", "0x1", "\\x1b", "1_"])

@@ -92,7 +92,7 @@ class Receiver:
             elif event is not None:
                 run.event(event)
             return kind != "event" or event is not None
-        if search is None or kind not in ("search", "trial", "stage", "warning", "outcome"):
+        if search is None or kind not in ("search", "trial", "waiting", "stage", "warning", "outcome"):
             return False
         if kind == "search":
             search.start(_summary(content["summary"]), [_record(one) for one in content["records"]])
@@ -103,7 +103,7 @@ class Receiver:
             # The lines that follow show the result.
             return False
         else:
-            (search.stage if kind == "stage" else search.warning)(content)
+            {"waiting": search.waiting, "stage": search.stage, "warning": search.warning}[kind](content)
         return True
 
 

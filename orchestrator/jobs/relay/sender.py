@@ -126,6 +126,11 @@ class RelaySearchReporter(SearchReporter):
             running = record.state == "running" and len(record.history) != record.of
             self._channel.send("trial", _trial(record), often=f"trial {record.number}" if running else None)
 
+    def waiting(self, text: str) -> None:
+        with self._channel.lock:
+            self._plain.waiting(text)
+            self._channel.send("waiting", text)
+
     def stage(self, text: str) -> None:
         with self._channel.lock:
             self._plain.stage(text)

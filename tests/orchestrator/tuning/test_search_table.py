@@ -38,12 +38,14 @@ def test_lines_for_logs() -> None:
     stream = io.StringIO()
     reporter = PlainSearchReporter(Console(file=stream, width=80))
     reporter.start(SUMMARY, [record(0, "done", 0.5)])
+    reporter.waiting("for Ray on this machine to start, then for the first of 2 trials")
     for one in (record(1, "running"), record(1, "done", 0.8), record(1, "done", 0.8), record(2, "failed")):
         reporter.trial(one)
     reporter.warning("careful")
     reporter.finish(result())
     lines = stream.getvalue().splitlines()
     assert lines[:2] == ["x: random search, 3 trials", "1 trial done before"]
+    assert lines.pop(2) == "waiting: for Ray on this machine to start, then for the first of 2 trials"
     assert lines[2].startswith("trial 1    done      ewc.lambda=10  average accuracy 80.0 %")
     assert lines[3].startswith("trial 2    failed") and lines[3].endswith("the loss became nan")
     assert lines[4] == "warning: careful"

@@ -51,6 +51,9 @@ class HeardSearch(SearchReporter):
     def trial(self, record: TrialRecord) -> None:
         self.told.append(record)
 
+    def waiting(self, text: str) -> None:
+        self.told.append(text)
+
     def stage(self, text: str) -> None:
         self.told.append(text)
 
@@ -145,12 +148,13 @@ def test_a_search_is_relayed_and_its_outcome_is_the_job_s_own_text() -> None:
     sender = RelaySearchReporter(stream)
     sender.start(SUMMARY, [done])
     sender.trial(done)
+    sender.waiting("for the trial")
     sender.stage("the best")
     here, lines = HeardSearch(), list[str]()
     Receiver(lines.append, search_reporter=here)(stream.getvalue())
-    assert lines == [] and here.told[0] == SUMMARY and here.told[3] == "the best"
+    assert lines == [] and here.told[0] == SUMMARY and here.told[3:] == ["for the trial", "the best"]
     for record in here.told[1:3]:
         assert (record.metrics, len(record.history), record.state) == (done.metrics, 2, "done")
         assert record.settings == done.settings and record.lineage == []
     Receiver(lines.append)(stream.getvalue())
-    assert len(lines) == 4 and "lambda=3" in lines[2]
+    assert len(lines) == 5 and lines[3] == "waiting: for the trial" and "lambda=3" in lines[2]
