@@ -50,7 +50,7 @@ def _s3(uri: str) -> Store:
             f"storage: {uri}: credentials do not belong in the URI.\n"
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, and write s3://bucket/prefix"
         )
-    if parts.query or parts.fragment:
+    if "?" in uri or "#" in uri:  # an empty query or fragment would be dropped without a word
         raise StorageError(
             f"storage: {uri}: write s3://bucket/prefix; AWS_ENDPOINT_URL and AWS_REGION say where the bucket is"
         )

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal, NamedTuple
 
-from pipelines.config.import_path import check_origin, check_path, import_component
+from pipelines.config.import_path import check_beside, check_origin, check_path, import_component
 from pipelines.config.masking import shorten
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.source_text import declared_text, first_line
@@ -111,7 +111,10 @@ def resolve(kind: Kind, name: str) -> Any:
         if ":" in name:
             check_path(name)
         raise NotImported(f"{shorten(name)} is not imported here")
-    return _resolve(kind, name)
+    found = _resolve(kind, name)
+    if ":" in name:
+        check_beside(name)
+    return found
 
 
 @cache

@@ -2,7 +2,8 @@
 
 A pipeline file may come from somebody else, so that a path must not reach any function of any library. It names what is
 marked (a subclass of Strategy, `@pipelines.dataset`, `@pipelines.model`), or what a module of the user's own defines:
-one that is found in the working directory, in the script's folder or on PYTHONPATH, and is not installed.
+one that is found in the working directory, beside the pipeline file, in the script's folder or on PYTHONPATH, and is
+not installed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import importlib
 import site
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +31,29 @@ from strategies.api.shared_packages import share, twin
 _HOME = Path(__file__).resolve().parents[2]
 _ROOMS = ("orchestrator", "pipelines", "strategies")
 _DECORATED = {"dataset": "@pipelines.dataset", "model": "@pipelines.model"}
+
+_beside: ContextVar[Path | None] = ContextVar("beside", default=None)
+
+
+@contextmanager
+def modules_beside(file: Path) -> Iterator[None]:
+    """Within the block, import paths may name modules in the folder of this pipeline file."""
+    token = _beside.set(file.absolute().parent)
+    try:
+        yield
+    finally:
+        _beside.reset(token)
+
+
+def check_beside(path: str) -> None:
+    """Refuse an import path whose module was found elsewhere, while one of its name lies beside the pipeline file."""
+    folder, top = _beside.get(), path.partition(":")[0].partition(".")[0]
+    used = getattr(sys.modules.get(top), "__file__", None)
+    if folder is None or not isinstance(used, str) or top in _ROOMS:
+        return
+    for mine in (folder / f"{top}.py", folder / top / "__init__.py"):
+        if mine.is_file() and mine.resolve() != Path(used).resolve():
+            raise PipelineError(f"the module {top} is {used}, and hides {mine}: rename one of them")
 
 
 def check_path(path: str) -> None:
@@ -57,9 +84,11 @@ def import_component(path: str) -> Any:
     check_path(path)
     module_name, _, attribute = path.partition(":")
     # Unlike `python`, the console script does not search the working directory for modules.
-    here = str(Path.cwd())
+    here, beside = str(Path.cwd()), str(_beside.get() or "")
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
+    if beside and beside not in sys.path:
+        sys.path.append(beside)
     share(module_name)
     try:
         component: Any = importlib.import_module(module_name)

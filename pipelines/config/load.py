@@ -6,7 +6,6 @@ import contextlib
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pipelines.config.check_space import check_space
 from pipelines.config.components import without_own_code
 from pipelines.config.document import MAX_BYTES, Document, Problem, one_line, parse
 from pipelines.config.environment_variables import substitute
+from pipelines.config.import_path import modules_beside
 from pipelines.config.overrides import address, apply, assign
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import Pipeline
@@ -35,7 +35,7 @@ def load_pipeline(path: str | Path, overrides: Sequence[str] = (), *, import_cod
     Raises:
         PipelineError: all problems of the file and the overrides, each with its line.
     """
-    with nullcontext() if import_code else without_own_code():
+    with modules_beside(Path(path)) if import_code else without_own_code():
         return load_text(_read(Path(path)), str(path), overrides)
 
 

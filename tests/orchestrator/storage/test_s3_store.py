@@ -18,6 +18,7 @@ from orchestrator.errors import StorageError
 from orchestrator.storage import s3_client, s3_store
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.storage.parallel_requests import in_parallel
+from orchestrator.storage.ray_filesystem import ray_filesystem
 from tests.s3.proxy import FaultyProxy, Rule, first
 from tests.s3.server import S3Server, use
 
@@ -45,6 +46,34 @@ def test_a_missing_bucket(s3_server: S3Server) -> None:
     for call in calls:
         with pytest.raises(StorageError, match=r"s3://no-such-bucket.*the bucket does not exist. Create it"):
             call()
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("name", ["a b", "a%41b", "what?", "#1", "a+b", "é&=;", "100%"])
+def test_keys_are_taken_as_they_are(name: str, s3_uri: str) -> None:
+    """Neither quoted nor unquoted on the way: by this store, in listings, and by pyarrow, through which Ray writes."""
+    bucket, _, prefix = s3_uri.removeprefix("s3://").partition("/")
+    # A URI with ? or # has no such prefix: it is refused.
+    place = name if not set("?#") & set(name) else "x"
+    store = open_store(f"{s3_uri}/{place}")
+    key = f"{name}/{name}.bin"
+    store.put(key, b"1")
+    assert not store.put_if_absent(key, b"2")
+    (_, version) = store.read_versioned(key) or (b"", "")
+    assert store.compare_and_swap(key, b"3", version)
+    assert (store.get(key), list(store.list()), list(store.folders())) == (b"3", [key], [name])
+    listed = boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    assert [one["Key"] for one in listed] == [f"{prefix}/{place}/{key}".removeprefix("/")]
+    filesystem, path = ray_filesystem(f"{s3_uri}/{place}")
+    assert filesystem is not None and filesystem.open_input_file(f"{path}/{key}").read() == b"3"
+    store.delete(key)
+    assert list(store.list()) == []
+
+
+@pytest.mark.parametrize("end", ["what?x", "what?", "#1", "a#"])
+def test_a_uri_with_a_query_or_a_fragment_is_refused(end: str) -> None:
+    with pytest.raises(StorageError, match="write s3://bucket/prefix"):
+        open_store(f"s3://bucket/{end}")
 
 
 @pytest.mark.s3

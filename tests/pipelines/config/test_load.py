@@ -347,3 +347,22 @@ def test_any_options_are_taken_or_refused(options: list[tuple[str, str, str]]) -
 def test_importing_the_loader_is_light() -> None:
     code = "import sys, pipelines.config.load; sys.exit(bool({'torch', 'numpy', 'ray', 'mlflow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+BESIDE = "from torch import nn\n\n\nclass Net(nn.Linear):\n    def __init__(self, input_shape, outputs):\n        ...\n"
+
+
+def test_own_modules_beside_the_file_resolve_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files of two folders do not get each other's module either."""
+    text = "name: x\nstream: {{dataset: digits, setting: class-incremental, experiences: 2}}\nmodel: {}:Net\n"
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.chdir(tmp_path)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "beside_the_file.py").write_text(BESIDE)
+        (tmp_path / folder / "p.yaml").write_text(text.format("beside_the_file"))
+    with pytest.raises(PipelineError, match="cannot import beside_the_file"):
+        load_text(text.format("beside_the_file"))
+    assert load_pipeline("one/p.yaml").model.name == "beside_the_file:Net"
+    with pytest.raises(PipelineError, match=r"one/beside_the_file\.py, and hides .*two/beside_the_file\.py: rename"):
+        load_pipeline("two/p.yaml")
