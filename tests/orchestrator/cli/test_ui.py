@@ -88,10 +88,12 @@ def test_a_server_that_is_away_still_has_an_address(tmp_path: Path, capsys: pyte
 
 @pytest.mark.slow
 def test_the_ui_answers_and_ends_with_its_workers(tmp_path: Path) -> None:
-    (tmp_path / ".everlearn").mkdir()
-    (tmp_path / ".everlearn/mlflow.db").touch()
+    """In a folder whose name means something in a URI: nothing is left beside it."""
+    folder = tmp_path / "what? #1 a%41b"
+    (folder / ".everlearn").mkdir(parents=True)
+    (folder / ".everlearn/mlflow.db").touch()
     command = [sys.executable, "-m", "orchestrator.cli.main", "ui"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -103,6 +105,8 @@ def test_the_ui_answers_and_ends_with_its_workers(tmp_path: Path) -> None:
         assert process.wait(timeout=30) == 0
         with pytest.raises(OSError):
             urllib.request.urlopen(found[1] + "/health", timeout=2)
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+        assert (folder / ".everlearn/mlflow.db").stat().st_size > 0
     finally:
         process.kill()
         process.wait()

@@ -31,18 +31,24 @@ class Head:
     address: str
     folder: Path
 
-    def command(self, *arguments: str, token: str | None = TOKEN) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *arguments: str, token: str | None = TOKEN, path: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         # A token may lie in the home of whoever runs the tests.
         environment = {"RAY_API_SERVER_ADDRESS": self.address, "RAY_AUTH_MODE": "token", "HOME": str(self.folder)}
         environment["NOWHERE"] = "/proc/nowhere"
         if token is not None:
             environment["RAY_AUTH_TOKEN"] = token
+        if path is not None:
+            environment["PATH"] = f"{path}{os.pathsep}{os.environ['PATH']}"
         return everlearn(*arguments, environment=environment, cwd=self.folder)
 
-    def submit(self, *arguments: str, epochs: int = 1) -> subprocess.CompletedProcess[str]:
+    def submit(self, *arguments: str, epochs: int = 1, path: Path | None = None) -> subprocess.CompletedProcess[str]:
         own = [f"storage={self.folder}/store", f"tracking.uri=sqlite:///{self.folder}/mlflow.db"]
         own += [f"train.epochs={epochs}", f"name=digits-{epochs}", "stream.experiences=2"]
-        return self.command("submit", str(DIGITS), *(part for item in own for part in ("--set", item)), *arguments)
+        return self.command(
+            "submit", str(DIGITS), *(part for item in own for part in ("--set", item)), *arguments, path=path
+        )
 
 
 def free_ports(count: int) -> list[int]:
@@ -128,6 +134,20 @@ def test_a_job_is_stopped_and_a_failure_has_a_cause(head: Head) -> None:
     assert "failed: everlearn: " in failed.stdout.splitlines()[-1] and "/proc" in failed.stdout.splitlines()[-1]
     unknown = head.command("logs", "nobody")
     assert unknown.returncode == 3 and "has no job nobody" in unknown.stderr
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_cluster_whose_python_has_no_everlearn(head: Head) -> None:
+    """The job's `python` is one that sees no installed packages."""
+    programs = head.folder / "bare"
+    programs.mkdir()
+    (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
+    (programs / "python").chmod(0o755)
+    done = head.submit("--env", "PATH", path=programs)
+    assert done.returncode == 1, done.stdout + done.stderr
+    told = " ".join(done.stderr.split())
+    assert "the job failed: the `python` of the cluster has no Everlearn: install it on every node" in told
 
 
 @pytest.mark.ray

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,6 +64,56 @@ def test_an_error_in_own_code(
     assert "no_such_thing" in err and "bug in Everlearn" not in err
     assert f"_1.py:{text.splitlines().index(wrong) + 1}: {wrong.strip()}" in err
     assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
+
+
+SCRIPT = """\
+import sys
+from orchestrator import run
+from orchestrator.errors import OrchestratorError
+from pipelines.config.load import load_text
+from pipelines.config.pipeline_errors import PipelineError
+from torch import nn
+
+class Net(nn.Linear):
+    def __init__(self, input_shape, outputs):
+        super().__init__(64, outputs)
+
+TEXT = (
+    "name: x\\nstream: {dataset: digits, setting: class-incremental, experiences: 2}\\n"
+    "train: {epochs: 1, batch_size: 64, optimizer: {name: sgd, lr: 0.1}}\\nscaling: {workers: 2}\\n"
+    "tracking: {uri: 'http://127.0.0.1:9'}\\nstorage: store\\n"
+)
+for parts in ("model: '__main__:Net'", "model: mlp\\nstrategy: [{name: 'broken_strategy:Broken'}]"):
+    try:
+        run(load_text(TEXT + parts, "x.yaml"))
+        print("it ran")
+    except (OrchestratorError, PipelineError) as error:
+        print(" ".join(str(error).split()))
+ray = sys.modules.get("ray")
+print("Ray was started:", ray is not None and ray.is_initialized())
+"""
+BROKEN = """\
+from strategies.methods.naive import Naive
+
+class Broken(Naive):
+    name = "broken"
+
+    def after_experience(self, learner, experience):
+        learner.no_such_thing()
+"""
+
+
+def test_a_run_refuses_them_before_ray_starts(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    (tmp_path / "broken_strategy.py").write_text(BROKEN)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "RAY_ADDRESS": ""}
+    command = [sys.executable, "train.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    main, broken, ray = done.stdout.splitlines()
+    assert "__main__:Net" in main and "train.py" in main
+    assert "no_such_thing" in broken and "broken_strategy.py:7" in broken
+    assert ray == "Ray was started: False"
 
 
 def test_built_in_parts_pass() -> None:
