@@ -101,13 +101,14 @@ def _free_port(host: str, wanted: int | None) -> int:
 @contextlib.contextmanager
 def _server(uri: str, host: str, port: int, verbose: bool) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """The MLflow server as a child in its own process group, so that its workers end with it."""
-    from orchestrator.tracking.mlflow_ui import ui_command, ui_environment
+    from orchestrator.tracking.mlflow_ui import ui_command, ui_environment, ui_folder
 
     with tempfile.TemporaryFile() as log:
         output = sys.stderr if verbose else log
         process = subprocess.Popen(
             ui_command(host, port),
             env=ui_environment(uri),
+            cwd=ui_folder(uri),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -48,9 +48,12 @@ def resolve_uri(uri: str) -> str:
     if file is None:
         return uri
     _, question, options = uri.partition("?")
-    # A path in a URI is quoted: SQLAlchemy ends it at a question mark, and decodes what follows a percent sign.
-    path = str(file).replace("%", "%25").replace("?", "%3F")
-    return f"{SQLITE}{path}{question}{options}"
+    return f"{SQLITE}{quoted(file)}{question}{options}"
+
+
+def quoted(path: Path) -> str:
+    """A path in a URI: SQLAlchemy ends it at a question mark, and decodes what follows a percent sign."""
+    return str(path).replace("%", "%25").replace("?", "%3F")
 
 
 def database_file(uri: str) -> Path | None:

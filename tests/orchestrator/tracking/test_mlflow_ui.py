@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from orchestrator.tracking.mlflow_ui import page, ui_command, ui_environment
+from orchestrator.tracking.mlflow_ui import page, ui_command, ui_environment, ui_folder
 from orchestrator.tracking.publish_lineage import publish
 from tests.orchestrator.tracking.chains import make_chain, make_pipeline
 from tests.orchestrator.tracking.conftest import Server
@@ -26,6 +27,13 @@ def test_listens_on_this_machine_alone_with_one_worker() -> None:
     environment = ui_environment("sqlite:///x.db")
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert environment["MLFLOW_BACKEND_STORE_URI"].startswith("sqlite:////")
+
+
+def test_a_folder_whose_name_needs_quoting_is_the_servers_own(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/what%3F a%2541b/m%25.db?timeout=5"
+    assert ui_folder(uri) == tmp_path / "what? a%41b"
+    assert ui_environment(uri)["MLFLOW_BACKEND_STORE_URI"] == "sqlite:///m%25.db?timeout=5"
+    assert ui_folder("sqlite:////plain/m%25.db") is None is ui_folder("http://server")
 
 
 def test_pages() -> None:
