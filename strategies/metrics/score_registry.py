@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from importlib import import_module
+from typing import Any
 
-from strategies.metrics import class_decisions as decisions
-from strategies.metrics import probability_scores as probability
-from strategies.metrics import ranking_scores as ranking
 from strategies.metrics.multi_label_scores import hamming_loss, micro_f1, subset_accuracy
 from strategies.metrics.regression_scores import mean_absolute_error, quantile_loss, r2, root_mean_squared_error
 from strategies.metrics.score import Score
+
+
+class _Functions:
+    """The functions of a module, which is imported with NumPy when one of them is called."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Callable[..., float]:
+        def compute(*arguments: Any) -> float:
+            return float(getattr(import_module(self._module), name)(*arguments))
+
+        return compute
+
+
+decisions = _Functions("strategies.metrics.class_decisions")
+probability = _Functions("strategies.metrics.probability_scores")
+ranking = _Functions("strategies.metrics.ranking_scores")
 
 ACCURACY = Score(
     name="accuracy",
