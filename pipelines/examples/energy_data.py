@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipelines import dataset
 
+
+@dataset
 def load(months: int = 12, hours: int = 720, seed: int = 0) -> list[object]:
     """A list with (training set, test set) of each month: inputs (n, 6) float32, targets (n, 2).
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import ExperienceDataset
+from pipelines import ExperienceDataset, dataset
 from pipelines.data.datasets.parquet import load as parquet
 from pipelines.data.features.feature_columns import FeatureOptions
 
@@ -21,6 +21,7 @@ COUNTRIES = ("AT", "BE", "CZ", "DE", "FR", "IT", "NL", "PL")
 SHARE = 0.02
 
 
+@dataset
 def load(
     folder: str = "fraud-data",
     months: int = 12,

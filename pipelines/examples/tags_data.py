@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipelines import dataset
+
 TAGS = ("billing", "login", "mobile", "outage", "feature-request")
 WORDS = 60
 
 
+@dataset
 def load(years: int = 4, questions: int = 500, seed: int = 0) -> list[object]:
     """A list with (training set, test set) of each year: inputs (n, 60) float32, targets (n, 5) of 0 and 1.
 
