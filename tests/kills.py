@@ -2,7 +2,8 @@
 
 For each strategy and for one and two workers, `everlearn run` learns a small stream. A worker, the driver and all of
 Ray get a SIGKILL, each once, at random moments: in a step, in the consolidation (the Fisher information, say), during
-the evaluation, in the middle of a blob, before, in and after a commit, before and in a ref, around a checkpoint. The
+the evaluation, in the middle of a blob, before, in and after a commit, before and in a ref, around a checkpoint. Then a
+worker or the driver is stopped (SIGSTOP) for longer than a claim's lease, or a worker's clock jumps by eleven days. The
 command is given again until it is done. The chain of commits must then equal, to the bit, that of processes without
 Ray on which nothing was done. Exit status 1 when one does not.
 """

@@ -3,12 +3,17 @@
 `DEATHS` names a file with one death a line, `WHO RANK MOMENT`, with a moment of `tests.faults.moments` that this rank
 reaches; the one that dies next stands first, and is taken out when it dies. WHO is `worker`, `driver`, `ray`, which is
 every process that the driver has started, `controller`, Ray Train's own, or `memory`, a worker that takes it all until
-Ray ends it.
+Ray ends it. Three more are no deaths, and nothing after them in the file happens in the same workers: `stopped`, a
+worker that gets SIGSTOP and SIGCONT later, `asleep`, the driver that gets them, and `clock`, a worker whose clock is
+then eleven days ahead or behind.
 """
 
 from __future__ import annotations
 
 import os
+import random
+import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
     from strategies.loop.process_group import Group
 
 DEATHS = "TEST_DEATHS"
+STOPPED_S = 4
+"""How long a process is stopped: longer than the lease of a claim in these tests."""
 
 
 def mlp(input_shape: tuple[int, ...], outputs: int) -> nn.Module:
@@ -81,6 +88,14 @@ def _strike(who: str, deaths: Path) -> None:
     deaths.write_text("".join(f"{line}\n" for line in lines[1:]))
     if who == "worker":
         die()
+    if who == "clock":
+        real, jump = time.time, random.choice((1e6, -1e6))
+        time.time = lambda: real() + jump
+        return
+    if who == "stopped":
+        _continue_later(os.getpid())
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
     if who == "memory":
         eat_memory()
     if who == "controller":
@@ -88,6 +103,10 @@ def _strike(who: str, deaths: Path) -> None:
         time.sleep(60)  # until Ray ends this process, too
         return
     driver = next(p for p in psutil.Process().parents() if "orchestrator.cli.main" in " ".join(p.cmdline()))
+    if who == "asleep":
+        _continue_later(driver.pid)
+        driver.send_signal(signal.SIGSTOP)
+        return
     if who == "driver":
         driver.kill()
         time.sleep(60)  # else the orphans may finish all that is left before Ray ends them
@@ -97,6 +116,12 @@ def _strike(who: str, deaths: Path) -> None:
             if process.pid != os.getpid():
                 process.kill()
     die()
+
+
+def _continue_later(process: int) -> None:
+    """Let SIGCONT follow to a process that will be stopped, from a process of its own."""
+    command = ["sh", "-c", f"sleep {STOPPED_S}; kill -CONT {process}"]
+    subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
 
 
 def _is_controller(process: psutil.Process) -> bool:

@@ -19,6 +19,7 @@ from tests.faults.invariants import content, violations
 from tests.faults.victim import Victims, prepared
 
 WHO = ("worker", "driver", "ray")
+DISTURBED = ("stopped", "asleep", "clock")
 ANY_RANK = ("step 7", "step 31", "consolidation 1", "evaluation 1", "evaluation 3")
 RANK_0 = (
     *("blob half 1", "blob half 2", "commit before 1", "commit half 1", "commit after 1", "ref before 1", "ref half 1"),
@@ -54,9 +55,9 @@ class Ordeal:
 
 
 def deaths(chosen: random.Random, workers: int) -> list[str]:
-    """One death of each kind, in random order, at random moments."""
+    """One death of each kind, in random order, at random moments, and then one of `DISTURBED`."""
     found = []
-    for who in chosen.sample(WHO, len(WHO)):
+    for who in (*chosen.sample(WHO, len(WHO)), chosen.choice(DISTURBED)):
         moment = chosen.choice(ANY_RANK + RANK_0)
         rank = chosen.randrange(workers) if moment in ANY_RANK else 0
         found.append(f"{who} {rank} {moment}")
@@ -83,7 +84,7 @@ def ordeal(victims: Victims, strategy: str, workers: int, planned: Sequence[str]
     wrong: list[str] = []
     command = [sys.executable, "-m", "orchestrator.cli.main", "run", str(file)]
     command += ["--workers", str(workers), "--address", "local"]
-    environment = {**os.environ, DEATHS: str(list_of_deaths)}
+    environment = {**os.environ, DEATHS: str(list_of_deaths), "EVERLEARN_CLAIM_LEASE": "2"}
     if any(death.startswith("memory") for death in planned):
         environment |= short_of_memory()
     for _ in range(ATTEMPTS):

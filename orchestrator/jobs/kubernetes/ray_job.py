@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -248,11 +249,13 @@ def _own_environment() -> list[Manifest]:
 def _prepared(text: str, source: str, overrides: Sequence[str]) -> tuple[str, Pipeline]:
     """The text that the job reads, with the overrides applied, and its pipeline."""
     from pipelines.config.document import parse
+    from pipelines.config.import_path import modules_beside
     from pipelines.config.load import load_text
     from pipelines.config.overrides import apply
     from pipelines.config.shorthand import write_out
 
-    pipeline = load_text(text, source, [*overrides, *STAND_INS])
+    with modules_beside(Path(source)):
+        pipeline = load_text(text, source, [*overrides, *STAND_INS])
     document = parse(text, source)
     if overrides:
         write_out(document)

@@ -41,11 +41,12 @@ def test_options_that_do_not_go_together(
 def test_for_kubernetes_the_job_is_printed(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--kubernetes", "--image", "me/it:1", "--namespace", "ours", "--queue", "q", "--env", "A=secret/key"]
     assert invoke(["submit", file, *options]) == 0
-    job, files = yaml.safe_load_all(capsys.readouterr().out)
+    job, files, network = yaml.safe_load_all(capsys.readouterr().out)
     assert (job["kind"], files["kind"], job["metadata"]["namespace"]) == ("RayJob", "ConfigMap", "ours")
+    assert (network["kind"], network["metadata"]["namespace"]) == ("NetworkPolicy", "ours")
     assert "tlsOptions" not in job["spec"]["rayClusterSpec"]
     assert invoke(["submit", file, *options, "--tls"]) == 0
-    encrypted, _ = yaml.safe_load_all(capsys.readouterr().out)
+    encrypted, _, _ = yaml.safe_load_all(capsys.readouterr().out)
     assert encrypted["spec"]["rayClusterSpec"]["tlsOptions"] == {"enabled": True}
     assert "me/it:1" in str(job) and job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "q"
     assert invoke(["submit", file, *options, "--json"]) == 0
