@@ -47,6 +47,22 @@ def _no_ray_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     )
 
 
+_BESIDE_EXAMPLES = [file.stem for file in (Path(__file__).parents[1] / "pipelines" / "examples").glob("*.py")]
+"""Modules that examples name beside their file: each test that writes an example has its own."""
+
+
+@pytest.fixture(autouse=True)
+def _no_module_of_an_example_is_left() -> Iterator[None]:
+    yield
+    found = [name for name in _BESIDE_EXAMPLES if sys.modules.pop(name, None) is not None]
+    if found:
+        from pipelines.config.component_options import _options_of
+        from pipelines.config.components import _resolve
+
+        _resolve.cache_clear()
+        _options_of.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def new_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
     """Makes an empty MLflow database at a path, and gives its URI: the first takes seconds, the others are copies."""

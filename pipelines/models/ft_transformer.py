@@ -27,7 +27,7 @@ class FTTransformer(nn.Module):
         layout: what the columns of the inputs are.
         width: numbers of a token.
         blocks: how many blocks of attention and a layer.
-        heads: of the attention; must divide `width`.
+        heads: attention heads; must divide `width`.
         dropout: share of attention weights, and of the layers' hidden units, that is zeroed in training.
     """
 

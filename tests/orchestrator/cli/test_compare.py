@@ -19,7 +19,7 @@ def test_a_table_and_its_document(
     monkeypatch.chdir(tmp_path)
     assert invoke(["compare", "one.yaml", "two.yaml", "--seeds", "2", *nowhere]) == 0
     shown = capsys.readouterr().out
-    assert "waiting: for the first of 4 trials, in processes of this machine" in shown
+    assert "waiting: for Ray " in shown and "for the first of 4 trials" in shown
     assert "published 50.00" in shown and "±" in shown
     assert "trained 12 experiences, reused 0" in shown
     assert invoke(["compare", "one.yaml", "two.yaml", "--seeds", "2", "--json", *nowhere]) == 0
