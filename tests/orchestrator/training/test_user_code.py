@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -57,3 +58,18 @@ def test_the_error_of_a_worker_names_it_and_keeps_the_traceback_for_debug(mine: 
     first, second = str(error).splitlines()
     assert first.startswith("TypeError in a worker: ") and second.startswith(f"{tmp_path / 'mine_of_user.py'}:6")
     assert "return inner(function)" in "".join(error.__notes__)
+
+
+def test_a_function_that_does_not_take_its_arguments_is_named_by_its_definition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd_hook.py").write_text("class Odd:\n    def loss_term(self, learner):\n        return None\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    odd = importlib.import_module("odd_hook").Odd()
+    with pytest.raises(TypeError) as caught:
+        odd.loss_term(1, 2, 3)
+    assert (
+        user_line(caught.value.with_traceback(None)) == f"{tmp_path / 'odd_hook.py'}:2: def loss_term(self, learner):"
+    )
+    assert user_line(TypeError("len() takes exactly one argument (2 given)")) is None
+    assert user_line(ValueError("Odd.loss_term() takes 2")) is None
