@@ -68,8 +68,6 @@ def test_a_function_that_does_not_take_its_arguments_is_named_by_its_definition(
     odd = importlib.import_module("odd_hook").Odd()
     with pytest.raises(TypeError) as caught:
         odd.loss_term(1, 2, 3)
-    assert (
-        user_line(caught.value.with_traceback(None)) == f"{tmp_path / 'odd_hook.py'}:2: def loss_term(self, learner)"
-    )
+    assert user_line(caught.value.with_traceback(None)) == f"{tmp_path / 'odd_hook.py'}:2: def loss_term(self, learner)"
     assert user_line(TypeError("len() takes exactly one argument (2 given)")) is None
     assert user_line(ValueError("Odd.loss_term() takes 2")) is None
