@@ -63,7 +63,10 @@ class TransformersEncoder(nn.Module):
                 f"model: transformers takes tokens, (length,), but an input has the shape {input_shape}: "
                 "use the dataset `text`"
             )
+        random = torch.random.get_rng_state()
         self.body = _body(pretrained, dropout)
+        # How many random numbers the library draws before it reads the weights differs from one time to the next.
+        torch.random.set_rng_state(random)
         longest = getattr(self.body.config, "max_position_embeddings", None)
         if isinstance(longest, int) and input_shape[0] > longest:
             raise PipelineError(

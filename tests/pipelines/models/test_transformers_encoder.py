@@ -40,6 +40,20 @@ def test_it_computes_what_transformers_computes_for_each_text_alone(folder: Path
             torch.testing.assert_close(output, model.head(pooled))  # type: ignore[operator]
 
 
+def test_its_head_does_not_depend_on_what_the_library_draws(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    expected = build(folder).head.weight
+    load = transformers.AutoModel.from_pretrained
+
+    def draws_and_loads(*arguments: Any, **options: Any) -> Any:
+        torch.rand(7)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(transformers.AutoModel, "from_pretrained", draws_and_loads)
+    assert torch.equal(build(folder).head.weight, expected)  # type: ignore[arg-type]
+
+
 def test_it_has_no_dropout_unless_it_is_given_and_can_be_frozen(folder: Path) -> None:
     model = build(folder).train()
     assert torch.equal(model(TOKENS), model(TOKENS))
