@@ -119,9 +119,12 @@ def _strike(who: str, deaths: Path) -> None:
 
 
 def _continue_later(process: int) -> None:
-    """Let SIGCONT follow to a process that will be stopped, from a process of its own."""
-    command = ["sh", "-c", f"sleep {STOPPED_S}; kill -CONT {process}"]
-    subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+    """Let SIGCONT follow to a process that will be stopped, from a process that is no child of a worker's.
+
+    Ray ends the children of a worker that has ended.
+    """
+    command = ["sh", "-c", f"(sleep {STOPPED_S}; kill -CONT {process}) &"]
+    subprocess.run(command, start_new_session=True, stdin=subprocess.DEVNULL, check=True)
 
 
 def _is_controller(process: psutil.Process) -> bool:
