@@ -61,13 +61,6 @@ class LowRankLinear(nn.Module):
         low: Tensor = self.lora_B[self.active](first(inputs))
         return output + low * (self.alpha / first.out_features)  # type: ignore[operator]
 
-    def merged(self, name: str) -> Tensor:
-        """W + (alpha / r) B A: the weight of a plain layer that computes the same as with this adapter."""
-        first, last = self.lora_A[name].weight, self.lora_B[name].weight
-        assert isinstance(first, Tensor)
-        assert isinstance(last, Tensor)
-        return self.base_layer.weight + (self.alpha / first.shape[0]) * (last @ first)
-
 
 def adapted_layers(model: nn.Module) -> Iterator[tuple[str, LowRankLinear]]:
     """The layers with adapters, by name."""
