@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from strategies.api.compatibility import Listed, online_refusal
 from strategies.api.data import Batch, Experience, Samples
 from strategies.api.strategy import Strategy
 from strategies.api.strategy_errors import StrategyError
@@ -16,6 +17,7 @@ from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
 from strategies.memory.reservoir import Memory
 from strategies.methods.ewc import EWC, EWCOptions
+from strategies.methods.replay import Replay, ReplayOptions
 from strategies.registry import BUILT_IN
 from tests.strategies.cases import make_strategy
 from tests.strategies.definitions import fisher
@@ -242,3 +244,24 @@ def test_with_every_its_options_have_an_effect_at_once() -> None:
     usual, by_steps = EWCOptions(), EWCOptions(mode="online", every=5)
     assert [usual.first_effect(name) for name in ("lambda_", "gamma", "samples")] == [1, 1, 0]
     assert [by_steps.first_effect(name) for name in ("lambda_", "gamma", "samples")] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_who_chooses_what_to_train_on_cannot_learn_online(name: str) -> None:
+    kind = type(make_strategy(name))
+    chooses = kind.training_set is not Strategy.training_set
+    reason = online_refusal(Listed(kind))
+    assert (reason is not None) == chooses
+    assert reason is None or (reason.startswith(f"{name} ") and ": leave stream.online out" in reason)
+
+
+def test_options_decide_what_can_be_learned_online() -> None:
+    counts = ReplayOptions(weighting="experiences")
+    assert online_refusal(Listed(Replay, counts, "again")) == (
+        "again with weighting: experiences counts experiences, and an online stream does not say where they end: "
+        "use weighting: samples"
+    )
+    dann = type(make_strategy("dann"))  # is told where experiences end
+    assert online_refusal(Listed(dann, dann.Options(weighting="experiences"))) is None
+    with pytest.raises(StrategyError, match="replay with weighting: experiences counts experiences"):
+        Learner(build("mlp", 6), [Replay(counts)], outputs=6, online=True)

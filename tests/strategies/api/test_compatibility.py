@@ -13,7 +13,6 @@ from strategies.api.compatibility import Listed, limits, online_refusal, refusal
 from strategies.api.guide import CLASS, DOMAIN, ONLINE, SETTINGS, TASK, Limit, Setting
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.api.strategy_errors import StrategyError
-from strategies.loop.learner import Learner
 from strategies.memory.rehearsal import Rehearsal
 from strategies.methods.ewc import EWC
 from strategies.methods.gdumb import GDumb
@@ -325,27 +324,3 @@ def test_what_declarations_cannot_say_a_class_says_itself() -> None:
     assert warnings(pair, CLASS) == [["particular in class-incremental beside shares"], []]
     assert refusals(pair[::-1]) == ["particular about owners of tasks: leave it out"]
     assert online_refusal(pair[0]) == "particular about time: leave stream.online out"
-
-
-# ---------------------------------------------------------------- online streams
-
-
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_who_chooses_what_to_train_on_cannot_learn_online(name: str) -> None:
-    kind = KINDS[name]
-    chooses = kind.training_set is not Strategy.training_set
-    reason = online_refusal(Listed(kind))
-    assert (reason is not None) == chooses
-    assert reason is None or (reason.startswith(f"{name} ") and ": leave stream.online out" in reason)
-
-
-def test_options_decide_what_can_be_learned_online() -> None:
-    counts = ReplayOptions(weighting="experiences")
-    assert online_refusal(Listed(Replay, counts, "again")) == (
-        "again with weighting: experiences counts experiences, and an online stream does not say where they end: "
-        "use weighting: samples"
-    )
-    dann = KINDS["dann"]  # is told where experiences end
-    assert online_refusal(Listed(dann, dann.Options(weighting="experiences"))) is None
-    with pytest.raises(StrategyError, match="replay with weighting: experiences counts experiences"):
-        Learner(build("mlp", 6), [Replay(counts)], outputs=6, online=True)

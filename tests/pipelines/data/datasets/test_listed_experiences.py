@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.listed_experiences import ListedExperiences, experiences_in
-from tests.pipelines.data.test_streams import stream
+from tests.pipelines.data.made_streams import stream
 from tests.pipelines.own_datasets import Rows, arrays, map_style
 
 X = np.arange(24, dtype=np.float32).reshape(8, 3)

@@ -86,7 +86,7 @@ def test_one_column_of_lists(kind: pa.DataType, tmp_path: Path) -> None:
 
 
 def test_the_same_content_as_an_npz_file_has_the_same_fingerprint(tmp_path: Path) -> None:
-    from tests.pipelines.data.test_streams import stream
+    from tests.pipelines.data.made_streams import stream
 
     path = _write(tmp_path / "d.parquet", a=A, b=A, label=LABELS)
     np.savez(tmp_path / "d.npz", x=np.stack([A, A], axis=1), y=LABELS)

@@ -18,7 +18,7 @@ from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets import csv_files, jsonl_files
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from tests.pipelines.data.datasets.test_parquet import bucket  # noqa: F401 (a fixture)
-from tests.pipelines.data.test_streams import stream
+from tests.pipelines.data.made_streams import stream
 
 Row = dict[str, Any]
 LOAD = {"csv": csv_files.load, "jsonl": jsonl_files.load}
