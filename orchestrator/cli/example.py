@@ -29,7 +29,7 @@ def example(name: str | None, force: bool, with_papers: bool, as_json: bool) -> 
     directory.
 
     A file that is there already is kept, unless --force is given. The list leaves out the protocols of papers, which
-    are for everlearn compare, unless --all is given; --json lists everything, with the whole summaries.
+    are for everlearn compare, unless --all is given; --json lists everything.
     """
     if as_json:
         with reserved_stdout() as stdout:
@@ -85,7 +85,7 @@ def _table(rows: Sequence[Example]) -> Table:
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("example", no_wrap=True, style="bold", min_width=max(len(one.name) for one in rows))
-    table.add_column("what it shows", no_wrap=True, overflow="ellipsis")
+    table.add_column("what it shows")
     for one in rows:
         table.add_row(one.name, one.summary)
     return table
