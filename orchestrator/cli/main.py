@@ -30,6 +30,7 @@ from orchestrator.cli.publish import publish
 from orchestrator.cli.recommend import recommend
 from orchestrator.cli.rollback import rollback
 from orchestrator.cli.run import run
+from orchestrator.cli.serve import serve
 from orchestrator.cli.show import show
 from orchestrator.cli.sources import sources
 from orchestrator.cli.status import status
@@ -83,9 +84,10 @@ _starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, predict, drift, publish, ui)
 _arriving = (step, watch, sources, backfill)
 _deciding = (gate, promote, rollback, audit)
+_serving = (serve,)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)
-for command in (*_starting, *_learning, *_arriving, *_deciding, *_on_a_cluster, *_care):
+for command in (*_starting, *_learning, *_arriving, *_deciding, *_serving, *_on_a_cluster, *_care):
     everlearn.add_command(command)
 
 

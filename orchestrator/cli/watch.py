@@ -21,6 +21,7 @@ from orchestrator.cli.support.command_options import (
     program,
     set_option,
 )
+from orchestrator.cli.support.duration import Duration
 from orchestrator.cli.support.failure_messages import failure_lines
 from orchestrator.cli.support.output import reserved_stdout
 from orchestrator.progress.printable import printable_json, say
@@ -32,23 +33,10 @@ if TYPE_CHECKING:
     from orchestrator.updates.run_step import StepResult
 
 
-class _Duration(click.ParamType[float]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from pipelines.config.sections.source_section import seconds_of
-
-        try:
-            seconds = value if isinstance(value, float) else seconds_of(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return seconds if seconds > 0 else self.fail("must be longer than 0", param, ctx)
-
-
 @click.command("watch", cls=Command, short_help="Step again and again, as files arrive for FILE.")
 @file_argument()
 @set_option
-@click.option("--every", type=_Duration(), default="5m", show_default=True, help="Time between two steps.")
+@click.option("--every", type=Duration(), default="5m", show_default=True, help="Time between two steps.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers.")
 @click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each step that did something.")

@@ -1,0 +1,148 @@
+"""`everlearn serve`: the model that a ref names, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from orchestrator.cli.support.command_options import Command, Settings, file_argument, load, set_option
+from orchestrator.cli.support.duration import Duration
+from orchestrator.cli.support.output import reserved_stdout
+from orchestrator.progress.printable import printable_json, say
+
+if TYPE_CHECKING:
+    from orchestrator.serving.ref_follower import ServingEvent
+    from pipelines.config.schema import Pipeline
+
+TOKEN = "EVERLEARN_SERVE_TOKEN"
+_MIB = 2**20
+
+
+@click.command("serve", cls=Command, short_help="Answer over HTTP with the model that a ref names.")
+@file_argument()
+@set_option
+@click.option("--ref", default="champion", show_default=True, help="Ref to follow, or first characters of a commit.")
+@click.option("--local", is_flag=True, help="One process, without Ray.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0: all.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one.")
+@click.option("--token-file", type=click.Path(), metavar="PATH", help=f"File with the token; else ${TOKEN}.")
+@click.option("--every", type=Duration(), default="5s", show_default=True, help="Time between two looks at the ref.")
+@click.option("--max-body", type=click.IntRange(1, 2048), default=16, show_default=True, help="MiB of a request.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each event.")
+@click.pass_obj
+def serve(
+    settings: Settings,
+    file: str,
+    overrides: tuple[str, ...],
+    ref: str,
+    local: bool,
+    host: str,
+    port: int,
+    token_file: str | None,
+    every: float,
+    max_body: int,
+    as_json: bool,
+) -> None:
+    """Answer over HTTP with the model that a ref of FILE's lineage names, and follow the ref: after a promotion or a
+    rollback the next commit is loaded beside the one that answers, tried out, and put in its place.
+
+    POST /predict takes rows, columns or tensors in JSON, a CSV or a parquet file. Each answer is that of one commit,
+    which the header everlearn-commit names. GET / says what the model takes; /healthz, /readyz and /metrics are for
+    operators. With a token, clients send Authorization: Bearer TOKEN.
+
+    FILE is read once: start the command again after a change of its model. SIGTERM lets requests that were begun end,
+    and exits with status 0.
+    """
+    settings.interrupted = "Interrupted."
+    from orchestrator.serving.http_service import Limits
+
+    limits = Limits(_token(token_file), max_body * _MIB)
+    with reserved_stdout() as out:
+        pipeline = load(file, overrides, import_code=False)
+        if limits.token is None and host not in ("127.0.0.1", "localhost", "::1"):
+            say(f"warning: no token: whoever reaches {host} can ask. Set {TOKEN} or --token-file", err=True)
+        ended = _serve_here(pipeline, ref, host, port, every, limits, as_json=as_json, out=out)
+    if ended == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+def _serve_here(
+    pipeline: Pipeline, ref: str, host: str, port: int, every: float, limits: Any, *, as_json: bool, out: TextIO
+) -> int | None:
+    from orchestrator.checkpointing.load_model import load_model
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.serving.local_server import Serving, listening, serve_locally
+    from orchestrator.serving.model_swap import ModelSwap
+    from orchestrator.serving.ref_follower import RefFollower, ref_reader
+    from orchestrator.storage.open_by_uri import open_store
+
+    lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+    swap = ModelSwap(lambda commit: load_model(pipeline, commit))
+    where = listening(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{where.getsockname()[1]}"
+
+    def on_event(event: ServingEvent) -> None:
+        if as_json:
+            _line({name: value for name, value in asdict(event).items() if value is not None}, out)
+        else:
+            say(f"{event.kind:<9}{event.text}", err=True)
+
+    def on_start() -> None:
+        if as_json:
+            _line({"kind": "listening", "address": address, "pipeline": pipeline.name, "ref": ref}, out)
+        else:
+            say(f"serving  {pipeline.name}, ref {ref}, at {address}", err=True)
+
+    return serve_locally(
+        Serving(swap, pipeline.name, ref, every, limits),
+        lambda note: RefFollower(ref_reader(lineage, ref), swap, note, name=ref),
+        where,
+        on_event=on_event,
+        on_error=_log,
+        on_start=on_start,
+    )
+
+
+def _line(document: dict[str, Any], out: TextIO) -> None:
+    out.write(printable_json(json.dumps(document, ensure_ascii=False)) + "\n")
+    out.flush()
+
+
+def _log(error: Exception) -> None:
+    """What failed in a request, with its traceback: the client is told nothing of it."""
+    import traceback
+
+    from orchestrator.redact import redact
+
+    say(redact("".join(traceback.format_exception(error)).rstrip()), file=sys.stderr)
+
+
+def _token(file: str | None) -> str | None:
+    """The token that clients must send; None: none is needed.
+
+    Raises:
+        PipelineError: the file cannot be read, or the token is empty or has spaces.
+    """
+    from pipelines.config.pipeline_errors import PipelineError
+
+    if file is not None:
+        try:
+            token = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no text"
+            raise PipelineError(f"--token-file {file}: cannot be read: {reason}") from error
+        where = f"--token-file {file}"
+    elif TOKEN in os.environ:
+        token, where = os.environ[TOKEN].strip(), TOKEN
+    else:
+        return None
+    if not token or any(not 32 < ord(letter) < 127 for letter in token):
+        raise PipelineError(f"{where}: a token is a word of letters, digits and signs, without spaces")
+    return token

@@ -1,0 +1,207 @@
+"""Serving in one process, without Ray: a thread follows the ref, another answers, and uvicorn speaks HTTP.
+
+Requests are answered one after another, each with all cores that PyTorch may use. A model sees the rows of one request
+at a time, so that answers equal those of `Predicting.predict` bit for bit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.serving.batch_answers import answer_batch
+from orchestrator.serving.http_service import PredictionService
+from orchestrator.serving.serving_metrics import ServingMetrics
+from pipelines.config.pipeline_errors import PipelineError
+
+if TYPE_CHECKING:
+    from orchestrator.serving.batch_answers import Reply
+    from orchestrator.serving.http_service import Limits
+    from orchestrator.serving.model_swap import ModelSwap
+    from orchestrator.serving.ref_follower import RefFollower, ServingEvent
+    from orchestrator.serving.request_body import Question
+
+DRAIN_S = 30
+"""How long requests that were begun may take after the server was told to stop."""
+
+
+@dataclass
+class Serving:
+    """What is served, and how.
+
+    Attributes:
+        swap: holds the model.
+        pipeline: its name.
+        ref: that is followed.
+        every: seconds between two looks at the ref.
+        limits: of requests.
+    """
+
+    swap: ModelSwap
+    pipeline: str
+    ref: str
+    every: float
+    limits: Limits
+
+
+def serve_locally(
+    serving: Serving,
+    follower: Callable[[Callable[[ServingEvent], object]], RefFollower],
+    where: socket.socket,
+    *,
+    on_event: Callable[[ServingEvent], object],
+    on_error: Callable[[Exception], object],
+    on_start: Callable[[], object],
+) -> int | None:
+    """Serve until SIGTERM or SIGINT, then answer what was begun. To be called in the main thread.
+
+    Args:
+        follower: makes the follower of the ref, given what is to be called with its events.
+        where: listens.
+        on_event: gets what happens to the model.
+        on_error: gets what failed unexpectedly in a request.
+        on_start: called when requests are taken.
+
+    Returns:
+        The number of the signal that ended it.
+
+    Raises:
+        Exception: the first model cannot be loaded. Later ones that cannot leave the one before in place.
+    """
+    metrics = ServingMetrics({"pipeline": serving.pipeline, "ref": serving.ref})
+
+    def note(event: ServingEvent) -> None:
+        metrics.event(event.kind, event.commit)
+        on_event(event)
+
+    with ThreadPoolExecutor(1, "predict") as answering:
+
+        def answered(question: Question) -> Reply:
+            served = serving.swap.current
+            assert served is not None
+            return answer_batch(served, [question])[0]
+
+        async def answer(question: Question) -> Reply:
+            return await asyncio.get_running_loop().run_in_executor(answering, answered, question)
+
+        service = PredictionService(
+            answer,
+            lambda: serving.swap.current,
+            metrics,
+            ref=serving.ref,
+            pipeline=serving.pipeline,
+            limits=serving.limits,
+            on_error=on_error,
+        )
+        server = _server(service)
+        following = _Following(follower(note), serving, stop=lambda: _stop(server))
+        with _signals(service, server) as received, following:
+            on_start()
+            server.run(sockets=[where])
+    if following.failed is not None and not received:
+        raise following.failed
+    return received[0] if received else None
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        PipelineError: the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise PipelineError(
+            f"--host {host} --port {port}: cannot listen there: {reason}. Choose another port: --port 0 finds one"
+        ) from error
+
+
+def _server(service: PredictionService) -> Any:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Leaves the handling of signals to `serve_locally`."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    config = uvicorn.Config(
+        service,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        # The same behaviour wherever it runs, whether or not faster parsers are installed beside uvicorn.
+        http="h11",
+        loop="asyncio",
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    return Server(config)
+
+
+def _stop(server: Any) -> None:
+    server.should_exit = True
+
+
+@contextmanager
+def _signals(service: PredictionService, server: Any) -> Iterator[list[int]]:
+    """The first signal lets the server drain, the second ends it. Yields the signals that came."""
+    received: list[int] = []
+
+    def handle(number: int, frame: object) -> None:
+        server.force_exit = bool(received)
+        received.append(number)
+        service.draining = True
+        _stop(server)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            with suppress(TypeError, ValueError):
+                signal.signal(number, handler)
+
+
+class _Following:
+    """A thread that follows the ref while the block runs.
+
+    Attributes:
+        failed: why not even a first model could be loaded; None: one was, or there was none to load yet.
+    """
+
+    def __init__(self, follower: RefFollower, serving: Serving, stop: Callable[[], None]) -> None:
+        self._follower, self._serving, self._stop_server = follower, serving, stop
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="follow-ref", daemon=True)
+        self.failed: Exception | None = None
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        # A load that is under way is not waited for.
+        self._thread.join(1.0)
+
+    def _follow(self) -> None:
+        while not self._ended.is_set():
+            self._follower.turn()
+            if self._follower.failure is not None and self._serving.swap.current is None:
+                self.failed = self._follower.failure
+                self._stop_server()
+                return
+            self._ended.wait(self._serving.every)

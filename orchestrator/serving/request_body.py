@@ -1,0 +1,206 @@
+"""What a request asks: rows, columns or tensors in JSON, a CSV or a parquet file, as a model's inputs."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+import numpy as np
+import torch
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.location import Location
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from orchestrator.serving.model_swap import ServedModel
+    from pipelines.data.model_inputs import ModelInputs
+
+MOST_ROWS = 100_000
+"""Rows that one request may have: a small parquet file can hold very many."""
+
+WHERE = "the body"
+FORMS = ("rows", "columns", "inputs")
+DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "uint8", "int64")}
+FILES = {
+    "text/csv": "body.csv",
+    "application/vnd.apache.parquet": "body.parquet",
+    "application/x-parquet": "body.parquet",
+}
+"""Name of the file that a body of a content type is read as."""
+JSON_TYPES = ("application/json", "")
+
+
+class TooManyRows(DataError):
+    """A request has more rows than one may have."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request as it came.
+
+    Attributes:
+        body: its bytes.
+        content_type: without parameters, in small letters.
+    """
+
+    body: bytes = field(repr=False)
+    content_type: str = "application/json"
+
+
+def is_known(content_type: str) -> bool:
+    """Whether bodies of this content type can be read."""
+    return content_type in JSON_TYPES or content_type in FILES
+
+
+def inputs_of(question: Question, served: ServedModel) -> Tensor:
+    """The inputs of a request as a model takes them, (n, *shape), n >= 1.
+
+    Raises:
+        DataError: it cannot be read, or does not fit the model; the message names column and row.
+    """
+    found = _of_file(question, served) if question.content_type in FILES else _of_json(question, served)
+    if not len(found):
+        raise DataError(f"{WHERE}: has no rows")
+    return found
+
+
+def _of_json(question: Question, served: ServedModel) -> Tensor:
+    document = _parsed(question.body)
+    given = [name for name in FORMS if isinstance(document, dict) and name in document]
+    if len(given) != 1:
+        raise DataError(
+            f'{WHERE}: must be an object with one of rows, columns and inputs, such as {{"rows": [{{"a": 1}}]}}'
+        )
+    unknown = sorted(set(document) - {given[0], "dtype"})
+    if unknown:
+        raise DataError(f"{WHERE}: has unknown keys: {', '.join(unknown[:5])}")
+    if given[0] == "inputs":
+        return _tensor(document["inputs"], document.get("dtype"), served)
+    if "dtype" in document:
+        raise DataError(f"{WHERE}: dtype belongs to inputs: the columns of a table have their own types")
+    table = _of_rows(document["rows"]) if given[0] == "rows" else _of_columns(document["columns"])
+    # Numbers in JSON are as in other text: 1 and 1.0 are the same.
+    return _model_inputs(served).of_table(table, WHERE, text=True)
+
+
+def _parsed(body: bytes) -> Any:
+    def refuse(constant: str) -> NoReturn:
+        raise DataError(f"{WHERE}: {constant} is no JSON: leave a missing value out, or give null")
+
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=refuse)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{WHERE}: is not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{WHERE}: not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except (RecursionError, ValueError):
+        raise DataError(f"{WHERE}: not JSON that can be read: too deep, or a number of too many digits") from None
+
+
+def _of_rows(rows: Any) -> Any:
+    if not isinstance(rows, list) or not rows:
+        raise DataError(f"{WHERE}: rows must be a list of one object or more")
+    _check_count(len(rows))
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise DataError(f"{WHERE}: row {number} must be an object of columns, got {type(row).__name__}")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return _table({name: [row.get(name) for row in rows] for name in names})
+
+
+def _of_columns(columns: Any) -> Any:
+    if not isinstance(columns, dict) or not all(isinstance(values, list) for values in columns.values()):
+        raise DataError(f"{WHERE}: columns must be an object of lists")
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) != 1:
+        found = ", ".join(f"{name}: {len(values)}" for name, values in list(columns.items())[:5])
+        raise DataError(f"{WHERE}: columns must be of one length, got {found or 'none'}")
+    _check_count(lengths.pop())
+    return _table(columns)
+
+
+def _table(columns: dict[str, list[Any]]) -> Any:
+    import pyarrow
+
+    arrays = []
+    for name, values in columns.items():
+        try:
+            arrays.append(pyarrow.array(values))
+        except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+            reason = str(error).strip().partition("\n")[0][:200]
+            raise DataError(f"{WHERE}: column '{name[:50]}' has values of several kinds: {reason}") from None
+    return pyarrow.table(arrays, names=list(columns))
+
+
+def _tensor(values: Any, dtype: Any, served: ServedModel) -> Tensor:
+    if dtype is not None and not (isinstance(dtype, str) and dtype in DTYPES):
+        raise DataError(f"{WHERE}: dtype must be one of {', '.join(DTYPES)}")
+    if not isinstance(values, list):
+        raise DataError(f"{WHERE}: inputs must be a list of inputs, got {type(values).__name__}")
+    _check_count(len(values))
+    if not values:
+        raise DataError(f"{WHERE}: has no rows")
+    wanted = served.dtype if dtype is None else DTYPES[dtype]
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise DataError(f"{WHERE}: the lists in inputs differ in length") from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{WHERE}: inputs must be numbers in lists of equal length")
+    if array.dtype.kind == "f" and not wanted.is_floating_point:
+        raise DataError(f"{WHERE}: inputs of dtype {str(wanted).removeprefix('torch.')} must be whole numbers")
+    if wanted == torch.uint8 and array.size and (array.min() < 0 or array.max() > 255):
+        raise DataError(f"{WHERE}: inputs of dtype uint8 must be from 0 to 255")
+    return _model_inputs(served).of_array(array.astype(str(wanted).removeprefix("torch.")), WHERE)
+
+
+@dataclass(frozen=True)
+class _Body(Location):
+    """A body, where a file is expected."""
+
+    data: bytes = field(default=b"", repr=False)
+    kind: str = "body.csv"
+
+    @property
+    def name(self) -> str:
+        return self.kind
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        yield io.BytesIO(self.data)
+
+
+def _of_file(question: Question, served: ServedModel) -> Tensor:
+    from pipelines.data.row_batches import TEXTS, table_batches
+
+    inputs, name = _model_inputs(served), FILES[question.content_type]
+    kinds = {} if inputs.preprocessing is None else inputs.preprocessing.kinds
+    body = _Body(WHERE, question.body, name)
+    found: list[Tensor] = []
+    first_row = 0
+
+    def wanted(names: Sequence[str]) -> list[str]:
+        return inputs.wanted(names, WHERE)
+
+    for table in table_batches(body, wanted, kinds, 8192):
+        found.append(inputs.of_table(table, WHERE, first_row, text=name.endswith(TEXTS)))
+        first_row += len(table)
+        _check_count(first_row)
+    return torch.cat(found) if found else torch.zeros(0, *inputs.shape)
+
+
+def _check_count(rows: int) -> None:
+    if rows > MOST_ROWS:
+        raise TooManyRows(f"{WHERE}: has more than {MOST_ROWS:,} rows: send several requests, or use everlearn predict")
+
+
+def _model_inputs(served: ServedModel) -> ModelInputs:
+    from orchestrator.prediction.predicting import manner
+
+    return manner(served.model).inputs

@@ -1,0 +1,194 @@
+"""Requests in every form give the model's own answers; what does not fit is said with column and row.
+
+Covers: `orchestrator/serving/batch_answers.py`
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from orchestrator.checkpointing.load_model import load_model
+from orchestrator.prediction.answers import ClassPredictions, labels, numbers
+from orchestrator.serving import request_body
+from orchestrator.serving.batch_answers import Reply, answer_batch, as_document, input_schema
+from orchestrator.serving.model_swap import ServedModel, warmed_up
+from orchestrator.serving.request_body import Question
+from tests.orchestrator.serving.conftest import Chain, Trained
+
+CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
+
+
+@pytest.fixture(scope="module")
+def table(trained: Trained) -> ServedModel:
+    return warmed_up("c" * 64, load_model(trained.pipeline))
+
+
+@pytest.fixture(scope="module")
+def digits(chain: Chain) -> ServedModel:
+    return warmed_up(chain.commits[-1], load_model(chain.pipeline))
+
+
+def ask(served: ServedModel, body: Any, content_type: str = "application/json") -> Reply:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    (reply,) = answer_batch(served, [Question(data, content_type)])
+    return reply
+
+
+def plain(trained: Trained) -> list[dict[str, Any]]:
+    """Rows as JSON has them: times as text, missing values as null."""
+    rows = trained.rows.assign(at=trained.rows["at"].dt.strftime("%Y-%m-%dT%H:%M:%S")).to_dict("records")
+    return [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows]
+
+
+def test_every_form_gives_the_answers_of_predict(table: ServedModel, trained: Trained) -> None:
+    found = table.model.predict(trained.rows)
+    assert isinstance(found, ClassPredictions)
+    rows = plain(trained)
+    file = io.BytesIO()
+    parquet.write_table(pa.Table.from_pandas(trained.rows, preserve_index=False), file)
+    left_out = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    for body, content_type in (
+        ({"rows": rows}, "application/json"),
+        ({"rows": left_out}, "application/json"),
+        ({"columns": {name: [row[name] for row in rows] for name in rows[0]}}, "application/json"),
+        (trained.rows.to_csv(index=False).encode(), CSV),
+        (file.getvalue(), PARQUET),
+    ):
+        reply = ask(table, body, content_type)
+        assert (reply.status, reply.rows, reply.commit) == (200, 60, "c" * 64), reply
+        assert reply.document["predictions"] == found.labels.tolist()
+        assert np.array_equal(np.array(reply.document["probabilities"], np.float32), found.probabilities)
+        assert reply.document["names"] == ["bad", "good"] and reply.document["commit"] == "c" * 64
+
+
+def test_tensors_are_lists(digits: ServedModel) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8))
+    for inputs, dtype in ((pixels, "uint8"), (pixels / 255, None)):
+        reply = ask(digits, {"inputs": inputs.tolist()} | ({"dtype": dtype} if dtype else {}))
+        found = digits.model.predict(inputs.astype(dtype or np.float32))
+        assert isinstance(found, ClassPredictions)
+        assert np.array_equal(np.array(reply.document["probabilities"], np.float32), found.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "not JSON: line 1, column 1"),
+        (b'{"rows": [}', "not JSON: line 1, column 11"),
+        (b'{"rows": "\xff"}', "is not UTF-8 at byte 10"),
+        (b'{"rows": [{"amount": NaN}]}', "NaN is no JSON"),
+        (b"[" * 100_000, "too deep"),
+        (b'{"inputs": [' + b"9" * 5000 + b"]}", "too many digits"),
+        ([], "must be an object with one of rows, columns and inputs"),
+        ({"rows": [], "inputs": []}, "must be an object with one of rows, columns and inputs"),
+        ({"rows": [{}], "top": 1}, "has unknown keys: top"),
+        ({"rows": []}, "rows must be a list of one object or more"),
+        ({"rows": [{}, 7]}, "row 1 must be an object of columns, got int"),
+        ({"rows": [{"amount": 1}]}, "has no column 'country'"),
+        ({"rows": [{"amount": "much"}]}, "has no column 'country'"),
+        ({"columns": {"a": [1], "b": [1, 2]}}, "columns must be of one length, got a: 1, b: 2"),
+        ({"columns": {}}, "columns must be of one length, got none"),
+        ({"columns": {"amount": [1, "x"]}}, "column 'amount' has values of several kinds"),
+        ({"columns": {"amount": [10**30]}}, "column 'amount' has values of several kinds"),
+        ({"columns": {"country": ["\ud800"]}}, "column 'country' has values of several kinds"),
+        ({"inputs": [[1, 2], [3]]}, "the lists in inputs differ in length"),
+        ({"inputs": [[1, 2]]}, "its inputs are of shape (2,), but the model takes (13,)"),
+        ({"inputs": [["a"]]}, "inputs must be numbers"),
+        ({"inputs": []}, "has no rows"),
+        ({"inputs": 1}, "inputs must be a list"),
+        ({"inputs": [[256]], "dtype": "uint8"}, "must be from 0 to 255"),
+        ({"inputs": [[0.5]], "dtype": "int64"}, "must be whole numbers"),
+        ({"inputs": [[1]], "dtype": "object"}, "dtype must be one of float32"),
+        ({"rows": [{}], "dtype": "uint8"}, "dtype belongs to inputs"),
+    ],
+)
+def test_what_is_wrong_is_said(table: ServedModel, body: Any, said: str) -> None:
+    reply = ask(table, body)
+    assert reply.status == 400 and reply.document["error"].startswith("the body: ") and said in reply.document["error"]
+
+
+def test_the_row_of_a_wrong_value_is_named(table: ServedModel, trained: Trained) -> None:
+    rows = plain(trained)[:3]
+    rows[2]["at"] = "yesterday"
+    wrong = ask(table, {"rows": rows})
+    assert wrong.document["error"].startswith("the body: column 'at' is a timestamp, but has 'yesterday'")
+    assert "in row 2" in wrong.document["error"]
+    assert "row 1 has 2 columns" in ask(table, b"a,b,c\n1,2,3\n4,5\n", CSV).document["error"]
+    assert "not a readable parquet file" in ask(table, b"PAR1", PARQUET).document["error"]
+    assert ask(table, b"", CSV).status == 400
+
+
+def test_a_request_has_a_number_of_rows_at_most(table: ServedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_body, "MOST_ROWS", 2)
+    wide = {"columns": {"amount": [1, 2, 3]}}
+    for body, kind in ((wide, "application/json"), ({"inputs": [1, 2, 3]}, "application/json")):
+        assert ask(table, body, kind).status == 413
+    assert ask(table, b"amount,country,paid,at\n" + b"1,DE,true,\n" * 3, CSV).status == 413
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    body=st.binary(max_size=40)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["rows", "columns", "inputs", "dtype", "amount", "at"]), inner, max_size=4
+            )
+        ),
+        max_leaves=12,
+    ).map(lambda value: json.dumps(value).encode()),
+    kind=st.sampled_from(["application/json", CSV, PARQUET]),
+)
+def test_no_body_is_an_unexpected_error(table: ServedModel, body: bytes, kind: str) -> None:
+    """Whatever comes is refused or answered; JSON can hold what is said."""
+    reply = ask(table, body, kind)
+    assert reply.status in (200, 400)
+    json.dumps(reply.document, allow_nan=False)
+
+
+@settings(max_examples=20, deadline=None)
+@given(counts=st.lists(st.integers(0, 4), min_size=1, max_size=6))
+def test_a_batch_answers_each_request_as_if_it_came_alone(digits: ServedModel, counts: list[int]) -> None:
+    """0 stands for a request that is wrong, which does not disturb the others."""
+    draw = np.random.default_rng(0)
+    bodies = [json.dumps({"inputs": draw.random((n, 64)).round(3).tolist()}).encode() for n in counts]
+    together = answer_batch(digits, [Question(body) for body in bodies])
+    for body, count, reply in zip(bodies, counts, together, strict=True):
+        alone = ask(digits, body)
+        assert (reply.status, reply.rows, reply.commit) == (200 if count else 400, count, digits.commit)
+        if count:
+            assert reply.document["predictions"] == alone.document["predictions"]
+            assert np.allclose(reply.document["probabilities"], alone.document["probabilities"], atol=1e-6)
+
+
+def test_labels_and_values_are_documents() -> None:
+    found = as_document(labels(torch.tensor([[0.0, 2.0], [-9.0, -1.0]]), ["new", "hot"]))
+    assert found["predictions"] == [["new", "hot"], []] and found["probabilities"][0][0] == 0.5
+    assert as_document(numbers(torch.tensor([[1.5], [float("inf")]]), ["0"]))["predictions"] == [1.5, None]
+    assert as_document(numbers(torch.tensor([[1.0, 2.0]]), ["a", "b"])) == {
+        "names": ["a", "b"],
+        "predictions": [[1.0, 2.0]],
+    }
+
+
+def test_the_schema_says_what_is_taken(table: ServedModel, digits: ServedModel) -> None:
+    assert input_schema(table)["columns"] == {
+        "amount": "numeric",
+        "country": "categorical",
+        "paid": "numeric",
+        "at": "timestamp",
+    }
+    assert input_schema(digits) == {"input_shape": [1, 8, 8], "outputs": list("0123456789")}
