@@ -63,6 +63,8 @@ def serve(
     settings.interrupted = "Interrupted."
     from orchestrator.serving.http_service import Limits
 
+    if not local:
+        raise click.UsageError("give --local: one process, without Ray")
     limits = Limits(_token(token_file), max_body * _MIB)
     with reserved_stdout() as out:
         pipeline = load(file, overrides, import_code=False)

@@ -1,4 +1,7 @@
-"""`everlearn watch` as a process: it goes on, and SIGTERM ends it."""
+"""`everlearn watch` as a process: it goes on, and SIGTERM ends it.
+
+Covers: `orchestrator/cli/support/duration.py`
+"""
 
 from __future__ import annotations
 

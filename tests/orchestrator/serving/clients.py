@@ -40,7 +40,10 @@ class Client:
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Got:
-        """One request; an object or a list is sent as JSON, bytes as they are, others in chunks. Header names have underscores for dashes."""
+        """One request; header names have underscores for dashes.
+
+        An object or a list is sent as JSON, bytes as they are, other iterables in chunks.
+        """
         sent = self._headers | {name.replace("_", "-"): value for name, value in headers.items()}
         if isinstance(body, dict | list):
             body, sent = json.dumps(body).encode(), {"content-type": "application/json"} | sent

@@ -46,6 +46,7 @@ def images(seed: int) -> list[list[float]]:
     return [[float(number) for number in row] for row in rows]
 
 
+@pytest.mark.slow
 def test_no_request_fails_over_50_promotions_and_rollbacks(copied: Chain) -> None:
     """Each answer is that of the commit which it names, bit for bit."""
     lineage, (first, *others) = copied.lineage, copied.commits
@@ -107,6 +108,7 @@ def damage(lineage: Lineage, commit: str) -> None:
     lineage.store.put(layout.blob_key(lineage.pipeline, sha256), b"damaged")
 
 
+@pytest.mark.slow
 def test_a_commit_that_cannot_be_loaded_leaves_the_one_before(copied: Chain) -> None:
     lineage, (first, broken, last, *_) = copied.lineage, copied.commits
     damage(lineage, broken)
