@@ -28,4 +28,5 @@ OBJECTIVES: dict[str, str] = {
     "classification": "strategies.objectives.classification:Classification",
     "multi-label": "strategies.objectives.multi_label:MultiLabel",
     "regression": "strategies.objectives.regression:Regression",
+    "next-token": "strategies.objectives.next_token:NextToken",
 }

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from orchestrator.errors import OrchestratorError
 from pipelines.config.components import resolve
 
 if TYPE_CHECKING:
@@ -137,10 +138,19 @@ def numbers(output: Tensor, names: Sequence[str]) -> ValuePredictions:
     return ValuePredictions(tuple(names), output.float().cpu().numpy())
 
 
+def tokens(output: Tensor, names: Sequence[str]) -> Predictions:
+    """No predictions: a language model goes on with a text, which is no row of a table. Raises OrchestratorError."""
+    raise OrchestratorError(
+        "a model of objective: next-token predicts tokens, which `predict` does not write: take the model itself from "
+        "orchestrator.load_model(...)"
+    )
+
+
 _ANSWERS: dict[TargetKind, Callable[[Tensor, Sequence[str]], Predictions]] = {
     "classes": classes,
     "labels": labels,
     "numbers": numbers,
+    "tokens": tokens,
 }
 """From outputs (n, units) and names of the units, by what the objective's targets are."""
 

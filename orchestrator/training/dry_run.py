@@ -44,7 +44,8 @@ def _try_one_batch(pipeline: Pipeline, stream: Stream) -> None:
     from strategies.loop.process_group import Group
 
     learner = make_learner(pipeline, stream, Group())
-    check_model(learner.model, learner.example(stream[0].train), stream.outputs)
+    tokens = learner.objective.targets == "tokens"
+    check_model(learner.model, learner.example(stream[0].train), stream.outputs, tokens=tokens)
     check_storable(pipeline, stream, learner)
     settings = train_settings(pipeline, 0)
     configure(learner, pipeline, 0)

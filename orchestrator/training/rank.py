@@ -86,7 +86,7 @@ class RankTraining:
             return
         learner = make_learner(self.pipeline, self.stream, self.group, self.device)
         example = learner.example(self.stream[done].train)
-        check_model(learner.model, example, self.stream.outputs)
+        check_model(learner.model, example, self.stream.outputs, tokens=learner.objective.targets == "tokens")
         if self.group.size > 1:
             check_workers(learner.model, example)
         if not done:

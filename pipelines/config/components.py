@@ -30,6 +30,7 @@ DATASETS: dict[str, str] = {
     "npz": "pipelines.data.datasets.npz:load",
     "parquet": "pipelines.data.datasets.parquet:load",
     "text": "pipelines.data.datasets.text_files:load",
+    "documents": "pipelines.data.datasets.documents:load",
 }
 MODELS: dict[str, str] = {
     "transformers": "pipelines.models.transformers_encoder:TransformersEncoder",

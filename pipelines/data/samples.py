@@ -52,8 +52,8 @@ def chunks(count: int) -> Iterator[Tensor]:
 
 
 def _targets(values: Tensor, count: int) -> Tensor:
-    """Classes (n,) as int64; columns of numbers or labels, (n, k), as they are."""
-    if values.dim() == 2 and values.dtype in (torch.float64, torch.uint8):
+    """Classes (n,) as int64; columns of numbers or labels, (n, k), and tokens, (n, length), as they are."""
+    if values.dim() == 2 and values.dtype in (torch.float64, torch.uint8, torch.int32):
         if len(values) != count:
             raise DataError(f"{count} samples need as many targets, got {len(values)}")
         return values.contiguous()

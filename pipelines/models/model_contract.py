@@ -48,13 +48,14 @@ def _logits(output: Any) -> Any:
     return found if isinstance(found, Tensor) else output
 
 
-def check_model(model: nn.Module, example: Tensor, outputs: int) -> None:
+def check_model(model: nn.Module, example: Tensor, outputs: int, *, tokens: bool = False) -> None:
     """Refuse a model whose answer to a few inputs does not fit the stream.
 
     Args:
         model: as `find_logits` left it; its buffers and torch's random numbers stay as they are.
         example: (n, *shape), as the model takes it, n >= 1.
         outputs: units that the stream needs.
+        tokens: the model predicts a token at each position: (n, outputs, length).
 
     Raises:
         PipelineError: says what it returned, and what to return.
@@ -65,7 +66,11 @@ def check_model(model: nn.Module, example: Tensor, outputs: int) -> None:
         try:
             for mode in (False, True):
                 model.train(mode)
-                _check(_answer(model, example, mode), len(example), outputs, "training" if mode else "evaluation")
+                where, answer = "training" if mode else "evaluation", _answer(model, example, mode)
+                if tokens:
+                    _check_tokens(answer, (len(example), outputs, int(example.shape[1])), where)
+                else:
+                    _check(answer, len(example), outputs, where)
         finally:
             model.train(training)
             for name, buffer in model.named_buffers():
@@ -81,6 +86,15 @@ def _answer(model: nn.Module, example: Tensor, training: bool) -> Any:
     except Exception:
         # Two samples may be too few to train on: what else is wrong, training says.
         return None
+
+
+def _check_tokens(answer: Any, wanted: tuple[int, int, int], mode: str) -> None:
+    shape = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+    if answer is not None and shape != wanted:
+        raise PipelineError(
+            f"model: its forward() returned {shape} in {mode}, and objective: next-token needs a logit of each token "
+            f"at each position, {wanted}: use {{name: transformers, head: causal-lm}}, or return (n, outputs, length)"
+        )
 
 
 def _check(answer: Any, rows: int, outputs: int, mode: str) -> None:

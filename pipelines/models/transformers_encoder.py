@@ -1,4 +1,4 @@
-"""Pretrained encoders of Hugging Face's transformers, with a classifier."""
+"""Pretrained models of Hugging Face's transformers: encoders with a classifier, and causal language models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipelines.config.pipeline_errors import PipelineError
+from pipelines.models.causal_lm import CausalLM
 from pipelines.models.pretrained_folder import EXTRA, content_hash, pretrained_folder
 
 MOST_KEPT = 1_000_000
@@ -31,20 +32,27 @@ def kept_features(model: str) -> dict[bytes, Tensor]:
 
 
 class TransformersEncoder(nn.Module):
-    """A pretrained transformer below a linear classifier, for tokens of the dataset `text`.
+    """A pretrained transformer, below a linear classifier or with its own head.
+
+    A classifier takes the tokens of the dataset `text`. With its own head the transformer predicts the next token of
+    the dataset `documents`, with objective: next-token.
 
     Weights are read from .safetensors files alone, and no code of the folder is run. Dropout is 0 unless it is given:
     each worker draws its own, so that with dropout the number of workers changes what is learned.
 
     Args:
         input_shape: (length,): the tokens of a text, padded at the end with -1.
-        outputs: units of the head.
+        outputs: units of the head: classes, or tokens of the tokenizer.
         pretrained: a folder with config.json and .safetensors files, or an id of the Hugging Face hub. Commits are
             identified by the content of the files, not by their place.
-        pooling: what enters the head: the mean over a text's tokens, its first token, or its last one.
+        head: sequence-classification: a new linear layer. causal-lm: the pretrained one, which may share its weights
+            with the embedding.
+        pooling: what enters a classifier: the mean over a text's tokens, its first token, or its last one.
         dropout: probability in all dropout layers of the transformer.
         frozen: only the head learns. The features of a text are computed alone, without padding, and kept in memory:
             a text passes through the transformer once in a process, whatever batch it comes in.
+        gradient_checkpointing: compute hidden states again in the backward pass instead of keeping them: less memory,
+            about a third more time.
     """
 
     def __init__(
@@ -53,9 +61,11 @@ class TransformersEncoder(nn.Module):
         outputs: int,
         *,
         pretrained: Annotated[str, Field(min_length=1, max_length=4096)],
+        head: Literal["sequence-classification", "causal-lm"] = "sequence-classification",
         pooling: Literal["mean", "first", "last"] = "mean",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         frozen: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if len(input_shape) != 1:
@@ -64,7 +74,8 @@ class TransformersEncoder(nn.Module):
                 "use the dataset `text`"
             )
         random = torch.random.get_rng_state()
-        self.body = _body(pretrained, dropout)
+        causal = head == "causal-lm"
+        self.body = _body(pretrained, dropout, causal)
         # How many random numbers the library draws before it reads the weights differs from one time to the next.
         torch.random.set_rng_state(random)
         longest = getattr(self.body.config, "max_position_embeddings", None)
@@ -75,6 +86,13 @@ class TransformersEncoder(nn.Module):
             )
         self.pooling, self.dropout = pooling, dropout
         self.frozen = frozen
+        if gradient_checkpointing:
+            self.body.activation_checkpointing_enable()
+        if causal:
+            if frozen:
+                raise PipelineError("model.frozen: is for head: sequence-classification: use {name: lora} instead")
+            self.body = CausalLM(self.body, outputs, pretrained)
+            return
         self.head = nn.Linear(self.body.config.hidden_size, outputs)
         self._kept: dict[bytes, Tensor] | None = None
         if frozen:
@@ -82,7 +100,10 @@ class TransformersEncoder(nn.Module):
             self._kept = kept_features(f"{self.content({'pretrained': pretrained})['pretrained']} {pooling}")
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(n, length) of whole numbers to (n, outputs)."""
+        """(n, length) of whole numbers to (n, outputs), or of a causal language model to (n, outputs, length)."""
+        if isinstance(self.body, CausalLM):
+            logits: Tensor = self.body(tokens)
+            return logits
         keeps = self._kept is not None and not self.training_dropout and not torch.compiler.is_compiling()
         features = self._kept_features(tokens) if keeps else self._features(tokens)
         output: Tensor = self.head(features)
@@ -127,8 +148,8 @@ class TransformersEncoder(nn.Module):
         return {"pretrained": content_hash(pretrained_folder(options["pretrained"], _KEY), _KEY)}
 
 
-def _body(pretrained: str, dropout: float) -> Any:
-    """The transformer without a head; on the meta device its configuration alone is read."""
+def _body(pretrained: str, dropout: float, causal: bool) -> Any:
+    """The transformer, without a head unless it is causal; on the meta device its configuration alone is read."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         import transformers
@@ -143,10 +164,11 @@ def _body(pretrained: str, dropout: float) -> Any:
         for name, value in list(vars(config).items()):
             if "dropout" in name and isinstance(value, (int, float)):
                 setattr(config, name, dropout)
+        kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModel
         if torch.get_default_device().type == "meta":
-            body = transformers.AutoModel.from_config(config)
+            body = kind.from_config(config)
         else:
-            body = transformers.AutoModel.from_pretrained(
+            body = kind.from_pretrained(
                 folder, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
     except (OSError, ValueError, KeyError) as error:

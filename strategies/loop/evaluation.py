@@ -104,7 +104,8 @@ class _Tally:
         given = experience.outputs is not None and learner.task_labels(experience) != "inferred"
         units = learner.units(experience) if given else None
         found: list[tuple[Tensor, Tensor, Tensor]] = []
-        for inputs, targets in test.batches(share.split(EVALUATION_BATCH) if len(share) else ()):
+        rows = learner.objective.rows_at_once(test, learner.outputs, EVALUATION_BATCH) if len(share) else 1
+        for inputs, targets in test.batches(share.split(rows) if len(share) else ()):
             scores = learner.scores(learner.prepare(inputs), experience)
             self._scores.add(scores, targets, units)
             if not self._one_class:

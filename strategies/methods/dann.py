@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from strategies.loop.process_group import Reduction
 from strategies.methods.replay import Replay, ReplayOptions
 from strategies.networks.penultimate_features import head
 from strategies.networks.side_network import SideNetwork, perceptron
+from strategies.objectives.objective import TargetKind
 
 
 class DANNOptions(ReplayOptions):
@@ -89,6 +90,12 @@ class DANN(Replay):
         self._head: nn.Linear | None = None
         self._entering: Tensor | None = None
         self._watch: RemovableHandle | None = None
+
+    @classmethod
+    def objective_problem(cls, options: Any, targets: TargetKind) -> str | None:
+        if targets == "tokens":
+            return "makes features of whole samples alike, and tokens have features of their own: use {name: replay}"
+        return super().objective_problem(options, targets)
 
     @property
     def needs_boundaries(self) -> bool:

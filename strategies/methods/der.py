@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -16,6 +16,7 @@ from strategies.loop.seeded_random import generator
 from strategies.loop.shared_forward import shared_forward
 from strategies.memory.rehearsal import MemoryOptions, Rehearsal
 from strategies.memory.reservoir import Memory
+from strategies.objectives.objective import TargetKind
 
 
 class DEROptions(MemoryOptions):
@@ -65,6 +66,12 @@ class DER(Rehearsal):
     Options = DEROptions
 
     options: DEROptions
+
+    @classmethod
+    def objective_problem(cls, options: Any, targets: TargetKind) -> str | None:
+        if targets == "tokens":
+            return "would keep a number for each token of the vocabulary at every position: use {name: replay}"
+        return super().objective_problem(options, targets)
 
     def extend_batch(self, learner: Learner, batch: Batch) -> Batch:
         """Add this rank's share of both draws."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
@@ -18,6 +18,7 @@ from strategies.importance.quadratic_penalty import QuadraticPenalty
 from strategies.importance.recent_samples import Window
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
+from strategies.objectives.objective import TargetKind
 
 
 class EWCOptions(StrategyOptions):
@@ -111,6 +112,12 @@ class EWC(Strategy):
         super().__init__(options)
         self.penalty = QuadraticPenalty()
         self.window = Window()
+
+    @classmethod
+    def objective_problem(cls, options: Any, targets: TargetKind) -> str | None:
+        if targets != "tokens" or options.estimate == "empirical":
+            return None
+        return "would take the expectation over all tokens at every position (estimate: true): set estimate: empirical"
 
     def after_backward(self, learner: Learner) -> None:
         self.penalty.add_gradient_(learner.model, self.options.lambda_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -23,6 +23,7 @@ from strategies.loop.seeded_random import normal
 from strategies.memory.replay_weights import Weighting, joined_weights
 from strategies.networks.side_network import SideNetwork
 from strategies.networks.vae import VAE, Likelihood, generate
+from strategies.objectives.objective import TargetKind
 
 LOOKED_AT = 1000
 
@@ -102,6 +103,10 @@ class GenerativeReplay(Strategy):
     }
 
     options: GenerativeReplayOptions
+
+    @classmethod
+    def objective_problem(cls, options: Any, targets: TargetKind) -> str | None:
+        return "generates images and numbers, not tokens: use {name: replay}" if targets == "tokens" else None
 
     def __init__(self, options: GenerativeReplayOptions | None = None) -> None:
         super().__init__(options)

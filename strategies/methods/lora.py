@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -74,6 +74,8 @@ class LoRA(Strategy):
     h = W x + (alpha / r) B A x, with B = 0 at first. Only these and the head learn, and only they and their optimiser
     state are in a commit: the frozen model is stored once. Use it with a model that starts from trained weights.
 
+    With objective: next-token the head is pretrained, too, and stays frozen.
+
     With `per: stream` one adapter learns the whole stream. It forgets as any model does: list {name: replay},
     {name: ewc} or {name: lwf} with it, which then work on the adapter and the head alone. With `per: experience` each
     experience gets an adapter and a head of its own, and nothing is forgotten where task labels are given.
@@ -107,10 +109,12 @@ class LoRA(Strategy):
         model = learner.model
         if next(adapted_layers(model), None) is not None:
             return
-        self._head, targets = _parts(learner, self)
+        head, targets = adapted_parts(learner, self.options.targets, self.name)
         adapt(model, targets, self.options.alpha)
         add_adapter(model, _STREAM, self.options.rank, integer(learner.seed, "lora"))
-        model.get_submodule(self._head).requires_grad_(True)
+        if learner.objective.targets != "tokens":  # there the head is pretrained, too
+            self._head = head
+            model.get_submodule(head).requires_grad_(True)
 
     def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         if not any(".lora_A." in name for name in state):
@@ -118,7 +122,8 @@ class LoRA(Strategy):
         if next(adapted_layers(model), None) is None:
             adapt(model, stored_targets(model, state), self.options.alpha)
             restore_adapter(model, _STREAM, state)
-            model.get_submodule(self._head).requires_grad_(bool(self._head))
+            if self._head:
+                model.get_submodule(self._head).requires_grad_(True)
         return model
 
     def frozen_parts(self, model: nn.Module) -> Mapping[str, Collection[str]]:
@@ -149,7 +154,7 @@ class LoRAPerExperience(SeparateTasks):
         """Add an adapter and a head; the first experience turns the model into an `AdaptedNetwork`."""
         network = learner.model
         if not isinstance(network, AdaptedNetwork):
-            head, targets = _parts(learner, self)
+            head, targets = adapted_parts(learner, self.options.targets, self.name)
             network = AdaptedNetwork(network, head, targets, self.options.alpha)
         units = self.task_units(learner, experience)
         seed = integer(learner.seed, "lora", experience.index)
@@ -181,8 +186,19 @@ class LoRAPerExperience(SeparateTasks):
         return parts
 
 
-def _parts(learner: Learner, strategy: LoRA | LoRAPerExperience) -> tuple[str, list[str]]:
-    """The names of the model's head, and of the layers that get adapters."""
-    with learner.evaluating(), torch.no_grad():
-        head = head_name(learner.model, learner.example(), strategy.name)
-    return head, target_names(learner.model, strategy.options.targets, head, strategy.name)
+def adapted_parts(learner: Learner, targets: Sequence[str], who: str) -> tuple[str, list[str]]:
+    """The names of the model's head, and of the layers that get adapters.
+
+    Where tokens are predicted, the head is the last linear layer with a unit for each, and there may be none: '' then.
+
+    Args:
+        targets, who: as in `target_names`.
+    """
+    model = learner.model
+    if learner.objective.targets == "tokens":
+        wide = (n for n, m in model.named_modules() if isinstance(m, nn.Linear) and m.out_features >= learner.outputs)
+        head = max(wide, key=[name for name, _ in model.named_modules()].index, default="")
+    else:
+        with learner.evaluating(), torch.no_grad():
+            head = head_name(model, learner.example(), who)
+    return head, target_names(model, targets, head, who)

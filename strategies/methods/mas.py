@@ -98,7 +98,7 @@ def output_sensitivity(model: nn.Module, inputs: Tensor, units: Tensor | None = 
 
     def squared_norm(outputs: Tensor, rows: Tensor) -> tuple[Tensor, None]:
         chosen = outputs if units is None else outputs[:, units]
-        norms = chosen.square().sum(1)
+        norms = chosen.square().flatten(1).sum(1)
         return norms, None
 
     return per_sample_moment(model, inputs, [squared_norm], absolute=True)

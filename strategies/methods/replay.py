@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -26,6 +28,14 @@ class ReplayOptions(MemoryOptions):
         description=(
             "Share of replayed samples in each global batch: batch_size * ratio / (1 - ratio) replayed samples are "
             "added to batch_size current ones."
+        ),
+    )
+    exact: Annotated[bool, Influence(experience=1, added="0.2")] = Field(
+        default=False,
+        description=(
+            "false: each batch gets the same number of replayed samples, at least one. true: the number changes from "
+            "batch to batch, and may be 0, so that their share over the experience is `ratio`, such as 0.01 of small "
+            "batches."
         ),
     )
     weighting: Annotated[Weighting, Influence(experience=1)] = Field(
@@ -71,6 +81,10 @@ class Replay(Rehearsal):
             return batch
         ratio = self.options.ratio
         added = max(1, round(batch.total_samples * ratio / (1 - ratio)))
+        if self.options.exact:
+            added = exact_share(learner.step * learner.settings.batch_size, batch.total_samples, ratio)
+            if not added:
+                return batch
         drawn = memory.draw(added, generator(learner.seed, "replay", learner.experience.index, learner.step))
         share = drawn[learner.group.share(added)]
         seen = learner.experience.index + 1
@@ -83,3 +97,13 @@ class Replay(Rehearsal):
             weights=weights,
             total_weight=total,
         )
+
+
+def exact_share(before: int, current: int, ratio: float) -> int:
+    """Replayed samples for the next `current` ones after `before`, so that the share of all of them is `ratio`.
+
+    The numbers of successive batches add up to that of all samples, rounded down.
+    """
+    share = Fraction(ratio).limit_denominator(1_000_000)
+    each = share / (1 - share)
+    return math.floor((before + current) * each) - math.floor(before * each)

@@ -11,6 +11,7 @@ from typing import Any
 from strategies.metrics.multi_label_scores import hamming_loss, micro_f1, subset_accuracy
 from strategies.metrics.regression_scores import mean_absolute_error, quantile_loss, r2, root_mean_squared_error
 from strategies.metrics.score import Score
+from strategies.metrics.token_scores import negative_log_perplexity, perplexity, token_accuracy
 
 
 class _Functions:
@@ -39,6 +40,7 @@ ACCURACY = Score(
 )
 
 _CLASSES, _MULTI_LABEL, _REGRESSION = ("classification",), ("multi-label",), ("regression",)
+_TOKENS = ("next-token",)
 _BOTH = (*_CLASSES, *_MULTI_LABEL)
 
 SCORES: tuple[Score, ...] = (
@@ -213,6 +215,33 @@ SCORES: tuple[Score, ...] = (
         source="Koenker & Bassett 1978",
         objectives=_REGRESSION,
         at={"quantile": quantile_loss},
+    ),
+    Score(
+        name="negative_log_perplexity",
+        unit="number",
+        function=negative_log_perplexity,
+        meaning="mean log-likelihood of a token",
+        definition="log-likelihood of all tokens / tokens, natural logarithm",
+        source="Jelinek et al. 1977, as a logarithm",
+        objectives=_TOKENS,
+    ),
+    Score(
+        name="perplexity",
+        unit="number",
+        better="lower",
+        function=perplexity,
+        meaning="as many equally likely tokens are as hard to guess",
+        definition="exp(-log-likelihood of all tokens / tokens)",
+        source="Jelinek et al. 1977",
+        objectives=_TOKENS,
+    ),
+    Score(
+        name="token_accuracy",
+        function=token_accuracy,
+        meaning="share of the tokens that were the likeliest",
+        definition="tokens with the highest probability / tokens",
+        source="counted",
+        objectives=_TOKENS,
     ),
 )
 

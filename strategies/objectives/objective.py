@@ -14,8 +14,9 @@ from strategies.api.strategy_errors import StrategyError
 from strategies.metrics.score import Score
 from strategies.metrics.score_registry import all_scores
 
-TargetKind = Literal["classes", "numbers", "labels"]
-"""What the targets are: `classes`, (n,) int64; `numbers`, (n, k) float64; `labels`, (n, k) uint8 of 0 and 1."""
+TargetKind = Literal["classes", "numbers", "labels", "tokens"]
+"""What the targets are: `classes`, (n,) int64; `numbers`, (n, k) float64; `labels`, (n, k) uint8 of 0 and 1; `tokens`,
+(n, length) int32, with -1 where nothing is learned: outputs are then (n, outputs, length)."""
 
 Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
 """From the outputs of some samples, (m, outputs), and their positions among the inputs, (m,) int64, to a scalar for
@@ -144,6 +145,10 @@ class Objective:
             temperature: T > 0, which softens probabilities; the result has the factor T^2.
         """
         raise self._lacks("distance")
+
+    def rows_at_once(self, samples: Samples, outputs: int, most: int) -> int:
+        """How many samples evaluation passes through the model at a time, `most` at most: as many as memory takes."""
+        return most
 
     @classmethod
     def offered(cls) -> tuple[Score, ...]:

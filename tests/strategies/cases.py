@@ -19,7 +19,7 @@ from strategies.memory.reservoir import Memory
 from strategies.objectives.objective import Objective
 from strategies.registry import BUILT_IN, OBJECTIVES
 from tests.strategies.models import build
-from tests.strategies.streams import SETTINGS, Step, column_stream, stream
+from tests.strategies.streams import SETTINGS, Step, column_stream, stream, token_stream
 
 QUICK: dict[str, dict[str, Any]] = {
     "ewc": {"lambda": 50.0},
@@ -86,6 +86,8 @@ class Case:
 
     def stream(self) -> tuple[list[Step], int]:
         kind = make_objective(self.learns).targets
+        if kind == "tokens":
+            return token_stream()
         return stream(self.setting) if kind == "classes" else column_stream(self.setting, kind)
 
     def learner(self, outputs: int, group: Group | None = None) -> Learner:
@@ -241,6 +243,26 @@ COLUMNS = [
     _columns("domain-incremental", "multi-label", "ewc", "gem", objective={"positive_weights": "balanced"}),
 ]  # fmt: skip
 """Objectives whose targets have columns, with every strategy that is defined for them."""
+
+EMPIRICAL = {"lambda": 50, "estimate": "empirical"}
+
+TOKENS = [
+    Case(f"tokens-{name}", strategies, "domain-incremental", train, "language", online, objective=options,
+         learns="next-token")
+    for name, strategies, train, online, options in (
+        ("ewc+cumulative", [("ewc", EMPIRICAL), ("cumulative", {})], {}, False, {}),
+        ("si+replay", _quick("si", "replay"), {"accumulate": 3}, False, {}),
+        ("mas+lwf", _quick("mas", "lwf"), {}, False, {"weigh": "sequences"}),
+        ("gem", _quick("gem"), {}, False, {}),
+        ("agem", _quick("agem"), {}, False, {"weigh": "sequences"}),
+        ("lora+ewc+replay", [("lora", {"rank": 2}), ("ewc", EMPIRICAL), *_quick("replay")], DECAY, False, {}),
+        ("replay-exact", [("replay", {"capacity": 20, "ratio": 0.05, "exact": True})], {}, False, {}),
+        ("replay-online", _quick("replay"), {"batch_size": 6}, True, {}),
+    )
+]  # fmt: skip
+"""Language models, with every strategy that is defined for them."""
+
+COLUMNS += TOKENS
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,25 @@ class StochasticDepth(nn.Module):
         return output
 
 
+class TinyLM(nn.Module):
+    """A causal language model: each position sees the mean of the embeddings so far. Padding is -1."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(tokens, 6)
+        self.mix = nn.Linear(12, 10)
+        self.norm = nn.LayerNorm(10)
+        self.head = nn.Linear(10, tokens, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        there = (tokens >= 0)[:, :, None]
+        own = self.embedding(tokens.clamp(min=0).long()) * there
+        before = own.cumsum(1) / torch.arange(1, tokens.shape[1] + 1)[:, None]
+        hidden = self.norm(self.mix(torch.cat([own, before], 2)).relu())
+        logits: Tensor = self.head(hidden)
+        return logits.masked_fill(~there, 0.0).transpose(1, 2)
+
+
 MODELS: dict[str, Callable[[int], nn.Module]] = {
     "mlp": lambda outputs: Double(mlp(outputs)),
     "mlp-float32": mlp,
@@ -140,6 +159,7 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
     "demanding-plain": lambda outputs: convert(Double(Demanding(outputs, plain=True))),
     "stochastic-depth": lambda outputs: Double(StochasticDepth(outputs)),
     "dropout": lambda outputs: Double(dropout(outputs)),
+    "language": lambda outputs: TinyLM(outputs).double(),
 }
 
 

@@ -96,6 +96,35 @@ def column_stream(setting: str, kind: str) -> tuple[list[Step], int]:
     return made, 2 * len(steps) if per_task else 2
 
 
+VOCABULARY, LENGTH = 7, 5
+
+
+@cache
+def token_stream() -> tuple[list[Step], int]:
+    """Sequences of tokens: in each experience a token mostly follows another one, otherwise; some are padded."""
+    steps = []
+    for index in range(3):
+        follows = np.random.default_rng(20 + index).permutation(VOCABULARY)
+        parts = [_sequences(follows, n, 100 * index + n) for n in (25, 40)]
+        steps.append(Step(index, parts[0], parts[1], ()))
+    return steps, VOCABULARY
+
+
+def _sequences(follows: np.ndarray[tuple[int], np.dtype[np.int64]], n: int, seed: int) -> Rows:
+    random = np.random.default_rng(seed)
+    tokens = np.empty((n, LENGTH + 1), dtype=np.int32)
+    tokens[:, 0] = random.integers(VOCABULARY, size=n)
+    for place in range(LENGTH):
+        noise = random.random(n) < 0.2
+        tokens[:, place + 1] = np.where(noise, random.integers(VOCABULARY, size=n), follows[tokens[:, place]])
+    inputs, targets = tokens[:, :-1].copy(), tokens[:, 1:].copy()
+    behind = np.arange(LENGTH) >= random.integers(2, LENGTH + 1, size=n)[:, None]
+    inputs[behind] = targets[behind] = -1
+    targets[::3, 0] = -1  # a prompt
+    ids = torch.from_numpy(np.random.default_rng([seed, 3]).integers(-(2**63), 2**63, n))
+    return Rows(torch.from_numpy(inputs), torch.from_numpy(targets), ids)
+
+
 def _columns(part: Rows, kind: str) -> Rows:
     brightness = part.inputs.double().flatten(1).mean(1)
     if kind == "numbers":

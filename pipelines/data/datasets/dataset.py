@@ -221,6 +221,9 @@ def checked(dataset: Dataset, kind: TargetKind = "classes") -> Dataset:
 
 def label_problems(where: str, labels: Tensor, classes: int) -> list[str]:
     """What is wrong with class numbers (n,), or with columns (n, classes)."""
+    if labels.dtype == torch.int32 and is_columns(labels):
+        highest = int(labels.max()) if len(labels) else -1
+        return [] if highest < classes else [f"{where}: token {highest}, where there are {classes}"]
     if is_columns(labels):
         same = labels.shape[1] == classes
         return [] if same else [f"{where}: {labels.shape[1]} columns of labels, where there are {classes}"]
@@ -301,7 +304,9 @@ def _whole(
 ) -> Dataset:
     """Both sets as a dataset whose parts fit together."""
     gaps: tuple[str, ...] = ()
-    if kind != "classes":
+    if kind == "tokens":
+        classes = classes or 1 + max(int(part.targets.max()) for part in (train, test) if len(part))
+    elif kind != "classes":
         classes = train.targets.shape[1]
     if classes is None:
         labels = torch.unique(torch.cat([train.targets, test.targets])).tolist()

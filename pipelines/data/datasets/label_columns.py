@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,20 @@ from torch import Tensor
 from pipelines.config.pipeline_errors import DataError
 from strategies.objectives.objective import TargetKind
 
-COLUMN_DTYPES = (torch.float64, torch.uint8)
-"""Of targets that are numbers, and of labels."""
+COLUMN_DTYPES = (torch.float64, torch.uint8, torch.int32)
+"""Of targets that are numbers, of labels, and of tokens."""
+
+_FITS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.bool_]]] = {
+    "numbers": lambda values: np.isfinite(values),
+    "labels": lambda values: (values == 0) | (values == 1),
+    "tokens": lambda values: (values == np.round(values)) & (values >= -1) & (values < 2**31),
+}
+_RULES = {
+    "numbers": "finite numbers",
+    "labels": "0 or 1 in each column",
+    "tokens": "numbers of tokens, or -1 where nothing is learned",
+}
+_DTYPES: dict[str, type[np.generic]] = {"numbers": np.float64, "labels": np.uint8, "tokens": np.int32}
 
 
 @dataclass(frozen=True)
@@ -62,10 +75,10 @@ def label_columns(kind: TargetKind, labels: NDArray[Any], names: tuple[str, ...]
 
 
 def column_values(labels: Any, kind: TargetKind, where: str) -> NDArray[Any]:
-    """Labels, (n,) or (n, k), as targets, (n, k): float64 numbers, or uint8 of 0 and 1.
+    """Labels, (n,) or (n, k), as targets, (n, k): float64 numbers, uint8 of 0 and 1, or int32 tokens.
 
     Raises:
-        DataError: they are neither; the message names row and column.
+        DataError: they are not of the kind; the message names row and column.
     """
     array = np.asarray(labels)
     columns = array[:, None] if array.ndim == 1 else array
@@ -75,17 +88,17 @@ def column_values(labels: Any, kind: TargetKind, where: str) -> NDArray[Any]:
         shown = f", such as {columns[0, 0]!r}" if len(columns) else ""
         raise DataError(f"{where}: labels must be numbers for this objective, not text{shown}")
     values = columns.astype(np.float64)
-    fits = np.isfinite(values) if kind == "numbers" else (values == 0) | (values == 1)
+    fits = _FITS[kind](values)
     wrong = np.argwhere(~fits)
     if len(wrong):
         row, column = (int(place) for place in wrong[0])
-        rule = "finite numbers" if kind == "numbers" else "0 or 1 in each column"
+        rule = _RULES[kind]
         at = f"row {row}, column {column}" if columns.shape[1] > 1 else f"row {row}"
         rows = len(np.unique(wrong[:, 0]))
         raise DataError(
             f"{where}: label {values[row, column]:g} in {at} does not fit: labels are {rule} ({rows} such rows)"
         )
-    return values if kind == "numbers" else values.astype(np.uint8)
+    return values.astype(_DTYPES[kind])
 
 
 def is_columns(targets: Tensor) -> bool:
@@ -95,13 +108,16 @@ def is_columns(targets: Tensor) -> bool:
 
 def kind_problems(where: str, targets: Tensor, kind: TargetKind) -> list[str]:
     """What is wrong with the targets of a dataset that was made elsewhere."""
-    wanted = {"classes": torch.int64, "numbers": torch.float64, "labels": torch.uint8}[kind]
+    wanted = {"classes": torch.int64, "numbers": torch.float64, "labels": torch.uint8, "tokens": torch.int32}[kind]
     if targets.dtype == wanted and is_columns(targets) == (kind != "classes"):
         return []
-    found = "has classes" if not is_columns(targets) else "has numbers" if targets.is_floating_point() else "has labels"
+    columns = {torch.float64: "has numbers", torch.int32: "has tokens"}.get(targets.dtype, "has labels")
+    found = columns if is_columns(targets) else "has classes"
+    suited = "next-token" if found == "has tokens" else "regression or objective: multi-label"
     remedy = {
-        "classes": "set objective: regression or objective: multi-label",
+        "classes": f"set objective: {suited}",
         "numbers": "the objective learns numbers, (n, k) float64",
         "labels": "the objective learns labels, (n, k) uint8 of 0 and 1",
+        "tokens": "the objective learns tokens, (n, length) int32, which the dataset documents gives",
     }[kind]
     return [f"{where}: {found} as targets: {remedy}"]

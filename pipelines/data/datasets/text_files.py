@@ -11,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipelines.config.pipeline_errors import DataError, PipelineError
+from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets import csv_files, jsonl_files
 from pipelines.data.datasets.arrow_columns import Columns, check_columns, values
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import Table, TableFiles
-from pipelines.models.pretrained_folder import EXTRA, pretrained_folder
+from pipelines.data.tokenizer_file import read_tokenizer
 
 PADDING = -1
 """Follows the tokens of a text up to the length of the longest one."""
 
-_KEY = "dataset.tokenizer"
 _FORMATS: tuple[tuple[tuple[str, ...], Callable[[Location], Any]], ...] = (
     (csv_files.SUFFIXES, csv_files.read_csv),
     (jsonl_files.SUFFIXES, jsonl_files.read_jsonl),
@@ -88,18 +87,7 @@ class TextReader:
 
     @cached_property
     def _encoder(self) -> Any:
-        try:
-            import tokenizers
-        except ModuleNotFoundError as error:
-            raise PipelineError(f"dataset: text needs the package tokenizers: {EXTRA}") from error
-        file = pretrained_folder(self.tokenizer, _KEY) / "tokenizer.json"
-        if not file.is_file():
-            raise PipelineError(f"{_KEY}: {file.parent} has no tokenizer.json: save a fast tokenizer there")
-        try:
-            encoder = tokenizers.Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises Exception itself
-            raise PipelineError(f"{_KEY}: {file} is no tokenizer: {error}") from error
-        encoder.no_padding()
+        encoder = read_tokenizer(self.tokenizer)
         encoder.enable_truncation(self.max_length)
         return encoder
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
 from strategies.memory.reservoir import Memory
-from strategies.methods.replay import Replay, ReplayOptions
+from strategies.methods.replay import Replay, ReplayOptions, exact_share
 from tests.strategies.models import build
 from tests.strategies.streams import SETTINGS, Step, stream
 
@@ -153,3 +155,15 @@ def test_options() -> None:
     for wrong in wrongs:
         with pytest.raises(ValidationError):
             ReplayOptions(**wrong)
+
+
+@given(st.sampled_from([0.01, 0.05, 0.25, 0.5, 0.9]), st.integers(1, 9), st.integers(1, 300))
+def test_an_exact_share_is_that_of_the_whole_experience(ratio: float, batch: int, steps: int) -> None:
+    added = sum(exact_share(step * batch, batch, ratio) for step in range(steps))
+    assert added + 1 > ratio * (added + 1 + steps * batch) - 1e-9
+    assert added <= ratio * (added + steps * batch) + 1e-9
+
+
+def test_batches_have_an_exact_share_of_the_memory() -> None:
+    _, _, watch, _ = learned("class-incremental", 2, batch_size=5, ratio=0.1, exact=True, capacity=20)
+    assert [len(batch) - batch.current for batch in watch.batches] == [0, 1, 0, 1, 0]

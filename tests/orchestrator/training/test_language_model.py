@@ -1,0 +1,86 @@
+"""A causal language model that goes on learning documents, domain after domain, with an adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from orchestrator import load_model, run
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.storage.open_by_uri import open_store
+from pipelines.build import make_stream
+from pipelines.config.load import load_text
+from pipelines.config.schema import Pipeline
+from tests.pipelines.models.pretrained import save_tiny_llama
+
+FILE = """
+name: language
+storage: {root}/store
+tracking: {{uri: "sqlite:///{root}/mlflow.db"}}
+objective: next-token
+metrics: [perplexity, token_accuracy]
+stream:
+  dataset: {{name: documents, path: "{root}/stream", tokenizer: "{root}/base", max_length: 8, separate: line}}
+  setting: domain-incremental
+model: {{name: transformers, pretrained: "{root}/base", head: causal-lm}}
+strategy: [{{name: lora, rank: 2, targets: [q_proj, v_proj]}}, {{name: replay, capacity: 10, ratio: 0.25}}]
+train: {{epochs: 2, batch_size: 6, optimizer: {{name: adamw, lr: 0.02}}, warmup: 2, scheduler: CosineAnnealingLR}}
+"""
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pipeline, list[str]]:
+    root = tmp_path_factory.mktemp("language")
+    save_tiny_llama(root / "base")
+    (root / "stream").mkdir()
+    for domain, line in (("films", "the film was very good\n"), ("days", "a dull day not a good day\n")):
+        (root / "stream" / f"{domain}.txt").write_text(line * 30)
+    pipeline = load_text(FILE.format(root=root))
+    return root, pipeline, run(pipeline).lineage
+
+
+def test_the_matrix_has_the_log_likelihood_of_a_token_and_commits_the_perplexity(
+    learned: tuple[Path, Pipeline, list[str]],
+) -> None:
+    root, _, commits = learned
+    lineage = Lineage(open_store(str(root / "store")), "language")
+    first, second = (lineage.read(commit) for commit in commits)
+    for commit in (first, second):
+        for count in commit.row:
+            scores = count.scores
+            assert scores["perplexity"] == pytest.approx(2.718281828459045 ** -scores["negative_log_perplexity"])
+    own = [commit.row[index].scores["perplexity"] for index, commit in enumerate((first, second))]
+    untrained = [count.scores["perplexity"] for count in first.baseline]
+    assert own[0] < untrained[0]
+    assert own[1] < untrained[1]
+
+
+def test_a_commit_holds_the_adapter_and_its_optimiser_and_little_else(
+    learned: tuple[Path, Pipeline, list[str]],
+) -> None:
+    root, _, commits = learned
+    lineage = Lineage(open_store(str(root / "store")), "language")
+    first, second = (lineage.read(commit) for commit in commits)
+    assert first.blobs["model.base"] == second.blobs["model.base"]
+    adapter = lineage.tensors(second.blobs["model"].sha256)
+    assert {name.rpartition(".self_attn.")[2].partition(".")[0] for name in adapter} == {"q_proj", "v_proj"}
+    needed = sum(t.numel() * t.element_size() for t in adapter.values()) * 3  # Adam keeps two numbers for each
+    new = {blob.sha256: blob.bytes for name, blob in second.blobs.items() if blob not in first.blobs.values()}
+    assert sum(new.values()) <= needed + 50_000
+
+
+def test_a_second_run_trains_nothing_and_the_model_is_loaded_with_its_adapter(
+    learned: tuple[Path, Pipeline, list[str]],
+) -> None:
+    root, pipeline, commits = learned
+    again = run(pipeline)
+    assert (again.lineage, again.trained) == (commits, 0)
+    test = make_stream(pipeline)[1].test
+    inputs, targets = test.take(torch.arange(len(test)))
+    with torch.no_grad():
+        loss = F.cross_entropy(load_model(pipeline)(inputs), targets.long(), ignore_index=-1)
+    recorded = Lineage(open_store(str(root / "store")), "language").read(commits[1]).row[1].scores
+    assert float(loss) == pytest.approx(-recorded["negative_log_perplexity"], rel=1e-5)
