@@ -121,7 +121,8 @@ def _manner(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> Manner:
     shape, outputs = _size(commit)
     description = read_description(lineage, commit)
     names = description.unit_names or tuple(map(str, range(outputs)))
-    inputs = ModelInputs.of_dataset(shape, description.preprocessing, pipeline.stream.dataset.options)
+    options = pipeline.stream.dataset.options
+    inputs = ModelInputs.of_dataset(shape, description.preprocessing, options, description.images)
     return Manner(inputs, names, answers_of(commit), _refused(pipeline))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from pipelines.data.features.column_layout import ColumnLayout
     from pipelines.data.features.preprocessing import Preprocessing
+    from pipelines.data.images.image_options import ImageInputs
     from pipelines.data.streams import Stream
 
 DESCRIPTION = "description"
@@ -36,10 +37,12 @@ class ModelDescription:
     Attributes:
         unit_names: the class of each output unit; None: units have no names.
         preprocessing: from the columns of a table to inputs; None: inputs are tensors.
+        images: from image files to inputs; None: inputs were none.
     """
 
     unit_names: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
+    images: ImageInputs | None = None
 
     @property
     def layout(self) -> ColumnLayout | None:
@@ -51,13 +54,15 @@ def describing(stream: Stream) -> dict[str, Tensor]:
     """The blob's tensors for models of a stream; none where there is nothing to say."""
     import torch
 
-    if stream.unit_names is None and stream.preprocessing is None:
+    if stream.unit_names is None and stream.preprocessing is None and stream.images is None:
         return {}
-    document = {
+    document: dict[str, Any] = {
         "format": _FORMAT,
         "unit_names": None if stream.unit_names is None else list(stream.unit_names),
         "preprocessing": None if stream.preprocessing is None else stream.preprocessing.document(),
     }
+    if stream.images is not None:
+        document["images"] = stream.images.document()
     return {_JSON: torch.tensor(list(json.dumps(document, sort_keys=True).encode()), dtype=torch.uint8)}
 
 
@@ -76,7 +81,14 @@ def read_description(lineage: Lineage, commit: Commit) -> ModelDescription:
         if document["format"] != _FORMAT:
             raise ValueError(f"a description of format {str(document['format'])[:20]}: upgrade Everlearn")
         names, made = document["unit_names"], document["preprocessing"]
-        return ModelDescription(None if names is None else tuple(map(str, names)), _preprocessing(made))
+        names = None if names is None else tuple(map(str, names))
+        return ModelDescription(names, _preprocessing(made), _images(document.get("images")))
+
+
+def _images(document: Any) -> ImageInputs | None:
+    from pipelines.data.images.image_options import ImageInputs
+
+    return None if document is None else ImageInputs.read(document)
 
 
 def _preprocessing(document: Any) -> Preprocessing | None:

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from orchestrator.prediction.answers import Predictions
     from orchestrator.prediction.predicting import Predicting
     from pipelines.data.datasets.location import Location
+    from pipelines.data.features.feature_columns import Kind
 
 ROWS = 8192
 """Rows that are read, predicted and written at a time."""
+
+IMAGES = 256
+"""The same for rows that are image files."""
 
 
 @dataclass
@@ -42,9 +46,10 @@ def predict_file(
 
     Args:
         model: of `load_model`.
-        source: a .parquet, .csv, .jsonl or .npz file, local or in S3.
-        target: a .parquet, .csv or .jsonl file, with a row for each of the source: its id if there is one, the
-            prediction, and the probability of each class; or the values.
+        source: a .parquet, .csv, .jsonl or .npz file, local or in S3; for a model that was trained on image files also
+            an image, or a folder of images.
+        target: a .parquet, .csv or .jsonl file, with a row for each of the source: its id if there is one (of an image
+            its path, as `file`), the prediction, and the probability of each class; or the values.
         delimiter: of a CSV file; None: a tab in .tsv files, else a comma.
         replace: whether a file that is there is replaced.
 
@@ -60,7 +65,7 @@ def predict_file(
     written = Written()
     location = Location.of(source)
     with output_file(target, replace=replace) as out:
-        if location.is_folder():
+        if location.is_folder() and manner(model).inputs.images is None:
             raise DataError(f"--input {source}: is a folder: give a file")
         for ids, inputs in _batches(model, location, delimiter):
             found = predictions(model, inputs)
@@ -74,25 +79,54 @@ def predict_file(
 
 def _batches(model: Predicting, location: Location, delimiter: str | None) -> Iterator[tuple[Any, Tensor]]:
     """Ids, or None, and inputs."""
+    import pyarrow
+
     from orchestrator.prediction.predicting import manner
+    from pipelines.data.images.class_folders import IMAGE_SUFFIXES
     from pipelines.data.row_batches import ARRAYS, TABLES, TEXTS, table_batches
 
     inputs, name = manner(model).inputs, location.name.lower()
+    if inputs.images is not None and (name.endswith(IMAGE_SUFFIXES) or location.is_folder()):
+        yield from _images(model, location)
+        return
     if name.endswith(ARRAYS):
         yield from _arrays(model, location)
         return
     if not name.endswith(TABLES):
         raise DataError(f"--input {location.path}: must end in {', '.join((*TABLES, *ARRAYS))}")
-    kinds = {} if inputs.preprocessing is None else inputs.preprocessing.kinds
+    kinds: dict[str, Kind] = {} if inputs.preprocessing is None else inputs.preprocessing.kinds
     first_row, id_ = 0, inputs.columns.id
+    if inputs.images is not None:
+        kinds = {inputs.images.column: "categorical"}  # paths, that look like numbers too
+        id_ = id_ or inputs.images.column
 
     def wanted(names: Any) -> list[str]:
         return inputs.wanted(names, location.path)
 
-    for table in table_batches(location, wanted, kinds, ROWS, delimiter):
+    rows = ROWS if inputs.images is None else IMAGES
+    for table in table_batches(location, wanted, kinds, rows, delimiter):
         ids = (id_, table[id_]) if id_ is not None and id_ in table.column_names else None
+        if ids is not None and not pyarrow.types.is_primitive(ids[1].type) and not pyarrow.types.is_string(ids[1].type):
+            ids = None  # images themselves
         yield ids, inputs.of_table(table, location.path, first_row, text=name.endswith(TEXTS))
         first_row += len(table)
+
+
+def _images(model: Predicting, location: Location) -> Iterator[tuple[Any, Tensor]]:
+    import pyarrow
+
+    from orchestrator.prediction.predicting import manner
+    from pipelines.data.images.class_folders import folder_images
+    from pipelines.data.images.image_sources import ImageSource
+
+    if location.is_folder():
+        found = folder_images(location)
+    else:
+        found = [(location.name, ImageSource(location.path, "", location))]
+    for start in range(0, len(found), IMAGES):
+        part = found[start : start + IMAGES]
+        names = pyarrow.array([name for name, _ in part])
+        yield ("file", names), manner(model).inputs.of_images([source for _, source in part])
 
 
 def _arrays(model: Predicting, location: Location) -> Iterator[tuple[Any, Tensor]]:

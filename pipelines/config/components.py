@@ -31,6 +31,7 @@ DATASETS: dict[str, str] = {
     "parquet": "pipelines.data.datasets.parquet:load",
     "text": "pipelines.data.datasets.text_files:load",
     "documents": "pipelines.data.datasets.documents:load",
+    "image-folder": "pipelines.data.datasets.image_folder:load",
 }
 MODELS: dict[str, str] = {
     "transformers": "pipelines.models.transformers_encoder:TransformersEncoder",

@@ -2,5 +2,5 @@
 
 `streams` is the ordered sequence of experiences that everything else uses; `samples` holds labelled samples,
 `splits`, `transforms` and `blurry_streams` decide which samples an experience has, `fingerprint` gives equal data equal
-hashes. `datasets` has one file for each kind of data.
+hashes. `datasets` has one file for each kind of data, `images` decodes image files.
 """

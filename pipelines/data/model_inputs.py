@@ -15,6 +15,9 @@ from pipelines.data.datasets.arrow_columns import PANDAS_INDEX, Columns, check_c
 from pipelines.data.datasets.image_layout import Channels, channels_first
 from pipelines.data.datasets.location import Location
 from pipelines.data.features.raw_columns import Place
+from pipelines.data.images.decode_images import decode_images
+from pipelines.data.images.image_options import ImageInputs
+from pipelines.data.images.image_sources import ImageSource, column_sources
 from pipelines.data.zero_copy import tensor_of
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class ModelInputs:
         columns: which columns are inputs, where there is no preprocessing, and which are not.
         array: name of the array of inputs in a file of arrays.
         channels: `last`: images (..., channels) become (channels, ...).
+        images: the column of images, and what they become; None: the model was trained on no image files.
     """
 
     shape: tuple[int, ...]
@@ -42,16 +46,25 @@ class ModelInputs:
     columns: Columns = field(default_factory=lambda: Columns(None, "label", None))
     array: str = "x"
     channels: Channels = "first"
+    images: ImageInputs | None = None
 
     @classmethod
     def of_dataset(
-        cls, shape: tuple[int, ...], preprocessing: Preprocessing | None, options: Mapping[str, Any]
+        cls,
+        shape: tuple[int, ...],
+        preprocessing: Preprocessing | None,
+        options: Mapping[str, Any],
+        images: ImageInputs | None = None,
     ) -> ModelInputs:
-        """Inputs of a model that was trained on a dataset with these options, as the pipeline file has them."""
+        """Inputs of a model that was trained on a dataset with these options, as the pipeline file has them.
+
+        Args:
+            images: how image files become inputs, as its commit says.
+        """
         inputs, label, id_ = (options.get(key) for key in ("inputs", "label", "id"))
         columns = Columns.of(_names(inputs), _names(label) or "label", id_ if isinstance(id_, str) else None)
         channels: Channels = "last" if options.get("channels") == get_args(Channels)[1] else "first"
-        return cls(shape, preprocessing, columns, inputs if isinstance(inputs, str) else "x", channels)
+        return cls(shape, preprocessing, columns, inputs if isinstance(inputs, str) else "x", channels, images)
 
     def of(self, data: Any) -> Tensor:
         """The inputs of a table or an array in memory, (n, *shape).
@@ -94,7 +107,10 @@ class ModelInputs:
             DataError: a column is missing.
         """
         location = Location(where)
-        if self.preprocessing is not None:
+        if self.images is not None:
+            inputs = [self.images.column]
+            check_columns(inputs, names, location, "image")
+        elif self.preprocessing is not None:
             inputs = list(self.preprocessing.kinds)
             missing = [name for name in inputs if name not in names]
             if missing:
@@ -119,6 +135,11 @@ class ModelInputs:
         Raises:
             DataError: a column is missing, or a value is of another kind than in training.
         """
+        if self.images is not None:
+            check_columns([self.images.column], table.column_names, Location(where), "image")
+            folder = Location.of(".") if where == _TABLE else Location(where).parent
+            column = table[self.images.column]
+            return self.of_images(list(column_sources(column, self.images.column, where, folder, first_row)))
         if self.preprocessing is not None:
             return torch.from_numpy(self.preprocessing.transform(table, where, first_row))
         names = [name for name in self.wanted(table.column_names, where) if name != self.columns.id]
@@ -129,6 +150,11 @@ class ModelInputs:
                 raise Place(where, name, first_row).refused("has no value", row)
         found = together([numbers(table[name], name, location) for name in names], names, location)
         return self.of_array(found.astype(np.float32) if text else found, where)
+
+    def of_images(self, sources: Sequence[ImageSource]) -> Tensor:
+        """The inputs of images, (n, *shape). Raises DataError: an image is broken."""
+        assert self.images is not None
+        return torch.from_numpy(decode_images(sources, self.images.options))
 
     def of_array(self, array: NDArray[Any], where: str) -> Tensor:
         """The inputs of an array as a dataset stores them, (n, ...), reshaped to (n, *shape).

@@ -36,6 +36,7 @@ from strategies.objectives.objective import TargetKind
 if TYPE_CHECKING:
     from pipelines.data.features.column_layout import ColumnLayout
     from pipelines.data.features.preprocessing import Preprocessing
+    from pipelines.data.images.image_options import ImageInputs
 
 
 class _Named(Protocol):
@@ -116,6 +117,7 @@ class Stream(Sequence[StreamExperience]):
         unit_names: the name of the class of each output unit; None: units have no names, or stand for several classes.
         warnings: what a person should know of the data before training, a line each.
         preprocessing: what made the inputs from the columns of a table, fitted on experience 0; None: nothing.
+        images: how image files become inputs; None: inputs were none.
     """
 
     def __init__(
@@ -130,16 +132,14 @@ class Stream(Sequence[StreamExperience]):
         unit_names: tuple[str, ...] | None = None,
         warnings: tuple[str, ...] = (),
         preprocessing: Preprocessing | None = None,
+        images: ImageInputs | None = None,
     ) -> None:
         self._parts = dict(parts)
         self._indices = list(parts)
-        self.setting = setting
-        self.outputs = outputs
+        self.setting, self.outputs = setting, outputs
         self.input_shape = input_shape
-        self.class_names = class_names
-        self.unit_names = unit_names
-        self.warnings = warnings
-        self.preprocessing = preprocessing
+        self.class_names, self.unit_names, self.warnings = class_names, unit_names, warnings
+        self.preprocessing, self.images = preprocessing, images
         self._fingerprints: dict[tuple[int, bool], str] = {} if fingerprints is None else fingerprints
 
     def __len__(self) -> int:
@@ -346,4 +346,5 @@ def _stream(
         unit_names=None if names is None or len(names) != outputs or not named else names,
         warnings=dataset.warnings,
         preprocessing=dataset.preprocessing,
+        images=dataset.images,
     )

@@ -21,6 +21,7 @@ from strategies.objectives.objective import TargetKind
 
 if TYPE_CHECKING:
     from pipelines.data.features.preprocessing import Preprocessing
+    from pipelines.data.images.image_options import ImageInputs
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Dataset:
         class_names: the name of each class or column; None: they are called by their numbers.
         warnings: what a person should know before training, a line each.
         preprocessing: what made the inputs from the columns of a table; None: nothing.
+        images: how image files become inputs; None: inputs were no image files.
         fit: where that is not fitted yet, and inputs are numbers of rows (n, 1): from the inputs of the training
             samples of experience 0 to the dataset with the preprocessing fitted on them.
     """
@@ -46,6 +48,7 @@ class Dataset:
     class_names: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    images: ImageInputs | None = None
     fit: Callable[[Tensor], Dataset] | None = field(default=None, compare=False)
 
     @property
@@ -64,6 +67,7 @@ class ExperienceDataset(ABC):
         class_names: the name of each class; None: classes are called by their numbers.
         warnings: what a person should know before training, a line each.
         preprocessing: what made the inputs from the columns of a table; None: nothing.
+        images: how image files become inputs; None: inputs were no image files.
     """
 
     name: str
@@ -72,6 +76,7 @@ class ExperienceDataset(ABC):
     class_names: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    images: ImageInputs | None = None
 
     def fitted(self, index: int) -> ExperienceDataset:
         """The dataset with its preprocessing fitted on the training samples of experience `index`, if it has one."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
@@ -94,8 +95,39 @@ class Location:
         names = [i.base_name for i in found if i.type == fs.FileType.Directory and i.base_name[0] not in "._"]
         return [self / name for name in sorted(names, key=natural_order)]
 
+    def walk(self) -> list[tuple[Location, FileState]]:
+        """All files below this folder with what they are now; hidden files and folders are left out.
+
+        Raises:
+            DataError: the folder cannot be read.
+        """
+        from pyarrow import fs
+
+        with self._reached() as (system, path):
+            found = system.get_file_info(fs.FileSelector(path, recursive=True))
+        files: list[tuple[Location, FileState]] = []
+        for info in found:
+            below = info.path.removeprefix(f"{path}/")
+            if info.type == fs.FileType.File and all(part[0] not in "._" for part in below.split("/")):
+                files.append((self / below, FileState(info.size, info.mtime_ns)))
+        return files
+
+    @property
+    def parent(self) -> Location:
+        """The folder that this is in."""
+        return Location(self.path.rpartition("/")[0])
+
+    @property
+    def remote(self) -> bool:
+        """Whether this is in S3."""
+        return self.path.startswith(_SCHEME)
+
     def __truediv__(self, name: str) -> Location:
         return Location(f"{self.path}/{name}")
+
+    def joined(self, path: str) -> Location:
+        """A path that begins at this folder, unless it is absolute or an s3:// address."""
+        return Location.of(path) if path.startswith((_SCHEME, "/", "~")) else self / path
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -154,6 +186,14 @@ def natural_order(name: str) -> tuple[list[tuple[int, int]], str]:
 
 
 def _s3() -> Any:
+    """The file system of the AWS environment, one for a process: a new one would connect anew for each file."""
+    return _s3_of(
+        os.getpid(), tuple(sorted((k, v) for k, v in os.environ.items() if k == "HOME" or k.startswith("AWS_")))
+    )
+
+
+@lru_cache(maxsize=4)
+def _s3_of(process: int, environment: tuple[tuple[str, str], ...]) -> Any:
     from pyarrow import fs
 
     options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "request_timeout": _REQUEST_SECONDS}

@@ -105,7 +105,7 @@ class TableFiles:
         if self.test is not None and self.test.is_folder() != folder:
             raise DataError(self._unlike(self.test))
         if not folder:
-            return self._single(name) if self.by is None else self._grouped(name)
+            return self.single(name) if self.by is None else self._grouped(name)
         if self.by is not None:
             raise DataError(f"{self.path.path}: a folder has one file for each experience: leave out dataset.by")
         files = self.path.files(self.reader.suffix)
@@ -140,7 +140,8 @@ class TableFiles:
         ]
         return tables, self.label_map(found[:1] if self.from_training else found)
 
-    def _single(self, name: str) -> Dataset:
+    def single(self, name: str) -> Dataset:
+        """The dataset of one file, which is not divided yet. Raises as `load`."""
         tables, labels = self._tables()
         train, test = tables[0]
         if self.test is not None:
@@ -174,7 +175,7 @@ class TableFiles:
         )  # fmt: skip
 
     def _fitted(self, name: str, rows: Tensor) -> Dataset:
-        return replace(self, reader=self.fit(self.path, rows))._single(name)
+        return replace(self, reader=self.fit(self.path, rows)).single(name)
 
     def fit(self, file: Location, rows: Tensor) -> FittingReader:
         """The reader with its preprocessing fitted on rows of a file, (m, 1)."""
