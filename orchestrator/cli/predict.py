@@ -16,7 +16,9 @@ from orchestrator.progress.printable import say
 @file_argument()
 @set_option
 @click.option("--ref", default="latest", show_default=True, metavar="REF", help="Ref, or first characters of a commit.")
-@click.option("--input", "source", required=True, metavar="PATH", help=".parquet, .csv, .jsonl, .npz, or images; or s3://.")
+@click.option(
+    "--input", "source", required=True, metavar="PATH", help=".parquet, .csv, .jsonl, .npz, or images; or s3://."
+)
 @click.option("--output", "target", required=True, metavar="PATH", help="Ends in .parquet, .csv or .jsonl.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @json_option
