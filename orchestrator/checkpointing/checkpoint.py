@@ -117,9 +117,9 @@ def latest_checkpoint(lineage: Lineage, planned: str, group: Group) -> Checkpoin
 
 
 def remove_checkpoints(lineage: Lineage, planned: str) -> None:
-    """Remove all checkpoints on the way to a commit. Raises StorageError."""
+    """Remove all checkpoints on the way to a commit. Raises StorageError; ClaimLost as `Lineage.delete`."""
     for key in list(lineage.store.list(_prefix(lineage, planned))):
-        lineage.store.delete(key)
+        lineage.delete(key)
 
 
 def resume_from(learner: Learner, checkpoint: Checkpoint, *, optimizer: str) -> None:
@@ -219,7 +219,7 @@ class Checkpointer:
         older = [old for old in self._lineage.store.list(prefix) if old != key]
         self._lineage.put(key, data)
         for old in older:
-            self._lineage.store.delete(old)
+            self._lineage.delete(old)
         self._on_event(CheckpointWritten(checkpoint.step, len(data)))
 
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import Claimed, StorageError
 from orchestrator.lineage import layout
 from orchestrator.lineage.claim_holder import LEASE_S, LONGEST_LEASE, Holder, Purpose
-from orchestrator.lineage.fencing import Fence, fence_out
+from orchestrator.lineage.fencing import CARE, SEARCH, Fence, fence_out
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -38,7 +38,6 @@ LEASE_VARIABLE = "EVERLEARN_CLAIM_LEASE"
 # How many times a claim is renewed within a lease.
 BEATS = 6
 _ATTEMPTS = 50
-_CARE = "care"
 # The lease of a claim whose run has failed, while its workers may still be writing.
 _EXPIRED = 0.001
 
@@ -94,8 +93,8 @@ class Claim:
         token = uuid.uuid4().hex
         self.lost = False
         self._lineage, self._store, self._warn = lineage, lineage.store, on_warning
-        slots = {"run": "run", "promotion": "promotion", "search": f"search-{token[:12]}"}
-        self._slot = slots.get(purpose, _CARE)
+        slots = {"run": "run", "promotion": "promotion", "search": f"{SEARCH}{token[:12]}"}
+        self._slot = slots.get(purpose, CARE)
         self.key = layout.claim_key(lineage.pipeline, self._slot)
         self._holder = Holder(
             token=token,
@@ -111,7 +110,7 @@ class Claim:
         )
         self._version = ""
         self._turn = threading.Lock()
-        self._took_over = False
+        self._took_over: set[str] = set()  # slots of the claims
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="everlearn-claim", daemon=True)
 
@@ -127,8 +126,8 @@ class Claim:
         self._thread.start()
         try:
             self._look_around()
-            if self._took_over or self._slot == _CARE:
-                fence_out(self._store, self._lineage.pipeline, moved=self._took_over)
+            if self._took_over or self._slot == CARE:
+                fence_out(self._store, self._lineage.pipeline, self._took_over)
             if not self._renewed(entering=False):
                 raise Claimed(f"{self._where(self.key)}: another took this claim over meanwhile. Run again later")
         except BaseException:
@@ -149,7 +148,7 @@ class Claim:
             expired = {"token": uuid.uuid4().hex, "machine": None, "started": None, "lease": _EXPIRED}
             left = self._holder.model_copy(update=expired)
         with suppress(StorageError):
-            if self._slot.startswith("search-"):
+            if self._slot.startswith(SEARCH):
                 self._store.delete(self.key)
             elif not self.lost:
                 self._store.compare_and_swap(self.key, left.to_json(), self._version)
@@ -165,7 +164,7 @@ class Claim:
                 found = self._store.read_versioned(self.key) if holder.token else found
                 if found is not None and Holder.parse(found[0], self._where(self.key)).token != holder.token:
                     continue
-                self._took_over = holder.token is not None
+                self._took_over = {self._slot} if holder.token is not None else set()
             if self._swap(found[1] if found else None):
                 return
         raise StorageError(f"{self._where(self.key)}: others keep taking this claim. Run again later")
@@ -183,7 +182,7 @@ class Claim:
     def _look_around(self) -> None:
         """Raise Claimed when a claim that excludes this one is alive; revoke those that have expired."""
         for key in list(self._store.list(layout.claims_prefix(self._lineage.pipeline))):
-            if key != self.key and _CARE in (self._slot, _slot(key)):
+            if key != self.key and CARE in (self._slot, _slot(key)):
                 while not self._passed(key):
                     time.sleep(0.02)
 
@@ -207,8 +206,8 @@ class Claim:
             return True
         if found[1] != version or not self._store.compare_and_swap(key, Holder().to_json(), version):
             return False
-        self._took_over = True
-        if _slot(key).startswith("search-"):
+        self._took_over.add(_slot(key))
+        if _slot(key).startswith(SEARCH):
             self._store.delete(key)
         return True
 
@@ -265,7 +264,7 @@ class Claim:
         )
 
     def _refused(self, holder: Holder) -> Claimed:
-        reuse = ": what it has committed is reused" if self._slot != _CARE and holder.purpose == "run" else ""
+        reuse = ": what it has committed is reused" if self._slot != CARE and holder.purpose == "run" else ""
         return Claimed(
             f"pipeline {self._lineage.pipeline} in {self._store.uri}: {holder} is at work on it.\n"
             f"Let it finish, or stop it, then run this again{reuse}"

@@ -12,12 +12,21 @@ A process that takes a claim over first changes the claim's token. Then it repla
 living claim by a void note, by compare-and-swap as well. A writer that checked before the takeover also announced
 before it: either it has filled its key already, and the object counts, or its note is void and filling fails. A writer
 that checks after the takeover sees another token. Both stop with ClaimLost. The takeover also raises the generation of
-each ref, so that a move of a ref that was under way fails.
+each ref, so that a move of a ref that was under way fails. Some objects are replaced in place, by compare-and-swap
+after a check of the claim: by `gc`, `forget` and `copy` commits, the list of forgotten ids and the note of what
+`forget` still owes; by a search the records of its trials. Who takes a claim over from one of these adds a line break
+to the end of each such object, so that a replacement that was under way fails, too. (A run may add scores to commits.
+It changes nothing else of them, and a late addition does no harm: it fails where the commit was changed or removed.)
 
-Readers treat a note as an absent object, and the next writer replaces it. Commits, new refs, shards of memories (which
-hold samples) and checkpoints are announced. Other blobs hold no samples and have no effect without their commit. `gc`
-and `forget` check the claim before each request that replaces or deletes something: if one of them is stopped after a
-check, that one request may still be carried out.
+Readers treat a note as an absent object, and the next writer replaces it. New objects are announced: commits, refs,
+the list of forgotten ids, records of trials, checkpoints, and shards of memories, which hold samples. Other blobs hold
+no samples and have no effect without their commit. The index of blocks (`blocks.json`) is no more than a copy of what
+the data say, and is not fenced.
+
+Stores have no conditional deletion: `gc` and `forget` check the claim before each deletion, and if one of them is
+stopped after a check, the objects that it was about to delete then, at most eight, may still be deleted. Only if a
+process that took over needs one of these again, which was garbage, is something lost: `fsck` shows it, and `fsck
+--repair` and the next run make it again.
 
 Clocks of two machines are never compared.
 """
@@ -25,7 +34,6 @@ Clocks of two machines are never compared.
 from __future__ import annotations
 
 import json
-import random
 import re
 import secrets
 import time
@@ -43,7 +51,10 @@ if TYPE_CHECKING:
     from orchestrator.storage.store import Store
 
 PARALLEL = 8
+CARE, SEARCH = "care", "search-"
+"""The slot of the claims of `gc`, `forget` and `copy`, and how those of searches begin."""
 ATTEMPTS = 12
+_JITTER = secrets.SystemRandom()
 _VOID = "0" * 32
 _NOTE = re.compile(rb'\{"everlearn":"unfinished write","token":"([0-9a-f]{32})","nonce":"[0-9a-f]{32}"\}\n')
 NOTE_BYTES = 119
@@ -142,6 +153,23 @@ def write_fenced(store: Store, fence: Fence, key: str, data: bytes) -> None:
     raise _contended(store, key)
 
 
+def replace(store: Store, fence: Fence | None, key: str, data: bytes, version: str | None) -> bool:
+    """Replace what a care command changes in place; False: it was changed since it was read. Read it again.
+
+    Args:
+        key: of an object that `fence_out` touches.
+        version: as it was read; None: there was nothing, or a note.
+
+    Raises:
+        ClaimLost: as `write_fenced`; never without a fence.
+    """
+    if version is None:
+        return create(store, fence, key, data)
+    if fence is not None:
+        fence.check(store)
+    return store.compare_and_swap(key, data, version)
+
+
 def create(store: Store, fence: Fence | None, key: str, data: bytes) -> bool:
     """Write an object if its key is free; False: it is not, or another writer was faster.
 
@@ -158,11 +186,12 @@ def create(store: Store, fence: Fence | None, key: str, data: bytes) -> bool:
     return found is not None and is_note(found[0]) and store.compare_and_swap(key, data, found[1])
 
 
-def fence_out(store: Store, pipeline: str, *, moved: bool) -> None:
+def fence_out(store: Store, pipeline: str, lost: Collection[str] = ()) -> None:
     """Make void all notes whose claim is not alive any more. Call it after the token of their claim was changed.
 
     Args:
-        moved: the claim was taken over without having been released: the generation of each ref is raised, too.
+        lost: the slots of claims that were taken over without having been released: the generation of each ref is
+            raised then, and what their holders replace in place is touched.
 
     Raises:
         StorageError: the storage cannot be used.
@@ -172,7 +201,7 @@ def fence_out(store: Store, pipeline: str, *, moved: bool) -> None:
     alive = {_holder(store, entry.key).token for entry in entries if entry.key.startswith(claims)}
     small = [entry.key for entry in entries if entry.bytes == NOTE_BYTES]
     in_parallel(lambda key: _void(store, key, alive), small, PARALLEL)
-    for key in [entry.key for entry in entries if entry.key.startswith(refs)] if moved else ():
+    for key in [entry.key for entry in entries if entry.key.startswith(refs)] if lost else ():
         found = store.read_versioned(key)
         if found is None:
             continue
@@ -182,11 +211,26 @@ def fence_out(store: Store, pipeline: str, *, moved: bool) -> None:
         except (KeyError, TypeError, ValueError):
             continue  # a damaged ref is reported by its readers
         store.compare_and_swap(key, data, found[1])
+    touched: tuple[str, ...] = ()
+    if CARE in lost:
+        touched += (layout.commits_prefix(pipeline), layout.tombstones_key(pipeline), layout.debt_key(pipeline))
+    if any(slot.startswith(SEARCH) for slot in lost):
+        touched += (f"{layout.runs_prefix(pipeline)}tune-",)
+    in_parallel(lambda key: _touch(store, key), [e.key for e in entries if e.key.startswith(touched)], PARALLEL)
+
+
+def _touch(store: Store, key: str) -> None:
+    """Let a replacement fail that was under way, and leave what the object says as it is."""
+    found = store.read_versioned(key)
+    if found is not None and not is_note(found[0]):
+        # Where this loses the race, the replacement was carried out, and its writer has lost the claim for the next.
+        store.compare_and_swap(key, found[0] + b"\n", found[1])
 
 
 def _pause(attempt: int) -> float:
     """Seconds to wait before the next attempt: none after the first."""
-    return random.uniform(0, 0.01 * 2 ** min(attempt, 7)) if attempt else 0.0
+    # Not Python's global random numbers: this may run beside a thread that draws a model's first weights from them.
+    return _JITTER.uniform(0, 0.01 * 2 ** min(attempt, 7)) if attempt else 0.0
 
 
 def _contended(store: Store, key: str) -> StorageError:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage import layout
+from orchestrator.lineage.fencing import is_note, replace
 from strategies.api.data import in_blocks
 
 if TYPE_CHECKING:
@@ -71,16 +72,51 @@ def read_tombstones(lineage: Lineage) -> Tombstones:
 
 
 def add_tombstones(lineage: Lineage, ids: Iterable[int]) -> Tombstones:
-    """Let the pipeline forget `ids` as well: all that it has to forget. Raises StorageError."""
+    """Let the pipeline forget `ids` as well: all that it has to forget.
+
+    Args:
+        lineage: under the claim of `forget`.
+
+    Raises:
+        ClaimLost: the claim was taken over; nothing was added.
+        StorageError: the storage cannot be used.
+    """
     ids = list(ids)
     for _ in range(_ATTEMPTS):
         known, version = _read(lineage)
         wanted = known.joined(ids)
         if wanted.hashes == known.hashes:
             return known
-        if lineage.store.compare_and_swap(layout.tombstones_key(lineage.pipeline), wanted.to_json(), version):
+        if replace(lineage.store, lineage.fence, layout.tombstones_key(lineage.pipeline), wanted.to_json(), version):
             return wanted
-    raise StorageError(f"{lineage.store.uri}: others keep changing what pipeline {lineage.pipeline} has to forget")
+    raise _contended(lineage)
+
+
+def copy_tombstones(source: Lineage, target: Lineage) -> None:
+    """Let the destination of a copy forget what the source has to forget.
+
+    Args:
+        target: under the claim of the copy.
+
+    Raises:
+        ClaimLost: the claim was taken over.
+        StorageError: samples were forgotten at the destination that the source still has; nothing was written.
+    """
+    ours = read_tombstones(source)
+    for _ in range(_ATTEMPTS):
+        theirs, version = _read(target)
+        if theirs and (theirs.salt != ours.salt or not theirs.hashes <= ours.hashes):
+            raise StorageError(
+                f"pipeline {source.pipeline}: samples were forgotten in {target.store.uri} that "
+                f"{source.store.uri} may still hold: nothing was copied.\n"
+                "Run everlearn forget there with the same ids, and copy into an empty place"
+            )
+        if not ours or ours == theirs:
+            return
+        key = layout.tombstones_key(target.pipeline)
+        if replace(target.store, target.fence, key, ours.to_json(), version):
+            return
+    raise _contended(target)
 
 
 def parse_tombstones(data: bytes, source: str) -> Tombstones:
@@ -108,7 +144,11 @@ def bury(learner: Learner, tombstones: Tombstones, experience: Experience) -> No
 def _read(lineage: Lineage) -> tuple[Tombstones, str | None]:
     key = layout.tombstones_key(lineage.pipeline)
     found = lineage.store.read_versioned(key)
-    if found is None:
+    if found is None or is_note(found[0]):
         return Tombstones(), None
     data, version = found
     return parse_tombstones(data, f"{lineage.store.uri}/{key}"), version
+
+
+def _contended(lineage: Lineage) -> StorageError:
+    return StorageError(f"{lineage.store.uri}: others keep changing what pipeline {lineage.pipeline} has to forget")

@@ -14,6 +14,7 @@ from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, StorageE
 from orchestrator.lineage import layout
 from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.fencing import is_note
 from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
 from orchestrator.maintenance.check_decisions import decision_problems
 from orchestrator.maintenance.check_shards import groups, length_problem, record_problems
@@ -288,7 +289,8 @@ class _Check:
         for key, problem in decision_problems(self._lineage):
             self._hit(key, problem)
         debt = layout.debt_key(self._lineage.pipeline)
-        if self._store.exists(debt):
+        owed = self._store.read_versioned(debt)
+        if owed is not None and not is_note(owed[0]):
             self._hit(debt, "the storage still keeps older versions of forgotten samples: run everlearn forget again")
 
     def _checkpoint_problem(self, entry: Entry) -> str | None:

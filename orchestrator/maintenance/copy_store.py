@@ -20,7 +20,7 @@ from orchestrator.lineage import layout
 from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.decisions import CHAMPION, PROPOSED
-from orchestrator.lineage.forgotten_ids import read_tombstones
+from orchestrator.lineage.forgotten_ids import copy_tombstones
 from orchestrator.lineage.lineage import Ref
 from orchestrator.maintenance.copy_admissions import admitted_blobs, copy_admissions
 from orchestrator.maintenance.copy_decisions import copy_decisions
@@ -102,7 +102,8 @@ class _Copy:
         self._result = Copied(source.pipeline)
 
     def run(self) -> Copied:
-        self._copy_tombstones()
+        # Before anything else, so that no run at the destination takes forgotten samples into a memory.
+        copy_tombstones(self._source, self._target)
         commits = self._read_commits()
         lost = self._copy_blobs(commits, admitted_blobs(self._source))
         done = self._copy_commits(commits, lost)
@@ -116,18 +117,6 @@ class _Copy:
         for name in sorted(listed.refs.keys() - decided):
             self._copy_ref(name, done)
         return self._result
-
-    def _copy_tombstones(self) -> None:
-        ours, theirs = read_tombstones(self._source), read_tombstones(self._target)
-        if theirs and (theirs.salt != ours.salt or not theirs.hashes <= ours.hashes):
-            raise StorageError(
-                f"pipeline {self._source.pipeline}: samples were forgotten in {self._target.store.uri} that "
-                f"{self._source.store.uri} may still hold: nothing was copied.\n"
-                "Run everlearn forget there with the same ids, and copy into an empty place"
-            )
-        if ours and ours != theirs:
-            # Before anything else, so that no run at the destination takes forgotten samples into a memory.
-            self._target.store.put(layout.tombstones_key(self._target.pipeline), ours.to_json())
 
     def _read_commits(self) -> list[Commit]:
         """The commits that are whole, parents first."""
@@ -242,7 +231,7 @@ class _Copy:
         try:
             theirs: Ref | None = self._target.ref(name)
         except CorruptCommit:
-            self._target.store.delete(layout.ref_key(self._target.pipeline, name))
+            self._target.delete(layout.ref_key(self._target.pipeline, name))
             theirs = None
         if theirs is not None and theirs.commit == ours.commit:
             self._result.same += 1

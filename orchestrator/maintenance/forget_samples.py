@@ -29,6 +29,7 @@ from orchestrator.lineage import layout
 from orchestrator.lineage.canonical_json import canonical_json
 from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.commit import Commit, ForgottenRecord, MemoryRecord, ShardRecord, utc_now
+from orchestrator.lineage.fencing import is_note, replace
 from orchestrator.lineage.forgotten_ids import Tombstones, add_tombstones
 from orchestrator.maintenance.check_shards import groups
 from orchestrator.maintenance.rewrite_commit import rewrite
@@ -106,9 +107,10 @@ def forget(lineage: Lineage, ids: Iterable[int], *, on_warning: OnWarning | None
     wanted = set(ids)
     result = Forgotten(lineage.pipeline, ids=len(wanted))
     with claimed(lineage, "forget", on_warning=on_warning) as claim:
-        tombstones = add_tombstones(lineage, wanted)
+        held = lineage.fenced(claim.fence)
+        tombstones = add_tombstones(held, wanted)
         if tombstones:
-            _Work(lineage.fenced(claim.fence), tombstones, result).run()
+            _Work(held, tombstones, result).run()
     return result
 
 
@@ -224,17 +226,22 @@ class _Work:
         """Remove what the storage keeps of deleted objects. If it refuses, a note is stored, which fsck reports."""
         name = self._lineage.pipeline
         debt = layout.debt_key(name)
+        self._lineage.check_fence()
         try:
             # The prefixes under which there can be samples; locks on other objects do not matter.
             for prefix in (layout.blobs_prefix(name), layout.runs_prefix(name)):
                 self._store.purge(prefix)
         except StorageError as error:
-            self._store.put(debt, canonical_json({"since": self._at, "reason": str(error).splitlines()[0]}))
+            found = self._store.read_versioned(debt)
+            reason = canonical_json({"since": self._at, "reason": str(error).splitlines()[0]})
+            version = None if found is None or is_note(found[0]) else found[1]
+            replace(self._store, self._lineage.fence, debt, reason, version)
             raise
+        self._lineage.check_fence()
         with suppress(Locked):
             self._store.purge(f"{name}/")
         if self._store.exists(debt):
-            self._store.delete(debt)
+            self._lineage.delete(debt)
 
     def _remove_checkpoints(self, contents: Contents) -> None:
         """Remove the checkpoints with such samples; their run resumes after its last commit."""

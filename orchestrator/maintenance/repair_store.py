@@ -72,7 +72,7 @@ def _set_aside(lineage: Lineage, id_: str, done: list[str]) -> None:
     except MissingKey:
         return
     aside = f"{layout.runs_prefix(lineage.pipeline)}set-aside/{id_}.json"
-    lineage.store.put(aside, data)
+    lineage.put(aside, data)
     lineage.delete(key)
     done.append(f"commit {id_[:12]} was taken out, to be trained again by the next run; its record is kept: {aside}")
 

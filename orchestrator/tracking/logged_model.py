@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MakeModel = Callable[[], "tuple[nn.Module, Tensor]"]
 NAME = "model"
 # torch.export fixes a dimension whose size is 1 in the example. Two samples are enough to avoid that.
 _FEWEST, _MOST = 2, 4
+# What torch.export imports when it is first called.
+_EXPORT = ("torch.export._trace", "torch.export.passes", "sympy.tensor.tensor")
 
 
 class ExportFailed(Exception):
@@ -67,15 +70,19 @@ def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
 
 
 def warm_up() -> None:
-    """Load what figures and an exported model need, so that the end of a run does not wait for it."""
+    """Load what figures and an exported model need, so that the end of a run does not wait for it.
+
+    This runs beside the thread that trains, and only imports: a layer that is made here, or an export, would draw from
+    the random numbers that the other thread has just seeded for the first weights of its model or for dropout, and
+    `torch.compiler.is_compiling()` would be true there, too.
+    """
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
-    import torch
-    from torch.export import Dim
 
-    # If this import fails, logging the model fails too, and that is reported.
-    with contextlib.suppress(Exception):
-        torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(2, 2),), dynamic_shapes=({0: Dim.AUTO},))
+    for name in _EXPORT:
+        # If this import fails, logging the model fails too, and that is reported.
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 def find_model(client: MlflowClient, owner: Owner) -> str | None:

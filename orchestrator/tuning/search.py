@@ -23,7 +23,7 @@ from pipelines.config.named_scores import named_scores
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
-    from orchestrator.storage.store import Store
+    from orchestrator.lineage.lineage import Lineage
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.tuning.search_claim import Fences
     from pipelines.config.schema import Pipeline
@@ -65,6 +65,7 @@ def tune(
     quiet(verbose)
 
     from orchestrator.cluster.connect import cluster_when_needed
+    from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.training.driver import with_workers
@@ -80,7 +81,8 @@ def tune(
         searching([base], reporter.warning) as fences,
         cluster_when_needed(address, base.scaling, verbose=verbose) as start,
     ):
-        search = _Search(base, spec, store, reporter, start, fences, address)
+        lineage = Lineage(store, base.name, fences[base.storage, base.name])
+        search = _Search(base, spec, lineage, reporter, start, fences, address)
         title = f"{pipeline.name} (tune)"
         with SearchTracker(pipeline, key=search.id, title=title, warn=reporter.warning) as tracker:
             search.run(tracker)
@@ -129,7 +131,7 @@ class _Search:
         self,
         base: Pipeline,
         spec: TuneSpec,
-        store: Store,
+        lineage: Lineage,
         reporter: SearchReporter,
         start: Callable[[], None],
         fences: Fences,
@@ -137,6 +139,7 @@ class _Search:
     ) -> None:
         """
         Args:
+            lineage: of the pipeline, under the search's claim.
             start, address: connects to the Ray cluster, once there is something to train on it; its address, as given.
             fences: of the search's claims.
         """
@@ -144,7 +147,7 @@ class _Search:
         from orchestrator.tuning.trial_streams import Streams, Validation
         from pipelines.config.load import with_settings
 
-        self._base, self._spec, self._store, self._reporter, self._start = base, spec, store, reporter, start
+        self._base, self._spec, self._reporter, self._start = base, spec, reporter, start
         self._fences, self._address = fences, address
         self._seeds = [base.seed + number for number in range(spec.seeds)]
         self._streams = Streams(Validation(spec.validation, base.seed))
@@ -152,7 +155,7 @@ class _Search:
         self._length = len(streams[0])
         # The last id stands for everything in the pipeline and its data that decides what a trial comes to.
         self.id = search_id(make_plan(base, streams[0])[-1].id, spec, [one.name for one in named_scores(base)])
-        self._kept = Records(store, base.name, self.id)
+        self._kept = Records(lineage, self.id)
         self.records = {record.number: record for record in self._kept.read()}
         self._fresh: set[int] = set()
         self._twins: dict[int, int] = {}

@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from orchestrator.errors import StorageError
 from orchestrator.lineage.canonical_json import canonical_json
+from orchestrator.lineage.fencing import ATTEMPTS, is_note, replace
 from orchestrator.lineage.layout import runs_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchestrator.storage.store import Store
+    from orchestrator.lineage.lineage import Lineage
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 STATES: tuple[State, ...] = get_args(State)
@@ -109,13 +110,23 @@ class TrialRecord(BaseModel):
 class Records:
     """The trials of one search in the store, each under its number. Searches with one id share them."""
 
-    def __init__(self, store: Store, pipeline: str, search: str) -> None:
-        self._store = store
-        self._prefix = f"{runs_prefix(pipeline)}tune-{search}/"
+    def __init__(self, lineage: Lineage, search: str) -> None:
+        """
+        Args:
+            lineage: of the pipeline, under the claim of the search; only read without a claim.
+        """
+        self._lineage, self._store = lineage, lineage.store
+        self._prefix = f"{runs_prefix(lineage.pipeline)}tune-{search}/"
 
     def write(self, record: TrialRecord) -> None:
-        """Keep a trial, over what was kept of it. Raises StorageError."""
-        self._store.put(f"{self._prefix}{record.number:06d}.json", canonical_json(record.model_dump(mode="json")))
+        """Keep a trial, over what was kept of it. Raises StorageError; ClaimLost: the claim was taken over."""
+        key, data = f"{self._prefix}{record.number:06d}.json", canonical_json(record.model_dump(mode="json"))
+        for _ in range(ATTEMPTS):
+            found = self._store.read_versioned(key)
+            version = None if found is None or is_note(found[0]) else found[1]
+            if replace(self._store, self._lineage.fence, key, data, version):
+                return
+        raise StorageError(f"{self._store.uri}/{key}: others keep writing this record. Run again")
 
     def read(self) -> list[TrialRecord]:
         """All trials that were kept, by number.
@@ -127,8 +138,11 @@ class Records:
 
     def _read(self) -> Iterator[TrialRecord]:
         for key in self._store.list(self._prefix):
+            data = self._store.get(key)
+            if is_note(data):
+                continue
             try:
-                yield TrialRecord.model_validate_json(self._store.get(key))
+                yield TrialRecord.model_validate_json(data)
             except ValidationError:
                 raise StorageError(
                     f"{self._store.uri}/{key}: this record of a trial is damaged, or of another version.\n"

@@ -76,7 +76,7 @@ class TransformersEncoder(nn.Module):
         random = torch.random.get_rng_state()
         causal = head == "causal-lm"
         self.body = _body(pretrained, dropout, causal)
-        # How many random numbers the library draws before it reads the weights differs from one time to the next.
+        # What the library draws, for weights that the folder lacks, does not decide how the head begins.
         torch.random.set_rng_state(random)
         longest = getattr(self.body.config, "max_position_embeddings", None)
         if isinstance(longest, int) and input_shape[0] > longest:

@@ -174,7 +174,7 @@ def _trial(number: int) -> TrialRecord:
 
 
 def _record(size: int, folder: str) -> Callable[[], object]:
-    kept = Records(open_store(f"{folder}/trials-{size}"), "scale", "0" * 16)
+    kept = Records(Lineage(open_store(f"{folder}/trials-{size}"), "scale"), "0" * 16)
     kept.write(_trial(0))
     (first,) = (path for path in Path(f"{folder}/trials-{size}").rglob("*.json") if path.is_file())
     for number in range(1, size):

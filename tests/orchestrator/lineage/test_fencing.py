@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ from orchestrator.checkpointing.checkpoint import Checkpoint
 from orchestrator.errors import ClaimLost, MissingKey, StorageError
 from orchestrator.lineage import claim as claims
 from orchestrator.lineage.claim import Claim, claimed
+from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.fencing import NOTE_BYTES, Announced, is_note, write_fenced
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.maintenance.check_store import fsck
 from orchestrator.maintenance.collect_garbage import collect
+from orchestrator.maintenance.copy_store import copy
 from orchestrator.maintenance.forget_samples import forget
+from orchestrator.maintenance.repair_store import repair
 from orchestrator.storage.open_by_uri import open_store
 from tests.orchestrator.lineage.chains import make_commit, write_chain
 from tests.orchestrator.maintenance.lineages import SAMPLES, grow, sample_bytes
@@ -124,6 +127,64 @@ def test_nothing_of_a_lost_run_is_seen_after_forget(tmp_path: Path) -> None:
             pass
     assert number > 40
     assert not store.reached
+
+
+def care(command: str, lineage: Lineage, source: Lineage) -> None:
+    if command == "forget":
+        forget(lineage, range(3))
+    elif command == "gc":
+        collect(lineage, keep=1, minimum_age=0)
+    else:
+        copy(source, lineage)
+
+
+@pytest.mark.parametrize(("command", "taker"), [("forget", "gc"), ("forget", "run"), ("gc", "run"), ("copy", "gc")])
+def test_nothing_of_a_lost_care_command_is_seen(command: str, taker: str, tmp_path: Path) -> None:
+    """Neither the list of forgotten ids, nor a commit that names a shard that was collected as garbage meanwhile."""
+    source = Lineage(open_store(str(tmp_path / "source")), "digits")
+    grow(source, 2)
+    forget(source, range(2))
+    # `python -m tests.stops` stops at every request.
+    for number in itertools.count(10, 7):
+        lineage = Lineage(open_store(str(tmp_path / str(number))), "digits")
+        if command != "copy":
+            grow(lineage, 2)
+        seen: dict[str, bytes] = {}
+        begun: list[bool] = []
+
+        def take_over(lineage: Lineage = lineage, seen: dict[str, bytes] = seen, begun: list[bool] = begun) -> None:
+            begun.append(at_work(lineage))
+            if taker == "gc":
+                collect(lineage, minimum_age=0)
+            else:
+                with claimed(lineage, "run") as claim:
+                    grow(lineage.fenced(claim.fence), 2, variant=2)
+            seen.update(written(lineage))
+
+        store: Any = Stopped(lineage.store, number, take_over)
+        with suppress(StorageError):
+            care(command, Lineage(store, "digits"), source)
+        if not store.reached:
+            break
+        after = written(lineage)
+        if begun == [True]:
+            new = {key for key, data in after.items() if seen.get(key) != data and "/blobs/" not in key}
+            assert not new, (number, new)
+            # The deletion that was under way is carried out: of what was garbage then, and may be needed again.
+            late = seen.keys() - after.keys()
+            assert len(late) <= 1
+            if late and taker == "run":
+                repair(lineage, fsck)
+                grow(lineage, 2, variant=2)
+        care(command, lineage, source)  # and it can be finished
+        assert fsck(lineage).damage == [], number
+    assert number > 15
+
+
+def at_work(lineage: Lineage) -> bool:
+    """Whether a claim is held by somebody who has begun to work."""
+    found = [Holder.parse(lineage.store.get(key), key) for key in lineage.store.list("digits/claims/")]
+    return any(one.token is not None and not one.entering for one in found)
 
 
 @pytest.mark.s3

@@ -42,7 +42,7 @@ def everything_usable(lineage: Lineage) -> list[Commit]:
     chain = grow(lineage, 3)
     grow(lineage, 3, parent=chain[0], variant=1, ref="champion")
     put_checkpoint(lineage, "0" * 64, [1, 2])
-    Records(lineage.store, lineage.pipeline, "s").write(TrialRecord(number=0))
+    Records(lineage, "s").write(TrialRecord(number=0))
     lineage.store.put("digits/runs/ray-1/state.json", b"{}")
     lineage.put_blob(encode({"orphan": torch.zeros(2)}))
     add_tombstones(lineage, [12345])

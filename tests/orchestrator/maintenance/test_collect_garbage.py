@@ -106,7 +106,7 @@ def test_scratch_and_checkpoints(tmp_path: Path) -> None:
     finished = put_checkpoint(lineage, chain[1].id, [1])
     unfinished = put_checkpoint(lineage, "1" * 64, [1])
     lineage.store.put("digits/runs/ray-1/state.json", b"{}")
-    Records(lineage.store, "digits", "s").write(TrialRecord(number=0))
+    Records(lineage, "s").write(TrialRecord(number=0))
     lineage.store.put("digits/notes.txt", b"mine")
     assert collect(lineage).runs == []
     age(lineage)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from orchestrator.tracking.logged_model import ExportFailed, Owner, find_model, log_model, register_model
+from orchestrator.tracking.logged_model import ExportFailed, Owner, find_model, log_model, register_model, warm_up
 from orchestrator.tracking.mlflow_client import connect, experiment_id
+from pipelines.models.build_model import build_model
 from tests.orchestrator.tracking.models import small_model, wayward_model
 from tests.orchestrator.tracking.stores import rows
 
@@ -89,3 +94,29 @@ def test_is_registered_once(uri: str, owner: Owner) -> None:
         register_model(client, "digits", model_id, owner)
     (version,) = client.search_model_versions("name = 'digits'")
     assert version.tags["everlearn.commit"] == owner.commit
+
+
+def drawn(input_shape: tuple[int, ...], outputs: int, *, preload: bool = False) -> nn.Module:
+    """A model in whose first weights all random numbers of a process are, and beside which tracking warms up."""
+    if preload:
+        beside = threading.Thread(target=warm_up)
+        beside.start()
+        beside.join()
+    model = nn.Linear(input_shape[0], outputs)
+    with torch.no_grad():
+        model.bias.copy_(torch.tensor([random.random(), np.random.random()]))
+    return model
+
+
+def test_warming_up_draws_from_no_random_numbers_that_a_model_is_made_of() -> None:
+    """The thread of tracking warms up while the thread of training makes its model, or draws dropout."""
+    name = f"{__name__}:drawn"
+    alone, beside = (build_model(name, {"preload": preload}, (4,), 2, seed=3) for preload in (False, True))
+    assert all(map(torch.equal, alone.parameters(), beside.parameters()))
+
+
+def test_warming_up_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it does, `torch.compiler.is_compiling()` is true in the thread that trains as well."""
+    monkeypatch.setattr(torch.export, "export", lambda *arguments, **options: pytest.fail("it exports"))
+    monkeypatch.setattr(torch, "compile", lambda *arguments, **options: pytest.fail("it compiles"))
+    warm_up()
