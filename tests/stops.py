@@ -1,26 +1,35 @@
 """`python -m tests.stops`: run, tune, forget, gc, copy are stopped by SIGSTOP at every request, and taken over there.
 
-A process of its own holds a claim and works on a lineage. At its n-th request to the store, for every n, it stops
-itself, as a laptop does that sleeps; in two of three rounds its clock is eleven days ahead or behind, by an offset to
-`time.time` in that process alone. While it is stopped, another takes the claim over: forget, gc or another run. Then
-it gets SIGCONT. It must end with `ClaimLost` or have nothing more to write, nothing that it writes may be seen, and no
-object may hold a forgotten sample. Exit status 1 when an invariant was violated.
+A process of its own holds a claim and works on a lineage: `run` and `tune` are a real run and a real search of a small
+pipeline, in this one process. At its n-th request to the store, for every n, it stops itself, as a laptop does that
+sleeps; its clock is right, eleven days ahead or behind, in turn, by an offset to `time.time` in that process alone.
+While it is stopped, another takes the claim over: forget, gc or another run. Then it gets SIGCONT. It must end with
+`ClaimLost` or have nothing more to write, nothing that it writes may be seen, and no object may hold a forgotten
+sample.
+
+What a stopped `forget` or `gc` was about to delete may still be deleted (see `orchestrator.lineage.fencing`): if the
+other needed it again, `fsck --repair` and the next run must make it again. A stopped `forget` that has written its list
+of ids owes the rest, which `fsck` shows and the next `forget` pays. Exit status 1 when an invariant was violated.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import signal
 import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import torch
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.lineage import claim as claims
@@ -28,29 +37,27 @@ from orchestrator.lineage.claim import Claim
 from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.maintenance.check_store import fsck
-from orchestrator.maintenance.collect_garbage import collect
+from orchestrator.maintenance.collect_garbage import PARALLEL, collect
 from orchestrator.maintenance.copy_store import copy
 from orchestrator.maintenance.forget_samples import forget
+from orchestrator.maintenance.repair_store import repair
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.storage.parallel_requests import in_parallel
-from tests.orchestrator.lineage.test_fencing import FORGOTTEN, Stopped, holds_forgotten, written
+from tests.faults.small_training import first_experience, holding, preload, train
+from tests.orchestrator.lineage.test_fencing import FORGOTTEN, Stopped, written
 from tests.orchestrator.maintenance.lineages import grow
 
 WRITERS = ("run", "tune", "forget", "gc", "copy")
+REAL = ("run", "tune")
 CLOCKS = {"": 0.0, "clock forward": 1e6, "clock back": -1e6}
 LOST = 3
+# Seconds after which a process that was continued is said to hang.
+HANGS = 300
 
 
 def work(writer: str, lineage: Lineage, folder: Path) -> None:
     """What is stopped."""
-    if writer == "run":
-        with claims.claimed(lineage, "run") as claim:
-            grow(lineage.fenced(claim.fence), 3, variant=1)
-    elif writer == "tune":
-        # Trials write at the same time, each its own commits, under the claim of their search.
-        with claims.claimed(lineage, "search") as claim:
-            made = lineage.fenced(claim.fence)
-            in_parallel(lambda trial: grow(made, 2, variant=trial, ref=None), (1, 2), 2)
+    if writer in REAL:
+        train(writer, lineage.store, folder)
     elif writer == "forget":
         forget(lineage, range(3))
     elif writer == "gc":
@@ -64,16 +71,21 @@ def stop_here() -> None:
     signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
-def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Callable[[Lineage], Any]) -> str | None:
+def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Callable[..., Any]) -> str | None:
     """One stop at the n-th request: what is wrong after it, empty for nothing; None when there is no such request."""
     lineage = Lineage(open_store(str(folder / "store")), "digits")
-    grow(Lineage(open_store(str(folder / "source")), "digits"), 2)
-    if writer != "copy":
+    ids = [*FORGOTTEN]
+    if writer in REAL:
+        ids = first_experience(folder)
+    elif writer == "copy":
+        grow(Lineage(open_store(str(folder / "source")), "digits"), 2)
+    else:
         grow(lineage, 2)
     child = os.fork()
     if child == 0:
         status = 1
         try:
+            signal.alarm(HANGS)
             real = time.time
             time.time = lambda: real() + jump
             store: Any = Stopped(lineage.store, number, stop_here)
@@ -81,12 +93,14 @@ def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Call
             status = 0
         except OrchestratorError:
             status = LOST
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     if not os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]):
         return None
     held = holds(lineage, child)
-    take_over(lineage)
+    take_over(lineage, ids)
     before = written(lineage)
     os.kill(child, signal.SIGCONT)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -94,20 +108,25 @@ def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Call
     if not held:
         return "; ".join(wrong)  # it had not begun, or had ended: what it does next is done under a claim of its own
     after = written(lineage)
+    late = sorted(before.keys() - after.keys())
+    if writer in ("forget", "gc") and take_over is another_run and late:
+        # The deletions that were under way: of what was garbage, and which the other run may have found there.
+        if len(late) > PARALLEL or any("/blobs/" not in key and "/commits/" not in key for key in late):
+            wrong += [f"{key} is gone" for key in late]
+        repair(lineage, fsck)
+        another_run(lineage, ids)
+        late = []
     if writer == "forget" and take_over is not forgotten:
-        # What it had promised is owed until somebody forgets again, and fsck says so. The list of ids may still have
-        # been written, by compare-and-swap: it only grows.
-        wrong += [
-            f"fsck: {damage}" for damage in fsck(lineage).damage if "run everlearn forget again" not in damage.problem
-        ]
-        before |= {key: data for key, data in after.items() if key == "digits/forgotten.json"}
+        # What its list of ids promises is owed until somebody forgets again.
+        owed = "run everlearn forget again"
+        wrong += [f"fsck: {damage}" for damage in fsck(lineage).damage if owed not in damage.problem]
         forget(lineage, range(3))
     wrong += [f"fsck: {damage}" for damage in fsck(lineage).damage]
     # Blobs hold no samples unless they are announced, and are of no effect without their commit.
     new = [key for key, data in after.items() if before.get(key) != data and "/blobs/" not in key]
     wrong += [f"{key} was written after the takeover" for key in new]
-    wrong += [f"{key} is gone" for key in before if key not in after]
-    wrong += [f"{key} holds forgotten samples" for key in holds_forgotten(lineage) if take_over is forgotten]
+    wrong += [f"{key} is gone" for key in late]
+    wrong += [f"{key} holds forgotten samples" for key in holding(lineage, ids) if take_over is forgotten]
     return "; ".join(wrong)
 
 
@@ -117,17 +136,17 @@ def holds(lineage: Lineage, process: int) -> bool:
     return any(one.token is not None and one.pid == process and not one.entering for one in found)
 
 
-def forgotten(lineage: Lineage) -> None:
+def forgotten(lineage: Lineage, ids: list[int]) -> None:
     """Every sample of experience 0 is forgotten."""
-    forget(lineage, FORGOTTEN)
+    forget(lineage, ids)
 
 
-def collected(lineage: Lineage) -> None:
+def collected(lineage: Lineage, ids: list[int]) -> None:
     """Garbage of any age is removed."""
     collect(lineage, minimum_age=0)
 
 
-def another_run(lineage: Lineage) -> None:
+def another_run(lineage: Lineage, ids: list[int]) -> None:
     """Another run commits."""
     with claims.claimed(lineage, "run") as claim:
         grow(lineage.fenced(claim.fence), 2, variant=2)
@@ -136,26 +155,32 @@ def another_run(lineage: Lineage) -> None:
 TAKEOVERS = (forgotten, collected, another_run)
 
 
-def stops(writers: tuple[str, ...], step: int = 1) -> tuple[Counter[str], list[str]]:
-    """Every stop of these writers, each `step`-th of the requests; how many there were, and what was wrong."""
+def stops(writers: tuple[str, ...], step: int = 1, at: int | None = None) -> tuple[Counter[str], list[str]]:
+    """Every stop of these writers, each `step`-th of the requests; how many there were, and what was wrong.
+
+    Args:
+        step: 1 for every request.
+        at: only this request, and only taken over by forget.
+    """
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     alone = mock.patch.object(claims, "_machine", lambda: None)  # nobody sees the other's process
     beats = mock.patch.object(Claim, "_renew", lambda self: None)  # a stopped process renews nothing
     with alone, beats, mock.patch.dict(os.environ, {"EVERLEARN_CLAIM_LEASE": "0.05"}):
         for writer in writers:
-            for clock, jump in CLOCKS.items():
-                # A run beside a search is allowed: it takes nothing over.
-                for take_over in TAKEOVERS[:2] if writer == "tune" else TAKEOVERS:
-                    number, found = step, ""
-                    while found is not None:
-                        with tempfile.TemporaryDirectory(prefix="everlearn-stops-") as folder:
-                            found = stopped(writer, number, jump, Path(folder), take_over)
-                        if found is not None:
-                            counts[f"{writer}{', ' + clock if clock else ''}"] += 1
-                        if found:
-                            wrong.append(f"{writer}, request {number}, {clock}, {take_over.__name__}: {found}")
-                        number += step
+            # A run beside a search is allowed: it takes nothing over.
+            takeovers = TAKEOVERS[:1] if at else TAKEOVERS[:2] if writer == "tune" else TAKEOVERS
+            for turn, take_over in enumerate(takeovers):
+                for number in [at] if at else itertools.count(step, step):
+                    clock, jump = list(CLOCKS.items())[(number // step + turn) % len(CLOCKS)]
+                    with tempfile.TemporaryDirectory(prefix="everlearn-stops-") as folder:
+                        found = stopped(writer, number, jump, Path(folder), take_over)
+                    if found is None:
+                        break
+                    counts[f"{writer}{', ' + clock if clock else ''}"] += 1
+                    if found:
+                        wrong.append(f"{writer}, request {number}, {clock}, {take_over.__name__}: {found}")
+                        print(wrong[-1], file=sys.stderr, flush=True)
     return counts, wrong
 
 
@@ -163,8 +188,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.stops", description=__doc__.partition("\n")[0])
     parser.add_argument("writers", nargs="*", metavar="WRITER", help=f"of {', '.join(WRITERS)} (default: all)")
     parser.add_argument("--step", type=int, default=1, help="only each n-th request")
+    parser.add_argument("--at", type=int, help="only this request, taken over by forget")
     arguments = parser.parse_args()
-    counts, wrong = stops(tuple(arguments.writers) or WRITERS, arguments.step)
+    writers = tuple(arguments.writers) or WRITERS
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="everlearn-stops-") as folder:
+        for kind in [] if arguments.at else [writer for writer in writers if writer in REAL]:
+            store = open_store(f"{folder}/store")
+            preload(lambda kind=kind, store=store: train(kind, store, Path(folder)))  # type: ignore[misc]
+    counts, wrong = stops(writers, arguments.step, arguments.at)
     for kind, count in sorted(counts.items()):
         print(f"  {kind:24} {count:5}")
     print(f"{sum(counts.values())} stops, wrong: {len(wrong) or 'none'}")
