@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class Shipment:
         dependencies: requirements that pip installs for the job.
         arguments: further arguments of the command that runs in the job.
         warnings: problems that a person should know before the job runs.
+        beside: modules that the files name and `modules` lacks, by their names in the job's folder.
     """
 
     pipelines: tuple[Pipeline, ...]
@@ -53,6 +54,7 @@ class Shipment:
     dependencies: tuple[str, ...]
     arguments: tuple[str, ...]
     warnings: tuple[str, ...]
+    beside: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def pipeline(self) -> str:
@@ -71,13 +73,18 @@ class Shipment:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A temporary folder with the files and a copy of the modules, without hidden files."""
+        """A temporary folder with the files and copies of the modules, without hidden files."""
         with tempfile.TemporaryDirectory(prefix="everlearn-") as name:
             folder = Path(name) / "job"
             if self.modules is None:
                 folder.mkdir()
             else:
                 shutil.copytree(self.modules, folder, ignore=_left_out, ignore_dangling_symlinks=True)
+            for part, path in self.beside.items():
+                if path.is_dir():
+                    shutil.copytree(path, folder / part, ignore=_left_out, ignore_dangling_symlinks=True)
+                else:
+                    shutil.copy(path, folder / part)
             for file, text in self.files.items():
                 (folder / file).write_text(text, "utf-8")
             yield folder
@@ -106,6 +113,7 @@ def prepare(
         PipelineError: a file or an argument is wrong, a variable is not set, or a file contains a secret.
     """
     from orchestrator.jobs.kubernetes.ray_job import STAND_INS
+    from orchestrator.jobs.sent_modules import sent_modules
     from pipelines.config.document import parse
     from pipelines.config.load import load_pipeline
     from pipelines.config.overrides import apply
@@ -118,12 +126,16 @@ def prepare(
     if modules is not None:
         _find_modules(modules, "--working-dir")
     pipelines, documents, texts = [], [], {}
+    beside: dict[str, Path] = {}
+    elsewhere: list[str] = []
     for number, file in enumerate(files, start=1):
         _find_modules_of(file, overrides, instead=modules)
         # The variables in storage and tracking are those of the cluster, not of this machine.
         pipeline = load_pipeline(file, [*overrides, *STAND_INS])
         if kind == "tune" and pipeline.tune is None:
             raise PipelineError([f"{file}: has no tune section, so that there is nothing to search"])
+        found, missing = sent_modules(pipeline.own_code(), [Path(file).absolute().parent, Path.cwd()])
+        beside, elsewhere = found | beside, [*elsewhere, *missing]
         text = Path(file).read_text("utf-8-sig")
         document = parse(text, str(file))
         if overrides:
@@ -143,6 +155,10 @@ def prepare(
         dependencies = (*spec.dependencies, *dependencies)
         modules = modules or (Path(spec.working_dir).expanduser() if spec.working_dir else None)
     warnings = [text for document in documents for text in _kept_by_the_cluster(document.data, environment)]
+    if modules is not None:
+        beside = {part: path for part, path in beside.items() if not (modules / part).exists()}
+    else:
+        warnings += elsewhere
     return Shipment(
         pipelines=tuple(pipelines),
         kind=kind,
@@ -153,6 +169,7 @@ def prepare(
         dependencies=tuple(dependencies),
         arguments=tuple(arguments),
         warnings=tuple(dict.fromkeys(warnings)),
+        beside=beside,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import OrchestratorError, RunFailed
 from orchestrator.lineage.canonical_json import canonical_json
 from orchestrator.lineage.joint_reference import Reference
+from orchestrator.lineage.lineage import Lineage
 from orchestrator.tuning.early_stopping import early_stopping
 from orchestrator.tuning.search_id import search_id
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
@@ -23,7 +24,7 @@ from pipelines.config.named_scores import named_scores
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
-    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.store import Store
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.tuning.search_claim import Fences
     from pipelines.config.schema import Pipeline
@@ -65,7 +66,6 @@ def tune(
     quiet(verbose)
 
     from orchestrator.cluster.connect import cluster_when_needed
-    from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.search_tracker import SearchTracker
     from orchestrator.training.driver import with_workers
@@ -81,10 +81,8 @@ def tune(
         searching([base], reporter.warning) as fences,
         cluster_when_needed(address, base.scaling, verbose=verbose) as start,
     ):
-        lineage = Lineage(store, base.name, fences[base.storage, base.name])
-        search = _Search(base, spec, lineage, reporter, start, fences, address)
-        title = f"{pipeline.name} (tune)"
-        with SearchTracker(pipeline, key=search.id, title=title, warn=reporter.warning) as tracker:
+        search = _Search(base, spec, store, reporter, start, fences, address)
+        with SearchTracker(pipeline, key=search.id, title=f"{pipeline.name} (tune)", warn=reporter.warning) as tracker:
             search.run(tracker)
             best = search.train_best()
             result = TuneResult(
@@ -131,7 +129,7 @@ class _Search:
         self,
         base: Pipeline,
         spec: TuneSpec,
-        lineage: Lineage,
+        store: Store,
         reporter: SearchReporter,
         start: Callable[[], None],
         fences: Fences,
@@ -139,7 +137,6 @@ class _Search:
     ) -> None:
         """
         Args:
-            lineage: of the pipeline, under the search's claim.
             start, address: connects to the Ray cluster, once there is something to train on it; its address, as given.
             fences: of the search's claims.
         """
@@ -155,7 +152,7 @@ class _Search:
         self._length = len(streams[0])
         # The last id stands for everything in the pipeline and its data that decides what a trial comes to.
         self.id = search_id(make_plan(base, streams[0])[-1].id, spec, [one.name for one in named_scores(base)])
-        self._kept = Records(lineage, self.id)
+        self._kept = Records(Lineage(store, base.name, fences[base.storage, base.name]), self.id)
         self.records = {record.number: record for record in self._kept.read()}
         self._fresh: set[int] = set()
         self._twins: dict[int, int] = {}
