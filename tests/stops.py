@@ -20,7 +20,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections import Counter
@@ -43,7 +42,7 @@ from orchestrator.maintenance.forget_samples import forget
 from orchestrator.maintenance.repair_store import repair
 from orchestrator.storage.open_by_uri import open_store
 from tests.faults.small_training import first_experience, holding, preload, train
-from tests.orchestrator.lineage.test_fencing import FORGOTTEN, Stopped, written
+from tests.orchestrator.lineage.test_fencing import FORGOTTEN, Stopped, stop_here, written
 from tests.orchestrator.maintenance.lineages import grow
 
 WRITERS = ("run", "tune", "forget", "gc", "copy")
@@ -64,11 +63,6 @@ def work(writer: str, lineage: Lineage, folder: Path) -> None:
         collect(lineage, keep=1, minimum_age=0)
     else:
         copy(Lineage(open_store(str(folder / "source")), "digits"), lineage)
-
-
-def stop_here() -> None:
-    """Stop this process before this thread goes on: a signal to the process may stop it some instructions later."""
-    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Callable[..., Any]) -> str | None:

@@ -73,6 +73,11 @@ class Stopped:
         return self._left <= 0
 
 
+def stop_here() -> None:
+    """Stop this process before this thread goes on: a signal to the process may stop it some instructions later."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERLEARN_CLAIM_LEASE", "0.05")
@@ -319,7 +324,7 @@ def test_a_stopped_process_that_wakes(tmp_path: Path, monkeypatch: pytest.Monkey
         if child == 0:
             status = 1
             try:
-                with lost(lineage, number, lambda: os.kill(os.getpid(), signal.SIGSTOP)) as (writer, _):
+                with lost(lineage, number, stop_here) as (writer, _):
                     grow(writer, 3, variant=number)
             except ClaimLost:
                 status = 3
