@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.csv_dialect import delimiter_of
 from pipelines.data.datasets.csv_files import SUFFIXES as CSV
-from pipelines.data.datasets.csv_files import delimiter_of
 from pipelines.data.datasets.jsonl_files import SUFFIXES as JSONL
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.parquet_reader import opened_parquet

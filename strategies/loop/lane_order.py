@@ -7,6 +7,7 @@ ranks. The position in an experience is its step: from there, any number of rank
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -92,8 +93,8 @@ class LaneOrder(SampleOrder):
     def windows_of(self, epoch: int, lane: int, start: int, stop: int) -> list[tuple[int, int, int]]:
         """The windows, (epoch, lane, number), in which the rows `start` to `stop` of a lane lie."""
         starts = self.epoch(epoch).window_starts(lane)
-        first = int(np.searchsorted(starts, start, side="right")) - 1
-        end = int(np.searchsorted(starts, stop, side="left"))
+        first = bisect_right(starts, start) - 1
+        end = bisect_left(starts, stop, lo=first)
         return [(epoch, lane, number) for number in range(first, end)]
 
     def windows_from(self, epoch: int, taken: int, lanes: range) -> list[tuple[int, int, int]]:
@@ -102,8 +103,8 @@ class LaneOrder(SampleOrder):
         found = []
         for lane in lanes:
             starts = one.window_starts(lane)
-            for number in np.flatnonzero(starts[1:] > before[lane]).tolist():
-                row = max(int(starts[number]), before[lane])
+            for number in range(max(0, bisect_right(starts, before[lane]) - 1), len(starts) - 1):
+                row = max(starts[number], before[lane])
                 found.append(((row + 0.5) / one.rows[lane], (epoch, lane, number)))
         return [key for _, key in sorted(found)]
 

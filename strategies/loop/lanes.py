@@ -61,6 +61,7 @@ class EpochLanes:
         self._members = [dealt[lane::lanes] for lane in range(lanes)]
         self._edges = [np.concatenate([[0], np.cumsum(sizes[members])]) for members in self._members]
         self.rows = [int(edges[-1]) for edges in self._edges]
+        self._window_starts: dict[int, list[int]] = {}
 
     def cuts(self, lane: int) -> Numbers:
         """(windows + 1,) where the windows of a lane begin, counted in blocks of the lane.
@@ -71,9 +72,11 @@ class EpochLanes:
         inner = np.arange(self._window - lane % self._window, blocks, self._window)
         return np.concatenate([[0], inner, [blocks]]) if blocks else np.zeros(1, dtype=np.int64)
 
-    def window_starts(self, lane: int) -> Numbers:
+    def window_starts(self, lane: int) -> list[int]:
         """(windows + 1,) the same, counted in rows of the lane."""
-        return self._edges[lane][self.cuts(lane)]
+        if lane not in self._window_starts:
+            self._window_starts[lane] = self._edges[lane][self.cuts(lane)].tolist()
+        return self._window_starts[lane]
 
     def window(self, lane: int, number: int) -> LaneWindow:
         """A window of a lane."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_reader import BlockReader
+from pipelines.data.blocks.block_reader import BlockReader, Extents
 from pipelines.data.datasets.location import FileState, Location, states
 
 FORMAT = 1
@@ -46,6 +46,7 @@ class IndexedFile:
         labels: the labels that occur in the file.
         counts: (blocks, labels) uint32: rows of each label in each block.
         hashes: (blocks, 16) uint8: content hashes; None: not computed yet.
+        extents: where the blocks are, for formats whose files do not say so.
     """
 
     location: Location
@@ -54,9 +55,11 @@ class IndexedFile:
     labels: tuple[Any, ...]
     counts: NDArray[np.uint32]
     hashes: NDArray[np.uint8] | None = None
+    extents: Extents | None = None
 
     def document(self) -> dict[str, Any]:
         """Plain data."""
+        extents = self.extents
         return {
             "path": self.location.path,
             "state": list(self.state),
@@ -64,7 +67,7 @@ class IndexedFile:
             "labels": list(self.labels),
             "counts": self.counts.tolist(),
             "hashes": None if self.hashes is None else self.hashes.tobytes().hex(),
-        }
+        } | ({} if extents is None else {"bytes": extents.bytes.tolist(), "schema": extents.schema})
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> IndexedFile:
@@ -79,7 +82,11 @@ class IndexedFile:
             raise ValueError("the labels of a block are not as many as its rows")
         bytes_, modified = document["state"]
         state = FileState(int(bytes_), int(modified))
-        return cls(Location(document["path"]), state, rows, tuple(document["labels"]), counts, hashes)
+        extents = None
+        if "bytes" in document:
+            places = np.array(document["bytes"], dtype=np.int64).reshape(len(rows), 2)
+            extents = Extents(places, str(document["schema"]))
+        return cls(Location(document["path"]), state, rows, tuple(document["labels"]), counts, hashes, extents)
 
 
 class BlockIndex:
@@ -126,10 +133,11 @@ class BlockIndex:
 
     def _surveyed(self, location: Location, state: FileState) -> IndexedFile:
         found = self._reader.survey(location)
-        return IndexedFile(location, state, found.rows, found.labels, found.counts.astype(np.uint32))
+        counts = found.counts.astype(np.uint32)
+        return IndexedFile(location, state, found.rows, found.labels, counts, extents=found.extents)
 
     def _with_hashes(self, file: IndexedFile) -> IndexedFile:
-        found = self._reader.hashes(file.location, range(len(file.rows)))
+        found = self._reader.hashes(file.location, range(len(file.rows)), file.extents)
         if states([file.location]) != [file.state]:
             raise DataError(f"{file.location.path}: was written again while it was read. Run the command again")
         return replace(file, hashes=np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, HASH_BYTES))

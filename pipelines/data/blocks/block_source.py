@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_index import BlockIndex, IndexedFile
-from pipelines.data.blocks.block_reader import BlockReader
+from pipelines.data.blocks.block_reader import BlockReader, Extents
 from pipelines.data.datasets.labels import LabelMap, id_numbers
 from pipelines.data.datasets.location import FileState, Location, states
 from pipelines.data.datasets.tables import TableFiles
@@ -66,6 +66,7 @@ class BlockSource:
     ) -> None:
         self._reader, self._options = reader, options
         self._files: list[tuple[Location, FileState]] = [(file.location, file.state) for file in files]
+        self._extents: list[Extents | None] = [file.extents for file in files]
         self._indexed: tuple[BlockIndex, Sequence[IndexedFile]] | None = (index, files)
         self._hashed = False
         self.labels, self.id_base = labels, id_base
@@ -116,7 +117,8 @@ class BlockSource:
         location, number, state, place = self._checked(block)
         size = _PIECE if self.kind is None else max(1, PIECE_BYTES // max(1, self.kind.bytes))
         done, rows = 0, int(self.blocks[block]["rows"])
-        for table in self._reader.read_block(location, number, state, size):
+        extents = self._extents[self.blocks[block]["file"]]
+        for table in self._reader.read_block(location, number, state, size, extents=extents):
             here = place if not done else Location(f"{place.path}, from row {done} on")
             id_base = int(self.id_base + self.first[block]) + done
             found = self._options.samples(table, self.labels, here, id_base)
@@ -133,7 +135,10 @@ class BlockSource:
     def labelled(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Ids and class numbers of all rows of a block, (rows,), read without the inputs. Raises DataError."""
         location, number, state, place = self._checked(block)
-        (table,) = self._reader.read_block(location, number, state, int(self.blocks[block]["rows"]), inputs=False)
+        entry = self.blocks[block]
+        extents = self._extents[entry["file"]]
+        read = self._reader.read_block(location, number, state, int(entry["rows"]), inputs=False, extents=extents)
+        (table,) = read
         if table.ids is None:
             ids = np.arange(len(table.labels)) + int(self.id_base + self.first[block])
         else:
@@ -147,7 +152,7 @@ class BlockSource:
         number = int(entry["number"])
         place = Location(f"{location.path}, block {number}")
         (now,) = states([location])
-        if now != state and (now.bytes != state.bytes or not self._same(location, number, entry["hash"])):
+        if now != state and (now.bytes != state.bytes or not self._same(location, entry)):
             size = f"it has {now.bytes:,} bytes, and had {state.bytes:,}" if now.bytes != state.bytes else "its content"
             raise DataError(
                 f"{place.path}: the file has changed since this run looked at it ({size}). Put it back, or start the "
@@ -155,8 +160,11 @@ class BlockSource:
             )
         return location, number, now, place
 
-    def _same(self, location: Location, number: int, known: Any) -> bool:
-        return self._hashed and self._reader.hashes(location, [number])[0] == known.tobytes()
+    def _same(self, location: Location, entry: Any) -> bool:
+        if not self._hashed:
+            return False
+        (found,) = self._reader.hashes(location, [int(entry["number"])], self._extents[entry["file"]])
+        return bool(found == entry["hash"].tobytes())
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_indexed": None}

@@ -64,6 +64,7 @@ class LaneReader:
         self._samples, self._order, self._start, self._threads = samples, order, start, threads
         self._own = order.lanes_of(group)
         self._most = windows_held(len(self._own), order.window)
+        self._epoch = 0
         self._open: dict[Key, _Open] = {}
         self._free: list[Rows] = []
         self.ids = torch.empty(0, dtype=torch.int64)
@@ -84,8 +85,10 @@ class LaneReader:
     def _batch(self, step: int, coming: _Coming, pool: ThreadPoolExecutor) -> tuple[Tensor, Tensor]:
         inputs, targets, ids = [], [], []
         # The samples that an epoch leaves out (`last_batch: drop`) end with it.
-        for key in [key for key in self._open if key[0] < self._order.spans(step)[0][0]]:
-            del self._open[key]
+        epoch = self._order.spans(step)[0][0]
+        if epoch > self._epoch:
+            self._epoch = epoch
+            self._open = {key: window for key, window in self._open.items() if key[0] >= epoch}
         for epoch, lane, start, stop in self._order.pieces(step, self._own):
             for key in self._order.windows_of(epoch, lane, start, stop):
                 window = self._opened(key, coming, pool)

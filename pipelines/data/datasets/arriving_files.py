@@ -18,7 +18,7 @@ from pipelines.data.datasets.csv_files import read_csv
 from pipelines.data.datasets.jsonl_files import read_jsonl
 from pipelines.data.datasets.labels import LabelMap
 from pipelines.data.datasets.location import Location
-from pipelines.data.datasets.npz import NpzReader
+from pipelines.data.datasets.npz_reader import NpzReader
 from pipelines.data.datasets.parquet_reader import ParquetReader
 from pipelines.data.datasets.tables import Reader, Table, TableFiles
 from pipelines.data.datasets.text_tables import TextTableReader

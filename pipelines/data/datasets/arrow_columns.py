@@ -153,8 +153,8 @@ def numbers(column: Any, name: str, location: Location) -> NDArray[Any]:
         inner = column.flatten()
         check_filled(inner, name, location)
         length = len(inner) // len(column) if len(column) else 0
-        lengths = column.value_lengths().to_numpy() if len(column) else np.zeros(0)
-        if not (lengths == length).all():
+        ragged = len(column) and not pyarrow.types.is_fixed_size_list(column.type)
+        if ragged and not (column.value_lengths().to_numpy() == length).all():
             raise DataError(f"{location.path}: the lists in column '{name}' differ in length")
         shape.append(length)
         column = inner

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_index import IndexStore
+from pipelines.data.blocks.block_tables import TableOptions, load_block_tables
 from pipelines.data.datasets.arrow_columns import Columns
+from pipelines.data.datasets.csv_blocks import CsvRows
+from pipelines.data.datasets.csv_dialect import check_header, csv_reason, delimiter_of
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.held_out_part import Test
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import TableFiles
+from pipelines.data.datasets.text_blocks import TextBlocks
 from pipelines.data.datasets.text_tables import TextTableReader, text_of
 from pipelines.data.detect_columns import text_columns
 from pipelines.data.features.feature_columns import Features
@@ -28,7 +29,6 @@ from strategies.objectives.objective import TargetKind
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
-_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _BLOCK = 1 << 25
 """Bytes that are parsed at a time; a row must fit."""
 
@@ -55,7 +55,7 @@ def read_csv(
 
     data = text_of(location)
     delimiter = delimiter_of(location, delimiter)
-    _check_header(data, delimiter, location)
+    check_header(data, delimiter, location)
     try:
         table = arrow.read_csv(
             pyarrow.BufferReader(data),
@@ -69,50 +69,10 @@ def read_csv(
             ),
         )
     except pyarrow.ArrowException as error:
-        raise DataError(f"{location.path}: {_reason(str(error))}") from error
+        raise DataError(f"{location.path}: {csv_reason(str(error))}") from error
     if len(table) == 0:
         raise DataError(f"{location.path}: the file has no rows below the names of the columns")
     return table if only is None else table.select([name for name in table.column_names if name in only])
-
-
-def delimiter_of(location: Location, delimiter: str | None = None) -> str:
-    """The character between columns: as given, else a tab in .tsv files, else a comma."""
-    return delimiter or ("\t" if ".tsv" in location.name.lower() else ",")
-
-
-def _check_header(data: bytes, delimiter: str, location: Location) -> None:
-    """Check the names of the columns, which are the first line."""
-    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
-    try:
-        header = next((row for row in csv.reader(text, delimiter=delimiter) if row), [])
-    except csv.Error as error:
-        raise DataError(f"{location.path}: the first line has no names of columns: {error}") from error
-    if len(header) == 1:
-        other = next((sign for sign in _DELIMITERS if sign != delimiter and sign in header[0]), None)
-        if other is not None:
-            said = _DELIMITERS.get(delimiter, repr(delimiter))
-            shown = "\\t" if other == "\t" else other
-            raise DataError(
-                f"{location.path}: its columns are not separated by {said}, but by {_DELIMITERS[other]}: "
-                f'the first line is {header[0][:60]!r}. Set dataset.delimiter: "{shown}"'
-            )
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise DataError(f"{location.path}: more than one column is called {twice[0]!r}: rename them")
-    if header and all(re.fullmatch(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*", name) for name in header):
-        shown = delimiter.join(header)[:60]
-        raise DataError(
-            f"{location.path}: the first line must have the names of the columns, but is {shown!r}: add a line of names"
-        )
-
-
-def _reason(message: str) -> str:
-    """An error of arrow's in a person's words."""
-    found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)(?:: (.*))?", message)
-    if found is not None:
-        line, expected, got, text = found.groups()
-        return f"line {line} has {got} columns, where the first has {expected}: {(text or '')[:60]!r}"
-    return f"not a readable CSV file: {message.strip().partition(chr(10))[0]}"
 
 
 def load(
@@ -163,4 +123,20 @@ def load(
     return files.load("csv")
 
 
+def blocks(
+    store: IndexStore | None, path: str, delimiter: str | None = None, **options: Unpack[TableOptions]
+) -> Dataset | ExperienceDataset:
+    """The same, read by blocks of rows when they are needed, for streams with `lanes`.
+
+    Args:
+        store: keeps the index of the blocks.
+
+    Raises:
+        DataError: beside what `load` raises: packed files, features, or targets that are not classes.
+    """
+    made = partial(TextBlocks, format=CsvRows(delimiter), suffix=SUFFIXES)
+    return load_block_tables("csv", store, path, made, from_training=True, **options)
+
+
+BLOCKS = blocks
 INIT_FORMAT = FileFormat(SUFFIXES, partial(text_columns, read_csv), table=True)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_index import IndexStore
+from pipelines.data.blocks.block_tables import TableOptions, load_block_tables
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.held_out_part import Test
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
+from pipelines.data.datasets.jsonl_blocks import JsonRows, json_reason
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import TableFiles
+from pipelines.data.datasets.text_blocks import TextBlocks
 from pipelines.data.datasets.text_tables import TextTableReader, text_of
 from pipelines.data.detect_columns import text_columns
 from pipelines.data.features.feature_columns import Features
@@ -51,22 +54,8 @@ def read_jsonl(location: Location, *, texts: Collection[str] = (), only: Sequenc
             parse_options=json.ParseOptions(newlines_in_values=False),
         )
     except pyarrow.ArrowException as error:
-        raise DataError(f"{location.path}: {_reason(str(error))}") from error
+        raise DataError(f"{location.path}: {json_reason(str(error))}") from error
     return table if only is None else table.select([name for name in table.column_names if name in only])
-
-
-def _reason(message: str) -> str:
-    """An error of arrow's in a person's words."""
-    changed = re.search(r"Column\((?:/(.*))?\) changed from (\w+) to (\w+) in row (\d+)", message)
-    if changed is not None:
-        name, before, after, row = changed.groups()
-        if not name:
-            return f"row {row} is no JSON object, but of the kind {after}"
-        return f"column '{name}' is {before} before row {row}, and {after} in it: a column has values of one kind"
-    broken = re.search(r"JSON parse error: (.*?)\.? in row (\d+)", message)
-    if broken is not None:
-        return f"row {broken[2]} is no JSON object: {broken[1]}"
-    return f"not a readable JSON Lines file: {message.strip().partition(chr(10))[0]}"
 
 
 def load(
@@ -115,4 +104,18 @@ def load(
     return files.load("jsonl")
 
 
+def blocks(store: IndexStore | None, path: str, **options: Unpack[TableOptions]) -> Dataset | ExperienceDataset:
+    """The same, read by blocks of rows when they are needed, for streams with `lanes`.
+
+    Args:
+        store: keeps the index of the blocks.
+
+    Raises:
+        DataError: beside what `load` raises: packed files, features, or targets that are not classes.
+    """
+    made = partial(TextBlocks, format=JsonRows(), suffix=SUFFIXES)
+    return load_block_tables("jsonl", store, path, made, from_training=True, **options)
+
+
+BLOCKS = blocks
 INIT_FORMAT = FileFormat(SUFFIXES, partial(text_columns, read_jsonl), table=True)

@@ -2,108 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_dataset import load_blocks
+from pipelines.data.blocks.block_index import IndexStore
+from pipelines.data.blocks.block_tables import refuse_in_lanes
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
-from pipelines.data.datasets.held_out_part import Test
+from pipelines.data.datasets.held_out_part import Test, TestPart
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
-from pipelines.data.datasets.location import Location
-from pipelines.data.datasets.missing_name import missing_name
-from pipelines.data.datasets.tables import Table, TableFiles
+from pipelines.data.datasets.npz_blocks import NpzBlocks
+from pipelines.data.datasets.npz_reader import NpzReader
+from pipelines.data.datasets.tables import TableFiles
 from pipelines.data.detect_columns import npz_columns
 from strategies.objectives.objective import TargetKind
 
 INIT_FORMAT = FileFormat((".npz",), npz_columns)
-
-# RuntimeError: an encrypted file; its subclass NotImplementedError: a compression that this Python does not support.
-_UNREADABLE = (ArithmeticError, EOFError, KeyError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError)
-
-
-@dataclass(frozen=True)
-class NpzReader:
-    """Arrays by name; names that end in `_train` and `_test` separate training and test rows in one file.
-
-    Attributes:
-        inputs, label, id: names of the arrays; without id: None.
-    """
-
-    inputs: str
-    label: str
-    id: str | None
-    suffix: str = ".npz"
-
-    def read(self, location: Location) -> tuple[Table, Table | None]:
-        with self._opened(location) as archive:
-            if f"{self.inputs}_train" in archive and self.inputs not in archive:
-                return self._table(archive, location, "_train"), self._table(archive, location, "_test")
-            return self._table(archive, location, ""), None
-
-    def labels(self, location: Location) -> NDArray[Any]:
-        with self._opened(location) as archive:
-            if f"{self.inputs}_train" in archive and self.inputs not in archive:
-                parts = [self._array(archive, location, self.label + part, "label") for part in ("_train", "_test")]
-                return np.concatenate(parts)
-            return self._array(archive, location, self.label, "label")
-
-    def _table(self, archive: Any, location: Location, part: str) -> Table:
-        ids = None if self.id is None else self._array(archive, location, self.id + part, "id")
-        inputs = self._array(archive, location, self.inputs + part, "inputs")
-        labels = self._array(archive, location, self.label + part, "label")
-        return Table(inputs, labels, ids)
-
-    def _array(self, archive: Any, location: Location, name: str, key: str) -> NDArray[Any]:
-        if name not in archive:
-            raise DataError(missing_name(location.path, "array", name, archive.files, key))
-        needed = archive.zip.getinfo(f"{name}.npy").file_size
-        if needed > memory():
-            raise DataError(
-                f"{location.path}: '{name}' would unpack to {needed >> 20} MiB, more than this machine's memory"
-            )
-        with archive.zip.open(f"{name}.npy") as stored:
-            if _holds_objects(stored):
-                kind = "int64" if key == "inputs" else "str"
-                raise DataError(
-                    f"{location.path}: '{name}' holds Python objects, which are not read because they could run code. "
-                    f"Save it as plain {'numbers' if key == 'inputs' else 'text or numbers'}: {name}.astype({kind})"
-                )
-        array: NDArray[Any] = archive[name]
-        return array
-
-    @contextmanager
-    def _opened(self, location: Location) -> Iterator[Any]:
-        with location.open() as file:
-            try:
-                archive = np.load(file, allow_pickle=False)
-                if not isinstance(archive, np.lib.npyio.NpzFile):
-                    raise DataError(f"{location.path}: holds one array without a name; save it with numpy.savez")
-                with archive:
-                    yield archive
-            except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
-                raise DataError(f"{location.path}: not a readable npz file: {error}") from error
-
-
-def _holds_objects(stored: Any) -> bool:
-    """Whether an array in a file is one of Python objects, from its header."""
-    version = np.lib.format.read_magic(stored)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return bool(read(stored)[2].hasobject)
-
-
-def memory() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def load(
@@ -140,3 +57,32 @@ def load(
     reader = NpzReader(inputs, label, id)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
     return files.learning(target_kind, (label,)).load("npz")
+
+
+def blocks(
+    store: IndexStore | None,
+    path: str,
+    test: str | TestPart | None,
+    test_fraction: float,
+    inputs: str,
+    label: str,
+    id: str | None,  # noqa: A002 (the option's name)
+    classes: int | Sequence[int | str] | None,
+    shape: Sequence[int] | None,
+    channels: Channels,
+    target_kind: TargetKind = "classes",
+) -> Dataset | ExperienceDataset:
+    """The same, read by runs of rows when they are needed, for streams with `lanes`.
+
+    Args:
+        store: keeps the index of the blocks.
+
+    Raises:
+        DataError: beside what `load` raises: compressed archives, or targets that are not classes.
+    """
+    refuse_in_lanes(None, target_kind, None)
+    reader = NpzBlocks(inputs, label, id)
+    return load_blocks("npz", reader, TableFiles.of(reader, path, test, test_fraction, classes, shape, channels), store)
+
+
+BLOCKS = blocks

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Unpack
 
 from pydantic import Field
 
-from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_dataset import load_blocks
 from pipelines.data.blocks.block_index import IndexStore
+from pipelines.data.blocks.block_tables import TableOptions, load_block_tables
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
-from pipelines.data.datasets.held_out_part import Test, TestPart
+from pipelines.data.datasets.held_out_part import Test
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.parquet_blocks import ParquetBlocks
@@ -70,21 +69,7 @@ def load(
     return files.learning(target_kind, reader.columns.label_names, by).load("parquet")
 
 
-def blocks(
-    store: IndexStore | None,
-    path: str,
-    test: str | TestPart | None,
-    test_fraction: float,
-    inputs: str | Sequence[str] | None,
-    label: str | Sequence[str],
-    id: str | None,  # noqa: A002 (the option's name)
-    classes: int | Sequence[int | str] | None,
-    shape: Sequence[int] | None,
-    channels: Channels,
-    features: Features | None = None,
-    by: str | None = None,
-    target_kind: TargetKind = "classes",
-) -> Dataset | ExperienceDataset:
+def blocks(store: IndexStore | None, path: str, **options: Unpack[TableOptions]) -> Dataset | ExperienceDataset:
     """The same, read by row groups when they are needed, for streams with `lanes`.
 
     Args:
@@ -93,14 +78,7 @@ def blocks(
     Raises:
         DataError: beside what `load` raises: with features, or targets that are not classes.
     """
-    if features is not None or target_kind != "classes":
-        remedy = "leave out dataset.features" if features is not None else "use objective: classification"
-        raise DataError(f"stream.lanes: in lanes inputs are columns of numbers, and targets are classes: {remedy}")
-    if by is not None:
-        raise DataError("stream.lanes: in lanes each experience has a file of its own: leave out dataset.by")
-    reader = ParquetBlocks(Columns.of(inputs, label, id))
-    options = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
-    return load_blocks("parquet", reader, options, store)
+    return load_block_tables("parquet", store, path, ParquetBlocks, **options)
 
 
 BLOCKS = blocks

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_reader import Survey, unique_labels
+from pipelines.data.blocks.block_reader import Extents, Survey, unique_labels
 from pipelines.data.datasets.arrow_columns import PANDAS_INDEX, check_columns, values
 from pipelines.data.datasets.location import FileState, Location
 from pipelines.data.datasets.parquet_reader import ParquetReader, opened_parquet
@@ -34,15 +34,10 @@ class ParquetBlocks(ParquetReader):
             names = file.schema_arrow.names
             self.columns.wanted(self._inputs(names, location), names, location)  # what is missing is said here
             groups = range(file.num_row_groups)
-            rows = np.array([file.metadata.row_group(group).num_rows for group in groups], dtype=np.int64)
-            found = [self._labels_of(file, group, row_group(location, group)) for group in groups]
-        labels = sorted({one for these, _ in found for one in these})
-        counts = np.zeros((len(rows), len(labels)), dtype=np.int64)
-        for line, (these, numbers) in zip(counts, found, strict=True):
-            line[np.searchsorted(labels, these)] = numbers
-        return Survey(rows, tuple(labels), counts)
+            rows = [file.metadata.row_group(group).num_rows for group in groups]
+            return Survey.of(rows, [self._labels_of(file, group, row_group(location, group)) for group in groups])
 
-    def hashes(self, location: Location, numbers: Sequence[int]) -> list[bytes]:
+    def hashes(self, location: Location, numbers: Sequence[int], extents: Extents | None = None) -> list[bytes]:
         with location.open() as raw:
             metadata = _metadata_of(raw, location)
             schema = metadata.schema.to_arrow_schema()
@@ -50,7 +45,14 @@ class ParquetBlocks(ParquetReader):
             return [self._hash(raw, metadata, schema, wanted, number) for number in numbers]
 
     def read_block(
-        self, location: Location, number: int, state: FileState, rows: int, *, inputs: bool = True
+        self,
+        location: Location,
+        number: int,
+        state: FileState,
+        rows: int,
+        *,
+        inputs: bool = True,
+        extents: Extents | None = None,
     ) -> Iterator[Table]:
         import pyarrow
         from pyarrow import parquet

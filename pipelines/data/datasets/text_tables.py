@@ -42,16 +42,25 @@ class TextTableReader:
         named = [name for name in table.column_names if name]
         inputs = self.columns.input_names(named, location)
         self.columns.wanted(inputs, named, location)
-        ids = None if self.columns.id is None else values(table[self.columns.id], self.columns.id, location)
-        labels = self.columns.labels(table, location)
-        made = [_numbers(table[name], name, location) for name in inputs]
-        groups = self.columns.groups(table, location)
-        return Table(together(made, inputs, location), labels, ids, tuple(inputs), groups), None
+        return text_table(self.columns, table, inputs, location), None
 
     def labels(self, location: Location) -> NDArray[Any]:
         table = self.rows(location)
         check_columns(self.columns.label_names, table.column_names, location, "label")
         return self.columns.labels(table, location)
+
+
+def text_table(columns: Columns, table: Any, inputs: Sequence[str], location: Location) -> Table:
+    """The rows of an arrow table that was text.
+
+    Raises:
+        DataError: values are missing, or inputs are no numbers.
+    """
+    ids = None if columns.id is None else values(table[columns.id], columns.id, location)
+    labels = columns.labels(table, location)
+    made = [_numbers(table[name], name, location) for name in inputs]
+    groups = columns.groups(table, location)
+    return Table(together(made, inputs, location), labels, ids, tuple(inputs), groups)
 
 
 def text_of(location: Location) -> bytes:
@@ -70,12 +79,18 @@ def text_of(location: Location) -> bytes:
                 data = pyarrow.CompressedInputStream(file, "gzip").read()
             except (OSError, EOFError, zlib.error) as error:
                 raise DataError(f"{location.path}: not a readable gzip file: {error}") from error
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError(f"{location.path}: is UTF-16, not UTF-8: save it as UTF-8")
+    start = text_start(data, location)
     if not data.strip():
         raise DataError(f"{location.path}: the file is empty")
     _check_utf8(data, location)
-    return data.removeprefix(_BYTE_ORDER_MARK)
+    return data[start:] if start else data
+
+
+def text_start(data: bytes, location: Location) -> int:
+    """How many bytes of a file a byte order mark takes. Raises DataError: it is that of UTF-16."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{location.path}: is UTF-16, not UTF-8: save it as UTF-8")
+    return len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0
 
 
 def _check_utf8(data: bytes, location: Location) -> None:
@@ -98,13 +113,20 @@ def _numbers(column: Any, name: str, location: Location) -> NDArray[np.float32]:
 
     if pyarrow.types.is_null(column.type):
         raise DataError(f"{location.path}: column '{name}' has no values at all")
+    refuse_text(column, name, location)
+    return numbers(column, name, location).astype(np.float32)
+
+
+def refuse_text(column: Any, name: str, location: Location) -> None:
+    """Refuse a column of an arrow table that is text, where inputs are wanted. Raises DataError."""
+    import pyarrow
+
     if pyarrow.types.is_string(column.type):
         row, value = _first_text(column.to_pylist())
         raise DataError(
             f"{location.path}: column '{name}' is not numbers: it has {value!r} in row {row}. "
             "Correct the row, or name the columns of numbers in dataset.inputs"
         )
-    return numbers(column, name, location).astype(np.float32)
 
 
 def _first_text(cells: Sequence[str | None]) -> tuple[int, str]:

@@ -115,7 +115,7 @@ def test_a_batch_needs_few_blocks_at_once(order: LaneOrder) -> None:
         starts = lanes.window_starts(lane)
         windows = [lanes.window(lane, number) for number in range(len(starts) - 1)]
         assert all(1 <= len(window.blocks) <= order.window for window in windows)
-        assert [window.start for window in windows] + [lanes.rows[lane]] == (starts.tolist() or [0])
+        assert [window.start for window in windows] + [lanes.rows[lane]] == (starts or [0])
         for window in windows:
             assert sorted(window.shuffled.tolist()) == list(range(window.stop - window.start))
     members = [block for lane in range(order.lanes) for block in _blocks(lanes, lane)]

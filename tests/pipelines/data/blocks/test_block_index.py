@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_index import BlockIndex
-from pipelines.data.blocks.block_reader import Survey, unique_labels
+from pipelines.data.blocks.block_reader import Extents, Survey, unique_labels
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.parquet_blocks import ParquetBlocks
@@ -49,9 +49,9 @@ class Counting(ParquetBlocks):
         self.looked.append(location.name)
         return super().survey(location)
 
-    def hashes(self, location: Location, numbers: Sequence[int]) -> list[bytes]:
+    def hashes(self, location: Location, numbers: Sequence[int], extents: Extents | None = None) -> list[bytes]:
         self.looked.append(f"content of {location.name}")
-        return super().hashes(location, numbers)
+        return super().hashes(location, numbers, extents)
 
 
 def reader(id: str | None = None) -> Counting:  # noqa: A002

@@ -33,7 +33,8 @@ def peak():
     # Not ru_maxrss, which begins with that of the process that started this one.
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
 
-found = blocks(None, sys.argv[1], sys.argv[1], 0.2, "x", "label", None, 4, None, "first")
+found = blocks(None, sys.argv[1], test=sys.argv[1], test_fraction=0.2, inputs="x", label="label", id=None, classes=4,
+               shape=None, channels="first")
 samples = found.train
 samples.take(torch.arange(2))
 settings = TrainSettings(batch_size=256, lanes=int(sys.argv[2]), window=2)

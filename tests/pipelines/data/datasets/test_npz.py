@@ -1,4 +1,7 @@
-"""numpy archives."""
+"""numpy archives.
+
+Covers: `pipelines/data/datasets/npz_reader.py`
+"""
 
 from __future__ import annotations
 
@@ -128,7 +131,7 @@ def test_an_array_that_unpacks_to_more_than_the_memory_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez_compressed(tmp_path / "data.npz", x=np.zeros((20, 50_000)), y=Y)
-    monkeypatch.setattr("pipelines.data.datasets.npz.memory", lambda: 1 << 20)
+    monkeypatch.setattr("pipelines.data.datasets.npz_reader.memory", lambda: 1 << 20)
     with pytest.raises(DataError, match=r"data.npz: 'x' would unpack to 7 MiB, more than this machine's memory"):
         load(str(tmp_path / "data.npz"))
 

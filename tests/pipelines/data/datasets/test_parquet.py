@@ -184,8 +184,9 @@ def test_row_groups_are_read_from_s3(bucket: tuple[str, fs.S3FileSystem], tmp_pa
     parquet.write_table(pa.table({"a": A, "label": LABELS}), local, row_group_size=5)
     with system.open_output_stream("data/rows.parquet") as target:
         target.write(local.read_bytes())
-    options = {"inputs": None, "label": "label", "id": None, "classes": None, "shape": None, "channels": "first"}
-    one, other = (blocks(None, str(p), None, 0.2, **options) for p in (local, f"{address}/rows.parquet"))  # type: ignore[arg-type]
+    options = {"test": None, "test_fraction": 0.2, "inputs": None, "label": "label", "id": None, "classes": None}
+    options |= {"shape": None, "channels": "first"}
+    one, other = (blocks(None, str(p), **options) for p in (local, f"{address}/rows.parquet"))  # type: ignore[arg-type]
     assert isinstance(one, Dataset) and isinstance(other, Dataset)
     assert isinstance(one.train, BlockSamples) and isinstance(other.train, BlockSamples)
     settings = TrainSettings(batch_size=4, lanes=2)

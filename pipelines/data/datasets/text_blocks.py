@@ -1,0 +1,262 @@
+"""Blocks of text files: runs of whole rows, of about so many bytes each, whose places are in the index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_reader import Extents, Survey, unique_labels
+from pipelines.data.datasets.arrow_columns import Columns, check_columns, values
+from pipelines.data.datasets.location import FileState, Location
+from pipelines.data.datasets.tables import Table
+from pipelines.data.datasets.text_tables import refuse_text, text_start, text_table
+
+BLOCK_BYTES = 2**22
+"""Of text in a block. It decides the order in which samples are learned, and so never changes."""
+LONGEST_ROW = 16
+"""Blocks of bytes that a single row may have."""
+
+
+class RowFormat(Protocol):
+    """A format of text with rows one behind the other."""
+
+    @property
+    def name(self) -> str: ...
+
+    def describe(self) -> dict[str, Any]:
+        """Its own options, as plain data."""
+        ...
+
+    def header(self, data: bytes, location: Location) -> tuple[int, tuple[str, ...]]:
+        """Bytes before the first row, and the names of the columns that stand there.
+
+        Args:
+            data: the first bytes of a file.
+        """
+        ...
+
+    def rows_end(self, data: bytes, location: Location) -> int:
+        """Where the last row of `data` that is whole ends; 0: none is. `data` begins with a row."""
+        ...
+
+    def table(self, data: bytes, schema: Any, only: Sequence[str], place: Location) -> Any:
+        """Rows as an arrow table.
+
+        Args:
+            schema: an arrow schema; types that are null are found from the values, and so is all that it lacks.
+            only: the columns that are wanted; empty: all.
+
+        Raises:
+            DataError: they are not of this format, or values not of these types.
+        """
+        ...
+
+    def unified(self, first: Any, second: Any, place: Location) -> Any:
+        """One schema for rows of two. Raises DataError: there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextBlocks:
+    """The reader (see `pipelines.data.blocks.block_reader.BlockReader`). Inputs are float32, as without blocks.
+
+    Attributes:
+        columns: which columns are meant.
+        format: of the files.
+        suffix: of the files.
+        block_bytes: of a block, at the most, unless a row is longer.
+    """
+
+    columns: Columns
+    format: RowFormat
+    suffix: tuple[str, ...]
+    block_bytes: int = BLOCK_BYTES
+
+    def describe(self) -> dict[str, Any]:
+        inputs = self.columns.inputs
+        return {
+            "format": self.format.name,
+            "inputs": None if inputs is None else list(inputs),
+            "label": list(self.columns.label_names),
+            "id": self.columns.id,
+            "block": self.block_bytes,
+        } | self.format.describe()
+
+    def read(self, location: Location) -> tuple[Table, Table | None]:
+        survey = self.survey(location)
+        tables = [one for number in range(len(survey.rows)) for one in self._block(location, number, survey.extents)]
+        inputs, labels = (np.concatenate([getattr(one, name) for one in tables]) for name in ("inputs", "labels"))
+        ids = None if self.columns.id is None else np.concatenate([one.ids for one in tables if one.ids is not None])
+        return Table(inputs, labels, ids), None
+
+    def labels(self, location: Location) -> NDArray[Any]:
+        return self.read(location)[0].labels
+
+    def survey(self, location: Location) -> Survey:
+        start, schema = self._header(location)
+        wanted: Any = None
+        rows: list[int] = []
+        found: list[tuple[list[Any], NDArray[np.int64]]] = []
+        types, places = [], []
+        for at, data in self._runs(location, start):
+            place = _place(location, at)
+            table = self.format.table(data, schema, (), place)
+            wanted = table.schema if wanted is None else self.format.unified(wanted, table.schema, place)
+            for name in self._wanted_inputs(table.column_names, location):
+                refuse_text(table[name], name, place)
+            rows.append(len(table))
+            types.append(table.schema.field(self.columns.label_names[0]).type)
+            places.append((at, at + len(data)))
+            found.append(unique_labels(self.columns.labels(table, place)))
+        if wanted is None:
+            raise DataError(f"{location.path}: has no rows. Add rows, or remove the file")
+        kind = wanted.field(self.columns.label_names[0]).type
+        if any(one != kind for one in types):
+            # Only the whole file shows what labels are: 1 is text where another block has words.
+            names = self.columns.label_names
+            parsed = (
+                (self.format.table(data, wanted, names, _place(location, at)), _place(location, at))
+                for at, data in self._runs(location, start)
+            )
+            found = [unique_labels(self.columns.labels(table, place)) for table, place in parsed]
+        extents = Extents(np.array(places, dtype=np.int64), wanted.serialize().to_pybytes().hex())
+        return Survey.of(rows, found, extents)
+
+    def hashes(self, location: Location, numbers: Sequence[int], extents: Extents | None = None) -> list[bytes]:
+        extents = extents or self._extents(location)
+        schema = schema_of(extents.schema)
+        wanted = self._wanted(schema.names, location)
+        kinds = [f"{name} {schema.field(name).type}" for name in wanted]
+        found = []
+        for number in numbers:
+            digest = hashlib.blake2b(f"{self.format.name} 1 {kinds}".encode(), digest_size=16)
+            digest.update(_bytes(location, extents, number))
+            found.append(digest.digest())
+        return found
+
+    def read_block(
+        self,
+        location: Location,
+        number: int,
+        state: FileState,
+        rows: int,
+        *,
+        inputs: bool = True,
+        extents: Extents | None = None,
+    ) -> Iterator[Table]:
+        extents = extents or self._extents(location)
+        yield from self._block(location, number, extents, rows, inputs=inputs)
+
+    def _block(
+        self, location: Location, number: int, extents: Extents | None, rows: int = 0, *, inputs: bool = True
+    ) -> Iterator[Table]:
+        assert extents is not None
+        schema = schema_of(extents.schema)
+        place = _place(location, int(extents.bytes[number, 0]))
+        columns = self._inputs(schema.names, location) if inputs else ()
+        wanted = self.columns.wanted(columns, schema.names, place)
+        table = self.format.table(_bytes(location, extents, number), schema, wanted, place)
+        for at in range(0, len(table), rows or len(table)):
+            piece = table.slice(at, rows or len(table))
+            if inputs:
+                yield text_table(self.columns, piece, columns, place)
+            else:
+                ids = None if self.columns.id is None else values(piece[self.columns.id], self.columns.id, place)
+                yield Table(np.empty((len(piece), 0)), self.columns.labels(piece, place), ids)
+
+    def _extents(self, location: Location) -> Extents:
+        found = self.survey(location).extents
+        assert found is not None
+        return found
+
+    def _inputs(self, names: Sequence[str], location: Location) -> tuple[str, ...]:
+        found = self.columns.input_names([name for name in names if name], location)
+        check_columns(found, names, location, "inputs")
+        return found
+
+    def _wanted_inputs(self, names: Sequence[str], location: Location) -> tuple[str, ...]:
+        """The columns of the inputs, of a file that has all that are wanted."""
+        inputs = self._inputs(names, location)
+        self.columns.wanted(inputs, names, location)
+        return inputs
+
+    def _wanted(self, names: Sequence[str], location: Location) -> list[str]:
+        return self.columns.wanted(self._inputs(names, location), names, location)
+
+    def _header(self, location: Location) -> tuple[int, Any]:
+        """Where the first row begins, and what is known of the columns."""
+        import pyarrow
+
+        if location.name.lower().endswith(".gz"):
+            raise DataError(
+                f"{location.path}: a packed file cannot be read by blocks: unpack it, or leave out stream.lanes"
+            )
+        with location.open() as file:
+            data = file.read(self.block_bytes * LONGEST_ROW)
+        start = text_start(data, location)
+        if not data.strip():
+            raise DataError(f"{location.path}: the file is empty")
+        end, names = self.format.header(data[start:], location)
+        return start + end, pyarrow.schema([pyarrow.field(name, pyarrow.null()) for name in names])
+
+    def _runs(self, location: Location, start: int) -> Iterator[tuple[int, bytes]]:
+        """The blocks of a file: where each begins, and its bytes. Those without any row are left out."""
+        with location.open() as file:
+            file.seek(start)
+            rest, limit, ended = b"", self.block_bytes, False
+            while rest or not ended:
+                if len(rest) < limit and not ended:
+                    more = _read(file, limit - len(rest))
+                    ended, rest = len(more) < limit - len(rest), rest + more
+                last = ended and len(rest) <= limit
+                end = len(rest) if last else self.format.rows_end(rest[:limit], location)
+                if not end:
+                    if limit >= LONGEST_ROW * self.block_bytes:
+                        raise DataError(
+                            f"{location.path}: the row at byte {start:,} does not end within {limit:,} bytes: is a "
+                            "quotation mark missing?"
+                        )
+                    limit *= 2
+                    continue
+                if rest[:end].strip():
+                    yield start, rest[:end]
+                start, rest, limit = start + end, rest[end:], self.block_bytes
+
+
+@lru_cache(maxsize=64)
+def schema_of(text: str) -> Any:
+    """The arrow schema that an index has as text."""
+    import pyarrow
+
+    return pyarrow.ipc.read_schema(pyarrow.BufferReader(bytes.fromhex(text)))
+
+
+def _place(location: Location, start: int) -> Location:
+    """A block of a file, for messages."""
+    return Location(f"{location.path}, rows from byte {start:,} on")
+
+
+def _bytes(location: Location, extents: Extents, number: int) -> bytes:
+    start, stop = extents.bytes[number].tolist()
+    with location.open() as file:
+        file.seek(start)
+        data = _read(file, stop - start)
+    if len(data) != stop - start:
+        raise DataError(f"{location.path}: ends within a block: it was shortened while it was read")
+    return data
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """So many bytes, or all that are left."""
+    parts, left = [], size
+    while left and (part := file.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
