@@ -31,6 +31,7 @@ DATASETS: dict[str, str] = {
     "parquet": "pipelines.data.datasets.parquet:load",
     "text": "pipelines.data.datasets.text_files:load",
     "documents": "pipelines.data.datasets.documents:load",
+    "hugging-face": "pipelines.data.datasets.hugging_face:load",
     "image-folder": "pipelines.data.datasets.image_folder:load",
 }
 MODELS: dict[str, str] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from pipelines.data.datasets.init_formats import FolderFormat, Found
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.table_rows import TABLES, read_rows
 from pipelines.data.datasets.tables import FileExperiences, Table, TableFiles
+from pipelines.data.features.feature_reader import ArrowFile
 from pipelines.data.images.class_folders import IMAGE_SUFFIXES, class_images, class_names, union
 from pipelines.data.images.image_cache import cached_images
 from pipelines.data.images.image_options import Colours, ImageInputs, ImageOptions, Resize, Size
@@ -61,16 +62,18 @@ class ImageTableReader:
         options: what images become.
         image: the column of the images.
         columns: those of label and id, and by which rows are divided. Without ids, paths are the ids.
+        rows: reads a table.
         suffix: suffixes of tables.
     """
 
     options: ImageOptions
     image: str
     columns: Columns
-    suffix: tuple[str, ...] = field(default=TABLES)
+    rows: ArrowFile = read_rows
+    suffix: tuple[str, ...] = TABLES
 
     def read(self, location: Location) -> tuple[Table, Table | None]:
-        table = read_rows(location, texts=[self.image])
+        table = self.rows(location, texts=[self.image])
         names = table.column_names
         check_columns([self.image], names, location, "image")
         self.columns.wanted([], names, location)
@@ -85,7 +88,7 @@ class ImageTableReader:
 
     def labels(self, location: Location) -> NDArray[Any]:
         names = self.columns.label_names
-        table = read_rows(location, only=names)
+        table = self.rows(location, only=names)
         check_columns(names, table.column_names, location, "label")
         return self.columns.labels(table, location)
 

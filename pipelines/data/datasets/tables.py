@@ -105,7 +105,7 @@ class TableFiles:
         if self.test is not None and self.test.is_folder() != folder:
             raise DataError(self._unlike(self.test))
         if not folder:
-            return self.single(name) if self.by is None else self._grouped(name)
+            return self.undivided(name)
         if self.by is not None:
             raise DataError(f"{self.path.path}: a folder has one file for each experience: leave out dataset.by")
         files = self.path.files(self.reader.suffix)
@@ -117,6 +117,10 @@ class TableFiles:
                 raise DataError(f"{self.test.path}: has no test file for {', '.join(missing[:5])}")
             tests = [there[file.name] for file in files]
         return FileExperiences(name, self, files, tests)
+
+    def undivided(self, name: str) -> Dataset | ExperienceDataset:
+        """The dataset of one file: divided by a column, or by class later. Raises as `load`."""
+        return self.single(name) if self.by is None else self._grouped(name)
 
     def _unlike(self, test: Location) -> str:
         """What to do about a file and a folder side by side."""

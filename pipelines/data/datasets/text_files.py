@@ -17,6 +17,7 @@ from pipelines.data.datasets.arrow_columns import Columns, check_columns, values
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import Table, TableFiles
+from pipelines.data.datasets.text_tables import ArrowRows
 from pipelines.data.tokenizer_file import read_tokenizer
 
 PADDING = -1
@@ -36,6 +37,7 @@ class TextReader:
         tokenizer: a folder with tokenizer.json, or a hub id.
         max_length: longer texts are cut.
         text, label, id: columns.
+        rows: reads a file; None: by its suffix.
     """
 
     tokenizer: str
@@ -43,6 +45,7 @@ class TextReader:
     text: str
     label: str
     id: str | None
+    rows: ArrowRows | None = None
 
     @property
     def suffix(self) -> tuple[str, ...]:
@@ -67,6 +70,8 @@ class TextReader:
         return values(table[self.label], self.label, location)
 
     def _rows(self, location: Location) -> Any:
+        if self.rows is not None:
+            return self.rows(location)
         name = location.name.lower()
         read = next((read for suffixes, read in _FORMATS if name.endswith(suffixes)), None)
         if read is None:
