@@ -27,6 +27,8 @@ if Path(str(_beside.__file__)).resolve().parents[1] != _HOME:
         "Import Everlearn's `orchestrator` before yours, or rename yours"
     )
 
+from orchestrator.checkpointing.commit_weights import commit_weights  # noqa: E402
+from pipelines.models.trained_weights import read_commits_by  # noqa: E402
 from strategies.api.lazy_names import lazy_names  # noqa: E402
 
 if TYPE_CHECKING:
@@ -66,5 +68,7 @@ __all__ = [
     "run",
     "tune",
 ]
+
+read_commits_by(commit_weights)
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

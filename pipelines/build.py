@@ -35,10 +35,17 @@ def make_stream(pipeline: Pipeline, index: IndexStore | None = None) -> Stream:
 
 
 def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:
-    """The untrained model: the same for the same file, on every machine and rank."""
-    from pipelines.models.build_model import build_model
+    """The model before its first experience: the same for the same file, on every machine and rank.
 
-    return build_model(
+    It starts from `model.weights` where there are any, and what `train.freeze` names requires no gradient.
+
+    Raises:
+        PipelineError: as `build_model`, or weights or patterns that do not fit.
+    """
+    from pipelines.models.build_model import build_model
+    from pipelines.models.trained_weights import put_into, trained_weights
+
+    model = build_model(
         pipeline.model.name,
         pipeline.model.options,
         stream.input_shape,
@@ -46,6 +53,26 @@ def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:
         seed=pipeline.seed,
         layout=stream.layout,
     )
+    weights, spec = trained_weights(pipeline), pipeline.model.trained_weights
+    if weights is not None and spec is not None:
+        put_into(model, weights, spec)
+    freeze_parameters(pipeline, model)
+    return model
+
+
+def freeze_parameters(pipeline: Pipeline, model: nn.Module) -> frozenset[str]:
+    """Freeze what `train.freeze` names, and return the names. Where no strategy trains anything, all stays as it is.
+
+    Raises:
+        PipelineError: a pattern that matches nothing, or nothing left to train.
+    """
+    from pipelines.models.freeze import freeze, frozen_parameters
+
+    names = frozen_parameters(model, pipeline.train.freeze) if pipeline.train.freeze else frozenset()
+    strategies = [strategy_class(spec.name) for spec in pipeline.strategy]
+    if not any(strategy.trains_nothing for strategy in strategies):
+        freeze(model, names, replaced=any(strategy.adapts_model for strategy in strategies))
+    return names
 
 
 def make_strategies(pipeline: Pipeline) -> list[Strategy]:
@@ -86,6 +113,7 @@ def make_learner(
     pipeline: Pipeline, stream: Stream, group: Group | None = None, device: torch.device | str = "cpu"
 ) -> Learner:
     """A learner before its first experience."""
+    from pipelines.models.freeze import frozen_parameters, keep_statistics
     from pipelines.models.global_batch_norm import convert
     from strategies.loop.learner import Learner
     from strategies.loop.process_group import Group
@@ -94,6 +122,8 @@ def make_learner(
     model = make_model(pipeline, stream)
     if group.size > 1:
         convert(model)
+    if pipeline.train.freeze:
+        keep_statistics(model, frozen_parameters(model, pipeline.train.freeze))
     return Learner(
         model,
         make_strategies(pipeline),

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from generators.docstrings import docstring
 from generators.option_table import section_table, table
 from pipelines.config.optimizers import OPTIMIZERS
-from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, StrategySpec, TrackingSpec
+from pipelines.config.schema import ObjectiveSpec, Pipeline, StrategySpec, TrackingSpec
 from pipelines.config.sections.cluster_section import ClusterSpec
 from pipelines.config.sections.gate_section import (
     ForgettingCondition,
@@ -18,6 +18,7 @@ from pipelines.config.sections.gate_section import (
     SlicesCondition,
     WebhookSpec,
 )
+from pipelines.config.sections.model_section import ModelSpec, WeightsSpec
 from pipelines.config.sections.scaling_section import ScalingSpec
 from pipelines.config.sections.source_section import BatchSpec, OnSpec, ReadySpec, SourceSpec
 from pipelines.config.sections.stream_section import TRANSFORMS, DatasetSpec, StreamSpec, TransformSpec
@@ -54,6 +55,7 @@ SECTIONS = (
     Section("stream.source.on", OnSpec),
     Section("stream.transform", TransformSpec, "The other keys are the transform's options, below."),
     Section("model", ModelSpec, "The other keys are the model's options: see [models](models.md)."),
+    Section("model.weights", WeightsSpec, "See [start from trained weights](../how-to/trained-weights.md)."),
     Section(
         "objective",
         ObjectiveSpec,

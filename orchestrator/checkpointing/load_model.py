@@ -33,19 +33,14 @@ def load_model(pipeline: Pipeline, commit: str = "latest") -> Predicting:
     Raises:
         StorageError: no such commit, or it is damaged.
     """
-    from orchestrator.errors import StorageError
+    from orchestrator.checkpointing.commit_weights import commit_called
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
 
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-    ref = lineage.refs().get(commit)
-    found = [ref.commit] if ref else lineage.find(commit)
-    if len(found) != 1:
-        problem = "no commit or ref" if not found else f"{len(found)} commits"
-        raise StorageError(f"{lineage.store.uri}: {problem} of pipeline {pipeline.name} called {commit!r}")
+    record = lineage.read(commit_called(lineage, commit))
     from orchestrator.prediction.predicting import with_predict
 
-    record = lineage.read(found[0])
     return with_predict(_model(pipeline, lineage, record), _manner(pipeline, lineage, record))
 
 
@@ -82,7 +77,7 @@ def model_maker(
 def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:
     from orchestrator.checkpointing.model_description import read_description
     from orchestrator.checkpointing.restore import fitting
-    from pipelines.build import make_strategy
+    from pipelines.build import freeze_parameters, make_strategy
     from pipelines.models.build_model import build_model
     from strategies.networks.frozen_parts import join_model, model_groups
 
@@ -92,6 +87,7 @@ def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:
         shape, outputs = _size(commit)
         name, options = pipeline.model.name, pipeline.model.options
         model = build_model(name, options, shape, outputs, seed=pipeline.seed, layout=layout)
+        freeze_parameters(pipeline, model)
         groups = ["model", *model_groups(commit.blobs)]
         state = join_model({g: lineage.tensors(commit.blobs[g].sha256, commit=commit.id) for g in groups})
         for spec in pipeline.strategy_at(commit.experience.index):

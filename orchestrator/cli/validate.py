@@ -62,7 +62,7 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
     from pipelines.build import make_model, make_objective, make_stream
     from pipelines.config.components import is_built_in
 
-    stream = parameters = None
+    stream = parameters = frozen = None
     arriving = pipeline.stream.source is not None
     if trial or (is_built_in("datasets", pipeline.stream.dataset.name) and not arriving):
         stream = stream_of(pipeline) if arriving else make_stream(pipeline)
@@ -71,6 +71,7 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
         if trial or is_built_in("models", pipeline.model.name):
             model = make_model(pipeline, stream)
             parameters = sum(parameter.numel() for parameter in model.parameters())
+            frozen = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
         if trial:
             from orchestrator.training.dry_run import dry_run
 
@@ -83,6 +84,7 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
         "input_shape": list(stream.input_shape) if stream is not None else None,
         "features": _feature_documents(stream) if stream is not None else None,
         "parameters": parameters,
+        "frozen": frozen,
         "reading": _reading(pipeline, stream) if stream is not None else None,
         "warnings": [*pipeline.warnings(), *(_data_warnings(pipeline, stream) if stream is not None else ())],
     }
@@ -192,6 +194,8 @@ def _size(description: dict[str, Any]) -> list[str]:
         sizes.append(f"{'x'.join(map(str, description['input_shape']))} to {description['outputs']} outputs")
     if description["parameters"] is not None:
         sizes.append(count(description["parameters"], "parameter"))
+    if description["frozen"]:
+        sizes.append(f"{description['frozen']:,} of them frozen")
     return sizes
 
 
@@ -200,10 +204,14 @@ def _named(spec: Any) -> str:
     if not isinstance(spec, dict):
         return str(spec)
     shown = {key: value for key, value in spec.items() if key != "name" and value is not None and value is not False}
-    options = ", ".join(
-        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items()
-    )
+    options = ", ".join(f"{key} {_shown(value)}" for key, value in shown.items())
     return f"{spec['name']} ({options})" if options else str(spec["name"])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key} {_shown(inner)}" for key, inner in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _features(features: list[dict[str, Any]]) -> Table:

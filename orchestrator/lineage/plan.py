@@ -16,6 +16,7 @@ from orchestrator.lineage.clarified_settings import clarified
 from orchestrator.lineage.commit import commit_id
 from pipelines.config.components import Kind, resolve
 from pipelines.config.sections.section import NamedSpec
+from pipelines.models.trained_weights import trained_weights
 from strategies.api.influence import all_at_once, at_default, first_effect, influence_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,12 @@ def influence(pipeline: Pipeline, stream: Stream, index: int) -> dict[str, Any]:
     if stream.preprocessing is not None:
         # Tables that differ in it alone, such as in their currency, give the same inputs, and not the same model.
         shape["preprocessing"] = stream.preprocessing.digest
-    return clarified(shape | influential(pipeline.at(index), index), pipeline, stream, index)
+    found = shape | influential(pipeline.at(index), index)
+    weights, spec = trained_weights(pipeline), pipeline.model.trained_weights
+    if weights is not None and spec is not None:
+        # Their content counts, and not where they lie.
+        found["model"]["weights"] = influential(spec, index) | {"sha256": weights.sha256}
+    return clarified(found, pipeline, stream, index)
 
 
 def influential(part: BaseModel, index: int, *, at_once: bool = False) -> dict[str, Any]:

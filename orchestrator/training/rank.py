@@ -25,8 +25,10 @@ from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
 from orchestrator.training.loss_curve import LossCurve
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.named_scores import named_scores
+from pipelines.config.pipeline_errors import PipelineError
 from pipelines.models.global_batch_norm import check_workers
 from pipelines.models.model_contract import check_model
+from pipelines.models.trained_weights import trained_weights
 from strategies.api.data import target_counts
 from strategies.importance.one_by_one import SlowImportance
 from strategies.loop.rank_agreement import check_ranks
@@ -84,6 +86,7 @@ class RankTraining:
             remove_checkpoints(self.lineage, self.plan[done - 1].id)
         if done == len(self.plan):
             return
+        self._check_weights()
         learner = make_learner(self.pipeline, self.stream, self.group, self.device)
         example = learner.example(self.stream[done].train)
         check_model(learner.model, example, self.stream.outputs, tokens=learner.objective.targets == "tokens")
@@ -171,6 +174,15 @@ class RankTraining:
         snapshot.task_labels = learner.task_labels(experience)
         snapshot.losses, snapshot.steps, snapshot.timings = curve.points, curve.steps, timings
         return snapshot, assessed
+
+    def _check_weights(self) -> None:
+        """The weights that the model starts from are those that the ids of the commits name."""
+        weights, recorded = trained_weights(self.pipeline), self.plan[-1].spec["model"].get("weights")
+        if weights is not None and isinstance(recorded, dict) and recorded.get("sha256") != weights.sha256:
+            raise PipelineError(
+                f"model.weights: {weights.source} has changed since this run began: start it again, to train from what "
+                "it is now"
+            )
 
     def _evaluate(self, learner: Learner, indices: Iterable[int]) -> list[TestCount]:
         """The model on the test sets of these experiences."""

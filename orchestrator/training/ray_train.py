@@ -26,6 +26,7 @@ from orchestrator.training.event_channel import EventPump, EventSender, Handler,
 from orchestrator.training.failure_policy import Cause, Failure, decide, start_retries, worker_retries
 from orchestrator.training.worker import train_loop
 from orchestrator.training.worker_error import as_error
+from pipelines.models.trained_weights import trained_weights
 
 if TYPE_CHECKING:
     from orchestrator.lineage.fencing import Fence
@@ -69,6 +70,7 @@ def train_on_cluster(
     gpu = each.get("GPU", 0) > 0
     names: list[str] = []
     filesystem, root = ray_filesystem(pipeline.storage)
+    weights = trained_weights(pipeline)
     buffer = event_buffer()
 
     def trainer() -> TorchTrainer:
@@ -82,6 +84,7 @@ def train_on_cluster(
                 "plan": list(plan),
                 "storage": open_store(pipeline.storage).uri,
                 "stream": ray.put(stream),
+                "weights": None if weights is None else ray.put(weights),
                 "events": EventSender(buffer),
                 "search_path": [p for p in sys.path if p],
                 "threads": max(1, int(each.get("CPU", 1))),

@@ -19,6 +19,7 @@ from orchestrator.training.preemption import preempted
 from orchestrator.training.rank import RankTraining
 from orchestrator.training.worker_error import as_event
 from pipelines.config.load import load_text
+from pipelines.models.trained_weights import hold
 from strategies.loop.process_group import Group
 
 
@@ -27,8 +28,9 @@ def train_loop(config: dict[str, Any]) -> None:
 
     Args:
         config: `document` (the pipeline as YAML), `source` (its name in messages), `plan` (list of `PlannedCommit`),
-            `storage` (URI), `stream` (object reference), `events` (`EventSender`), `search_path` (where user modules
-            are found), `threads` (for torch), `ref` (the name to move to every new commit, or None),
+            `storage` (URI), `stream` (object reference), `weights` (object reference, or None), `events`
+            (`EventSender`), `search_path` (where user modules are found), `threads` (for torch), `ref` (the name to
+            move to every new commit, or None),
             `fence` (of the claim under which they write).
     """
     events = config["events"]
@@ -48,6 +50,8 @@ def train_loop(config: dict[str, Any]) -> None:
 def _train(config: dict[str, Any]) -> None:
     pipeline = load_text(config["document"], config["source"])
     plan: list[PlannedCommit] = config["plan"]
+    if config["weights"] is not None:
+        hold(pipeline, ray.get(config["weights"]))
     RankTraining(
         pipeline=pipeline,
         stream=ray.get(config["stream"]),

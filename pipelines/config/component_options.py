@@ -71,6 +71,17 @@ def _options_of(kind: Kind, name: str) -> type[BaseModel]:
     return signature_model(component, leading=_LEADING[kind], provided=provided)
 
 
+def takes_option(kind: Kind, name: str, option: str) -> bool:
+    """Whether a component has an option of this name, or takes any.
+
+    Raises:
+        PipelineError: no such component.
+    """
+    model = options_model(kind, name)
+    known = {field.alias or key for key, field in model.model_fields.items()}
+    return option in known or model.model_config.get("extra") == "allow"
+
+
 def validate(model: type[BaseModel], given: Any) -> tuple[BaseModel, Any]:
     """`given` as an instance of `model`, and the values that were validated.
 

@@ -17,23 +17,14 @@ from pipelines.config.masking import mask_value
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.sections.cluster_section import ClusterSpec
 from pipelines.config.sections.gate_section import GateSpec
+from pipelines.config.sections.model_section import ModelSpec
 from pipelines.config.sections.scaling_section import ScalingSpec
-from pipelines.config.sections.section import NamedSpec, OptionsSpec, Spec, refuse
+from pipelines.config.sections.section import NamedSpec, Spec, refuse
 from pipelines.config.sections.stream_section import StreamSpec
 from pipelines.config.sections.train_section import TrainSpec
 from pipelines.config.sections.tune_section import Metric, TuneSpec
 from strategies.api.influence import LEARNED, NOT_LEARNED, SECTION, Influence
 from strategies.metrics import find_metric
-
-
-class ModelSpec(OptionsSpec):
-    """A model and its options.
-
-    Attributes:
-        name: a built-in or registered name, or an import path such as my_package.models:build.
-    """
-
-    component = "models"
 
 
 class StrategySpec(NamedSpec):

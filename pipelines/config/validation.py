@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pipelines.config.component_options import options_model, validate
+from pipelines.config.component_options import options_model, takes_option, validate
 from pipelines.config.document import Document, KeyPath, Problem, one_line
 from pipelines.config.messages import explain, unknown_key
 from pipelines.config.named_scores import declare_own_scores
 from pipelines.config.optimizers import optimizer_model, scheduler_model
 from pipelines.config.pipeline_errors import PipelineError
-from pipelines.config.schema import ModelSpec, ObjectiveSpec, Pipeline, StrategySpec
+from pipelines.config.schema import ObjectiveSpec, Pipeline, StrategySpec
+from pipelines.config.sections.model_section import ModelSpec
 from pipelines.config.sections.section import NamedSpec
 from pipelines.config.sections.stream_section import DatasetSpec, TransformSpec, transform_options
 from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, merge_train
@@ -126,7 +127,7 @@ def _checked(
     except Exception as error:
         problems.append(Problem(("name",), f"the options of {name} cannot be read: {_reason(error)}"))
         return None, {}
-    own = () if issubclass(model, spec) else spec.model_fields
+    own = () if issubclass(model, spec) else set(spec.model_fields) - _own_weights(spec, name)
     given = {key: value for key, value in entry.items() if key not in own}
     try:
         options, understood = validate(model, given)
@@ -137,6 +138,11 @@ def _checked(
         problems.append(Problem((), f"the options of {name} cannot be checked: {_reason(error)}"))
         return None, {}
     return options, understood
+
+
+def _own_weights(spec: type[NamedSpec], name: str) -> set[str]:
+    """`weights`, where the model has an option of that name."""
+    return {"weights"} if spec is ModelSpec and takes_option("models", name, "weights") else set()
 
 
 def _plain(document: Document, at: KeyPath, options: BaseModel) -> dict[str, Any]:

@@ -142,6 +142,14 @@ class TransformersEncoder(nn.Module):
             weights = weights * (there.sum(1, keepdim=True) == there.cumsum(1))
         return (hidden * weights[:, :, None]).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)
 
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        """As torch's; features that other weights gave are not used any more."""
+        if self._kept is not None:
+            stored = ((state_dict.get(f"{prefix}body.{name}"), t) for name, t in self.body.state_dict().items())
+            if any(new is not None and not torch.equal(new.to(old), old) for new, old in stored):
+                self._kept = {}
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     @staticmethod
     def content(options: Mapping[str, Any]) -> dict[str, str]:
         """The hash that identifies commits instead of the place of the weights."""

@@ -67,9 +67,15 @@ def adapted_layers(model: nn.Module) -> Iterator[tuple[str, LowRankLinear]]:
     return ((name, layer) for name, layer in model.named_modules() if isinstance(layer, LowRankLinear))
 
 
-def adapt(model: nn.Module, names: Sequence[str], alpha: float) -> None:
-    """Freeze a model, in place, and make these linear layers able to have adapters."""
-    model.requires_grad_(False)
+def adapt(model: nn.Module, names: Sequence[str], alpha: float, head: str = "") -> None:
+    """Freeze a model, in place, and make these linear layers able to have adapters.
+
+    Args:
+        head: name of the layer that learns on, as far as it did; empty: none.
+    """
+    learned = {p for p in model.get_submodule(head).parameters() if p.requires_grad} if head else set()
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter in learned)
     for name in names:
         layer = model.get_submodule(name)
         assert isinstance(layer, nn.Linear)

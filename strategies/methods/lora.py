@@ -110,20 +110,16 @@ class LoRA(Strategy):
         if next(adapted_layers(model), None) is not None:
             return
         head, targets = adapted_parts(learner, self.options.targets, self.name)
-        adapt(model, targets, self.options.alpha)
+        self._head = "" if learner.objective.targets == "tokens" else head  # there the head is pretrained, too
+        adapt(model, targets, self.options.alpha, self._head)
         add_adapter(model, _STREAM, self.options.rank, integer(learner.seed, "lora"))
-        if learner.objective.targets != "tokens":  # there the head is pretrained, too
-            self._head = head
-            model.get_submodule(head).requires_grad_(True)
 
     def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         if not any(".lora_A." in name for name in state):
             return model
         if next(adapted_layers(model), None) is None:
-            adapt(model, stored_targets(model, state), self.options.alpha)
+            adapt(model, stored_targets(model, state), self.options.alpha, self._head)
             restore_adapter(model, _STREAM, state)
-            if self._head:
-                model.get_submodule(self._head).requires_grad_(True)
         return model
 
     def frozen_parts(self, model: nn.Module) -> Mapping[str, Collection[str]]:

@@ -183,6 +183,7 @@ COMBINED = [
     Case("lora-batch-norm", [("lora", {"per": "experience"})], "task-incremental", BY_THREE, "batch-norm"),
     Case("conv", _quick("ewc", "replay"), "task-incremental", model="conv"),
     Case("frozen", _quick("ewc", "replay"), model="frozen"),
+    Case("frozen-batch-norm", _quick("ewc", "replay"), train=BY_THREE, model="frozen-batch-norm"),
     Case("unused", _quick("ewc", "replay"), train=SGD, model="unused"),
     Case("shared", _quick("ewc"), "task-incremental", model="shared"),
     Case("shared-empirical", [("ewc", {"lambda": 50, "estimate": "empirical"})], model="shared"),

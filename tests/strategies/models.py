@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pipelines.models.freeze import freeze, frozen_parameters, keep_statistics
 from pipelines.models.global_batch_norm import convert
 from tests.strategies.streams import PIXELS
 
@@ -52,6 +53,15 @@ def dropout(outputs: int) -> nn.Module:
 def frozen(outputs: int) -> nn.Module:
     model = mlp(outputs)
     model[1].requires_grad_(False)
+    return model
+
+
+def frozen_batch_norm(outputs: int) -> nn.Module:
+    """The first layer and its normalisation are frozen, and its running statistics with them."""
+    model = convert(batch_norm(outputs))
+    names = frozen_parameters(model, ["0.*", "1.*"])
+    freeze(model, names)
+    keep_statistics(model, names)
     return model
 
 
@@ -153,6 +163,7 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
     "conv": lambda outputs: Double(conv(outputs)),
     "batch-norm": lambda outputs: convert(Double(batch_norm(outputs))),
     "frozen": lambda outputs: Double(frozen(outputs)),
+    "frozen-batch-norm": lambda outputs: Double(frozen_batch_norm(outputs)),
     "unused": lambda outputs: Double(Unused(outputs)),
     "shared": lambda outputs: Double(Shared(outputs)),
     "demanding": lambda outputs: convert(Double(Demanding(outputs))),

@@ -59,6 +59,8 @@ class TrainSpec(Spec):
         last_batch: what happens with the samples left at the end of an epoch. `keep`: they are a smaller batch. `drop`:
             they are left out of this epoch; which ones differs from epoch to epoch. `merge`: they are added to the
             batch before. An experience of less than a batch is one batch; with steps every batch is full.
+        freeze: patterns of the names of parameters that are not trained, such as ["encoder.*"], in which * stands for
+            any text, dots included. Layers with running statistics in what is frozen do not change these either.
         checkpoint_every: how often a checkpoint is saved within an experience: a number of steps, or seconds such as
             30s; 0 is never.
         per_experience: other values of these keys by experience index, such as {3: {epochs: 2}}; under `strategy`,
@@ -77,6 +79,7 @@ class TrainSpec(Spec):
     accumulate: Annotated[Count, NOT_LEARNED] = 1
     precision: Annotated[Literal["float32", "bf16"], LEARNED] = "float32"
     last_batch: Annotated[Literal["keep", "drop", "merge"], Influence(added="0.2")] = "keep"
+    freeze: Annotated[list[Annotated[str, Field(min_length=1)]], Influence(added="0.2")] = Field(default_factory=list)
     checkpoint_every: Annotated[
         Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[1-9]\d{0,6}s$")], NOT_LEARNED
     ] = "60s"
@@ -142,6 +145,11 @@ def _override_problems(spec: TrainSpec, index: int, override: Mapping[str, Any])
     place: KeyPath = ("per_experience", str(index))
     if "per_experience" in override:
         return [((*place, "per_experience"), "cannot hold another per_experience")]
+    if "freeze" in override:
+        text = (
+            "holds for the whole stream, because what strategies keep of the parameters depends on it: set train.freeze"
+        )
+        return [((*place, "freeze"), text)]
     try:
         spec.at(index)
     except ValidationError as error:
