@@ -2,6 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.docs.quick_commands import Loaded
+
 
 @pytest.fixture(scope="module")
 def standing_ray() -> Iterator[str]:
@@ -18,3 +20,10 @@ def standing_ray() -> Iterator[str]:
         patch.delenv("RAY_ADDRESS", raising=False)
         with cluster(None, load_text(two).scaling):
             yield ray.get_runtime_context().gcs_address
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    """Commands of the pages that need not load PyTorch."""
+    with Loaded(tmp_path_factory.mktemp("loaded")) as found:
+        yield found

@@ -29,11 +29,13 @@ import yaml
 from orchestrator.cli.main import everlearn
 from pipelines.config.load import load_text
 from tests.docs.pages import ROOT, Block, Page, pages
+from tests.docs.quick_commands import Loaded
 from tests.s3.server import server, use
 
 TRAINS = re.compile(r"everlearn (run|step|tune|compare)\b|\b(run|tune|compare)\(")
 RAY = re.compile(r"workers")
 OTHER_PROGRAMS = ("Avalanche", "Renate")
+AS_TYPED = ("quickstart.md",)  # its commands load all that they need themselves, as a person's do
 BASE = {"name": "page", "stream": {"dataset": "digits", "experiences": 5}, "model": {"name": "mlp", "hidden": [16]}}
 
 
@@ -61,7 +63,7 @@ def cases() -> Iterator[object]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_database: Callable[[Path], str]) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to work in, which programs take for the whole world: no storage or tracking of elsewhere."""
     for name in ("EVERLEARN_STORAGE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
@@ -87,6 +89,11 @@ def test_every_block_of_a_page_works(
         _make_bucket(running.environment["AWS_ENDPOINT_URL"])
     if any(map(trains, page.blocks)):
         new_database(folder / ".everlearn" / "mlflow.db")
+    python = sys.executable
+    if page.name not in AS_TYPED and any(block.language in ("bash", "python") for block in page.blocks):
+        loaded: Loaded = request.getfixturevalue("loaded")
+        python = str(loaded.folder / "python3")
+        monkeypatch.setenv("PATH", f"{loaded.folder}{os.pathsep}{os.environ['PATH']}")
     # One Ray for all blocks that need it, started once: each would start its own.
     ray = {"RAY_ADDRESS": request.getfixturevalue("standing_ray")} if any(map(on_ray, page.blocks)) else {}
     for block in page.blocks:
@@ -95,7 +102,7 @@ def test_every_block_of_a_page_works(
         if block.language == "bash":
             _run(["bash", "-euo", "pipefail", "-c", block.text], environment, where)
         elif block.language == "python" and not block.title:
-            _run([sys.executable, "-c", block.text], environment, where)
+            _run([python, "-c", block.text], environment, where)
         elif block.language == "python":
             ast.parse(block.text, where)
             if block.title not in OTHER_PROGRAMS:
