@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @set_option
 @json_option
 def audit(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show the verdicts, promotions and rollbacks of FILE's pipeline, newest first: who, when, from, to, why.
+    """Show the decisions of FILE's pipeline, newest first: who, when, from, to, why.
+
+    They are verdicts, promotions and rollbacks, and with a section `update` what was trained when, and what it took.
 
     Each record names the one before by its hash; a history that was changed is an error. --json adds the evidence.
     """
@@ -59,6 +61,9 @@ def _entry(decision: Decision) -> Text:
         "proposal": f"proposed {short(decision.commit)}",
         "promotion": f"promoted {short(decision.commit)}",
         "rollback": f"rolled back to {short(decision.commit)}",
+        "update": "to be trained" if decision.outcome == "train" else "not trained yet",
+        "retune": f"settings searched from {short(decision.commit)} on",
+        "training": f"trained {short(decision.commit)}",
     }
     text = Text(f"{decision.number:>4}  ", style="dim")
     text.append(words[decision.kind], style="bold")

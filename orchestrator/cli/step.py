@@ -112,9 +112,13 @@ def lines(result: StepResult, sources: str) -> list[str]:
         told.append(f"{name}: nothing new")
     elif result.outcome == "trained":
         told.append(f"{name}: {count(result.trained, 'experience')} trained, {result.experiences} in all")
+    elif result.outcome == "waits" and result.update is not None:
+        told.append(f"{name}: not trained yet: {result.update['reason']}")
     elif result.outcome == "admitted":
         waiting = f", {count(result.waiting, 'file')} waiting for a complete experience" if result.waiting else ""
         told.append(f"{name}: nothing to train{waiting}")
+    if result.update is not None and "retuned" in result.update:
+        told.append(f"{name}: settings were searched: {result.update['retuned']['reason']}")
     if result.judged is not None:
         followed = {"promotion": ", and is the champion", "proposal": ", and is proposed"}
         what = followed.get(str(result.judged["followed"]), "")

@@ -26,10 +26,12 @@ from orchestrator.lineage.fencing import create, is_note
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
 
-FORMAT = 1
+FORMAT = 2
 CHAMPION, PROPOSED = "champion", "proposed"
 
-Kind = Literal["verdict", "proposal", "promotion", "rollback"]
+Kind = Literal["verdict", "proposal", "promotion", "rollback", "update", "retune", "training"]
+UPDATES: tuple[Kind, ...] = ("update", "retune", "training")
+"""Decisions on training, which move nothing. Format 1 does not know them."""
 Number = Annotated[int, Field(ge=1, le=10**9 - 1)]
 Text = Annotated[str, Field(max_length=2000)]
 
@@ -64,12 +66,14 @@ class Decision(_Record):
         number: its place, from 1.
         previous: checksum of the record before; None for the first.
         kind: `verdict`: a commit was judged; `proposal`: it waits for a person; `promotion`: it became the champion;
-            `rollback`: an earlier commit became the champion again, and the one before it is bad.
+            `rollback`: an earlier commit became the champion again, and the one before it is bad; `update`: whether
+            what was admitted is trained now; `retune`: settings were searched; `training`: what a training took.
         at: when, ISO 8601, UTC.
         by: user and host.
-        commit: id of the commit that was judged, proposed, promoted or rolled back to.
+        commit: id of the commit that was judged, proposed, promoted or rolled back to; of an update and a retune the
+            newest one, of a training the one that came of it.
         champion: id of the champion before; None: there was none.
-        outcome: of a verdict: `passed`, `refused` or `undecided`.
+        outcome: of a verdict: `passed`, `refused` or `undecided`; of an update: `train` or `wait`.
         reason: why.
         forced: whether it was done against the verdict or without one.
         evidence: what the verdict rests on.
@@ -77,7 +81,7 @@ class Decision(_Record):
         checksum: SHA-256 of the canonical JSON of all other fields.
     """
 
-    format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = 1
     number: Number
     previous: Sha256 | None
     kind: Kind
@@ -85,7 +89,7 @@ class Decision(_Record):
     by: Annotated[str, Field(max_length=400)]
     commit: Sha256
     champion: Sha256 | None
-    outcome: Literal["passed", "refused", "undecided"] | None = None
+    outcome: Literal["passed", "refused", "undecided", "train", "wait"] | None = None
     reason: Text = ""
     forced: bool = False
     evidence: dict[str, JsonValue] = {}
@@ -95,7 +99,9 @@ class Decision(_Record):
     @classmethod
     def create(cls, **fields: Any) -> Self:
         """A record of all fields but `at`, `by` and `checksum`."""
-        document = to_jsonable_python({"at": utc_now(), "by": _who(), **fields, "checksum": "0" * 64})
+        version = FORMAT if fields.get("kind") in UPDATES else 1
+        given = {"format": version, "at": utc_now(), "by": _who(), **fields, "checksum": "0" * 64}
+        document = to_jsonable_python(given)
         settled = cls.model_validate_json(canonical_json(document)).model_dump(mode="json")
         del settled["checksum"]
         return cls.model_validate_json(canonical_json({**settled, "checksum": digest(settled)}))

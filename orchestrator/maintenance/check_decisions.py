@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import StorageError
 from orchestrator.lineage import layout
-from orchestrator.lineage.decisions import Decision, DecisionState, decision_numbers, read_decision
+from orchestrator.lineage.decisions import UPDATES, Decision, DecisionState, decision_numbers, read_decision
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -41,6 +41,8 @@ def _possible(decision: Decision, before: DecisionState) -> bool:
     after = decision.state
     if decision.champion != before.champion or not set(before.refused) <= set(after.refused):
         return False
+    if decision.kind in UPDATES:
+        return after == before
     if decision.kind == "verdict":
         same = (after.champion, after.proposed, after.bad) == (before.champion, before.proposed, before.bad)
         return same and before.tests <= after.tests <= before.tests + 1

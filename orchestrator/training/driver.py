@@ -76,12 +76,13 @@ def run(
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.training.observers import Observers
-    from orchestrator.updates.admitted_stream import stream_of
+    from orchestrator.updates.admitted_stream import as_admitted
     from pipelines.data.features.feature_warnings import feature_warnings
 
     store = open_store(pipeline.storage)
     store.check()
-    stream = stream_of(pipeline) if stream is None else stream
+    if stream is None:
+        pipeline, stream = as_admitted(pipeline)
     lineage = Lineage(store, pipeline.name)
     stream, plan, left_out = plan_without_bad(pipeline, stream, lineage)
     ids = [planned.id for planned in plan]

@@ -43,6 +43,11 @@ class Job:
             job.chain()
         return job
 
+    @classmethod
+    def at(cls, pipeline: Pipeline, stream: Stream, lineage: Lineage) -> Job:
+        """For the holder of a claim, under which the lineage writes."""
+        return cls(pipeline, stream, make_plan(pipeline, stream), lineage)
+
     def chain(self) -> list[Commit]:
         """The commits that are there, oldest first; those that lack the pipeline's scores get them."""
         from orchestrator.checkpointing.score_commits import score_commits, unscored

@@ -10,15 +10,15 @@ import hashlib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
 from orchestrator.lineage.commit import BlobRecord, Int64, Sha256
-from orchestrator.lineage.measurements import Count
+from orchestrator.lineage.measurements import Count, is_none
 from pipelines.data.datasets.location import natural_order
 
-FORMAT = 1
+FORMAT = 2
 
 Verdict = Literal["waiting", "admitted", "quarantined", "skipped", "approved", "released"]
 Kind = Literal["new", "late", "duplicate", "overwritten", "schema", "new_class", "unreadable", "unchanged", "person"]
@@ -107,6 +107,18 @@ class SchemaRecord(_Record):
     booleans: bool = False
 
 
+class SettingsRecord(_Record):
+    """Settings that a search has found: from an experience on, they stand in for those of the pipeline file.
+
+    Attributes:
+        since: serial number of the first experience that is trained with them.
+        values: by path, such as `train.optimizer.lr`.
+    """
+
+    since: Count
+    values: dict[str, JsonValue]
+
+
 class AdmissionRecord(_Record):
     """One entry of the log.
 
@@ -120,9 +132,10 @@ class AdmissionRecord(_Record):
         withdrawn: serial numbers of experiences that were never trained and whose files are gone.
         restated: experiences whose content is another from now on (`everlearn backfill`).
         replaced: blobs of test sets, by SHA-256, that `everlearn forget` wrote anew.
+        settings: of the experiences from one on, where they change; such a record has format 2.
     """
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1
     number: Count
     previous: Sha256 | None
     at: Annotated[str, Field(pattern=_TIME)]
@@ -132,12 +145,13 @@ class AdmissionRecord(_Record):
     withdrawn: tuple[Count, ...] = ()
     restated: tuple[AdmittedExperience, ...] = ()
     replaced: dict[Sha256, BlobRecord] = {}
+    settings: Annotated[SettingsRecord | None, Field(exclude_if=is_none)] = None
     checksum: Sha256
 
     @classmethod
     def create(cls, **fields: Any) -> Self:
         """A record of `fields`: all but `format` and `checksum`. Raises ValueError when they make none."""
-        made = cls(**fields, checksum="0" * 64)
+        made = cls(format=1 if fields.get("settings") is None else 2, **fields, checksum="0" * 64)
         document = made.model_dump(mode="json", exclude={"checksum"})
         return cls.model_validate_json(canonical_json({**document, "checksum": digest(document)}))
 
@@ -175,6 +189,11 @@ class AdmissionRecord(_Record):
         return hashlib.sha256(self.to_json()).hexdigest()
 
 
+def _is_empty(value: Any) -> bool:
+    """For what is left out of the index while there is none of it."""
+    return not value
+
+
 class State(_Record):
     """What the records say together.
 
@@ -189,6 +208,7 @@ class State(_Record):
         newest: of the keys that were admitted, the last in natural order.
         newest_time: of the rows that were admitted, the last time.
         replaced: what became of blobs of test sets.
+        settings: that searches have found, oldest first.
     """
 
     format: Literal[1] = 1
@@ -202,6 +222,7 @@ class State(_Record):
     newest: str | None = None
     newest_time: str | float | None = None
     replaced: dict[Sha256, BlobRecord] = {}
+    settings: Annotated[tuple[SettingsRecord, ...], Field(exclude_if=_is_empty)] = ()
 
     def fold(self, records: Iterable[AdmissionRecord]) -> State:
         """The state after further records.
@@ -270,6 +291,7 @@ class _Folding:
                 "newest": newest,
                 "newest_time": newest_time,
                 "replaced": {**state.replaced, **record.replaced},
+                "settings": (*state.settings, *(() if record.settings is None else (record.settings,))),
             }
         )
 

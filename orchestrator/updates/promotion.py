@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import OrchestratorError, StorageError
 from orchestrator.lineage.claim import OnWarning, claimed
 from orchestrator.lineage.decisions import (
+    UPDATES,
     Decision,
     DecisionState,
     append_decision,
     champion_before,
-    last_decision,
     newest_first,
     settle,
 )
@@ -155,7 +155,7 @@ def rollback(lineage: Lineage, to: str | None = None, *, reason: str, on_warning
         state = settle(held)
         if state.champion is None:
             raise NothingToDecide(f"pipeline {lineage.pipeline} has no champion: nothing to roll back")
-        last = last_decision(held)
+        last = next((one for one in newest_first(held) if one.kind not in UPDATES), None)
         if last is not None and last.kind == "rollback" and last.reason == reason and to in (None, last.commit):
             return last
         target = to or champion_before(held, state)

@@ -22,8 +22,10 @@ from orchestrator.updates.admission import in_quarantine
 from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admission_record import FileRecord, State
 from orchestrator.updates.admit_files import Admission
-from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of
+from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of, with_found_settings
+from orchestrator.updates.decide_update import decide_update
 from orchestrator.updates.judge_latest import judge_latest
+from orchestrator.updates.update_log import record_training
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
@@ -46,8 +48,9 @@ class StepResult:
 
     Attributes:
         pipeline: its name.
-        outcome: `nothing-new`; `admitted`: nothing is due to be trained; `trained`; `judged`: only that; `busy`:
-            another process is at work on the pipeline, and does it; `stopped`: too many files are in quarantine.
+        outcome: `nothing-new`; `admitted`: nothing is due to be trained; `waits`: what was admitted is not trained yet,
+            by the section `update`; `trained`; `judged`: only that; `busy`: another process is at work on the pipeline,
+            and does it; `stopped`: too many files are in quarantine.
         decided: what was decided of files, by this step.
         quarantined: the files in quarantine that are still there.
         waiting: files that were admitted and are in no experience yet.
@@ -56,6 +59,8 @@ class StepResult:
         commit: the id of the last commit, if there is one.
         reads: how many files were read to admit them.
         judged: the verdict on the newest commit, and what followed, where this step judged it.
+        update: what the section `update` said, where there is one and something waited: `train`, `rule`, `reason`, and
+            where settings were searched `retuned`.
     """
 
     pipeline: str
@@ -68,6 +73,7 @@ class StepResult:
     commit: str | None = None
     reads: int = 0
     judged: dict[str, Any] | None = field(default=None, compare=False)
+    update: dict[str, Any] | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         def files(records: Sequence[FileRecord]) -> list[dict[str, Any]]:
@@ -84,6 +90,7 @@ class StepResult:
             "trained": self.trained,
             "commit": self.commit,
             "judged": self.judged,
+            "update": self.update,
         }
 
 
@@ -91,12 +98,14 @@ def run_step(
     pipeline: Pipeline,
     *,
     train: Train | None = None,
+    now: float | None = None,
     on_warning: Callable[[str], object] = lambda text: None,
 ) -> StepResult:
     """One turn.
 
     Args:
         train: None: `orchestrator.training.driver.run`, which shows nothing.
+        now: by which the section `update` decides, in seconds since 1970; None: the clock of this machine.
         on_warning: called with a sentence on what did not work and is no failure, such as a webhook.
 
     Raises:
@@ -121,11 +130,19 @@ def run_step(
             judged = judge_latest(pipeline, lineage, admitted.latest.id, on_warning) if admitted.latest else None
             outcome = "judged" if judged else "admitted" if admitted.decided else "nothing-new"
             return found(outcome, judged=judged)
+        update = None
+        if pipeline.update is not None:
+            update = decide_update(pipeline, source, state, admitted.latest, admitted.trained, lineage, now, on_warning)
+            if update is not None and not update["train"]:
+                judged = judge_latest(pipeline, lineage, admitted.latest.id, on_warning) if admitted.latest else None
+                return found("waits", judged=judged, update=update)
         trained, commit = (train or _run)(pipeline)
+        if pipeline.update is not None:
+            record_training(lineage, lineage.read(commit), pipeline.scaling.maximum)
     except Claimed:
         return StepResult(pipeline.name, "busy")
     judged = judge_latest(pipeline, lineage, commit, on_warning)
-    return found("trained", trained=trained, commit=commit, judged=judged)
+    return found("trained", trained=trained, commit=commit, judged=judged, update=update)
 
 
 def _run(pipeline: Pipeline) -> tuple[int, str]:
@@ -148,6 +165,7 @@ class _Admitted:
     reads: int = 0
     latest: Commit | None = None
     bad: Collection[str] = ()
+    trained: int = 0
 
     def summary(self, outcome: str, **more: Any) -> StepResult:
         return StepResult(
@@ -173,7 +191,8 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
     listing = (files := files_of(pipeline, source)).listing()
     admission = Admission(source, files, listing)
     latest, bad = latest_commit(lineage), decision_state(lineage).bad
-    decision = admission.decide(log, trained_experiences(lineage, log.state, latest, bad))
+    trained = trained_experiences(lineage, log.state, latest, bad)
+    decision = admission.decide(log, trained)
     decided: list[FileRecord] = []
     if decision or log.behind:
         lineage.store.check()
@@ -185,7 +204,8 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
                 log.write_index()
             while True:
                 latest, bad = latest_commit(lineage), decision_state(lineage).bad
-                decision = admission.decide(log, trained_experiences(lineage, log.state, latest, bad))
+                trained = trained_experiences(lineage, log.state, latest, bad)
+                decision = admission.decide(log, trained)
                 before = log.state.records
                 if decision:
                     decided += admission.write(held, log, decision)
@@ -201,6 +221,7 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
         admission.reads,
         latest,
         bad,
+        trained,
     )
 
 
@@ -230,6 +251,7 @@ def _due(pipeline: Pipeline, source: SourceSpec, lineage: Lineage, admitted: _Ad
         PipelineError: the settings have changed since the last commit, which would have to be trained again.
     """
     latest, stream = admitted.latest, admitted_stream(pipeline, source, admitted.state)
+    pipeline = with_found_settings(pipeline, admitted.state, lineage)
     if latest is None:
         return True
     bad = admitted.bad

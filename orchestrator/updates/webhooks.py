@@ -42,7 +42,7 @@ def notify(
     Args:
         pauses: seconds between the attempts.
     """
-    wanted = [(hook, [d for d in decisions if hook.events is None or d.kind in hook.events]) for hook in hooks]
+    wanted = [(hook, [d for d in decisions if d.kind in _events(hook)]) for hook in hooks]
     wanted = [(hook, chosen) for hook, chosen in wanted if chosen]
     if not wanted:
         return 0
@@ -59,6 +59,9 @@ def message(pipeline: str, decision: Decision) -> bytes:
         "proposal": f"commit {decision.commit[:12]} is proposed: everlearn promote makes it the champion",
         "promotion": f"commit {decision.commit[:12]} is the champion{' (forced)' if decision.forced else ''}",
         "rollback": f"rolled back to commit {decision.commit[:12]}",
+        "update": f"what has arrived is {'trained' if decision.outcome == 'train' else 'not trained yet'}",
+        "retune": f"settings were searched, from commit {decision.commit[:12]} on",
+        "training": f"commit {decision.commit[:12]} was trained",
     }[decision.kind]
     why = f"\n{decision.reason}" if decision.reason else ""
     document = {
@@ -73,6 +76,10 @@ def message(pipeline: str, decision: Decision) -> bytes:
 def signature(secret: str, body: bytes) -> str:
     """`sha256=` and the HMAC-SHA256 of the body in hexadecimal digits, as GitHub's webhooks have it (RFC 2104)."""
     return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
+
+
+def _events(hook: WebhookSpec) -> Sequence[str]:
+    return hook.events if hook.events is not None else ("verdict", "proposal", "promotion", "rollback")
 
 
 def _send_all(

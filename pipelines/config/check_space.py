@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines.config.document import Document, KeyPath, Problem
 from pipelines.config.overrides import address, assign
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.sections.tune_section import Domain, domain
+from pipelines.config.sections.update_section import RETUNED
 from pipelines.config.shorthand import write_out
 from pipelines.config.validation import add, pipeline_of
 
-_FIXED = ("name", "storage", "tracking", "scaling", "gate", "tune", "published")
+_FIXED = ("name", "storage", "tracking", "scaling", "gate", "update", "tune", "published")
 
 
 def check_space(document: Document) -> None:
@@ -34,6 +36,10 @@ def check_space(document: Document) -> None:
             if keys[0] in _FIXED:
                 raise PipelineError(f"{keys[0]} does not influence what is learned and cannot be searched")
             _check_domain(document, base, place, keys, searched)
+            if document.get(("update", "retune")) is not None and path.startswith(RETUNED):
+                # There it changes in the middle of a stream, as if by train.per_experience.
+                changing = path.removeprefix("train.")
+                _check_domain(document, base, place, address(document, f"train.per_experience.1.{changing}"), searched)
         except PipelineError as error:
             add(document, [Problem(place, str(error))])
 
@@ -58,5 +64,12 @@ def _check_domain(document: Document, base: Document, place: KeyPath, keys: KeyP
 
 
 def _copy(document: Document) -> Document:
-    data: dict[str, Any] = {key: copy.deepcopy(value) for key, value in document.data.items() if key != "tune"}
-    return Document(document.source, data, dict(document.origins))
+    return Document(document.source, copy.deepcopy(without_search(document.data)), dict(document.origins))
+
+
+def without_search(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A pipeline's document without the search: without its section `tune`, and what needs it."""
+    rest = {key: value for key, value in data.items() if key != "tune"}
+    if isinstance(rest.get("update"), dict):
+        rest["update"] = {key: value for key, value in rest["update"].items() if key != "retune"}
+    return rest

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError, create_model
 
-from pipelines.config.check_space import check_space
+from pipelines.config.check_space import check_space, without_search
 from pipelines.config.components import without_own_code
 from pipelines.config.document import MAX_BYTES, Document, Problem, one_line, parse
 from pipelines.config.environment_variables import substitute
@@ -104,8 +104,7 @@ def with_settings(pipeline: Pipeline, settings: Mapping[str, Any]) -> Pipeline:
         PipelineError: a path that does not exist, or a value that is not valid there.
     """
     # Through JSON, in which all keys are text.
-    document = Document(pipeline.name, json.loads(json.dumps(pipeline.to_document())))
-    document.data.pop("tune", None)
+    document = Document(pipeline.name, without_search(json.loads(json.dumps(pipeline.to_document()))))
     for path, value in sorted(settings.items(), key=lambda item: item[0].count(".")):
         assign(document, address(document, path), copy.deepcopy(value), f"setting {path}")
         write_out(document)

@@ -23,6 +23,7 @@ from pipelines.config.sections.section import NamedSpec, Spec, refuse
 from pipelines.config.sections.stream_section import StreamSpec
 from pipelines.config.sections.train_section import TrainSpec
 from pipelines.config.sections.tune_section import Metric, TuneSpec
+from pipelines.config.sections.update_section import UpdateSpec, update_problems
 from strategies.api.influence import LEARNED, NOT_LEARNED, SECTION, Influence
 from strategies.metrics import find_metric
 
@@ -97,6 +98,7 @@ class Pipeline(Spec):
         tracking: where MLflow records the metrics.
         cluster: the Ray cluster that `everlearn submit` sends it to.
         gate: what a commit must hold to before it becomes the champion, the model in use.
+        update: when `everlearn step` trains what has arrived; without, at once.
         tune: what `everlearn tune` searches.
         published: figures of a paper by metric, shown beside the measured ones.
     """
@@ -119,6 +121,7 @@ class Pipeline(Spec):
     tracking: Annotated[TrackingSpec, NOT_LEARNED] = Field(default_factory=TrackingSpec)
     cluster: Annotated[ClusterSpec | None, NOT_LEARNED] = None
     gate: Annotated[GateSpec | None, NOT_LEARNED] = None
+    update: Annotated[UpdateSpec | None, NOT_LEARNED] = None
     tune: Annotated[TuneSpec | None, NOT_LEARNED] = None
     published: Annotated[dict[Metric, float] | None, NOT_LEARNED] = None
 
@@ -170,11 +173,11 @@ class Pipeline(Spec):
     def flat(self) -> dict[str, str | int | float | bool]:
         """The pipeline as dotted parameters, strategies by their names, lists as JSON, passwords left out.
 
-        Without `cluster` and `gate`: where a run was submitted and how its model is judged are no parameters of the
-        run, and may change until the run is finished.
+        Without `cluster`, `gate` and `update`: where a run was submitted, when, and how its model is judged are no
+        parameters of the run, and may change until the run is finished.
         """
         document = self.to_document(masked=True)
-        for key in ("cluster", "gate"):
+        for key in ("cluster", "gate", "update"):
             document.pop(key, None)
         document["strategy"] = {
             entry["name"]: {key: value for key, value in entry.items() if key != "name"} or "default"
@@ -199,6 +202,7 @@ class Pipeline(Spec):
                 *self._size_problems(),
                 *self._online_problems(),
                 *lane_problems(self.stream, self.strategy, self.scaling.maximum),
+                *update_problems(self.update, self.stream, self.tune.space if self.tune else None),
             ]
         )
         return self

@@ -20,7 +20,7 @@ from strategies.loop.seeded_random import integer
 from strategies.memory.reservoir import sample_keys
 
 
-def hold_out(stream: Stream, share: float, seed: int) -> Stream:
+def hold_out(stream: Stream, share: float, seed: int, *, since: int = 0) -> Stream:
     """The stream with a part of each experience's training set as its test set, and the rest as its training set.
 
     Of every class in an experience the samples with the smallest seeded hash of their ids are held out: which they are
@@ -30,6 +30,7 @@ def hold_out(stream: Stream, share: float, seed: int) -> Stream:
 
     Args:
         share: of each class's samples, in (0, 1); at least one sample of each class that has two stays on either side.
+        since: experiences before this one stay as they are, with their test sets.
 
     Raises:
         DataError: an experience is too small to be split.
@@ -37,7 +38,7 @@ def hold_out(stream: Stream, share: float, seed: int) -> Stream:
     key = integer(seed, "validation")
 
     def split(parts: Mapping[int, Part]) -> dict[int, Part]:
-        return {index: _HeldOut(part, index, share, key) for index, part in parts.items()}
+        return {i: part if i < since else _HeldOut(part, i, share, key) for i, part in parts.items()}
 
     parts = {index: stream._parts[index] for index in stream._indices}
     first = next(iter(parts.values()), None)
@@ -51,6 +52,7 @@ def hold_out(stream: Stream, share: float, seed: int) -> Stream:
         setting=stream.setting,
         outputs=stream.outputs,
         input_shape=stream.input_shape,
+        fingerprints={place: found for place, found in stream._fingerprints.items() if place[0] < since},
         class_names=stream.class_names,
         unit_names=stream.unit_names,
         warnings=stream.warnings,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipelines.data.datasets.label_columns import is_columns
+from pipelines.data.samples import StoredSamples
 from pipelines.data.streams import Stream
 from pipelines.drift.label_change import class_shares
 from pipelines.drift.two_sample import TESTS, Array
@@ -64,44 +65,98 @@ def stream_drift(
     Raises:
         ValueError: there is no such test.
     """
-    unknown = [name for name in tests if name not in TESTS]
-    if unknown:
-        raise ValueError(f"no test {unknown[0]!r}; there are {', '.join(TESTS)}")
+    _refuse_unknown(tests)
+    comparison = _Comparison(tests, stream.outputs, alpha, least_effect, seed, outputs)
     numbers: list[Array] = []
     labels: list[Array] = []
     found: list[ExperienceDrift] = []
-    threshold = alpha / (len(tests) + 1)
     for experience in stream:
-        samples = experience.train
-        # In the order of the hashes: tests that draw rows at random then draw the same ones, whatever the stored order.
-        inputs, targets = samples.take(torch.argsort(_hashes(samples.ids, seed))[:MOST_ROWS])
-        columns = is_columns(targets)
-        rows = _columns(inputs, seed) if outputs is None else _predicted(outputs(inputs), columns)
-        own: Array = targets.numpy().astype(np.float64) if columns else _histogram(samples.targets, stream.outputs)
+        rows, own, columns = comparison.sampled(experience.train)
         if numbers:
-            verdicts = {
-                name: judge(
-                    numbers,
-                    rows,
-                    TESTS[name].compare,
-                    least_effect=TESTS[name].least_effect if least_effect is None else least_effect,
-                    alpha=threshold,
-                    seed=seed,
-                )
-                for name in tests
-            }
-            limit = LEAST_LABEL_CHANGE if least_effect is None else least_effect
-            if columns:
-                compare = TESTS["ks"].compare
-                verdicts["labels"] = judge(labels, own, compare, least_effect=limit, alpha=threshold, seed=seed)
-            else:
-                shares = class_shares(sum(labels[1:], labels[0]).tolist(), own.tolist())
-                changed = shares.p_value < threshold and shares.effect > limit
-                verdicts["labels"] = Verdict(shares.effect, limit, shares.p_value, changed)
-            found.append(ExperienceDrift(experience.index, verdicts))
+            found.append(ExperienceDrift(experience.index, comparison.verdicts(numbers, labels, rows, own, columns)))
         numbers.append(rows)
         labels.append(own)
     return found
+
+
+def chunk_drift(
+    history: Sequence[StoredSamples],
+    chunk: StoredSamples,
+    classes: int,
+    tests: Sequence[str] = ("ks",),
+    *,
+    alpha: float = 0.01,
+    least_effect: float | None = None,
+    seed: int = 0,
+    outputs: Callable[[Tensor], Tensor] | None = None,
+) -> dict[str, Verdict]:
+    """Compare one set of samples with those before it: verdicts by the name of the test.
+
+    Args:
+        history: past sets of samples, at least one.
+        chunk: the new one.
+        classes: how many output units there are.
+        tests, alpha, least_effect, seed, outputs: as `stream_drift`.
+
+    Raises:
+        ValueError: there is no such test.
+    """
+    _refuse_unknown(tests)
+    comparison = _Comparison(tests, classes, alpha, least_effect, seed, outputs)
+    past = [comparison.sampled(samples) for samples in history]
+    rows, own, columns = comparison.sampled(chunk)
+    return comparison.verdicts([one[0] for one in past], [one[1] for one in past], rows, own, columns)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The tests of one stream."""
+
+    tests: Sequence[str]
+    classes: int
+    alpha: float
+    least_effect: float | None
+    seed: int
+    outputs: Callable[[Tensor], Tensor] | None
+
+    def sampled(self, samples: StoredSamples) -> tuple[Array, Array, bool]:
+        """What is compared of a set of samples: its inputs, its labels, and whether these are columns."""
+        # In the order of the hashes: tests that draw rows at random then draw the same ones, whatever the stored order.
+        inputs, targets = samples.take(torch.argsort(_hashes(samples.ids, self.seed))[:MOST_ROWS])
+        columns = is_columns(targets)
+        rows = _columns(inputs, self.seed) if self.outputs is None else _predicted(self.outputs(inputs), columns)
+        own: Array = targets.numpy().astype(np.float64) if columns else _histogram(samples.targets, self.classes)
+        return rows, own, columns
+
+    def verdicts(
+        self, numbers: Sequence[Array], labels: Sequence[Array], rows: Array, own: Array, columns: bool
+    ) -> dict[str, Verdict]:
+        """Each test of the inputs, and that of the labels."""
+        alpha, least = self.alpha / (len(self.tests) + 1), self.least_effect
+        found = {
+            name: judge(
+                numbers,
+                rows,
+                TESTS[name].compare,
+                least_effect=TESTS[name].least_effect if least is None else least,
+                alpha=alpha,
+                seed=self.seed,
+            )
+            for name in self.tests
+        }
+        limit = LEAST_LABEL_CHANGE if least is None else least
+        if columns:
+            compare = TESTS["ks"].compare
+            return found | {"labels": judge(labels, own, compare, least_effect=limit, alpha=alpha, seed=self.seed)}
+        shares = class_shares(sum(labels[1:], labels[0]).tolist(), own.tolist())
+        changed = shares.p_value < alpha and shares.effect > limit
+        return found | {"labels": Verdict(shares.effect, limit, shares.p_value, changed)}
+
+
+def _refuse_unknown(tests: Sequence[str]) -> None:
+    unknown = [name for name in tests if name not in TESTS]
+    if unknown:
+        raise ValueError(f"no test {unknown[0]!r}; there are {', '.join(TESTS)}")
 
 
 def _histogram(targets: Tensor, classes: int) -> Array:

@@ -13,6 +13,7 @@ from pipelines.config.sections.section import Count, Positive, Spec, refuse
 from strategies.api.influence import NOT_LEARNED
 
 Margin = Annotated[float, Field(gt=0, lt=1)]
+Event = Literal["verdict", "proposal", "promotion", "rollback", "update", "retune", "training"]
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -82,13 +83,14 @@ class WebhookSpec(Spec):
         url: the address, https://...
         url_from: the environment variable that holds the address, for one that is secret.
         secret_from: the environment variable that holds the key of the signature (HMAC-SHA256); None: not signed.
-        events: the decisions that are sent; all of them by default.
+        events: the decisions that are sent; by default all on the champion. With a section `update` there are also
+            `update`, `retune` and `training`.
     """
 
     url: Annotated[Annotated[str, AfterValidator(_web_address)] | None, NOT_LEARNED] = None
     url_from: Annotated[Variable | None, NOT_LEARNED] = None
     secret_from: Annotated[Variable | None, NOT_LEARNED] = None
-    events: Annotated[list[Literal["verdict", "proposal", "promotion", "rollback"]] | None, NOT_LEARNED] = None
+    events: Annotated[list[Event] | None, NOT_LEARNED] = None
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:

@@ -53,6 +53,7 @@ def _lasting(value: Any) -> str:
 
 
 Duration = Annotated[str, PlainValidator(_duration)]
+Lasting = Annotated[str, PlainValidator(_lasting)]
 
 
 class ReadySpec(Spec):
@@ -87,7 +88,7 @@ class BatchSpec(Spec):
 
     files: Annotated[Count | None, NOT_LEARNED] = None
     rows: Annotated[Count | None, NOT_LEARNED] = None
-    every: Annotated[Annotated[str, PlainValidator(_lasting)] | None, NOT_LEARNED] = None
+    every: Annotated[Lasting | None, NOT_LEARNED] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
