@@ -24,6 +24,7 @@ from pipelines.config.sections.source_section import BatchSpec, OnSpec, ReadySpe
 from pipelines.config.sections.stream_section import TRANSFORMS, DatasetSpec, StreamSpec, TransformSpec
 from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, TrainSpec
 from pipelines.config.sections.tune_section import TuneSpec
+from pipelines.config.sections.update_section import BudgetSpec, RetuneSpec, UpdateSpec, WhenSpec
 
 _HEAD = """# The pipeline file
 
@@ -75,6 +76,10 @@ SECTIONS = (
     Section("gate.forgetting", ForgettingCondition),
     Section("gate.slices", SlicesCondition),
     Section("gate.notify", WebhookSpec, "A list."),
+    Section("update", UpdateSpec, "See [streams that never end](../how-to/streams.md#when-it-is-trained)."),
+    Section("update.when", WhenSpec, "Or `any`, or `drift`."),
+    Section("update.retune", RetuneSpec),
+    Section("update.budget", BudgetSpec),
     Section("tune", TuneSpec, "`metric` takes the names of the [metrics](metrics.md), and so does `published`."),
 )
 

@@ -47,7 +47,7 @@ def _judge(file: str, word: str, overrides: tuple[str, ...]) -> tuple[Decision, 
     from orchestrator.cli.support.follow_champion import follow_champion, warn
     from orchestrator.lineage.decisions import last_decision
     from orchestrator.storage.open_by_uri import open_store
-    from orchestrator.updates.admitted_stream import as_admitted
+    from orchestrator.updates.admitted_stream import stream_of
     from orchestrator.updates.gate import judge
     from pipelines.config.sections.gate_section import GateSpec
 
@@ -55,8 +55,8 @@ def _judge(file: str, word: str, overrides: tuple[str, ...]) -> tuple[Decision, 
     conditions = pipeline.gate or GateSpec()
     lineage, commit = find_commit(open_store(pipeline.storage), word, [pipeline.name])
     last = last_decision(lineage)
-    trained, stream = as_admitted(pipeline)
-    verdict = judge(lineage, commit, conditions, pipeline=trained, stream=stream, on_warning=warn)
+    stream = stream_of(pipeline)
+    verdict = judge(lineage, commit, conditions, pipeline=pipeline, stream=stream, on_warning=warn)
     follow_champion(pipeline, lineage, since=last.number if last else 0, stream=stream)
     good = verdict.outcome == "passed" or (verdict.outcome == "undecided" and conditions.undecided == "promote")
     return verdict, 0 if good else REFUSED

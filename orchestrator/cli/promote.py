@@ -56,21 +56,21 @@ def _promote(file: str, word: str | None, overrides: tuple[str, ...], force: boo
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.updates import promotion
-    from orchestrator.updates.admitted_stream import as_admitted
+    from orchestrator.updates.admitted_stream import stream_of
 
     pipeline = load(file, overrides, import_code=not force)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     last = next(newest_first(lineage), None)
     commit = find_commit(lineage.store, word or _waiting(lineage), [pipeline.name])[1]
     known = force or commit == decision_state(lineage).champion
-    trained, stream = (None, None) if known else as_admitted(pipeline)
+    stream = None if known else stream_of(pipeline)
     decision = promotion.promote(
         lineage,
         commit,
         pipeline.gate,
         force=force,
         reason=reason,
-        pipeline=trained,
+        pipeline=None if known else pipeline,
         stream=stream,
         on_warning=warn,
     )

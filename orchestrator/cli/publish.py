@@ -60,7 +60,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from orchestrator.tracking.champion_alias import show_champion
     from orchestrator.tracking.mlflow_client import resolve_uri
     from orchestrator.tracking.publish_lineage import publish as write
-    from orchestrator.updates.admitted_stream import as_admitted
+    from orchestrator.updates.admitted_stream import stream_of
     from pipelines.config.pipeline_errors import PipelineError
 
     pipeline = load(file, overrides, import_code=False)
@@ -80,11 +80,10 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
                 ]
             )
     else:
-        trained, whole = as_admitted(pipeline)
-        stream, plan, _ = plan_without_bad(trained, whole, lineage)
+        stream, plan, _ = plan_without_bad(pipeline, stream_of(pipeline), lineage)
         chain = lineage.leading([planned.id for planned in plan])
         length, key = len(stream), plan[-1].id
-        model = partial(example_and_model, trained, stream, lineage, chain[-1]) if chain else None
+        model = partial(example_and_model, pipeline, stream, lineage, chain[-1]) if chain else None
     if not chain:
         raise PipelineError(
             [

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from orchestrator.lineage.clarified_settings import clarified
 from orchestrator.lineage.commit import commit_id
 from pipelines.config.components import Kind, resolve
+from pipelines.config.found_settings import with_found
 from pipelines.config.sections.section import NamedSpec
 from pipelines.models.trained_weights import trained_weights
 from strategies.api.influence import all_at_once, at_default, first_effect, influence_of
@@ -65,6 +66,7 @@ def influence(pipeline: Pipeline, stream: Stream, index: int) -> dict[str, Any]:
     if stream.preprocessing is not None:
         # Tables that differ in it alone, such as in their currency, give the same inputs, and not the same model.
         shape["preprocessing"] = stream.preprocessing.digest
+    pipeline = with_found(pipeline, stream.settings, (index - 1, index))
     found = shape | influential(pipeline.at(index), index)
     weights, spec = trained_weights(pipeline), pipeline.model.trained_weights
     if weights is not None and spec is not None:

@@ -76,13 +76,12 @@ def run(
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.training.observers import Observers
-    from orchestrator.updates.admitted_stream import as_admitted
+    from orchestrator.updates.admitted_stream import stream_of
     from pipelines.data.features.feature_warnings import feature_warnings
 
     store = open_store(pipeline.storage)
     store.check()
-    if stream is None:
-        pipeline, stream = as_admitted(pipeline)
+    stream = stream_of(pipeline) if stream is None else stream
     lineage = Lineage(store, pipeline.name)
     stream, plan, left_out = plan_without_bad(pipeline, stream, lineage)
     ids = [planned.id for planned in plan]

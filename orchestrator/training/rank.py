@@ -24,6 +24,7 @@ from orchestrator.events import Event, Resumed, StageStarted, Warned
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
 from orchestrator.training.loss_curve import LossCurve
 from pipelines.build import configure, make_learner, train_settings
+from pipelines.config.found_settings import with_found
 from pipelines.config.named_scores import named_scores
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.models.global_batch_norm import check_workers
@@ -71,6 +72,9 @@ class RankTraining:
     on_event: Callable[[Event], object]
     ref: str | None = "latest"
     preempted: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        self.pipeline = with_found(self.pipeline, self.stream.settings)
 
     def run(self) -> None:
         """Train every experience that has no commit yet; on return all commits are written.

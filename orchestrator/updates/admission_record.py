@@ -242,6 +242,11 @@ class State(_Record):
             blob = self.replaced[blob.sha256]
         return blob
 
+    def settings_of(self, experience: AdmittedExperience) -> dict[str, JsonValue] | None:
+        """What was found for an experience; None: the settings of the pipeline file hold."""
+        found = (record.values for record in reversed(self.settings) if record.since <= experience.serial)
+        return next(found, None)
+
     def blobs(self) -> dict[str, int]:
         """The blobs that experiences need: size in bytes by SHA-256."""
         found = (self.test_blob(experience) for experience in self.experiences)

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import StorageError
-from orchestrator.lineage.decisions import decision_state
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.stored_index import StoredIndex
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.admission_log import read_admissions
 from orchestrator.updates.admission_record import AdmittedExperience, State
 from orchestrator.updates.file_verdict import labels_of
-from orchestrator.updates.retuned_settings import retuned
 from orchestrator.updates.source_files import SourceFiles, open_source
 from pipelines.build import make_stream
 from pipelines.config.components import resolve
@@ -41,34 +39,15 @@ def stream_of(pipeline: Pipeline) -> Stream:
         PipelineError, DataError: the data is missing or does not fit; a source of which nothing was admitted yet.
         StorageError: the log cannot be read.
     """
-    return as_admitted(pipeline)[1]
-
-
-def as_admitted(pipeline: Pipeline) -> tuple[Pipeline, Stream]:
-    """The pipeline as its experiences are trained, with what searches have found (`retuned_settings`), and its stream.
-
-    Raises:
-        As `stream_of`.
-    """
     source = source_of(pipeline)
     if source is not None:
-        lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-        state = read_admissions(lineage)
+        state = read_admissions(Lineage(open_store(pipeline.storage), pipeline.name))
         if state is not None and state.experiences:
-            return with_found_settings(pipeline, state, lineage), admitted_stream(pipeline, source, state)
+            return admitted_stream(pipeline, source, state)
         if pipeline.stream.source is not None:
             raise PipelineError("stream.source: nothing was admitted yet: `everlearn step FILE` admits what is there")
     index = None if pipeline.stream.lanes is None else StoredIndex(open_store(pipeline.storage), pipeline.name)
-    return pipeline, make_stream(pipeline, index)
-
-
-def with_found_settings(pipeline: Pipeline, state: State, lineage: Lineage) -> Pipeline:
-    """The pipeline with the settings that searches have found for the experiences of a log. Raises StorageError."""
-    if not state.settings:
-        return pipeline
-    rolled_back = (lineage.read_if_there(commit) for commit in decision_state(lineage).bad)
-    left_out = {commit.experience.fingerprint for commit in rolled_back if commit is not None}
-    return retuned(pipeline, state.experiences, state.settings, left_out)
+    return make_stream(pipeline, index)
 
 
 def source_of(pipeline: Pipeline) -> SourceSpec | None:
@@ -107,6 +86,7 @@ def admitted_stream(pipeline: Pipeline, source: SourceSpec, state: State) -> Str
     files = _Files(source, files_of(pipeline, source), state, pipeline.storage, pipeline.name)
     masked = pipeline.stream.setting == "task-incremental"
     parts = {i: AdmittedPart(files, one, masked) for i, one in enumerate(state.experiences)}
+    found = {i: values for i, one in enumerate(state.experiences) if (values := state.settings_of(one)) is not None}
     prints: dict[tuple[int, bool], str] = {}
     for index, one in enumerate(state.experiences):
         prints[index, False], prints[index, True] = one.fingerprint, one.test_fingerprint
@@ -116,6 +96,7 @@ def admitted_stream(pipeline: Pipeline, source: SourceSpec, state: State) -> Str
         outputs=labels.count,
         input_shape=state.contents.shape,
         fingerprints=prints,
+        settings=found,
         class_names=labels.names,
         unit_names=labels.names if labels.names is not None and len(labels.names) == labels.count else None,
     )

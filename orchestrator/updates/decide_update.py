@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.lineage.bad_commits import plan_without_bad
-from orchestrator.updates.admitted_stream import admitted_stream, with_found_settings
+from orchestrator.updates.admitted_stream import admitted_stream
 from orchestrator.updates.observe_pending import Observed, observe
 from orchestrator.updates.retune import retune
 from orchestrator.updates.training_due import Past, Pending, training_due
@@ -65,9 +65,8 @@ def decide_update(
     now = time.time() if now is None else now
     seen = Observed()
     if update.when == "drift" or update.retune is not None:
-        tuned = with_found_settings(pipeline, state, lineage)
-        stream = plan_without_bad(tuned, admitted_stream(pipeline, source, state), lineage)[0]
-        seen = observe(tuned, stream, len(waiting), latest, lineage)
+        stream = plan_without_bad(pipeline, admitted_stream(pipeline, source, state), lineage)[0]
+        seen = observe(pipeline, stream, len(waiting), latest, lineage)
     pending = Pending(
         tuple(one.serial for one in waiting), sum(one.rows for one in waiting), tuple(seen.drift), seen.errors
     )

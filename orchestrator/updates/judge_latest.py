@@ -9,7 +9,7 @@ from orchestrator.errors import Claimed
 from orchestrator.lineage.bad_commits import plan_without_bad
 from orchestrator.lineage.decisions import DecisionState, decision_state, last_decision, newest_first
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.updates.admitted_stream import as_admitted
+from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.gate import judge, known_verdict
 from orchestrator.updates.promotion import follow_verdict
 from orchestrator.updates.webhooks import notify
@@ -36,9 +36,8 @@ def judge_latest(
         return None
     last = last_decision(lineage)
     try:
-        trained, whole = as_admitted(pipeline)
-        stream = plan_without_bad(trained, whole, lineage)[0]
-        verdict = judge(lineage, commit, gate, pipeline=trained, stream=stream, on_warning=on_warning)
+        stream = plan_without_bad(pipeline, stream_of(pipeline), lineage)[0]
+        verdict = judge(lineage, commit, gate, pipeline=pipeline, stream=stream, on_warning=on_warning)
         followed = follow_verdict(lineage, verdict, gate, on_warning=on_warning)
     except Claimed:
         return None

@@ -27,8 +27,10 @@ class ModelAnswers:
     """
 
     def __init__(self, lineage: Lineage, pipeline: Pipeline, stream: Stream) -> None:
+        from pipelines.config.found_settings import with_found
+
         self.stream = stream
-        self._lineage, self._pipeline = lineage, pipeline
+        self._lineage, self._pipeline = lineage, with_found(pipeline, stream.settings)
         self._learners: dict[str, Learner] = {}
 
     def knows(self, experience: int, test: str) -> bool:

@@ -19,7 +19,7 @@ from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admission_record import AdmittedExperience, FileRecord, SchemaRecord, State
 from orchestrator.updates.admit_files import Admission
-from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of, with_found_settings
+from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of
 from orchestrator.updates.file_verdict import Found, first_contents, misfit, same_version
 from orchestrator.updates.run_step import latest_commit
 from pipelines.config.pipeline_errors import PipelineError
@@ -92,11 +92,10 @@ class Backfill:
         source = source_of(pipeline)
         if source is None:
             raise PipelineError("stream: nothing arrives here: `everlearn run` trains what its dataset holds")
-        self._source = source
+        self._pipeline, self._source = pipeline, source
         self._lineage = Lineage(open_store(pipeline.storage), pipeline.name)
         self._log = AdmissionLog(self._lineage)
         self._state = self._log.read()
-        self._pipeline = with_found_settings(pipeline, self._state, self._lineage)
         if not self._state.experiences:
             raise PipelineError("stream.source: nothing was admitted yet: `everlearn step FILE` admits what is there")
         files = files_of(pipeline, source)

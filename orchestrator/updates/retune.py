@@ -16,7 +16,7 @@ from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admission_record import SettingsRecord, State
-from orchestrator.updates.admitted_stream import admitted_stream, with_found_settings
+from orchestrator.updates.admitted_stream import admitted_stream
 
 if TYPE_CHECKING:
     from orchestrator.tuning.search_space import Settings
@@ -115,10 +115,9 @@ def _trial(
     from strategies.api.strategy_errors import NonFiniteLoss
 
     assert pipeline.tune is not None
-    tuned = with_found_settings(pipeline, state, lineage)
-    whole = plan_without_bad(tuned, admitted_stream(pipeline, source, state), lineage)[0]
+    whole = plan_without_bad(pipeline, admitted_stream(pipeline, source, state), lineage)[0]
     split = hold_out(whole, pipeline.tune.validation, pipeline.seed, since=len(whole) - waiting)
-    plain = tuned.model_copy(update={"tune": None, "update": None})
+    plain = pipeline.model_copy(update={"tune": None, "update": None})
     job = Job.at(plain, split, lineage)
     try:
         train(job, len(job.ids), needs(plain.scaling, {}), lambda event: None)

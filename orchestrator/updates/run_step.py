@@ -22,7 +22,7 @@ from orchestrator.updates.admission import in_quarantine
 from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admission_record import FileRecord, State
 from orchestrator.updates.admit_files import Admission
-from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of, with_found_settings
+from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of
 from orchestrator.updates.decide_update import decide_update
 from orchestrator.updates.judge_latest import judge_latest
 from orchestrator.updates.update_log import record_training
@@ -251,7 +251,6 @@ def _due(pipeline: Pipeline, source: SourceSpec, lineage: Lineage, admitted: _Ad
         PipelineError: the settings have changed since the last commit, which would have to be trained again.
     """
     latest, stream = admitted.latest, admitted_stream(pipeline, source, admitted.state)
-    pipeline = with_found_settings(pipeline, admitted.state, lineage)
     if latest is None:
         return True
     bad = admitted.bad

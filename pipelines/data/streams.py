@@ -19,14 +19,7 @@ from pipelines.data.blurry_streams import blurred
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
 from pipelines.data.datasets.label_columns import is_columns
 from pipelines.data.datasets.listed_experiences import experiences_in
-from pipelines.data.experience_samples import (
-    Part,
-    StoredPart,
-    class_parts,
-    column_parts,
-    task_units,
-    transformed_parts,
-)
+from pipelines.data.experience_samples import Part, StoredPart, class_parts, column_parts, task_units, transformed_parts
 from pipelines.data.fingerprint import fingerprint
 from pipelines.data.samples import StoredSamples
 from pipelines.data.splits import even_split, explicit_split, numbered, shuffled
@@ -118,6 +111,7 @@ class Stream(Sequence[StreamExperience]):
         warnings: what a person should know of the data before training, a line each.
         preprocessing: what made the inputs from the columns of a table, fitted on experience 0; None: nothing.
         images: how image files become inputs; None: inputs were none.
+        settings: found for single experiences on the way, by index: values by path (`pipelines.config.found_settings`).
     """
 
     def __init__(
@@ -133,6 +127,7 @@ class Stream(Sequence[StreamExperience]):
         warnings: tuple[str, ...] = (),
         preprocessing: Preprocessing | None = None,
         images: ImageInputs | None = None,
+        settings: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> None:
         self._parts = dict(parts)
         self._indices = list(parts)
@@ -140,6 +135,7 @@ class Stream(Sequence[StreamExperience]):
         self.input_shape = input_shape
         self.class_names, self.unit_names, self.warnings = class_names, unit_names, warnings
         self.preprocessing, self.images = preprocessing, images
+        self.settings: Mapping[int, Mapping[str, Any]] = settings or {}
         self._fingerprints: dict[tuple[int, bool], str] = {} if fingerprints is None else fingerprints
 
     def __len__(self) -> int:
@@ -175,6 +171,7 @@ class Stream(Sequence[StreamExperience]):
         rest._indices, rest._parts = list(range(len(kept))), {new: self._parts[old] for new, old in enumerate(kept)}
         known = {old: new for new, old in enumerate(kept)}
         rest._fingerprints = {(known[i], t): found for (i, t), found in self._fingerprints.items() if i in known}
+        rest.settings = {known[i]: values for i, values in self.settings.items() if i in known}
         return rest
 
     def source(self, index: int) -> str | None:

@@ -56,6 +56,7 @@ def hold_out(stream: Stream, share: float, seed: int, *, since: int = 0) -> Stre
         class_names=stream.class_names,
         unit_names=stream.unit_names,
         warnings=stream.warnings,
+        settings=stream.settings,
     )
 
 

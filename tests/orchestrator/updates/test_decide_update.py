@@ -1,7 +1,7 @@
 """The section `update` on real files: what waits, what starts a training or a search, and what the records say of it.
 
 Covers: `orchestrator/updates/observe_pending.py`, `orchestrator/updates/retune.py`
-Covers: `orchestrator/updates/update_log.py`, `orchestrator/updates/retuned_settings.py`
+Covers: `orchestrator/updates/update_log.py`
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from orchestrator.lineage.plan import make_plan
 from orchestrator.maintenance.check_decisions import decision_problems
 from orchestrator.maintenance.check_store import fsck
 from orchestrator.updates.admission_log import read_admissions, whole_log
-from orchestrator.updates.admitted_stream import as_admitted
+from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.promotion import promote, rollback
-from orchestrator.updates.retuned_settings import as_override
 from orchestrator.updates.run_step import StepResult, run_step
 from orchestrator.updates.update_log import spent
 from pipelines.config.schema import Pipeline
@@ -132,7 +131,7 @@ def test_settings_that_were_found_hold_from_their_experience_on_for_every_reader
     rates = [rate(commit.spec) for commit in chain]
     assert rates == [0.05, 0.00001, 0.04]
     # Whoever reads the file and the log has the same plan; the log alone says what was found.
-    assert [one.id for one in make_plan(*as_admitted(pipeline))] == [commit.id for commit in chain]
+    assert [one.id for one in make_plan(pipeline, stream_of(pipeline))] == [commit.id for commit in chain]
     assert whole_log(lineage) == (state, [])
     deliver(tmp_path, "d", [0, 1, 2, 3], seed=9)
     assert step(pipeline).trained == 1
@@ -143,8 +142,7 @@ def test_settings_that_were_found_hold_from_their_experience_on_for_every_reader
     promote(lineage, chain[0].id, force=True, reason="the first")
     promote(lineage, chain[1].id, force=True, reason="the second")
     rollback(lineage, reason="bad")
-    tuned, whole = as_admitted(pipeline)
-    plan = plan_without_bad(tuned, whole, lineage)[1]
+    plan = plan_without_bad(pipeline, stream_of(pipeline), lineage)[1]
     assert [rate(one.spec) for one in plan] == [0.05, 0.04, 0.04]
 
 
@@ -164,11 +162,3 @@ def _searched(folder: Path, text: str = SEARCHED, more: str = "", wait: float = 
     moved_inputs(folder, "c", seed=2, rows=600)
     assert step(pipeline, wait).trained == 1
     return pipeline
-
-
-def test_settings_by_path_are_an_entry_of_per_experience(tmp_path: Path) -> None:
-    pipeline = pipeline_of(tmp_path, text=DOMAIN)
-    settings: dict[str, Any] = {"train.optimizer.lr": 0.1, "strategy.replay.batch_size": 5, "train.epochs": 2}
-    expected = {"epochs": 2, "optimizer": {"lr": 0.1}, "strategy": {"replay": {"batch_size": 5}}}
-    assert as_override(pipeline, settings) == expected
-    assert as_override(pipeline, {"strategy.0.batch_size": 5}) == {"strategy": {"replay": {"batch_size": 5}}}

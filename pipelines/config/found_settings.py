@@ -1,44 +1,35 @@
-"""Settings that a search has changed in the middle of a stream: part of its log, so that the chain can be repeated.
+"""Settings that a search has found in the middle of a stream, which its later experiences are trained with.
 
-Each experience is trained with the settings of the pipeline file, those of the last search before it in their place,
-and those that the file names for this one experience (`train.per_experience`) in the place of both.
+Each experience is trained with the settings of the pipeline file, those that were found before it in their place, and
+those that the file names for this one experience (`train.per_experience`) in the place of both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.config.sections.train_section import merge_train
 
 if TYPE_CHECKING:
-    from orchestrator.updates.admission_record import AdmittedExperience, SettingsRecord
     from pipelines.config.schema import Pipeline
 
 
-def retuned(
-    pipeline: Pipeline,
-    experiences: Sequence[AdmittedExperience],
-    settings: Sequence[SettingsRecord],
-    left_out: Collection[str] = (),
+def with_found(
+    pipeline: Pipeline, settings: Mapping[int, Mapping[str, Any]], indices: Iterable[int] | None = None
 ) -> Pipeline:
-    """The pipeline as these experiences are trained. The same pipeline where no search has changed anything.
+    """The pipeline as its experiences are trained; itself, where nothing was found.
 
     Args:
-        experiences: of the log.
-        settings: of the log, oldest first.
-        left_out: fingerprints (training set:test set) of experiences that were rolled back: those after count one less.
+        settings: what was found, by experience: values by path, such as `strategy.ewc.lambda` (`Stream.settings`).
+        indices: the experiences that are asked for; None: all of them.
     """
-    if not settings:
+    chosen = settings if indices is None else {index: settings[index] for index in indices if index in settings}
+    if not chosen:
         return pipeline
     given = pipeline.train.per_experience
-    kept = [one for one in experiences if f"{one.fingerprint}:{one.test_fingerprint}" not in left_out]
-    changed: dict[int, dict[str, Any]] = {}
-    for index, one in enumerate(kept):
-        known = [record.values for record in settings if record.since <= one.serial]
-        if known:
-            changed[index] = _merged(as_override(pipeline, known[-1]), given.get(index, {}))
-    train = pipeline.train.model_copy(update={"per_experience": {**given, **changed}})
+    found = {i: _merged(as_override(pipeline, values), given.get(i, {})) for i, values in chosen.items()}
+    train = pipeline.train.model_copy(update={"per_experience": {**given, **found}})
     return pipeline.model_copy(update={"train": train})
 
 
