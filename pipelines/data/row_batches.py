@@ -20,7 +20,7 @@ from pipelines.data.datasets.csv_files import SUFFIXES as CSV
 from pipelines.data.datasets.jsonl_files import SUFFIXES as JSONL
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.parquet_reader import opened_parquet
-from pipelines.data.features.feature_columns import Kind
+from pipelines.data.features.feature_columns import AS_TEXT, Kind
 
 Wanted = Callable[[Sequence[str]], Sequence[str]]
 """From the columns that a file has to those that are needed; it raises DataError where one is missing."""
@@ -142,7 +142,7 @@ def _wider(type_: Any, kind: Kind | None) -> Any:
     import pyarrow
     from pyarrow import types
 
-    if kind == "categorical":
+    if kind in AS_TEXT:
         return pyarrow.string()
     if types.is_null(type_):
         return pyarrow.float64() if kind == "numeric" else pyarrow.string()

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipelines.data.features.column_layout import ColumnLayout
+from pipelines.models.text_means import TextMeans
 
 
 class CategoryCodes(nn.Module):
@@ -36,10 +37,10 @@ class CategoryCodes(nn.Module):
 
 
 class TabularMLP(nn.Module):
-    """Fully connected layers on the columns of a table: numbers, and a learned vector for each value of a category.
+    """Fully connected layers on the columns of a table: numbers, and learned vectors of categories and words.
 
-    Each hidden layer is followed by layer normalisation (Ba et al. 2016), ReLU and dropout. Without `features` in the
-    dataset all inputs are numbers.
+    A category is the vector of its value, a text the mean of the vectors of its words. Each hidden layer is followed by
+    layer normalisation (Ba et al. 2016), ReLU and dropout. Without `features` in the dataset all inputs are numbers.
 
     Args:
         input_shape: shape of one input.
@@ -47,6 +48,7 @@ class TabularMLP(nn.Module):
         layout: what the columns of the inputs are.
         hidden: units of each hidden layer.
         embedding: numbers of a category's vector; a category of fewer values has as many as it has values at most.
+        word_embedding: numbers of a word's vector.
         dropout: share of each hidden layer's outputs that is zeroed in training.
         layer_norm: whether hidden layers are normalised.
     """
@@ -61,6 +63,7 @@ class TabularMLP(nn.Module):
         layout: ColumnLayout | None = None,
         hidden: Annotated[Sequence[Annotated[int, Field(ge=1)]], Field(min_length=1)] = (128, 64),
         embedding: Annotated[int, Field(ge=1)] = 16,
+        word_embedding: Annotated[int, Field(ge=1)] = 32,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1,
         layer_norm: bool = True,
     ) -> None:
@@ -74,7 +77,9 @@ class TabularMLP(nn.Module):
             assert isinstance(table, nn.Embedding)
             # Values that experience 0 lacks have no direction before they are learned.
             nn.init.zeros_(table.weight[:2])
+        self.texts = TextMeans(layout.texts, word_embedding)
         width = len(layout.numbers) + sum(min(embedding, size) for size in sizes)
+        width += word_embedding * len(layout.texts)
         layers: list[nn.Module] = []
         for units in hidden:
             layers.append(nn.Linear(width, units))
@@ -95,5 +100,6 @@ class TabularMLP(nn.Module):
         codes = self.codes(flat)
         parts = [flat.index_select(1, self.numbers)]
         parts += [table(codes[:, place]) for place, table in enumerate(self.embeddings)]
+        parts += self.texts(flat)
         result: Tensor = self.head(self.body(torch.cat(parts, dim=1)))
         return result

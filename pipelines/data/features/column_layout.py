@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class TextColumns(NamedTuple):
+    """The columns of a text, which are codes of its words: 0 behind its end, 1 an unknown word.
+
+    Attributes:
+        start: position of the first.
+        length: how many.
+        size: codes are the whole numbers 0 to size - 1.
+    """
+
+    start: int
+    length: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -12,11 +27,13 @@ class ColumnLayout:
     Attributes:
         names: what each of the d columns is, for people.
         categories: (position, size) of each column of codes, which are the whole numbers 0 to size - 1: 0 is an unknown
-            value, 1 a missing one. All other columns are numbers.
+            value, 1 a missing one.
+        texts: the columns of each text. All other columns are numbers.
     """
 
     names: tuple[str, ...]
     categories: tuple[tuple[int, int], ...] = ()
+    texts: tuple[TextColumns, ...] = ()
 
     @classmethod
     def plain(cls, width: int) -> ColumnLayout:
@@ -27,4 +44,5 @@ class ColumnLayout:
     def numbers(self) -> tuple[int, ...]:
         """Positions of the columns that are numbers."""
         codes = {position for position, _ in self.categories}
+        codes |= {position for text in self.texts for position in range(text.start, text.start + text.length)}
         return tuple(position for position in range(len(self.names)) if position not in codes)

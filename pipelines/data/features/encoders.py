@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.features.feature_columns import Kind
+from pipelines.data.features.text_encoder import Text
 
 UNKNOWN, MISSING, FIRST = 0, 1, 2
 """Codes of a categorical column: of a value that experience 0 did not have, of no value, and of the first value."""
@@ -215,7 +216,7 @@ class Timestamp:
         return "sine and cosine of hour, weekday and month (UTC), time elapsed, and whether it is missing"
 
 
-ENCODERS: dict[Kind, type[Encoder]] = {kind.kind: kind for kind in (Numeric, Categorical, Timestamp)}
+ENCODERS: dict[Kind, type[Encoder]] = {kind.kind: kind for kind in (Numeric, Categorical, Timestamp, Text)}
 
 
 def _moments(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -13,8 +13,10 @@ from pydantic_core import PydanticCustomError
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.missing_name import missing_name
 
-Kind = Literal["numeric", "categorical", "timestamp"]
+Kind = Literal["numeric", "categorical", "timestamp", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+AS_TEXT: tuple[Kind, ...] = ("categorical", "text")
+"""Kinds whose columns are read as the text that a file has, where its format leaves a choice."""
 
 
 class FeatureOptions(BaseModel):
@@ -24,8 +26,11 @@ class FeatureOptions(BaseModel):
         numeric: columns of numbers, or of true and false.
         categorical: columns whose values are names, such as text or codes.
         timestamp: columns of dates or times, or of text in ISO 8601.
+        text: columns of texts, of which a model gets the words.
         ignore: columns that are no features.
         vocabulary: at most this many values of a categorical column are told apart, the most frequent ones.
+        words: at most this many words of a column of texts are told apart, the most frequent ones.
+        length: words of a text; further ones are cut.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,12 +39,15 @@ class FeatureOptions(BaseModel):
     numeric: list[str] = Field(default_factory=list)
     categorical: list[str] = Field(default_factory=list)
     timestamp: list[str] = Field(default_factory=list)
+    text: list[str] = Field(default_factory=list)
     ignore: list[str] = Field(default_factory=list)
     vocabulary: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    words: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    length: Annotated[int, Field(ge=1, le=4096)] = 64
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        named = Counter([*self.numeric, *self.categorical, *self.timestamp, *self.ignore])
+        named = Counter([*self.numeric, *self.categorical, *self.timestamp, *self.text, *self.ignore])
         twice = next((name for name, count in named.items() if count > 1), None)
         if twice is not None:
             raise PydanticCustomError("twice", "names the column {name} twice", {"name": repr(twice)})

@@ -89,7 +89,7 @@ class FeatureReader:
             check_columns(inputs, list(types), location, "inputs")
             types = {name: types[name] for name in inputs}
         columns = feature_columns(self.options, types, self._others, location.path)
-        made = Preprocessing.fit(columns, table, rows, self.options.vocabulary, location.path)
+        made = Preprocessing.fit(columns, table, rows, self.options, location.path)
         return replace(self, preprocessing=made)
 
     @property
@@ -98,7 +98,8 @@ class FeatureReader:
         return [*self.columns.label_names, *(name for name in further if name is not None)]
 
     def _table(self, location: Location) -> Any:
-        texts = self.options.categorical if self.preprocessing is None else self.preprocessing.texts
+        named = [*self.options.categorical, *self.options.text]
+        texts = named if self.preprocessing is None else self.preprocessing.texts
         table = self.rows(location, texts=texts)
         check_columns(self.columns.label_names, table.column_names, location, "label")
         if self.columns.id is not None:

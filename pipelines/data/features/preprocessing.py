@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.features.column_layout import ColumnLayout
+from pipelines.data.features.column_layout import ColumnLayout, TextColumns
 from pipelines.data.features.encoders import ENCODERS, Encoder
-from pipelines.data.features.feature_columns import FeatureColumn, Kind
+from pipelines.data.features.feature_columns import AS_TEXT, FeatureColumn, FeatureOptions, Kind
 from pipelines.data.features.raw_columns import Place, raw_values
+from pipelines.data.features.text_encoder import Text
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,25 @@ class Preprocessing:
 
     @classmethod
     def fit(
-        cls, columns: Sequence[FeatureColumn], table: Any, rows: NDArray[np.int64], vocabulary: int, where: str
+        cls, columns: Sequence[FeatureColumn], table: Any, rows: NDArray[np.int64], options: FeatureOptions, where: str
     ) -> Preprocessing:
         """Fitted on some rows of an arrow table.
 
         Args:
             rows: (m,) the training samples of experience 0.
-            vocabulary: at most this many values of a categorical column are told apart.
+            options: how many values and words are told apart.
             where: the file, for messages.
 
         Raises:
             DataError: a value is not of the kind of its column.
         """
-        found = []
+        found: list[Encoder] = []
         for column in columns:
             values = raw_values(table[column.name], column.kind, Place(where, column.name))
-            found.append(ENCODERS[column.kind].fit(column.name, values[rows], vocabulary))
+            if column.kind == Text.kind:
+                found.append(Text.fit(column.name, values[rows], options.words, options.length))
+            else:
+                found.append(ENCODERS[column.kind].fit(column.name, values[rows], options.vocabulary))
         return cls(tuple(found))
 
     def transform(self, table: Any, where: str, first_row: int = 0) -> NDArray[np.float32]:
@@ -85,18 +89,20 @@ class Preprocessing:
     @property
     def texts(self) -> frozenset[str]:
         """Columns that must be read as the text that a file has: as numbers, 007 and 7 would be the same."""
-        return frozenset(encoder.name for encoder in self.encoders if encoder.kind == "categorical")
+        return frozenset(encoder.name for encoder in self.encoders if encoder.kind in AS_TEXT)
 
     @property
     def layout(self) -> ColumnLayout:
         """What the columns of the tensor are."""
         names: list[str] = []
-        categories = []
+        categories, texts = [], []
         for encoder in self.encoders:
+            if isinstance(encoder, Text):
+                texts.append(TextColumns(len(names), encoder.length, encoder.codes))
             if encoder.size is not None:
                 categories.append((len(names), encoder.size))
             names += encoder.columns
-        return ColumnLayout(tuple(names), tuple(categories))
+        return ColumnLayout(tuple(names), tuple(categories), tuple(texts))
 
     def document(self) -> list[dict[str, Any]]:
         """All of it as plain data (JSON)."""

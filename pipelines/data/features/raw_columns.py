@@ -40,7 +40,7 @@ def raw_values(column: Any, kind: Kind, place: Place) -> NDArray[Any]:
 
     Returns:
         (n,): `numeric` and `timestamp` (seconds since 1970, UTC) as float64, NaN where a value is missing;
-        `categorical` as text, None where a value is missing.
+        `categorical` and `text` as text, None where a value is missing.
 
     Raises:
         DataError: a value is of another kind; the message names column, file and row.
@@ -113,10 +113,21 @@ def _timestamp(column: Any, place: Place) -> NDArray[np.float64]:
     return found / 1e6
 
 
+def _texts(column: Any, place: Place) -> NDArray[Any]:
+    from pyarrow import types
+
+    if not (_is_text(column.type) or types.is_null(column.type)):
+        raise place.refused(f"is a text, but of the type {column.type} here")
+    found = np.empty(len(column), dtype=object)
+    found[:] = column.to_pylist()
+    return found
+
+
 _READ: dict[Kind, Callable[[Any, Place], NDArray[Any]]] = {
     "numeric": _numeric,
     "categorical": _categorical,
     "timestamp": _timestamp,
+    "text": _texts,
 }
 _UTC = re.compile(r"[zZ]$")
 

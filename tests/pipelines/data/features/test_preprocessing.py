@@ -26,7 +26,7 @@ def table(**changes: Any) -> pa.Table:
 
 def fitted(given: pa.Table, vocabulary: int = 10) -> Preprocessing:
     columns = feature_columns(FeatureOptions(), {f.name: f.type for f in given.schema}, [], "t")
-    return Preprocessing.fit(columns, given, np.arange(len(given)), vocabulary, "t")
+    return Preprocessing.fit(columns, given, np.arange(len(given)), FeatureOptions(vocabulary=vocabulary), "t")
 
 
 def test_rows_do_not_depend_on_each_other() -> None:
