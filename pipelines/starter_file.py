@@ -19,6 +19,7 @@ from pipelines.config.components import resolve
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, adopt
+from pipelines.data.datasets.held_out_part import TestPart
 from pipelines.data.detect_columns import MOST_CLASSES
 from pipelines.data.detect_dataset import Detected, detect_dataset
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pipelines.data.datasets.dataset import ExperienceDataset
 
 _STEPS = 300
+_TEST_SHARE = 0.2
 """The approximate number of steps of an experience: enough to learn, few enough for a first run."""
 
 
@@ -77,10 +79,30 @@ def _load(found: Detected) -> Dataset | ExperienceDataset:
         raise DataError(f"{where}: all samples have the same label; is '{label}' the right one (--label)?")
     if len(present) > MOST_CLASSES:
         raise DataError(f"{where}: {len(present):,} different labels; is '{label}' the right one (--label)?")
-    if len(present) == data.classes:
+    if len(present) != data.classes:
+        found.options["classes"] = present
+        data = adopt(found.name, load(**found.options))
+    return _with_lasting_test_part(found, load, data)
+
+
+def _with_lasting_test_part(
+    found: Detected, load: Any, data: Dataset | ExperienceDataset
+) -> Dataset | ExperienceDataset:
+    """The test part by a hash of the ids, where a table has ids and each class has samples in both parts then."""
+    if not found.table or "id" not in found.options or "test" in found.options:
         return data
-    found.options["classes"] = present
-    return adopt(found.name, load(**found.options))
+    try:
+        made = adopt(found.name, load(**found.options, test=TestPart(id_hash=_TEST_SHARE)))
+    except DataError:
+        return data  # a part is empty
+    if isinstance(made, Dataset):
+        parts = [(made.train, made.test)]
+    else:
+        parts = [(made.train(index), made.test(index)) for index in range(len(made))]
+    if any(set(train.targets.tolist()) != set(test.targets.tolist()) for train, test in parts):
+        return data
+    found.options["test"] = {"id_hash": _TEST_SHARE}
+    return made
 
 
 def _default_label(load: Any) -> str:
@@ -200,6 +222,8 @@ def _flow(value: dict[str, Any]) -> str:
     reserved = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
     def written(one: Any) -> str:
+        if isinstance(one, dict):
+            return _flow(one)
         if isinstance(one, list):
             return f"[{', '.join(map(written, one))}]"
         bare = isinstance(one, str) and plain.fullmatch(one) and one.lower() not in reserved

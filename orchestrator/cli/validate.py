@@ -85,6 +85,7 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
         "features": _feature_documents(stream) if stream is not None else None,
         "parameters": parameters,
         "frozen": frozen,
+        "test": _test_rule(pipeline),
         "reading": _reading(pipeline, stream) if stream is not None else None,
         "warnings": [*pipeline.warnings(), *(_data_warnings(pipeline, stream) if stream is not None else ())],
     }
@@ -110,6 +111,18 @@ def _data_warnings(pipeline: Pipeline, stream: Stream) -> list[str]:
         samples.update({unit: n for unit, n in enumerate(counts.tolist()) if n})
     majority = None if pipeline.objective.extras.get("class_weights") else data_warning(samples)
     return [*stream.warnings, *feature_warnings(pipeline, stream), *([] if majority is None else [majority])]
+
+
+def _test_rule(pipeline: Pipeline) -> str | None:
+    """Which samples are for testing, where the dataset's options say it."""
+    from pipelines.config.component_options import takes_option
+    from pipelines.data.datasets.held_out_part import test_rule
+
+    dataset = pipeline.stream.dataset
+    says = pipeline.stream.source is None and all(
+        takes_option("datasets", dataset.name, key) for key in ("test", "test_fraction")
+    )
+    return test_rule(dataset.options) if says else None
 
 
 def _reading(pipeline: Pipeline, stream: Stream) -> dict[str, Any] | None:
@@ -164,6 +177,8 @@ def _overview(pipeline: Pipeline, description: dict[str, Any]) -> Table:
     if stream["blurry"]:
         kind += f", blurry {stream['blurry']:g}"
     table.add_row("stream", kind + (", online" if stream["online"] else ""))
+    if description["test"] is not None:
+        table.add_row("test part", description["test"])
     table.add_row("model", ", ".join([_named(document["model"]), *_size(description)]))
     if document["objective"] != {"name": "classification"}:
         table.add_row("objective", _named(document["objective"]))

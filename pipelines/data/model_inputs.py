@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -63,6 +63,10 @@ class ModelInputs:
         """
         inputs, label, id_ = (options.get(key) for key in ("inputs", "label", "id"))
         columns = Columns.of(_names(inputs), _names(label) or "label", id_ if isinstance(id_, str) else None)
+        test = options.get("test")
+        mark = (test.get("column") or test.get("time")) if isinstance(test, Mapping) else None
+        by = options.get("by")
+        columns = replace(columns, by=by if isinstance(by, str) else None, mark=mark)
         channels: Channels = "last" if options.get("channels") == get_args(Channels)[1] else "first"
         return cls(shape, preprocessing, columns, inputs if isinstance(inputs, str) else "x", channels, images)
 

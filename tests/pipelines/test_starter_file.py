@@ -8,6 +8,7 @@ from pyarrow import parquet
 
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.held_out_part import hash_of_ids
 from pipelines.starter_file import starter_file
 
 ROWS = 60
@@ -80,3 +81,16 @@ def test_the_values_in_the_comments_at_its_end_are_valid(tmp_path: Path) -> None
     text = starter_file(npz(tmp_path / "a.npz", 4)).text
     pipeline = load_text(text.replace("# storage:", "storage:").replace("# tracking:", "tracking:"))
     assert pipeline.storage == "s3://bucket/prefix" and pipeline.tracking.uri.startswith("http://")
+
+
+def test_a_table_with_ids_gets_a_test_part_that_stays(tmp_path: Path) -> None:
+    labels = np.arange(200) % 2
+    columns = {"id": np.arange(200) * 7, "a": np.linspace(0, 1, 200), "label": labels}
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    made = load_text(starter_file(str(tmp_path / "a.parquet")).text)
+    assert made.stream.dataset.options["test"] == {"id_hash": 0.2}
+    # A class of which the hash puts nothing into the test part.
+    kept = np.flatnonzero(hash_of_ids(columns["id"]) >= 0.2)[:2]
+    columns["label"] = np.where(np.isin(np.arange(200), kept), 0, 1)
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert "test" not in load_text(starter_file(str(tmp_path / "a.parquet")).text).stream.dataset.options

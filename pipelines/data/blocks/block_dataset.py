@@ -13,6 +13,7 @@ from pipelines.data.blocks.block_reader import BlockReader
 from pipelines.data.blocks.block_samples import BlockSamples, Part
 from pipelines.data.blocks.block_source import BlockSource
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.divided_rows import DividedReader
 from pipelines.data.datasets.image_layout import layout_warnings
 from pipelines.data.datasets.labels import LabelMap, label_map
 from pipelines.data.datasets.location import Location
@@ -37,8 +38,11 @@ def load_blocks(
     Raises:
         DataError: files are missing or do not fit.
     """
-    if options.id_hash is not None:
-        raise DataError("stream.lanes: in lanes each class is held out by itself: leave out dataset.test.id_hash")
+    form = "id_hash" if options.id_hash is not None else ""
+    if isinstance(options.reader, DividedReader):
+        form = "column" if options.reader.part.column is not None else "time"
+    if form:
+        raise DataError(f"stream.lanes: in lanes each class is held out by itself: leave out dataset.test.{form}")
     index = BlockIndex(reader, store)
     train = experience_files(options.path, reader.suffix)
     tests = None if options.test is None else experience_files(options.test, reader.suffix)

@@ -29,6 +29,8 @@ class Columns:
         id: column; without ids: None.
         time: a column that is no input; None: there is none.
         by: a column by whose values rows are divided into experiences, and no input; None: there is none.
+        mark: a column by which rows are divided into training and test rows; None: there is none.
+        timed: it has times, and may be a feature.
     """
 
     inputs: tuple[str, ...] | None
@@ -36,6 +38,8 @@ class Columns:
     id: str | None
     time: str | None = None
     by: str | None = None
+    mark: str | None = None
+    timed: bool = False
 
     @classmethod
     def of(
@@ -60,7 +64,7 @@ class Columns:
         Raises:
             DataError: there are none.
         """
-        others = (*self.label_names, self.id, self.time, self.by)
+        others = (*self.label_names, self.id, self.time, self.by, self.mark)
         inputs = self.inputs if self.inputs is not None else tuple(name for name in names if name not in others)
         if not inputs:
             raise DataError(f"{location.path}: has no columns for the inputs besides {', '.join(names)}")
@@ -90,7 +94,7 @@ class Columns:
         """
         check_columns(inputs, names, location, "inputs")
         check_columns(self.label_names, names, location, "label")
-        further = {"id": self.id, "by": self.by}
+        further = {"id": self.id, "by": self.by, "test": None if self.mark in inputs else self.mark}
         for key, name in further.items():
             check_columns([] if name is None else [name], names, location, key)
         return [*inputs, *self.label_names, *(name for name in further.values() if name is not None)]
@@ -102,6 +106,22 @@ class Columns:
         check_columns([self.by], table.column_names, location, "by")
         return values(table[self.by], self.by, location)
 
+    def marks(self, table: Any, location: Location) -> NDArray[Any] | None:
+        """The column by which training and test rows are divided, (n,); times in seconds. Raises as `values`."""
+        if self.mark is None:
+            return None
+        check_columns([self.mark], table.column_names, location, "test")
+        column = table[self.mark]
+        check_filled(column, self.mark, location)
+        if not self.timed:
+            return values(column, self.mark, location)
+        import pyarrow
+
+        from pipelines.data.features.raw_columns import Place, raw_values
+
+        numeric = pyarrow.types.is_integer(column.type) or pyarrow.types.is_floating(column.type)
+        return raw_values(column, "numeric" if numeric else "timestamp", Place(location.path, self.mark))
+
     def table(self, table: Any, inputs: Sequence[str], location: Location) -> Table:
         """The rows of an arrow table.
 
@@ -111,7 +131,8 @@ class Columns:
         ids = None if self.id is None else values(table[self.id], self.id, location)
         labels = self.labels(table, location)
         columns = [numbers(table[name], name, location) for name in inputs]
-        return Table(together(columns, inputs, location), labels, ids, tuple(inputs), self.groups(table, location))
+        made, groups = together(columns, inputs, location), self.groups(table, location)
+        return Table(made, labels, ids, tuple(inputs), groups, self.marks(table, location))
 
 
 def check_columns(wanted: Sequence[str], names: Sequence[str], location: Location, key: str) -> None:

@@ -98,8 +98,8 @@ def load(
             of their names: batch2 before batch10. UTF-8; the first line has the names of the columns.
         test: the test rows: a file, or a folder with files of the same names. Without it, a fixed part of each class is
             held out for testing.
-            {id_hash: 0.2} holds out this share by a hash of the ids instead: a sample stays on its side when a file
-            grows.
+            {id_hash: 20%} holds out this share by a hash of the ids instead: a sample stays on its side when a file
+            grows. {column: split, value: test} takes rows by a column, {time: at, last: 20%} the last ones in time.
         test_fraction: share of each class that is held out for testing.
         delimiter: the character between columns; by default a tab in .tsv files, else a comma.
         inputs: columns of the inputs, numbers; by default all but the label, the id and one without a name.

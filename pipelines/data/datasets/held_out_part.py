@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pipelines.data.datasets.label_columns import is_columns
 from pipelines.data.datasets.stratified_holdout import stratified_holdout
 from pipelines.data.samples import TensorSamples
 
 
+def _share(value: Any) -> Any:
+    """A share as a number; it may be written as 20% or last 20%."""
+    found = re.fullmatch(r"(?:last\s+)?([0-9.]+)\s*%", value.strip()) if isinstance(value, str) else None
+    return value if found is None else float(found[1]) / 100
+
+
+Part = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
+
+
 class TestPart(BaseModel):
-    """A part of each file that is for testing.
+    """A part of each file that is for testing, or of each experience where a column divides a file into these.
 
     Attributes:
-        id_hash: share of the samples, chosen by a hash of their ids: a sample stays on its side when a file grows or
-            is sorted otherwise.
+        id_hash: share of the samples, such as 20%, chosen by a hash of their ids: a sample stays on its side when a
+            file grows or is sorted otherwise.
+        column: instead, the rows with a value in a column, which is no input.
+        value: that value.
+        time: instead, the last rows by a column of times; rows of the same moment are on the same side.
+        last: which share of the rows that is, such as 20%.
     """
 
     __test__: ClassVar[bool] = False  # keeps pytest from taking it for a test
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    in_words: ClassVar[str] = "{id_hash: share}"
+    in_words: ClassVar[str] = "{id_hash: share}, {column: NAME, value: VALUE} or {time: NAME, last: share}"
 
-    id_hash: Annotated[float, Field(gt=0, lt=1)]
+    id_hash: Part | None = None
+    column: Annotated[str, Field(min_length=1)] | None = None
+    value: str | int | float | bool | None = None
+    time: Annotated[str, Field(min_length=1)] | None = None
+    last: Part | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        forms = {"id_hash": (), "column": ("value",), "time": ("last",)}
+        given = [name for name in forms if getattr(self, name) is not None]
+        further = [name for names in forms.values() for name in names if getattr(self, name) is not None]
+        if len(given) != 1 or further != list(forms[given[0]]):
+            raise ValueError(f"must be one of {self.in_words}")
+        return self
 
 
 def _form(value: object) -> str:
@@ -60,6 +88,26 @@ class HeldOut:
         columns = is_columns(samples.targets)
         strata = np.zeros(len(samples), dtype=np.int64) if columns else samples.targets.numpy()
         return stratified_holdout(strata, self.fraction)
+
+
+def test_rule(options: Mapping[str, Any]) -> str:
+    """Which samples are for testing, in words, as the options of a dataset of files say."""
+    test, fraction = options.get("test"), options.get("test_fraction", 0.2)
+    if isinstance(test, str):
+        return f"the rows of {test}"
+    if not isinstance(test, Mapping):
+        word = f"{fraction:.0%} of each class, always the same rows, where the data has no test rows of its own"
+        return f"{word}; test: {{id_hash: 20%}} would keep a sample on its side when files grow"
+    part = TestPart(**test)
+    of = f"each value of {options['by']}" if options.get("by") else "each file"
+    if part.id_hash is not None:
+        return f"{part.id_hash:.0%} by a hash of the ids: a sample stays on its side when files grow"
+    if part.column is not None:
+        return f"rows whose {part.column} is {part.value}"
+    return f"the last {part.last:.0%} of {of} by {part.time}"
+
+
+test_rule.__test__ = False  # type: ignore[attr-defined]  # keeps pytest from taking it for a test
 
 
 def hash_of_ids(ids: NDArray[np.int64]) -> NDArray[np.float64]:

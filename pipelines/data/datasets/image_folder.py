@@ -84,7 +84,8 @@ class ImageTableReader:
             ids = values(table[self.columns.id], self.columns.id, location)
         elif all(isinstance(path, str) for path in table[self.image].to_pylist()):
             ids = values(table[self.image], self.image, location)
-        return Table(cached_images(sources, self.options), labels, ids, groups=groups), None
+        marks = self.columns.marks(table, location)
+        return Table(cached_images(sources, self.options), labels, ids, groups=groups, marks=marks), None
 
     def labels(self, location: Location) -> NDArray[Any]:
         names = self.columns.label_names

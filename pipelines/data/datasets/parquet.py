@@ -47,8 +47,8 @@ def load(
             before batch10.
         test: the test rows: a file, or a folder with files of the same names. Without it, a fixed part of each class is
             held out for testing.
-            {id_hash: 0.2} holds out this share by a hash of the ids instead: a sample stays on its side when a file
-            grows.
+            {id_hash: 20%} holds out this share by a hash of the ids instead: a sample stays on its side when a file
+            grows. {column: split, value: test} takes rows by a column, {time: at, last: 20%} the last ones in time.
         test_fraction: share of each class that is held out for testing.
         inputs: columns of the inputs: numbers, or one column of lists; by default all but the label and the id.
         label: column of the labels; with objective: regression or multi-label a column of numbers, or several.

@@ -24,6 +24,7 @@ class Table:
         ids: (n,) as they are in the file, or None.
         names: the columns of the inputs; None: they have no names.
         groups: (n,) by which rows are divided into experiences; None: they are not.
+        marks: (n,) by which they are divided into training and test rows; None: they are not.
     """
 
     inputs: NDArray[Any]
@@ -31,6 +32,7 @@ class Table:
     ids: NDArray[Any] | None
     names: tuple[str, ...] | None = None
     groups: NDArray[Any] | None = None
+    marks: NDArray[Any] | None = None
 
 
 class Reader(Protocol):

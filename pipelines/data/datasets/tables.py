@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, input_problems
+from pipelines.data.datasets.divided_rows import divided
 from pipelines.data.datasets.grouped_rows import GroupedRows, Rows
 from pipelines.data.datasets.held_out_part import HeldOut, TestPart
 from pipelines.data.datasets.image_layout import Channels, channels_first, layout_warnings
@@ -81,7 +82,9 @@ class TableFiles:
         where = Location.of(test) if isinstance(test, str) else None
         sizes = None if shape is None else tuple(shape)
         made = cls(reader, Location.of(path), where, test_fraction, classes, sizes, channels, from_training)
-        return replace(made, id_hash=test.id_hash) if isinstance(test, TestPart) else made
+        if not isinstance(test, TestPart):
+            return made
+        return replace(made, reader=reader if test.id_hash else divided(reader, test), id_hash=test.id_hash)
 
     def learning(self, target_kind: TargetKind, label_names: tuple[str, ...], by: str | None = None) -> TableFiles:
         """The same files, with labels as the objective learns them, divided by a column."""

@@ -60,7 +60,8 @@ def text_table(columns: Columns, table: Any, inputs: Sequence[str], location: Lo
     labels = columns.labels(table, location)
     made = [_numbers(table[name], name, location) for name in inputs]
     groups = columns.groups(table, location)
-    return Table(together(made, inputs, location), labels, ids, tuple(inputs), groups)
+    marks = columns.marks(table, location)
+    return Table(together(made, inputs, location), labels, ids, tuple(inputs), groups, marks)
 
 
 def text_of(location: Location) -> bytes:

@@ -56,9 +56,10 @@ class FeatureReader:
         id_ = self.columns.id
         ids = None if id_ is None else values(table[id_], id_, location)
         labels = self.columns.labels(table, location)
+        groups, marks = self.columns.groups(table, location), self.columns.marks(table, location)
         if self.preprocessing is None:
             rows = np.arange(len(table), dtype=np.int64)[:, None]
-            return Table(rows, labels, ids, groups=self.columns.groups(table, location)), None
+            return Table(rows, labels, ids, groups=groups, marks=marks), None
         known = {*self.preprocessing.kinds, *self.options.ignore, *self._others}
         new = [name for name in table.column_names if name and name not in known]
         if new and self.columns.inputs is None:
@@ -68,7 +69,7 @@ class FeatureReader:
                 f"Leave it out: dataset.features.ignore: [{new[0]}]"
             )
         made = self.preprocessing.transform(table, location.path)
-        return Table(made, labels, ids, groups=self.columns.groups(table, location)), None
+        return Table(made, labels, ids, groups=groups, marks=marks), None
 
     def labels(self, location: Location) -> NDArray[Any]:
         names = self.columns.label_names
@@ -94,7 +95,7 @@ class FeatureReader:
 
     @property
     def _others(self) -> list[str]:
-        further = (self.columns.id, self.columns.by)
+        further = (self.columns.id, self.columns.by, None if self.columns.timed else self.columns.mark)
         return [*self.columns.label_names, *(name for name in further if name is not None)]
 
     def _table(self, location: Location) -> Any:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError, PipelineError
+from pipelines.data.datasets import held_out_part
 from pipelines.data.datasets.held_out_part import HeldOut, hash_of_ids
 from pipelines.data.samples import TensorSamples
 from pipelines.data.streams import Stream, build_stream
@@ -81,3 +82,14 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"key": range(9), "x": 1.0, "y": 0}).to_parquet(tmp_path / "0.parquet")
     with pytest.raises(DataError, match=r"stream\.lanes: .*leave out dataset\.test\.id_hash"):
         stream(tmp_path, kind="parquet", further="lanes: 2")
+
+
+def test_the_rule_in_words() -> None:
+    for options, words in (
+        ({"test": "t.csv"}, "the rows of t.csv"),
+        ({"test": {"id_hash": "20%"}}, "20% by a hash of the ids"),
+        ({"test": {"column": "split", "value": "test"}}, "rows whose split is test"),
+        ({"test": {"time": "at", "last": "last 5%"}, "by": "site"}, "the last 5% of each value of site by at"),
+        ({"test_fraction": 0.1}, "10% of each class"),
+    ):
+        assert held_out_part.test_rule(options).startswith(words)

@@ -1,0 +1,76 @@
+"""Rows that say themselves which are for testing: by the value of a column, or by the time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.config.load import load_text
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.data.datasets.divided_rows import divided
+from pipelines.data.datasets.held_out_part import TestPart
+from pipelines.data.datasets.npz_reader import NpzReader
+from pipelines.data.streams import build_stream
+
+
+@pytest.mark.parametrize("features", ["", ", features: auto"])
+@pytest.mark.parametrize("form", ["{column: split, value: test}", "{time: at, last: 30%}"])
+def test_rows_say_themselves_what_they_are_for(form: str, features: str, tmp_path: Path) -> None:
+    count = 40
+    rows = pd.DataFrame({"key": np.arange(count) * 3, "x": np.arange(count) % 7 + 0.5, "site": np.arange(count) % 2})
+    rows["at"] = [f"2026-01-{1 + day:02}T00:00:00" for day in np.arange(count) // 4 * 2 % 20]
+    rows["split"] = np.where(rows["key"] % 5, "train", "test")
+    rows["y"] = np.where(rows["x"] > 3, "low", "high")
+    if "time" in form:
+        rows = rows.drop(columns="split")
+    (tmp_path / "many").mkdir()
+    for kind, write in (("csv", pd.DataFrame.to_csv), ("parquet", pd.DataFrame.to_parquet)):
+        write(rows, tmp_path / f"one.{kind}", index=False)
+        write(rows[::-1], tmp_path / "many" / f"0.{kind}", index=False)
+        options = f", test: {form}{features}"
+        for path, extra in ((f"one.{kind}", ", by: site"), ("many", "")):
+            text = (
+                "name: t\nmodel: mlp\nstream:\n  setting: domain-incremental\n"
+                f"  dataset: {{name: {kind}, path: {tmp_path / path}, label: y, id: key{options}{extra}}}\n"
+            )
+            if not features and "time" not in form:  # a column of text is no input
+                text = text.replace("label: y", f"label: y, inputs: {['x', 'site'] if path == 'many' else ['x']}")
+            found = build_stream(load_text(text).stream, 0)
+            for experience in found:
+                own = rows if path == "many" else rows[rows["site"] == experience.index]
+                if "time" in form:
+                    cut = sorted(own["at"])[len(own) - round(0.3 * len(own))]
+                    chosen = own["at"] >= cut
+                else:
+                    chosen = own["split"] == "test"
+                assert set(experience.test.ids.tolist()) == set(own["key"][chosen])
+                assert set(experience.train.ids.tolist()) == set(own["key"][~chosen])
+            if found.preprocessing is not None:  # a column of times may be a feature, one that says the side is none
+                used = {column.name for column in found.preprocessing.encoders}
+                assert used == ({"x", "at", "site"} if path == "many" else {"x", "at"})
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("{column: split, value: tset}", r"has no test rows: those whose column 'split' is tset .* it has test, train"),
+        ("{column: split}", r"dataset\.test: .*must be one of \{id_hash: share\}, \{column: NAME, value: VALUE\}"),
+        ("{time: at, last: 300%}", r"dataset\.test\.last: must be below 1"),
+        ("{time: at, last: 20%}", r"0\.csv has no training rows: the last 20% by 'at' .* all are of one moment"),
+        ("{column: part, value: test}", r"column 'part'|no column"),
+    ],
+)
+def test_a_part_that_is_empty_is_said(form: str, message: str, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"x": np.arange(6.0), "at": "2026-01-01", "split": ["test", "train"] * 3, "y": [0, 1] * 3})
+    rows.to_csv(tmp_path / "0.csv", index=False)
+    with pytest.raises(PipelineError, match=message):
+        options = f"name: csv, path: {tmp_path}, label: y, inputs: [x], test: {form}"
+        build_stream(load_text(f"name: t\nmodel: mlp\nstream: {{dataset: {{{options}}}}}").stream, 0)
+
+
+def test_arrays_have_no_columns() -> None:
+    with pytest.raises(PipelineError, match=r"stream\.dataset\.test: rows have no column 'at' here: use id_hash"):
+        divided(NpzReader("x", "y", None), TestPart(time="at", last=0.2))
