@@ -12,8 +12,9 @@ LOST = {"PreconditionFailed", "ConditionalRequestConflict", "ConcurrentModificat
 # Beside these, a conditional write whose object or upload has vanished has lost as well.
 GONE = {"NoSuchKey", "NoSuchUpload", "404"}
 
-# The action of finding out whether the store is there: the only one that doubts the server itself.
-OPEN = "open"
+# The actions of finding out whether the store is there, and of listing, for which S3 always names a cause: those that
+# doubt the server itself.
+OPEN, LIST = "open", "list"
 # The action of removing older versions, which needs permissions of its own.
 PURGE = "delete older versions"
 
@@ -80,7 +81,7 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
         yield
     except ClientError as error:
         code, status = code_of(error), _status(error)
-        if action == OPEN and code.isdigit() and "x-amz-request-id" not in _headers(error):
+        if action in (OPEN, LIST) and code.isdigit() and "x-amz-request-id" not in _headers(error):
             problem = f"{endpoint} answers {status}, and not like S3. Check AWS_ENDPOINT_URL and the server"
             raise StorageError(f"{where}: cannot {action}: {problem}") from None
         if code in ("NoSuchKey", "404"):

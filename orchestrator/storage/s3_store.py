@@ -14,7 +14,7 @@ from orchestrator.errors import Locked, MissingKey, StorageError
 from orchestrator.storage.conditional_write_probe import probe
 from orchestrator.storage.object_keys import RESERVED, checked_key, checked_prefix, readable
 from orchestrator.storage.parallel_requests import in_parallel
-from orchestrator.storage.s3_errors import GONE, LOST, OPEN, PURGE, code_of, explained, was_retried
+from orchestrator.storage.s3_errors import GONE, LIST, LOST, OPEN, PURGE, code_of, explained, was_retried
 from orchestrator.storage.store import Entry
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class S3Store:
     def folders(self, prefix: str = "") -> Iterator[str]:
         start = f"{self.prefix}{checked_prefix(prefix)}"
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start, Delimiter="/")
-        with self._explained("list", prefix):
+        with self._explained(LIST, prefix):
             for page in pages:
                 for found in page.get("CommonPrefixes", []):
                     name = found["Prefix"].removeprefix(start).rstrip("/")
@@ -222,7 +222,7 @@ class S3Store:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{self.prefix}{prefix}"
         )
-        with self._explained("list", prefix):
+        with self._explained(LIST, prefix):
             for page in pages:
                 for found in page.get("Contents", []):
                     key = found["Key"].removeprefix(self.prefix)
