@@ -155,6 +155,11 @@ class TableFiles:
             first, second = self.samples(train, labels, self.path), self.samples(tables[1][0], labels, self.test)
         else:
             first, second = self.divided(train, test, labels, self.path)
+            if len(first) and not len(second):
+                raise DataError(
+                    f"{self.path.path}: has no test samples, with {len(first)} rows. Add rows, or give test files: "
+                    "dataset.test"
+                )
         warnings = (*labels.warnings, *layout_warnings(name, first.input_shape))
         made = Dataset(name, first, second, labels.count, labels.names, warnings)
         if not isinstance(self.reader, FittingReader):

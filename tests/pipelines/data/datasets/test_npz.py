@@ -97,6 +97,7 @@ def test_a_folder_of_test_files_of_the_same_names(tmp_path: Path) -> None:
         ({"x": X * np.nan, "y": Y}, {}, "data.npz: the input in row 0 has values that are NaN"),
         ({"x": X.astype(object), "y": Y}, {}, r"'x' holds Python objects, .* plain numbers: x.astype\(int64\)"),
         ({"x": X, "y": np.array(["a", None] * 10)}, {}, r"'y' holds Python objects, .* or numbers: y.astype\(str\)"),
+        ({"x": X[:1], "y": Y[:1]}, {}, "data.npz: has no test samples, with 1 rows. Add rows, or give test files"),
         ({"x": X, "labels": Y}, {}, "did you mean 'labels'. Name the array in dataset.label"),
         ({"x": X.astype(str), "y": Y}, {}, "data.npz: inputs must be numbers"),
         ({"x": X, "y": Y, "who": Y}, {"id": "who"}, "data.npz: id 0 occurs more than once"),
