@@ -15,6 +15,7 @@ of ids owes the rest, which `fsck` shows and the next `forget` pays. Exit status
 from __future__ import annotations
 
 import argparse
+import ctypes
 import itertools
 import os
 import signal
@@ -51,6 +52,7 @@ CLOCKS = {"": 0.0, "clock forward": 1e6, "clock back": -1e6}
 LOST = 3
 # Seconds after which a process that was continued is said to hang.
 HANGS = 300
+PR_SET_PDEATHSIG = 1
 
 
 def work(writer: str, lineage: Lineage, folder: Path) -> None:
@@ -79,6 +81,8 @@ def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Call
     if child == 0:
         status = 1
         try:
+            # Where this process dies, none is left that is stopped.
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.alarm(HANGS)
             real = time.time
             time.time = lambda: real() + jump
