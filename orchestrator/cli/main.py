@@ -32,6 +32,7 @@ from orchestrator.cli.rollback import rollback
 from orchestrator.cli.run import run
 from orchestrator.cli.serve import serve
 from orchestrator.cli.show import show
+from orchestrator.cli.shuffle import shuffle
 from orchestrator.cli.sources import sources
 from orchestrator.cli.status import status
 from orchestrator.cli.step import step
@@ -82,7 +83,7 @@ def everlearn() -> None:
 
 _starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, predict, drift, publish, ui)
-_arriving = (step, watch, sources, backfill)
+_arriving = (step, watch, sources, backfill, shuffle)
 _deciding = (gate, promote, rollback, audit)
 _serving = (serve,)
 _on_a_cluster = (submit, status, logs, stop)

@@ -35,6 +35,7 @@ from pipelines.data.streams import Stream
 from strategies.loop.lane_order import LaneOrder
 from strategies.loop.lanes import EpochLanes
 from strategies.loop.process_group import Group
+from tests.benchmarks import lane_files
 
 EXPERIENCES = (10, 100, 1000)
 TRIALS = (10, 100, 1000, 10_000)
@@ -97,6 +98,8 @@ def measure() -> Iterator[tuple[str, Growth]]:
     yield "lanes: an epoch's order, by row groups of 65,536 rows", growth(BLOCKS, _lanes)
     yield "lanes: the first batch of a resume in mid-epoch", growth(BLOCKS, lambda size: _resume(size, 64))
     yield "lanes: each further batch of 1024", growth(BLOCKS, _next_batch)
+    for name, prepare in lane_files.STEPS.items():
+        yield name, growth(lane_files.FILES, prepare)
 
 
 def _plan(size: int) -> Callable[[], object]:
@@ -229,6 +232,7 @@ def main() -> None:
     for name, found in measure():
         times = "   ".join(f"{size:>6,}: {1000 * seconds:10.3f} ms" for size, seconds in found.seconds.items())
         print(f"{name:42} slope {found.slope:5.2f}   {times}", flush=True)
+    lane_files.main()
 
 
 if __name__ == "__main__":

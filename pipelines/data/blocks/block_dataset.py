@@ -23,6 +23,9 @@ from pipelines.data.experience_samples import ID_BITS
 ONE_CLASS = 0.9
 """A block of which one class has a larger share teaches little beside itself, where others have other classes."""
 
+ENOUGH = 3
+"""Blocks of each class in a window, so that most batches have all classes."""
+
 
 def load_blocks(
     name: str, reader: BlockReader, options: TableFiles, store: IndexStore | None
@@ -181,8 +184,10 @@ def sorted_warnings(sources: Sequence[BlockSource], places: Sequence[str]) -> li
         rows, total = counts.sum(axis=1), counts.sum(axis=0)
         alone = rows[counts.max(axis=1) > ONE_CLASS * rows].sum() / max(1, rows.sum())
         if len(rows) > 1 and alone > 0.5 and total.max() <= ONE_CLASS * total.sum():
+            enough = ENOUGH * int((total > 0).sum())
             found.append(
                 f"{place}: {alone:.0%} of the rows lie in blocks of nearly one class: the file is sorted. Batches mix "
-                "as many blocks as there are lanes, times the window: raise stream.lanes, or write the rows shuffled"
+                f"stream.lanes * stream.window blocks: make that {enough} at least, so that they are {ENOUGH} of each "
+                "class, or rewrite parquet by `everlearn shuffle`"
             )
     return found

@@ -73,7 +73,7 @@ def test_a_sorted_file_is_said(tmp_path: Path) -> None:
     write(tmp_path / "0.parquet", inputs[order], labels[order], [5] * 12)
     write(tmp_path / "1.parquet", inputs, labels, [20] * 3)
     (warning,) = (text for text in stream(tmp_path).warnings if "sorted" in text)
-    assert "0.parquet: " in warning and "raise stream.lanes, or write the rows shuffled" in warning
+    assert "0.parquet: " in warning and "make that 9 at least, so that they are 3 of each class" in warning
 
 
 def test_lanes_and_window_are_part_of_the_ids_and_workers_are_not(tmp_path: Path) -> None:
