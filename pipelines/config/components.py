@@ -38,6 +38,7 @@ MODELS: dict[str, str] = {
     "transformers": "pipelines.models.transformers_encoder:TransformersEncoder",
     "mlp": "pipelines.models.mlp:MLP",
     "cnn": "pipelines.models.cnn:CNN",
+    "resnet18": "pipelines.models.resnet18:ResNet18",
     "resnet18-slim": "pipelines.models.resnet18_slim:ResNet18Slim",
     "tabular-mlp": "pipelines.models.tabular_mlp:TabularMLP",
     "ft-transformer": "pipelines.models.ft_transformer:FTTransformer",

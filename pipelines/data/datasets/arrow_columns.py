@@ -188,7 +188,10 @@ def numbers(column: Any, name: str, location: Location) -> NDArray[Any]:
 def check_filled(column: Any, name: str, location: Location) -> None:
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-        raise DataError(f"{location.path}: column '{name}' has no value in row {row} ({column.null_count} such rows)")
+        raise DataError(
+            f"{location.path}: column '{name}' has no value in row {row} ({column.null_count} such rows). "
+            "Fill them in, or leave the rows out; dataset.features takes missing values of inputs"
+        )
 
 
 def together(columns: list[NDArray[Any]], names: Sequence[str], location: Location) -> NDArray[Any]:

@@ -93,8 +93,9 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]], *, sp
         if len(set(classes)) != len(classes):
             raise DataError("classes: a label is listed twice")
         return LabelMap(len(classes), tuple(classes))
-    numbers, words, booleans = set[int](), set[str](), True
+    numbers, words, booleans, first = set[int](), set[str](), True, None
     for labels, where in found:
+        first = first or where
         plain = plain_labels(labels, where)
         if len(plain) == 0:
             continue
@@ -109,7 +110,7 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]], *, sp
         if words and numbers:
             raise DataError(f"{where}: some labels are numbers and some are text, such as {min(words)!r}")
     if not words and not numbers:
-        raise DataError("the data has no labels at all")
+        raise DataError(f"{first or 'the dataset'}: the data has no labels at all: there are no rows")
     if words:
         return LabelMap(len(words), tuple(sorted(words)))
     if sparse and (len(numbers) != max(numbers) + 1 or min(numbers) < 0) and not booleans:
@@ -160,7 +161,10 @@ def id_numbers(ids: NDArray[Any], where: str) -> NDArray[np.int64]:
     _, first, counts = np.unique(numbers, return_index=True, return_counts=True)
     if (counts > 1).any():
         rows = np.flatnonzero(numbers == numbers[first[counts > 1][0]])
-        raise DataError(f"{where}: id {ids.tolist()[rows[0]]!r} occurs more than once: in rows {rows[0]} and {rows[1]}")
+        raise DataError(
+            f"{where}: id {ids.tolist()[rows[0]]!r} occurs more than once: in rows {rows[0]} and {rows[1]}. "
+            "Make the ids different, or leave out dataset.id"
+        )
     return numbers
 
 

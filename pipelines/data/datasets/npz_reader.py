@@ -82,7 +82,9 @@ class NpzReader:
                 with archive:
                     yield archive
             except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
-                raise DataError(f"{location.path}: not a readable npz file: {error}") from error
+                # numpy takes all that is no archive for a pickle.
+                reason = "it is no archive of numpy.savez" if "pickled" in str(error) else error
+                raise DataError(f"{location.path}: not a readable npz file: {reason}") from error
 
 
 def _holds_objects(stored: Any) -> bool:

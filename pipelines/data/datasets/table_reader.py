@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.location import Location
 
 if TYPE_CHECKING:
@@ -33,6 +34,27 @@ class Table:
     names: tuple[str, ...] | None = None
     groups: NDArray[Any] | None = None
     marks: NDArray[Any] | None = None
+
+
+def check_same_columns(table: Table, file: Location, first: tuple[str, ...] | None, first_file: Location) -> None:
+    """Refuse a file whose inputs are other columns than those of the first file, or the same in another order.
+
+    Args:
+        first: the columns of the first file; None: they have no names.
+
+    Raises:
+        DataError: they are not the same.
+    """
+    if first is None or table.names is None or table.names == first:
+        return
+    missing = [name for name in first if name not in table.names]
+    new = [name for name in table.names if name not in first]
+    found = [f"lacks {', '.join(map(repr, missing[:5]))}"] if missing else []
+    found += [f"has also {', '.join(map(repr, new[:5]))}"] if new else []
+    raise DataError(
+        f"{file.path}: its inputs are not the columns of {first_file.name}: it "
+        f"{' and '.join(found) or 'has them in another order'}. Name the columns in dataset.inputs, in their order"
+    )
 
 
 class Reader(Protocol):

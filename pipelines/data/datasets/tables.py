@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,15 +20,11 @@ from pipelines.data.datasets.image_layout import Channels, channels_first, layou
 from pipelines.data.datasets.label_columns import LabelColumns, label_columns
 from pipelines.data.datasets.labels import Classes, LabelMap, id_numbers, label_map
 from pipelines.data.datasets.location import Location
-from pipelines.data.datasets.table_reader import FittingReader, Reader, Table
+from pipelines.data.datasets.table_reader import FittingReader, Reader, Table, check_same_columns
 from pipelines.data.experience_samples import ID_BITS
 from pipelines.data.samples import TensorSamples
 from pipelines.data.zero_copy import tensor_of
 from strategies.objectives.objective import TargetKind
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["FileExperiences", "FittingReader", "Reader", "Table", "TableFiles"]
 
@@ -139,6 +135,7 @@ class TableFiles:
         """The tables of the file and of the test file, and the labels of both."""
         files = [self.path] if self.test is None else [self.path, self.test]
         tables = [self.reader.read(file) for file in files]
+        check_same_columns(tables[-1][0], files[-1], tables[0][0].names, files[0])
         found = [
             (table.labels, file.path)
             for pair, file in zip(tables, files, strict=True)
@@ -256,6 +253,7 @@ class FileExperiences(ExperienceDataset):
         if isinstance(options.reader, FittingReader):
             self.preprocessing = options.reader.preprocessing
         self._ids: dict[int, NDArray[np.int64]] = {}
+        self._names: tuple[str, ...] | None = None
         self.class_names = self._labels.names
         first = self.train(0)
         self.input_shape, self._dtype = first.input_shape, first.dtype
@@ -277,6 +275,7 @@ class FileExperiences(ExperienceDataset):
     def test(self, index: int) -> TensorSamples:
         if self._tests is not None:
             table, _ = self._options.reader.read(self._tests[index])
+            check_same_columns(table, self._tests[index], self._names, self._files[0])
             return self._fitting(self._options.samples(table, self._labels, self._tests[index]), self._tests[index])
         held_out = self._read(index)[1]
         assert held_out is not None
@@ -301,6 +300,8 @@ class FileExperiences(ExperienceDataset):
             file = self._files[index]
             train, test = self._options.reader.read(file)
             self._compare_ids(index, train)
+            self._names = train.names if self._names is None else self._names
+            check_same_columns(train, file, self._names, self._files[0])
             held_out: TensorSamples | None = None
             if self._tests is not None:
                 samples = self._options.samples(train, self._labels, file, index << ID_BITS)
