@@ -22,6 +22,9 @@ BUILT_IN: dict[str, str] = {
     "dann": "strategies.methods.dann:DANN",
     "lora": "strategies.methods.lora:LoRA",
     "slda": "strategies.methods.slda:SLDA",
+    "o-lora": "strategies.methods.o_lora:OLoRA",
+    "experts": "strategies.methods.experts:Experts",
+    "kl-to-base": "strategies.methods.kl_to_base:KLToBase",
 }
 
 OBJECTIVES: dict[str, str] = {

@@ -60,6 +60,15 @@ class AdaptedNetwork(TaskNetwork):
             restore_adapter(self.body, str(task), stored)
             self.add_head(self._head(len(units)), units, task)
 
+    def task_parts(self) -> dict[str, frozenset[str]]:
+        """The names of the tensors of each task's adapter and head, as `adapter.<task>`."""
+        names, parts = list(self.state_dict()), {}
+        for task in range(len(self.heads)):
+            marks = (f".lora_A.{task}.", f".lora_B.{task}.")
+            own = (n for n in names if n.startswith(f"heads.{task}.") or any(mark in n for mark in marks))
+            parts[f"adapter.{task}"] = frozenset(own)
+        return parts
+
     def answers(self, inputs: Tensor, tasks: Sequence[int]) -> list[Tensor]:
         """See `TaskNetwork.answers`; a forward pass for each task."""
         found = []

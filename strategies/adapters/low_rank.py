@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from torch import Tensor, nn
 
@@ -24,12 +25,13 @@ class _Zero(nn.Linear):
 class LowRankLinear(nn.Module):
     """A linear layer with adapters: h = W x + b + (alpha / r) B A x (Hu et al. 2021, section 4.1).
 
-    A is drawn and B is 0 at first, so that a new adapter changes nothing. At most one adapter is active.
+    A is drawn and B is 0 at first, so that a new adapter changes nothing. The products of all active adapters are
+    added.
 
     Attributes:
         base_layer: the frozen layer, W and b.
         lora_A, lora_B: the layers A, (r, inputs), and B, (outputs, r), of each adapter by its name.
-        active: the name of the active adapter; None: the frozen layer alone.
+        active: the names of the active adapters; none: the frozen layer alone.
         alpha: the factor.
     """
 
@@ -38,7 +40,7 @@ class LowRankLinear(nn.Module):
         self.base_layer = base_layer.requires_grad_(False)
         self.lora_A = nn.ModuleDict()
         self.lora_B = nn.ModuleDict()
-        self.active: str | None = None
+        self.active: tuple[str, ...] = ()
         self.alpha = alpha
 
     def add(self, name: str, rank: int, seed: int) -> None:
@@ -50,16 +52,16 @@ class LowRankLinear(nn.Module):
         last = _Zero(rank, self.base_layer.out_features, bias=False, dtype=weight.dtype)
         self.lora_A[name] = first.to(weight.device)
         self.lora_B[name] = last.to(weight.device)
-        self.active = name
+        self.active = (name,)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, ..., inputs) to (n, ..., outputs)."""
         output: Tensor = self.base_layer(inputs)
-        if self.active is None:
-            return output
-        first = self.lora_A[self.active]
-        low: Tensor = self.lora_B[self.active](first(inputs))
-        return output + low * (self.alpha / first.out_features)  # type: ignore[operator]
+        for name in self.active:
+            first = self.lora_A[name]
+            low: Tensor = self.lora_B[name](first(inputs))
+            output = output + low * (self.alpha / first.out_features)  # type: ignore[operator]
+        return output
 
 
 def adapted_layers(model: nn.Module) -> Iterator[tuple[str, LowRankLinear]]:
@@ -88,10 +90,27 @@ def add_adapter(model: nn.Module, name: str, rank: int, seed: int) -> None:
         layer.add(name, rank, (seed + number) % 2**63)
 
 
-def activate(model: nn.Module, name: str | None) -> None:
-    """Make the adapter called `name` the active one in all layers; None: the frozen model alone."""
+def activate(model: nn.Module, *names: str) -> None:
+    """Make the adapters of these names the active ones in all layers; none: the frozen model alone."""
     for _, layer in adapted_layers(model):
-        layer.active = name
+        layer.active = names
+
+
+@contextmanager
+def without_adapters(model: nn.Module) -> Iterator[None]:
+    """The frozen model alone, for the time of the block."""
+    before = [(layer, layer.active) for _, layer in adapted_layers(model)]
+    activate(model)
+    try:
+        yield
+    finally:
+        for layer, active in before:
+            layer.active = active
+
+
+def stored_adapters(state: Mapping[str, Tensor]) -> list[str]:
+    """The names of the adapters in a stored state, sorted."""
+    return sorted({name.partition(".lora_A.")[2].partition(".")[0] for name in state if ".lora_A." in name})
 
 
 def target_names(model: nn.Module, targets: Sequence[str], head: str, who: str) -> list[str]:

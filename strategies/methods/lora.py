@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from strategies.adapters.adapted_network import AdaptedNetwork
+from strategies.adapters.adapter_options import AdapterOptions
 from strategies.adapters.low_rank import (
-    ALL,
     adapt,
     adapted_layers,
     add_adapter,
@@ -30,39 +30,19 @@ from strategies.loop.seeded_random import integer
 from strategies.networks.output_layer import head_name, stored_head
 from strategies.networks.separate_tasks import SeparateTasks, TaskOptions
 
-_FIXED: dict[str, Any] = {"fixed": True}
 _STREAM = "stream"
 """The name of the one adapter of a stream."""
 
 
-class LoRAOptions(TaskOptions):
+class LoRAOptions(TaskOptions, AdapterOptions):
     """Options of `lora`; `infer_task` and `exposure` are for an adapter per experience."""
 
     per: Annotated[Literal["stream", "experience"], LEARNED] = Field(
         default="stream",
-        json_schema_extra=_FIXED,
+        json_schema_extra={"fixed": True},
         description=(
             "stream: one adapter, which all experiences train, and which forgets as a model does. experience: an "
             "adapter and a head for each, chosen by the task label, which never change again."
-        ),
-    )
-    rank: Annotated[int, LEARNED] = Field(
-        default=8, ge=1, json_schema_extra=_FIXED, description="Rank of the product that is added to each layer."
-    )
-    alpha: Annotated[float, LEARNED] = Field(
-        default=16.0,
-        gt=0,
-        allow_inf_nan=False,
-        json_schema_extra=_FIXED,
-        description="The product is multiplied by alpha / rank.",
-    )
-    targets: Annotated[tuple[str, ...], LEARNED] = Field(
-        default=(ALL,),
-        min_length=1,
-        json_schema_extra=_FIXED,
-        description=(
-            "Names of the linear layers that get an adapter, or the ends of their names, such as [query, value]; "
-            f"{ALL}: all but the head."
         ),
     )
 
@@ -173,13 +153,7 @@ class LoRAPerExperience(SeparateTasks):
     def frozen_parts(self, model: nn.Module) -> Mapping[str, Collection[str]]:
         if not isinstance(model, AdaptedNetwork):
             return {}
-        parts: dict[str, Collection[str]] = {"base": frozen_names(model.body, "body.")}
-        names = list(model.state_dict())
-        for task in range(len(model.heads)):
-            marks = (f".lora_A.{task}.", f".lora_B.{task}.")
-            own = (n for n in names if n.startswith(f"heads.{task}.") or any(mark in n for mark in marks))
-            parts[f"adapter.{task}"] = frozenset(own)
-        return parts
+        return {"base": frozen_names(model.body, "body."), **model.task_parts()}
 
 
 def adapted_parts(learner: Learner, targets: Sequence[str], who: str) -> tuple[str, list[str]]:

@@ -15,9 +15,9 @@ from strategies.api.influence import LEARNED
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
+from strategies.networks.feature_sums import feature_sums
 from strategies.networks.penultimate_features import entering_head
 
-_CHUNK = 500
 _USE = "slda classifies by"
 
 
@@ -84,24 +84,9 @@ class SLDA(Strategy):
         for p in learner.model.parameters():
             p.grad = None
 
-    @torch.no_grad()
     def after_experience(self, learner: Learner, experience: Experience) -> None:
         """Add the experience's features to the sums."""
-        samples = learner.samples
-        share = torch.arange(len(samples))[learner.group.share(len(samples))]
-        own: dict[str, Tensor] = {}
-        with learner.evaluating():
-            for inputs, targets in samples.batches(share.split(_CHUNK) if len(share) else ()):
-                z = entering_head(learner.model, learner.prepare(inputs), _USE).double()
-                if not own:
-                    own = _zeros(learner, z.shape[1])
-                own["sums"].index_add_(0, targets.to(z.device), z)
-                own["counts"] += targets.to(z.device).bincount(minlength=learner.outputs)
-                own["products"] += z.T @ z
-            if not own:
-                width = entering_head(learner.model, learner.example(samples), _USE).shape[1]
-                own = _zeros(learner, width)
-        learner.group.reduce_(list(own.values()), Reduction.SUM)
+        own = feature_sums(learner, lambda inputs: entering_head(learner.model, inputs, _USE))
         self._sums = {name: value + self._sums.get(name, 0) for name, value in own.items()}
         self._weights = None
 
@@ -134,8 +119,3 @@ class SLDA(Strategy):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         self._sums, self._weights = dict(state), None
-
-
-def _zeros(learner: Learner, width: int) -> dict[str, Tensor]:
-    shapes = {"sums": (learner.outputs, width), "counts": (learner.outputs,), "products": (width, width)}
-    return {name: torch.zeros(shape, dtype=torch.float64, device=learner.device) for name, shape in shapes.items()}

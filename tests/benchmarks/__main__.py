@@ -1,6 +1,7 @@
 """`make bench`: what Everlearn costs, as ratios against plain loops measured in the same run.
 
-`make bench ARGS="steps scale"` runs these sections only. `peers` installs another library and runs only when named.
+`make bench ARGS="steps scale"` runs these sections only. `peers` installs another library, and `text_tasks` needs a
+folder of texts and an encoder: these run only when named.
 `start`, `ray_start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc`, `lanes` takes
 `megabytes=3000`: `make bench ARGS="peers rounds=5 epochs=1"`.
 """
@@ -26,6 +27,7 @@ from tests.benchmarks import (
     search,
     start,
     steps,
+    text_tasks,
 )
 
 
@@ -85,6 +87,15 @@ def _lanes() -> None:
     lanes.main(**{name: float(value) for name, value in OPTIONS.items() if name == "megabytes"})
 
 
+def _text_tasks() -> None:
+    text_tasks.main(
+        **{name: int(value) for name, value in OPTIONS.items() if name == "seeds"},
+        **{name: value.split(",") for name, value in OPTIONS.items() if name == "methods"},  # type: ignore[arg-type]
+    )
+
+
+ONLY_NAMED = ("peers", "text_tasks")
+
 SECTIONS: dict[str, Callable[[], None]] = {
     "start": _start,
     "ray_start": _ray_start,
@@ -98,12 +109,15 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "blobs": blobs.main,
     "lanes": _lanes,
     "scale": scale.main,
+    "text_tasks": _text_tasks,
 }
 
 
 def main() -> None:
     OPTIONS.update(given.split("=", 1) for given in sys.argv[1:] if "=" in given)
-    chosen = [given for given in sys.argv[1:] if "=" not in given] or [name for name in SECTIONS if name != "peers"]
+    chosen = [given for given in sys.argv[1:] if "=" not in given] or [
+        name for name in SECTIONS if name not in ONLY_NAMED
+    ]
     unknown = [name for name in chosen if name not in SECTIONS]
     if unknown:
         sys.exit(f"no such section: {', '.join(unknown)}. There are: {', '.join(SECTIONS)}")

@@ -36,6 +36,9 @@ QUICK: dict[str, dict[str, Any]] = {
     "generative-replay": {"hidden": (8,), "latent": 3, "lr": 0.02},
     "dann": {"capacity": 20, "hidden": (5,), "lr": 0.05},
     "lora": {"rank": 3},
+    "o-lora": {"rank": 2},
+    "kl-to-base": {"weight": 0.5},
+    "experts": {"rank": 2, "top_k": 3},
 }
 """Options of registered strategies, where their defaults show too little on a tiny stream or take too long."""
 
@@ -181,6 +184,9 @@ COMBINED = [
     Case("lora-each", [("lora", {"rank": 2, "per": "experience"})], "task-incremental"),
     Case("lora-each+replay", [("lora", {"per": "experience", "infer_task": True}), *_quick("replay")], train=DECAY),
     Case("lora-batch-norm", [("lora", {"per": "experience"})], "task-incremental", BY_THREE, "batch-norm"),
+    Case("o-lora+replay", _quick("o-lora", "replay"), train={"accumulate": 2}),
+    Case("experts-one", [("experts", {"rank": 2}), *_quick("replay")], "domain-incremental", DECAY),
+    Case("lora+kl-to-base", _quick("lora", "kl-to-base"), "task-incremental"),
     Case("conv", _quick("ewc", "replay"), "task-incremental", model="conv"),
     Case("frozen", _quick("ewc", "replay"), model="frozen"),
     Case("frozen-batch-norm", _quick("ewc", "replay"), train=BY_THREE, model="frozen-batch-norm"),
@@ -255,6 +261,7 @@ TOKENS = [
         ("si+replay", _quick("si", "replay"), {"accumulate": 3}, False, {}),
         ("mas+lwf", _quick("mas", "lwf"), {}, False, {"weigh": "sequences"}),
         ("gem", _quick("gem"), {}, False, {}),
+        ("o-lora+kl-to-base", _quick("o-lora", "kl-to-base"), {}, False, {}),
         ("agem", _quick("agem"), {}, False, {"weigh": "sequences"}),
         ("lora+ewc+replay", [("lora", {"rank": 2}), ("ewc", EMPIRICAL), *_quick("replay")], DECAY, False, {}),
         ("replay-exact", [("replay", {"capacity": 20, "ratio": 0.05, "exact": True})], {}, False, {}),

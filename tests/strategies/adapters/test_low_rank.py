@@ -14,8 +14,10 @@ from strategies.adapters.low_rank import (
     add_adapter,
     frozen_names,
     restore_adapter,
+    stored_adapters,
     stored_targets,
     target_names,
+    without_adapters,
 )
 from strategies.api.strategy_errors import StrategyError
 
@@ -40,8 +42,26 @@ def test_a_new_adapter_changes_nothing_and_a_trained_one_adds_the_product_of_its
         product = layer.lora_B["a"].weight @ layer.lora_A["a"].weight  # type: ignore[operator]
         plain.get_submodule(name).weight.data += 3.0 / 2 * product
     torch.testing.assert_close(made(inputs), plain(inputs))
-    activate(made, None)
+    with without_adapters(made):
+        assert torch.equal(made(inputs), model()(inputs))
+    torch.testing.assert_close(made(inputs), plain(inputs))
+    activate(made)
     assert torch.equal(made(inputs), model()(inputs))
+
+
+def test_active_adapters_add_up() -> None:
+    inputs, made = torch.randn(4, 5), adapted()
+    add_adapter(made, "b", 3, seed=2)
+    for _, layer in adapted_layers(made):
+        for adapter in "ab":
+            nn.init.normal_(layer.lora_B[adapter].weight)  # type: ignore[arg-type]
+    layer, entering = next(adapted_layers(made))[1], inputs
+    parts = []
+    for active in ((), ("a",), ("b",), ("a", "b")):
+        activate(made, *active)
+        parts.append(layer(entering))
+    torch.testing.assert_close(parts[3], parts[1] + parts[2] - parts[0])
+    assert stored_adapters(made.state_dict()) == ["a", "b"]
 
 
 def test_only_the_newest_adapter_learns() -> None:

@@ -1,0 +1,69 @@
+"""Experts behind a router: the mixture against its definition, and what never changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from strategies.adapters.experts_network import ExpertsNetwork
+from strategies.loop.learner import Learner
+from strategies.methods.experts import routing_accuracy
+from tests.strategies.cases import Case
+from tests.strategies.streams import Step, stream
+
+SETTING = "class-incremental"
+
+
+def learned(experiences: int, **options: Any) -> tuple[Learner, list[Step]]:
+    case = Case("experts", [("experts", {"rank": 2, **options})], SETTING)
+    steps, outputs = stream(SETTING)
+    learner = case.learner(outputs)
+    for step in steps[:experiences]:
+        learner.learn(step, case.settings)
+    return learner, steps
+
+
+def test_scores_are_the_mixture_of_the_experts_that_the_router_chooses() -> None:
+    for top_k in (1, 2, 3):
+        learner, steps = learned(3, top_k=top_k)
+        network = learner.model
+        assert isinstance(network, ExpertsNetwork)
+        inputs = learner.prepare(steps[0].test.inputs[:6])
+        with learner.evaluating(), torch.no_grad():
+            found = network(inputs).double()
+            router = network.router(network.features(inputs)).exp()
+            for row, scores in enumerate(found):
+                best = router[row].argsort(descending=True)[:top_k].tolist()
+                for expert in range(3):
+                    units = network.head(expert).units
+                    own = torch.full((len(units),), 1 / len(units), dtype=torch.float64)
+                    if expert in best:
+                        own = network.answers(inputs[row : row + 1], [expert])[0][0].double().softmax(0)
+                    torch.testing.assert_close(scores[units].exp(), router[row, expert] * own, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found.exp().sum(1), torch.ones(6, dtype=torch.float64), rtol=1e-5, atol=1e-5)
+
+
+def test_an_expert_and_the_frozen_model_never_change_again() -> None:
+    before, after = (learned(n)[0].state_dict() for n in (1, 3))
+    for part in ("model.base", "model.adapter.0"):
+        torch.testing.assert_close(after[part], before[part], rtol=0, atol=0)
+
+
+def test_the_router_is_that_of_all_data_at_once_and_its_accuracy_is_counted() -> None:
+    learner, steps = learned(3)
+    network = learner.model
+    assert isinstance(network, ExpertsNetwork)
+    with learner.evaluating(), torch.no_grad():
+        z = [network.features(learner.prepare(step.train.inputs)).double() for step in steps]
+        whole, targets = torch.cat(z), torch.cat([step.train.targets for step in steps])
+        torch.testing.assert_close(network.router.products, whole.T @ whole)
+        for group, target in enumerate(targets.unique()):
+            torch.testing.assert_close(network.router.sums[group], whole[targets == target].sum(0))
+        right = total = 0
+        for index, step in enumerate(steps):
+            chosen = network.router(network.features(learner.prepare(step.test.inputs))).argmax(1)
+            right, total = right + int((chosen == index).sum()), total + len(step.test)
+    found = routing_accuracy(learner, steps)
+    assert found == right / total
+    assert found > 1 / 3
