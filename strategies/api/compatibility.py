@@ -252,6 +252,17 @@ def _freezes_features(one: Listed, other: Listed) -> str | None:
     )
 
 
+def _adds_parts(one: Listed, other: Listed) -> str | None:
+    # An adapted model still has a head, and a newest adapter, that answer for the past.
+    acts = other.kind.works_on_past_answers and not one.kind.adapts_model
+    if not one.kind.adds_parts or not (other.kind.starts_afresh or acts):
+        return None
+    return (
+        f"{one.name} never changes what it added for an experience, so {other.name} has nothing to work on: "
+        "use one of them"
+    )
+
+
 def _projects_twice(one: Listed, other: Listed) -> str | None:
     if not (one.kind.projects_gradients and other.kind.projects_gradients):
         return None
@@ -290,6 +301,7 @@ _RULES: tuple[Callable[[Listed, Listed], str | None], ...] = (
     _trains_nothing,
     _freezes_answers,
     _freezes_features,
+    _adds_parts,
     _projects_twice,
     _other_loss,
     _includes,

@@ -106,6 +106,7 @@ class Strategy:
         freezes_features: it changes the model's structure, and parts that were learned do not change again.
         adapts_model: before the first experience it freezes the model and puts parts into it that learn in its place,
             on which all other strategies work: its `before_experience` is called first.
+        adds_parts: each experience adds parts to the model, and those of earlier ones never change.
         freezes_answers: predictions for earlier experiences never change, so that they need no other protection.
         works_on_past_answers: it acts on the predictions for earlier experiences, which must be free to change.
         starts_afresh: the model is untrained when an experience begins.
@@ -140,6 +141,7 @@ class Strategy:
     trains_other_loss: ClassVar[bool] = False
     freezes_features: ClassVar[bool] = False
     adapts_model: ClassVar[bool] = False
+    adds_parts: ClassVar[bool] = False
     freezes_answers: ClassVar[bool] = False
     works_on_past_answers: ClassVar[bool] = False
     starts_afresh: ClassVar[bool] = False

@@ -63,6 +63,7 @@ class Experts(SeparateTasks):
         memory="an adapter, a head and class means for each experience, and one covariance",
         use_when="the model starts from trained weights, nothing tells the task, and no data may be kept",
     )
+    adds_parts = True
     freezes_answers = False
     needs_task_labels = False
     objectives = ("classification",)  # type: ignore[assignment]

@@ -60,6 +60,7 @@ class OLoRA(LoRA):
         memory="an adapter for each experience: a few percent of the model",
         use_when="no data may be kept and the model starts from trained weights; with replay on one shared head",
     )
+    adds_parts = True
     needs_rehearsal_on_shared_head = True
     Options = OLoRAOptions  # type: ignore[assignment]
 

@@ -72,6 +72,7 @@ def hinders(one: type[Strategy], other: type[Strategy]) -> bool:
         or (one.starts_afresh and (holds_on or other.rehearses))
         or (one.freezes_answers and (holds_on or other.works_on_past_answers))
         or (one.freezes_features and other.needs_fixed_structure)
+        or (one.adds_parts and (other.starts_afresh or (other.works_on_past_answers and not one.adapts_model)))
         or (one.projects_gradients and (other.projects_gradients or other.trains_other_loss))
         or issubclass(other, one.includes)
         or (one.needs_sample_origin and other.generates_samples)

@@ -1,4 +1,7 @@
-"""Experts behind a router: the mixture against its definition, and what never changes."""
+"""Experts behind a router: the mixture against its definition, and what never changes.
+
+Covers: `strategies/adapters/experts_network.py`, `strategies/networks/feature_sums.py`.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from strategies.loop.learner import Learner
+from strategies.methods.kl_to_base import KLToBase
 from tests.strategies.cases import Case
 from tests.strategies.models import build
 from tests.strategies.streams import stream
@@ -40,6 +41,7 @@ def test_the_term_is_the_mean_distance_from_the_untouched_model(others: list[tup
     found = learner.strategies[-1].loss_term(learner, batch, output)
     expected = 0.5 * learner.objective.distance(output, base, 2.0).sum() / 50
     torch.testing.assert_close(found, expected)
+    assert isinstance(learner.strategies[-1], KLToBase)
     kept = {name.removeprefix("base.") for name in learner.strategies[-1].state_dict()}
     assert kept == ({"model.3.weight", "model.3.bias"} if others else set(build("mlp", outputs).state_dict()))
 
