@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from pipelines.config.component_arguments import arguments
 from pipelines.config.component_options import options_model
@@ -59,6 +60,13 @@ def build_model(
         model = made()
     if not isinstance(model, nn.Module):
         raise PipelineError(f"model: {name} must return a torch.nn.Module, not {type(model).__name__}")
+    lazy = next((name for name, value in model.named_parameters() if is_lazy(value)), None)
+    if lazy is not None:
+        layer = type(model.get_submodule(lazy.rpartition(".")[0])).__name__
+        raise PipelineError(
+            f"model: {name}: '{lazy}' ({layer}) has no weights before its first call: call the model once where it is "
+            "made, as in model(torch.zeros(2, *input_shape))"
+        )
     return find_logits(model)
 
 

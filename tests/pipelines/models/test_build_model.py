@@ -24,6 +24,20 @@ def no_model(input_shape: tuple[int, ...], outputs: int) -> Any:
     return outputs
 
 
+def lazy(input_shape: tuple[int, ...], outputs: int, *, called: bool) -> nn.Module:
+    """A model whose shapes follow from its first input."""
+    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(outputs))
+    if called:
+        model(torch.zeros(2, *input_shape))
+    return model
+
+
+def test_layers_that_wait_for_their_first_input_are_refused_with_the_remedy() -> None:
+    with pytest.raises(PipelineError, match=r"'1.weight' \(LazyLinear\) has no weights .* model\(torch.zeros\(2, "):
+        build_model(f"{HERE}lazy", {"called": False}, (5,), 2, seed=0)
+    assert build_model(f"{HERE}lazy", {"called": True}, (5,), 2, seed=0)(torch.zeros(3, 5)).shape == (3, 2)
+
+
 @pytest.mark.parametrize("name", ["mlp", "cnn", "resnet18-slim", f"{HERE}own"])
 def test_the_seed_alone_decides_the_weights(name: str) -> None:
     torch.manual_seed(123)
