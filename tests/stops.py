@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import itertools
 import os
 import signal
 import sys
@@ -24,12 +23,10 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
-
-import torch
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.lineage import claim as claims
@@ -52,6 +49,9 @@ CLOCKS = {"": 0.0, "clock forward": 1e6, "clock back": -1e6}
 LOST = 3
 # Seconds after which a process that was continued is said to hang.
 HANGS = 300
+# More requests than any of them makes.
+MOST = 10_000
+FEW = {"run": 50, "tune": 90, "forget": 15, "gc": 11, "copy": 25}
 PR_SET_PDEATHSIG = 1
 
 
@@ -153,26 +153,33 @@ def another_run(lineage: Lineage, ids: list[int]) -> None:
 TAKEOVERS = (forgotten, collected, another_run)
 
 
-def stops(writers: tuple[str, ...], step: int = 1, at: int | None = None) -> tuple[Counter[str], list[str]]:
-    """Every stop of these writers, each `step`-th of the requests; how many there were, and what was wrong.
+def rounds(writer: str, step: int | None) -> Iterator[tuple[Callable[..., Any], list[tuple[int, str]]]]:
+    """Who takes over, and at which requests with which clocks, until there is none any more.
 
     Args:
-        step: 1 for every request.
-        at: only this request, and only taken over by forget.
+        step: every `step`-th request; None: the few that are tests.
     """
+    names = list(CLOCKS)
+    if step is None:
+        yield forgotten, [(FEW[writer], clock) for clock in (names[1:2] if writer in REAL else names[1:])]
+        return
+    # A run beside a search is allowed: it takes nothing over.
+    for turn, take_over in enumerate(TAKEOVERS[:2] if writer == "tune" else TAKEOVERS):
+        yield take_over, [(number * step, names[(number + turn) % len(names)]) for number in range(1, MOST // step)]
+
+
+def stops(writers: tuple[str, ...], step: int | None = 1) -> tuple[Counter[str], list[str]]:
+    """The stops of these writers; how many there were, and what was wrong. Arguments as those of `rounds`."""
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     alone = mock.patch.object(claims, "_machine", lambda: None)  # nobody sees the other's process
     beats = mock.patch.object(Claim, "_renew", lambda self: None)  # a stopped process renews nothing
     with alone, beats, mock.patch.dict(os.environ, {"EVERLEARN_CLAIM_LEASE": "0.05"}):
         for writer in writers:
-            # A run beside a search is allowed: it takes nothing over.
-            takeovers = TAKEOVERS[:1] if at else TAKEOVERS[:2] if writer == "tune" else TAKEOVERS
-            for turn, take_over in enumerate(takeovers):
-                for number in [at] if at else itertools.count(step, step):
-                    clock, jump = list(CLOCKS.items())[(number // step + turn) % len(CLOCKS)]
+            for take_over, requests in rounds(writer, step):
+                for number, clock in requests:
                     with tempfile.TemporaryDirectory(prefix="everlearn-stops-") as folder:
-                        found = stopped(writer, number, jump, Path(folder), take_over)
+                        found = stopped(writer, number, CLOCKS[clock], Path(folder), take_over)
                     if found is None:
                         break
                     counts[f"{writer}{', ' + clock if clock else ''}"] += 1
@@ -186,15 +193,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.stops", description=__doc__.partition("\n")[0])
     parser.add_argument("writers", nargs="*", metavar="WRITER", help=f"of {', '.join(WRITERS)} (default: all)")
     parser.add_argument("--step", type=int, default=1, help="only each n-th request")
-    parser.add_argument("--at", type=int, help="only this request, taken over by forget")
+    parser.add_argument("--few", action="store_true", help="one request of each, or two: those that are tests")
     arguments = parser.parse_args()
-    writers = tuple(arguments.writers) or WRITERS
-    torch.set_num_threads(1)
+    writers, step = tuple(arguments.writers) or WRITERS, None if arguments.few else arguments.step
     with tempfile.TemporaryDirectory(prefix="everlearn-stops-") as folder:
-        for kind in [] if arguments.at else [writer for writer in writers if writer in REAL]:
+        for kind in [] if arguments.few else [writer for writer in writers if writer in REAL]:
             store = open_store(f"{folder}/store")
             preload(lambda kind=kind, store=store: train(kind, store, Path(folder)))  # type: ignore[misc]
-    counts, wrong = stops(writers, arguments.step, arguments.at)
+    counts, wrong = stops(writers, step)
     for kind, count in sorted(counts.items()):
         print(f"  {kind:24} {count:5}")
     print(f"{sum(counts.values())} stops, wrong: {len(wrong) or 'none'}")

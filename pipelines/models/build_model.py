@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,10 @@ from pipelines.data.features.column_layout import ColumnLayout
 from pipelines.models.model_contract import find_logits
 from strategies.api.allocation_failure import is_allocation_failure
 
+# Random numbers are those of the process: of two threads that make models, such as of two runs or of a run and its
+# tracking, each would draw what the other has seeded.
+_ALONE = threading.RLock()
+
 
 def build_model(
     name: str,
@@ -31,6 +36,8 @@ def build_model(
     layout: ColumnLayout | None = None,
 ) -> nn.Module:
     """The model called `name`, on the CPU. The random states of torch, numpy and random stay as they were.
+
+    One thread of a process makes a model at a time.
 
     Args:
         name: built in, registered, or an import path `package.module:attribute`; called as
@@ -52,7 +59,7 @@ def build_model(
     def made() -> Any:
         return make(tuple(input_shape), outputs, **checked)
 
-    with torch.random.fork_rng(devices=[]), _seeded(seed), _allocation(name):
+    with _ALONE, torch.random.fork_rng(devices=[]), _seeded(seed), _allocation(name):
         if is_built_in("models", name):
             _check_size(name, made)
         # Not torch.manual_seed, which would seed the accelerators too, whose state fork_rng leaves alone here.

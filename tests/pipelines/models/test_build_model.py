@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -30,6 +32,38 @@ def lazy(input_shape: tuple[int, ...], outputs: int, *, called: bool) -> nn.Modu
     if called:
         model(torch.zeros(2, *input_shape))
     return model
+
+
+STARTED, GO = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
+
+
+def slow(input_shape: tuple[int, ...], outputs: int, *, thread: int) -> nn.Module:
+    """A model that another thread is about to disturb."""
+    STARTED[thread].set()
+    GO[thread].wait()
+    return nn.Linear(input_shape[0], outputs)
+
+
+def test_two_threads_that_make_models_do_not_draw_each_others_random_numbers() -> None:
+    def build(thread: int) -> nn.Module:
+        return build_model(f"{HERE}slow", {"thread": thread}, (5,), 2, seed=thread)
+
+    for event in GO:
+        event.set()
+    expected = [build(0), build(1)]
+    for event in (*GO, *STARTED):
+        event.clear()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(build, 0)
+        STARTED[0].wait()
+        second = pool.submit(build, 1)
+        STARTED[1].wait(timeout=0.5)  # it would have begun by then, if it were not to wait
+        GO[0].set()
+        made = [first.result()]
+        GO[1].set()
+        made.append(second.result())
+    for one, other in zip(made, expected, strict=True):
+        assert all(map(torch.equal, one.parameters(), other.parameters()))
 
 
 def test_layers_that_wait_for_their_first_input_are_refused_with_the_remedy() -> None:
