@@ -107,13 +107,13 @@ def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Call
         return "; ".join(wrong)  # it had not begun, or had ended: what it does next is done under a claim of its own
     after = written(lineage)
     late = sorted(before.keys() - after.keys())
-    if writer in ("forget", "gc") and take_over is another_run and late:
-        # The deletions that were under way: of what was garbage, and which the other run may have found there.
-        if len(late) > PARALLEL or any("/blobs/" not in key and "/commits/" not in key for key in late):
-            wrong += [f"{key} is gone" for key in late]
-        repair(lineage, fsck)
-        another_run(lineage, ids)
-        late = []
+    deleted = [key for key in late if "/blobs/" in key or "/commits/" in key]
+    if writer in ("forget", "gc") and len(deleted) <= PARALLEL:
+        # The deletions that were under way: of what was garbage, but another run may have found it there.
+        late = sorted({*late} - {*deleted})
+        if deleted and take_over is another_run:
+            repair(lineage, fsck)
+            another_run(lineage, ids)
     if writer == "forget" and take_over is not forgotten:
         # What its list of ids promises is owed until somebody forgets again.
         owed = "run everlearn forget again"
