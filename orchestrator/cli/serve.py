@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -18,10 +16,11 @@ from orchestrator.cli.support.output import reserved_stdout
 from orchestrator.progress.printable import printable_json, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.serving.ref_follower import ServingEvent
     from pipelines.config.schema import Pipeline
 
-TOKEN = "EVERLEARN_SERVE_TOKEN"
 _MIB = 2**20
 
 
@@ -32,9 +31,16 @@ _MIB = 2**20
 @click.option("--local", is_flag=True, help="One process, without Ray.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0: all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one.")
-@click.option("--token-file", type=click.Path(), metavar="PATH", help=f"File with the token; else ${TOKEN}.")
+@click.option(
+    "--token-file", type=click.Path(), metavar="PATH", help="File with the token; else $EVERLEARN_SERVE_TOKEN."
+)
 @click.option("--every", type=Duration(), default="5s", show_default=True, help="Time between two looks at the ref.")
 @click.option("--max-body", type=click.IntRange(1, 2048), default=16, show_default=True, help="MiB of a request.")
+@click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="On Ray: how many answer.")
+@click.option(
+    "--batch", type=click.IntRange(1, 1024), default=16, show_default=True, help="On Ray: requests at a time."
+)
+@click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each event.")
 @click.pass_obj
 def serve(
@@ -48,6 +54,9 @@ def serve(
     token_file: str | None,
     every: float,
     max_body: int,
+    replicas: int,
+    batch: int,
+    address: str | None,
     as_json: bool,
 ) -> None:
     """Answer over HTTP with the model that a ref of FILE's lineage names, and follow the ref: after a promotion or a
@@ -61,25 +70,61 @@ def serve(
     and exits with status 0.
     """
     settings.interrupted = "Interrupted."
-    from orchestrator.serving.http_service import Limits
+    from orchestrator.serving.bearer_token import TOKEN, read_token
 
-    if not local:
-        raise click.UsageError("give --local: one process, without Ray")
-    limits = Limits(_token(token_file), max_body * _MIB)
+    token = read_token(token_file)
     with reserved_stdout() as out:
         pipeline = load(file, overrides, import_code=False)
-        if limits.token is None and host not in ("127.0.0.1", "localhost", "::1"):
+        if token is None and host not in ("127.0.0.1", "localhost", "::1"):
             say(f"warning: no token: whoever reaches {host} can ask. Set {TOKEN} or --token-file", err=True)
-        ended = _serve_here(pipeline, ref, host, port, every, limits, as_json=as_json, out=out)
+
+        def on_event(event: ServingEvent) -> None:
+            if as_json:
+                _line({name: value for name, value in asdict(event).items() if value is not None}, out)
+            else:
+                say(f"{event.kind:<9}{event.text}", err=True)
+
+        def on_start(port: int) -> None:
+            at = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            if as_json:
+                _line({"kind": "listening", "address": at, "pipeline": pipeline.name, "ref": ref}, out)
+            else:
+                say(f"serving  {pipeline.name}, ref {ref}, at {at}", err=True)
+
+        if local:
+            ended = _here(pipeline, ref, host, port, every, token, max_body * _MIB, on_event, on_start)
+        else:
+            from orchestrator.serving.ray_deployment import RaySettings
+            from orchestrator.serving.ray_server import serve_on_ray
+
+            ended = serve_on_ray(
+                pipeline,
+                RaySettings(ref, every, replicas, batch, most_bytes=max_body * _MIB, token_file=token_file),
+                address=address,
+                host=host,
+                port=port,
+                verbose=settings.verbose,
+                on_event=on_event,
+                on_start=on_start,
+            )
     if ended == signal.SIGINT:
         raise KeyboardInterrupt
 
 
-def _serve_here(
-    pipeline: Pipeline, ref: str, host: str, port: int, every: float, limits: Any, *, as_json: bool, out: TextIO
+def _here(
+    pipeline: Pipeline,
+    ref: str,
+    host: str,
+    port: int,
+    every: float,
+    token: str | None,
+    most_bytes: int,
+    on_event: Callable[[ServingEvent], object],
+    on_start: Callable[[int], object],
 ) -> int | None:
     from orchestrator.checkpointing.load_model import load_model
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.serving.http_service import Limits
     from orchestrator.serving.local_server import Serving, listening, serve_locally
     from orchestrator.serving.model_swap import ModelSwap
     from orchestrator.serving.ref_follower import RefFollower, ref_reader
@@ -88,27 +133,13 @@ def _serve_here(
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     swap = ModelSwap(lambda commit: load_model(pipeline, commit))
     where = listening(host, port)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{where.getsockname()[1]}"
-
-    def on_event(event: ServingEvent) -> None:
-        if as_json:
-            _line({name: value for name, value in asdict(event).items() if value is not None}, out)
-        else:
-            say(f"{event.kind:<9}{event.text}", err=True)
-
-    def on_start() -> None:
-        if as_json:
-            _line({"kind": "listening", "address": address, "pipeline": pipeline.name, "ref": ref}, out)
-        else:
-            say(f"serving  {pipeline.name}, ref {ref}, at {address}", err=True)
-
     return serve_locally(
-        Serving(swap, pipeline.name, ref, every, limits),
+        Serving(swap, pipeline.name, ref, every, Limits(token, most_bytes)),
         lambda note: RefFollower(ref_reader(lineage, ref), swap, note, name=ref),
         where,
         on_event=on_event,
         on_error=_log,
-        on_start=on_start,
+        on_start=lambda: on_start(where.getsockname()[1]),
     )
 
 
@@ -124,27 +155,3 @@ def _log(error: Exception) -> None:
     from orchestrator.redact import redact
 
     say(redact("".join(traceback.format_exception(error)).rstrip()), file=sys.stderr)
-
-
-def _token(file: str | None) -> str | None:
-    """The token that clients must send; None: none is needed.
-
-    Raises:
-        PipelineError: the file cannot be read, or the token is empty or has spaces.
-    """
-    from pipelines.config.pipeline_errors import PipelineError
-
-    if file is not None:
-        try:
-            token = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "no text"
-            raise PipelineError(f"--token-file {file}: cannot be read: {reason}") from error
-        where = f"--token-file {file}"
-    elif TOKEN in os.environ:
-        token, where = os.environ[TOKEN].strip(), TOKEN
-    else:
-        return None
-    if not token or any(not 32 < ord(letter) < 127 for letter in token):
-        raise PipelineError(f"{where}: a token is a word of letters, digits and signs, without spaces")
-    return token
