@@ -84,6 +84,7 @@ def _of_json(question: Question, served: ServedModel) -> Tensor:
         return _tensor(document["inputs"], document.get("dtype"), served)
     if "dtype" in document:
         raise DataError(f"{WHERE}: dtype belongs to inputs: the columns of a table have their own types")
+    _refuse_paths(served)
     table = _of_rows(document["rows"]) if given[0] == "rows" else _of_columns(document["columns"])
     # Numbers in JSON are as in other text: 1 and 1.0 are the same.
     return _model_inputs(served).of_table(table, WHERE, text=True)
@@ -179,6 +180,7 @@ class _Body(Location):
 def _of_file(question: Question, served: ServedModel) -> Tensor:
     from pipelines.data.row_batches import TEXTS, table_batches
 
+    _refuse_paths(served)
     inputs, name = _model_inputs(served), FILES[question.content_type]
     kinds = {} if inputs.preprocessing is None else inputs.preprocessing.kinds
     body = _Body(WHERE, question.body, name)
@@ -193,6 +195,13 @@ def _of_file(question: Question, served: ServedModel) -> Tensor:
         first_row += len(table)
         _check_count(first_row)
     return torch.cat(found) if found else torch.zeros(0, *inputs.shape)
+
+
+def _refuse_paths(served: ServedModel) -> None:
+    """A table of a model of images names image files: a client must not choose what this machine opens."""
+    if _model_inputs(served).images is not None:
+        shape = ", ".join(map(str, _model_inputs(served).shape))
+        raise DataError(f'{WHERE}: this model takes images: send them as inputs, (n, {shape}), with dtype "uint8"')
 
 
 def _check_count(rows: int) -> None:

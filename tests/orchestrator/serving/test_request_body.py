@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ from pyarrow import parquet
 
 from orchestrator.checkpointing.load_model import load_model
 from orchestrator.prediction.answers import ClassPredictions, labels, numbers
+from orchestrator.prediction.predicting import manner
 from orchestrator.serving import request_body
 from orchestrator.serving.batch_answers import Reply, answer_batch, as_document, input_schema
 from orchestrator.serving.model_swap import ServedModel, warmed_up
 from orchestrator.serving.request_body import Question
+from pipelines.data.images.image_options import ImageInputs, ImageOptions
 from tests.orchestrator.serving.conftest import Chain, Trained
 
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
@@ -172,6 +175,20 @@ def test_a_batch_answers_each_request_as_if_it_came_alone(digits: ServedModel, c
         if count:
             assert reply.document["predictions"] == alone.document["predictions"]
             assert np.allclose(reply.document["probabilities"], alone.document["probabilities"], atol=1e-6)
+
+
+def test_a_client_never_names_a_file_to_open(chain: Chain) -> None:
+    """A model that was trained on image files takes tables of paths, which are ours and not a client's."""
+    model = load_model(chain.pipeline)
+    use = manner(model)
+    options = ImageOptions((8, 8), "grey")
+    object.__setattr__(
+        model, "_manner_of_use", replace(use, inputs=replace(use.inputs, images=ImageInputs(options, "image")))
+    )
+    served = ServedModel("c" * 64, model, torch.float32)
+    said = 'the body: this model takes images: send them as inputs, (n, 1, 8, 8), with dtype "uint8"'
+    for body, kind in (({"rows": [{"image": "/etc/hostname"}]}, "application/json"), (b"image\n/etc/hostname\n", CSV)):
+        assert ask(served, body, kind).document == {"error": said}
 
 
 def test_labels_and_values_are_documents() -> None:
