@@ -1,6 +1,6 @@
 """`everlearn serve --local` under load: promotions, rollbacks, a damaged commit, and its end.
 
-Covers: `orchestrator/cli/serve.py`
+Covers: `orchestrator/cli/serve.py`, `orchestrator/serving/bearer_token.py`
 """
 
 from __future__ import annotations
