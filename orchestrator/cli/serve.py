@@ -36,11 +36,6 @@ _MIB = 2**20
 )
 @click.option("--every", type=Duration(), default="5s", show_default=True, help="Time between two looks at the ref.")
 @click.option("--max-body", type=click.IntRange(1, 2048), default=16, show_default=True, help="MiB of a request.")
-@click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="On Ray: how many answer.")
-@click.option(
-    "--batch", type=click.IntRange(1, 1024), default=16, show_default=True, help="On Ray: requests at a time."
-)
-@click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each event.")
 @click.pass_obj
 def serve(
