@@ -86,6 +86,7 @@ class TransformersEncoder(nn.Module):
             )
         self.pooling, self.dropout = pooling, dropout
         self.frozen = frozen
+        self._kept: dict[bytes, Tensor] | None = None
         if gradient_checkpointing:
             self.body.activation_checkpointing_enable()
         if causal:
@@ -94,7 +95,7 @@ class TransformersEncoder(nn.Module):
             self.body = CausalLM(self.body, outputs, pretrained)
             return
         self.head = nn.Linear(self.body.config.hidden_size, outputs)
-        self._kept: dict[bytes, Tensor] | None = None
+        self._own = frozenset(name for name, _ in self.body.named_parameters())
         if frozen:
             self.body.requires_grad_(False)
             self._kept = kept_features(f"{self.content({'pretrained': pretrained})['pretrained']} {pooling}")
@@ -104,10 +105,15 @@ class TransformersEncoder(nn.Module):
         if isinstance(self.body, CausalLM):
             logits: Tensor = self.body(tokens)
             return logits
-        keeps = self._kept is not None and not self.training_dropout and not torch.compiler.is_compiling()
-        features = self._kept_features(tokens) if keeps else self._features(tokens)
+        features = self._kept_features(tokens) if self._keeps() else self._features(tokens)
         output: Tensor = self.head(features)
         return output
+
+    def _keeps(self) -> bool:
+        """Whether the features of a text are always the same; with adapters put into the body they are not."""
+        if self._kept is None or self.training_dropout or torch.compiler.is_compiling():
+            return False
+        return all(name in self._own for name, _ in self.body.named_parameters())
 
     @property
     def training_dropout(self) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.models.build_model import build_model
 from pipelines.models.transformers_encoder import kept_features
+from strategies.adapters.low_rank import adapt, adapted_layers, add_adapter
 from strategies.importance.per_sample_gradients import per_sample_moment
 from tests.pipelines.models.pretrained import save_tiny_bert
 
@@ -123,3 +124,19 @@ def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(PipelineError, match="Download it where the hub is reachable, and name the folder"):
         build_model("transformers", {"pretrained": "org/no-such-model"}, (6,), 3, seed=1)
+
+
+def test_with_adapters_in_the_frozen_transformer_no_features_are_kept(folder: Path) -> None:
+    kept_features.cache_clear()
+    model = build(folder, frozen=True)
+    names = [name for name, layer in model.body.named_modules() if name.endswith("query")]  # type: ignore[union-attr, operator]
+    adapt(model.body, names, 4.0)  # type: ignore[arg-type]
+    add_adapter(model.body, "stream", 2, seed=1)  # type: ignore[arg-type]
+    for _, layer in adapted_layers(model):
+        nn.init.normal_(layer.lora_B["stream"].weight)  # type: ignore[arg-type]
+    adapted = model(TOKENS)
+    adapted.sum().backward()
+    assert all(p.grad is not None for name, p in model.named_parameters() if "lora_B" in name)
+    plain = build(folder, frozen=True)(TOKENS)
+    torch.testing.assert_close(plain, build(folder)(TOKENS))
+    assert not torch.equal(plain, adapted)
