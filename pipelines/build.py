@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipelines.config.components import resolve
-from pipelines.config.named_scores import named_scores
+from pipelines.config.named_scores import scores_for
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def make_learner(
         device=device,
         channels_last=pipeline.scaling.channels_last,
         objective=make_objective(pipeline, stream.outputs),
-        recorded=named_scores(pipeline),
+        recorded=scores_for(pipeline, stream.unit_names),
     )
 
 

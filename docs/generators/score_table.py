@@ -6,8 +6,8 @@ from strategies.metrics.markdown_table import scores_table
 
 _HEAD = """# Scores
 
-What `score` and `metrics` of a pipeline file may name, for each objective: see [scores](../how-to/scores.md). A NUMBER
-after `@class=` is an output of the model, counted from 0 in the order of the classes.
+What `score` and `metrics` of a pipeline file may name, for each objective: see [scores](../how-to/scores.md). A CLASS
+is named as in the data (`recall@class=fraud`), or by the number of its output, counted from 0.
 
 """
 

@@ -108,6 +108,7 @@ def _score_rows(name: str | None) -> list[Component]:
 
 def _score_details(name: str) -> list[tuple[str, Any]]:
     from strategies.metrics import find_score
+    from strategies.metrics.score import value_of
 
     score = find_score(name)
     assert score is not None
@@ -117,7 +118,7 @@ def _score_details(name: str) -> list[tuple[str, Any]]:
         ("better", score.better),
         ("definition", score.definition),
         ("source", score.source),
-        ("parameters", [f"{score.name}@{key}=NUMBER" for key in score.at]),
+        ("parameters", [f"{score.name}@{key}={value_of(key)}" for key in score.at]),
     ]
 
 

@@ -61,6 +61,7 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
     from orchestrator.updates.admitted_stream import stream_of
     from pipelines.build import make_model, make_objective, make_stream
     from pipelines.config.components import is_built_in
+    from pipelines.config.named_scores import scores_for
 
     stream = parameters = frozen = None
     arriving = pipeline.stream.source is not None
@@ -68,6 +69,7 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
         stream = stream_of(pipeline) if arriving else make_stream(pipeline)
         if is_built_in("objectives", pipeline.objective.name):
             make_objective(pipeline, stream.outputs)
+        scores_for(pipeline, stream.unit_names)
         if trial or is_built_in("models", pipeline.model.name):
             model = make_model(pipeline, stream)
             parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from pipelines.config.document import KeyPath
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.suggest import did_you_mean
 from strategies.metrics import Score, declare, find_metric, find_score, metrics_for
+from strategies.metrics.score import value_of
 
 if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
@@ -28,6 +30,28 @@ def named_scores(pipeline: Pipeline) -> tuple[Score, ...]:
             score = _score(name, objective)
             found.setdefault(score.name, score)
     return tuple(found.values())
+
+
+def scores_for(pipeline: Pipeline, unit_names: Sequence[str] | None) -> tuple[Score, ...]:
+    """`named_scores`, where the classes that they name are outputs of the model.
+
+    Args:
+        unit_names: of the model's outputs; None: they have none.
+
+    Raises:
+        PipelineError: a score names a class that is none of them.
+    """
+    found = []
+    for score in named_scores(pipeline):
+        try:
+            found.append(score.among(unit_names if unit_names is not None else ()))
+        except LookupError:
+            known = unit_names or ()
+            close = did_you_mean(str(score.of_class), list(known))
+            hint = f", did you mean '{close}'?" if close else "."
+            there = f"The classes are {', '.join(known[:20])}" if known else "The classes have no names: give a number"
+            raise PipelineError(f"metrics: {score.name} names no class{hint} {there}") from None
+    return tuple(found)
 
 
 def declare_own_scores(data: Any) -> None:
@@ -102,7 +126,7 @@ def _unknown(name: str, objective: Any) -> str:
     offered = {score.name: score for score in objective.offered()}
     base, separator, _ = name.partition("@")
     if separator and base in offered:
-        keys = ", ".join(f"{base}@{key}=NUMBER" for key in offered[base].at) or "no parameter"
+        keys = ", ".join(f"{base}@{key}={value_of(key)}" for key in offered[base].at) or "no parameter"
         return f"'{name}': {base} takes {keys}"
     close = did_you_mean(name, list(offered))
     hint = f", did you mean '{close}'?" if close else "."

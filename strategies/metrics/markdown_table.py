@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strategies.metrics.metric_registry import all_metrics
+from strategies.metrics.score import value_of
 from strategies.metrics.score_registry import all_scores
 
 _HEAD = ("metric", "unit", "better", "definition", "source")
@@ -19,7 +20,7 @@ def scores_table() -> str:
     head = ("score", "of", "unit", "better", "definition", "source")
     rows = [
         (
-            ", ".join(f"`{name}`" for name in (one.name, *(f"{one.name}@{key}=NUMBER" for key in one.at))),
+            ", ".join(f"`{name}`" for name in (one.name, *(f"{one.name}@{key}={value_of(key)}" for key in one.at))),
             ", ".join(f"`{name}`" for name in one.objectives),
             one.unit,
             one.better,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,8 +12,16 @@ if TYPE_CHECKING:
     from strategies.metrics.evidence import Values
     from strategies.metrics.metric import Better
 
+CLASS = "class"
+"""The parameter that is a class, by its name or the number of its output."""
+
 ScoreUnit = Literal["fraction", "number"]
 Compute = Callable[["Values", "Values"], float]
+
+
+def value_of(parameter: str) -> str:
+    """What stands for the value of a parameter, where it is explained."""
+    return "CLASS" if parameter == CLASS else "NUMBER"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +41,8 @@ class Score:
         at: by the parameter that may follow its name, `recall@precision=0.9`, the function of the parameter's value,
             the values and the truth.
         probabilities: whether it is defined only where the values are probabilities of the model.
+        of_class: the class that its name names, `recall@class=fraud`, by name or number; None: it names none.
+        by_class: the function of the number of that class, the values and the truth.
     """
 
     name: str
@@ -45,6 +55,8 @@ class Score:
     objectives: tuple[str, ...] = ()
     at: Mapping[str, Callable[[float, Values, Values], float]] = field(default_factory=dict)
     probabilities: bool = False
+    of_class: str | None = None
+    by_class: Callable[[float, Values, Values], float] | None = None
 
     @property
     def title(self) -> str:
@@ -73,4 +85,22 @@ class Score:
         Raises:
             KeyError: it takes no such parameter.
         """
-        return replace(self, name=f"{self.name}@{key}={written}", function=partial(self.at[key], value), at={})
+        function, of_class = self.at[key], written if key == CLASS else None
+        made = replace(self, name=f"{self.name}@{key}={written}", function=partial(function, value), at={})
+        return made if of_class is None else replace(made, of_class=of_class, by_class=function)
+
+    def among(self, names: Sequence[str] | None) -> Score:
+        """The score for outputs with these names: the class in its name is one of them, or else an output's number.
+
+        Raises:
+            LookupError: it is neither.
+        """
+        if self.of_class is None or self.by_class is None or names is None:
+            return self
+        if self.of_class in names:
+            return replace(self, function=partial(self.by_class, names.index(self.of_class)))
+        try:
+            float(self.of_class)
+        except ValueError:
+            raise LookupError(self.of_class) from None
+        return self

@@ -10,7 +10,7 @@ from typing import Any
 
 from strategies.metrics.multi_label_scores import hamming_loss, micro_f1, subset_accuracy
 from strategies.metrics.regression_scores import mean_absolute_error, quantile_loss, r2, root_mean_squared_error
-from strategies.metrics.score import Score
+from strategies.metrics.score import CLASS, Score
 from strategies.metrics.token_scores import negative_log_perplexity, perplexity, token_accuracy
 
 
@@ -262,6 +262,8 @@ def declare(score: Score) -> Score:
 def find_score(name: str, offered: Iterable[Score] | None = None) -> Score | None:
     """The score of a name, `NAME` or `NAME@PARAMETER=VALUE`; None: there is none.
 
+    One whose parameter is a class by its name is not defined for any samples before `Score.among`.
+
     Args:
         offered: the scores that are looked through; None: all that are known.
     """
@@ -280,10 +282,12 @@ def _find(name: str, among: Iterable[Score]) -> Score | None:
     if found is None or not separator:
         return found
     key, _, written = parameter.partition("=")
+    if key not in found.at or not written:
+        return None
     try:
         value = float(written)
     except ValueError:
-        return None
-    if key not in found.at or not math.isfinite(value):
+        return found.with_parameter(key, math.nan, written) if key == CLASS else None
+    if not math.isfinite(value) and key != CLASS:
         return None
     return found.with_parameter(key, value, written)
