@@ -111,7 +111,7 @@ def _data_warnings(pipeline: Pipeline, stream: Stream) -> list[str]:
     for experience in stream:
         counts = target_counts(experience.train, stream.outputs)
         samples.update({unit: n for unit, n in enumerate(counts.tolist()) if n})
-    majority = None if pipeline.objective.extras.get("class_weights") else data_warning(samples)
+    majority = None if pipeline.objective.extras.get("class_weights") else data_warning(samples, stream.unit_names)
     return [*stream.warnings, *feature_warnings(pipeline, stream), *([] if majority is None else [majority])]
 
 

@@ -206,7 +206,7 @@ class RankTraining:
         if named_scores(self.pipeline)[0] != ACCURACY:
             return
         present = target_counts(self.stream[index].test, self.stream.outputs).nonzero().flatten()
-        text = result_warning(classes, set(present.tolist()))
+        text = result_warning(classes, set(present.tolist()), self.stream.unit_names)
         if text is not None:
             self._emit(Warned(text))
 

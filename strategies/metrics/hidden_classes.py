@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from strategies.metrics.class_scores import Counts, recalls
 
@@ -28,31 +28,42 @@ def majority(samples: Mapping[int, int]) -> tuple[int, float] | None:
     return (label, share) if share > MAJORITY and len([n for n in samples.values() if n]) > 1 else None
 
 
-def data_warning(samples: Mapping[int, int]) -> str | None:
-    """One line for data of which a single class has nearly all samples; None for other data."""
+def data_warning(samples: Mapping[int, int], names: Sequence[str] | None = None) -> str | None:
+    """One line for data of which a single class has nearly all samples; None for other data.
+
+    Args:
+        samples: number of samples by class.
+        names: of the classes; None: they are called by their numbers.
+    """
     found = majority(samples)
     if found is None:
         return None
-    return f"class {found[0]} has {found[1]:.1%} of the training samples: accuracy hides the others; {_REMEDY}"
+    label = _named(found[0], names)
+    return f"class {label} has {found[1]:.1%} of the training samples: accuracy hides the others; {_REMEDY}"
 
 
-def result_warning(classes: Counts, new: Collection[int]) -> str | None:
+def result_warning(classes: Counts, new: Collection[int], names: Sequence[str] | None = None) -> str | None:
     """One line for a result that its accuracy hides, or None.
 
     Args:
         classes: (class, samples classified right, samples).
         new: classes of the newest experience: a recall of 0 of older ones is forgetting, which the metrics show.
+        names: of the classes; None: they are called by their numbers.
     """
     found = majority({label: total for label, _, total in classes})
     each = recalls(classes)
     worst = min(each, key=lambda label: each[label], default=0)
     if found is not None and each[worst] < POOR:
         return (
-            f"class {found[0]} has {found[1]:.1%} of the test samples, and of class {worst} {each[worst]:.1%} are "
-            f"classified right: accuracy hides that; {_REMEDY}"
+            f"class {_named(found[0], names)} has {found[1]:.1%} of the test samples, and of class "
+            f"{_named(worst, names)} {each[worst]:.1%} are classified right: accuracy hides that; {_REMEDY}"
         )
     zero = [label for label, right, total in classes if label in new and total >= ENOUGH and not right]
     if not zero:
         return None
-    names = ("class " if len(zero) == 1 else "classes ") + ", ".join(map(str, zero[:5]))
-    return f"no test sample of {names} is classified right, and it was just learned: accuracy may hide that; {_REMEDY}"
+    which = ("class " if len(zero) == 1 else "classes ") + ", ".join(_named(label, names) for label in zero[:5])
+    return f"no test sample of {which} is classified right, and it was just learned: accuracy may hide that; {_REMEDY}"
+
+
+def _named(label: int, names: Sequence[str] | None) -> str:
+    return str(label) if names is None or label >= len(names) else names[label]

@@ -25,3 +25,13 @@ def test_a_class_that_was_just_learned_and_is_never_right_is_named_but_not_one_t
     assert text is not None and "no test sample of class 2 is classified right" in text
     assert result_warning(classes, {1, 3, 4}) is None
     assert result_warning([], {0}) is None
+
+
+def test_classes_are_called_by_their_names() -> None:
+    names = ("good", "fraud", "odd")
+    text = data_warning({0: 980, 1: 20}, names)
+    assert text is not None and text.startswith("class good has 98.0% of the training samples")
+    text = result_warning([(0, 980, 980), (1, 0, 20)], {0, 1}, names)
+    assert text is not None and "class good has 98.0% of the test samples, and of class fraud 0.0% are" in text
+    text = result_warning([(0, 50, 50), (1, 0, 20), (2, 0, 20)], {1, 2}, names)
+    assert text is not None and "no test sample of classes fraud, odd is" in text
