@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from pyarrow import parquet
+from pyarrow import fs, parquet
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
@@ -23,6 +23,7 @@ from pipelines.data.datasets.image_folder import load
 from pipelines.data.detect_dataset import detect_dataset
 from pipelines.data.samples import StoredSamples
 from pipelines.starter_file import starter_file
+from tests.pipelines.data.datasets.test_parquet import bucket  # noqa: F401 (a fixture)
 from tests.pipelines.data.images.conftest import cache  # noqa: F401 (a fixture)
 from tests.pipelines.data.images.drawn_images import COLOURS, class_folders, draw
 
@@ -219,3 +220,19 @@ def test_init_recognises_it(tmp_path: Path) -> None:
     assert found.options == {"path": f"{path}/train", "test": f"{path}/test", "size": 32, "channels": "rgb"}
     assert detect_dataset(f"{path}/train").options["path"] == f"{path}/train"
     assert "model: {name: cnn}" in starter_file(path).text
+
+
+def test_images_in_s3(bucket: tuple[str, fs.S3FileSystem], tmp_path: Path, cache: Path) -> None:  # noqa: F811
+    address, system = bucket
+    class_folders(tmp_path, count=2, classes=("cat", "dog"))
+    for file in tmp_path.rglob("*.png"):
+        with system.open_output_stream(f"data/photos/{file.relative_to(tmp_path)}") as target:
+            target.write(file.read_bytes())
+    found = adopt("image-folder", load(f"{address}/photos"))
+    assert isinstance(found, Dataset) and found.class_names == ("cat", "dog")
+    here = whole(tmp_path)
+    assert torch.equal(found.train.ids, here.train.ids) and torch.equal(found.test.ids, here.test.ids)
+    with system.open_output_stream("data/photos/cat/1.png") as target:
+        target.write(b"broken")
+    with pytest.raises(DataError, match=r"^s3://data/photos/cat/1\.png: is no PNG or JPEG image"):
+        load(f"{address}/photos")
