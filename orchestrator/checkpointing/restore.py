@@ -58,7 +58,10 @@ def _check_targets(targets: Tensor, outputs: int) -> None:
     if targets.dim() == 2 and targets.dtype in (torch.float64, torch.uint8):
         if targets.shape[1] == 0 or outputs % targets.shape[1]:
             raise ValueError("targets in a memory do not have a column for each of the model's outputs")
+    elif targets.dim() == 2 and targets.dtype == torch.int32:
+        if targets.numel() and not -1 <= int(targets.min()) <= int(targets.max()) < outputs:
+            raise ValueError("a token in a memory is beyond the model's outputs")
     elif targets.dim() != 1 or targets.dtype != torch.int64:
-        raise ValueError("targets of a memory are neither classes nor columns of numbers or labels")
+        raise ValueError("targets of a memory are neither classes nor columns of numbers or labels, nor tokens")
     elif len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < outputs:
         raise ValueError("a target in a memory is beyond the model's outputs")

@@ -25,7 +25,7 @@ def groups(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     if missing:
         raise ValueError(f"it is no shard of a memory: {', '.join(sorted(missing))} missing")
     ids, targets = tensors["ids"], tensors["targets"]
-    columns = targets.ndim == 2 and targets.dtype in (torch.float64, torch.uint8)
+    columns = targets.ndim == 2 and targets.dtype in (torch.float64, torch.uint8, torch.int32)
     if any(t.dtype != torch.int64 or t.ndim != 1 for t in (ids, *([] if columns else [targets]))):
         raise ValueError("its ids and targets are not lists of int64")
     uneven = [name for name, t in tensors.items() if t.ndim < 1 or len(t) != len(ids)]

@@ -24,6 +24,8 @@ def test_what_fits_is_taken() -> None:
     assert len(memory) == 3
     for columns in (torch.zeros(4, 2).double(), torch.zeros(4, 1, dtype=torch.uint8)):
         restore_shard(Memory(10), Shard(0, tensors(targets=columns), {"all": 3}), outputs=2)
+    sequences = torch.tensor([[1, -1, 0]] * 4, dtype=torch.int32)
+    restore_shard(Memory(10), Shard(0, tensors(targets=sequences), {"all": 3}), outputs=2)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,7 @@ def test_what_fits_is_taken() -> None:
         {"targets": torch.tensor([0, 1, -1, 0])},
         {"targets": torch.zeros(4, 3).double()},
         {"targets": torch.zeros(4, 2)},
+        {"targets": torch.full((4, 3), 2, dtype=torch.int32)},
         {"inputs": torch.rand(3, 3)},
         {"inputs": torch.tensor(1.0)},
         {"logits": torch.rand(5, 2)},

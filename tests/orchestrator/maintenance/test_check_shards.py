@@ -27,7 +27,7 @@ def shard(**changes: Tensor | None) -> dict[str, Tensor]:
 def test_a_shard_is_counted_whole_and_by_class() -> None:
     assert groups(shard()) == {"all": 3, "0": 1, "1": 2}
     assert groups(shard(logits=torch.zeros(3, 4))) == {"all": 3, "0": 1, "1": 2}
-    for columns in (torch.zeros(3, 2).double(), torch.zeros(3, 2, dtype=torch.uint8)):
+    for columns in (torch.zeros(3, 2).double(), *(torch.zeros(3, 2, dtype=d) for d in (torch.uint8, torch.int32))):
         assert groups(shard(targets=columns)) == {"all": 3}
 
 

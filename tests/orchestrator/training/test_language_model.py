@@ -10,6 +10,10 @@ import torch.nn.functional as F
 
 from orchestrator import load_model, run
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.maintenance.check_store import fsck
+from orchestrator.maintenance.collect_garbage import collect
+from orchestrator.maintenance.copy_store import copy
+from orchestrator.maintenance.forget_samples import forget
 from orchestrator.storage.open_by_uri import open_store
 from pipelines.build import make_stream
 from pipelines.config.load import load_text
@@ -72,6 +76,25 @@ def test_a_commit_holds_the_adapter_and_its_optimiser_and_little_else(
     assert sum(new.values()) <= needed + 50_000
 
 
+def test_the_care_of_a_store_knows_the_base_and_the_adapters(
+    learned: tuple[Path, Pipeline, list[str]], tmp_path: Path
+) -> None:
+    root, pipeline, commits = learned
+    source = Lineage(open_store(str(root / "store")), "language")
+    base = source.read(commits[0]).blobs["model.base"].sha256
+    copied = Lineage(open_store(str(tmp_path / "copy")), "language")
+    copy(source, copied)
+    assert [copied.read(commit).blobs for commit in commits] == [source.read(commit).blobs for commit in commits]
+    forgotten = forget(copied, [int(make_stream(pipeline)[0].train.ids[0])])
+    assert forgotten.ids == 1
+    collect(copied, keep=1, minimum_age=0)  # the first commit keeps no blobs, and the base is the last one's, too
+    for lineage in (source, copied):
+        report = fsck(lineage)
+        assert (report.damage, report.unreferenced, report.unknown) == ([], [], [])
+    assert copied.tensors(base).keys() == source.tensors(base).keys()
+    assert copied.read(commits[1]).blobs["model.base"].sha256 == base
+
+
 def test_a_second_run_trains_nothing_and_the_model_is_loaded_with_its_adapter(
     learned: tuple[Path, Pipeline, list[str]],
 ) -> None:
@@ -84,3 +107,12 @@ def test_a_second_run_trains_nothing_and_the_model_is_loaded_with_its_adapter(
         loss = F.cross_entropy(load_model(pipeline)(inputs), targets.long(), ignore_index=-1)
     recorded = Lineage(open_store(str(root / "store")), "language").read(commits[1]).row[1].scores
     assert float(loss) == pytest.approx(-recorded["negative_log_perplexity"], rel=1e-5)
+
+
+def test_a_further_domain_goes_on_from_the_stored_adapter_and_memory(
+    learned: tuple[Path, Pipeline, list[str]],
+) -> None:
+    root, pipeline, commits = learned
+    (root / "stream" / "zoo.txt").write_text("a bad day was the day\n" * 30)
+    longer = run(pipeline)
+    assert (longer.lineage[:2], longer.trained) == (commits, 1)
