@@ -16,6 +16,7 @@ from orchestrator.cli.compare import compare
 from orchestrator.cli.copy import copy
 from orchestrator.cli.drift import drift
 from orchestrator.cli.example import example
+from orchestrator.cli.export import export
 from orchestrator.cli.forget import forget
 from orchestrator.cli.fsck import fsck
 from orchestrator.cli.gate_command import gate
@@ -85,7 +86,7 @@ _starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, predict, drift, publish, ui)
 _arriving = (step, watch, sources, backfill, shuffle)
 _deciding = (gate, promote, rollback, audit)
-_serving = (serve,)
+_serving = (serve, export)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)
 for command in (*_starting, *_learning, *_arriving, *_deciding, *_serving, *_on_a_cluster, *_care):

@@ -1,0 +1,76 @@
+"""From rows of a table to a model's inputs, without Everlearn: exported models bring this file along.
+
+    document = json.load(open("preprocessing.json"))
+    inputs = inputs_of([{"amount": 3.5, "country": "DE"}], document)
+
+It needs numpy alone, and does what `pipelines.data.features` does; the tests compare both.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+
+def inputs_of(rows: list[dict[str, Any]], document: list[dict[str, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The inputs of rows, (n, d) float32. A value that is None, or not in its row, is missing.
+
+    Args:
+        rows: numbers for numeric columns, any value for categorical ones, datetimes or ISO 8601 text for timestamps
+            (UTC where they say no zone).
+        document: of preprocessing.json.
+    """
+    parts = [_COLUMNS[column["kind"]]([row.get(column["name"]) for row in rows], column) for column in document]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _numeric(values: list[Any], column: dict[str, Any]) -> Any:
+    known = np.array([math.nan if value is None else float(value) for value in values])
+    missing = np.isnan(known)
+    standard = (np.where(missing, column["mean"], known) - column["mean"]) / column["scale"]
+    return np.stack([standard, missing], axis=1)
+
+
+def _categorical(values: list[Any], column: dict[str, Any]) -> Any:
+    codes = {value: place + 2 for place, value in enumerate(column["values"])}
+    found = [1 if value is None or value != value else codes.get(_text(value), 0) for value in values]
+    return np.array(found, dtype=np.float64)[:, None]
+
+
+def _timestamp(values: list[Any], column: dict[str, Any]) -> Any:
+    seconds = np.array([math.nan if value is None else _seconds(value) for value in values])
+    missing = np.isnan(seconds)
+    seconds = np.where(missing, 0.0, seconds)
+    days = np.floor(seconds / 86_400).astype(np.int64)
+    minutes = np.clip(np.floor((seconds - days * 86_400) / 60).astype(np.int64), 0, 1439)
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
+    distance = (seconds - column["mean"]) / column["scale"]
+    elapsed = distance / np.sqrt(1 + np.abs(distance))
+    cycles = [_cycle(minutes, 1440), _cycle((days + 3) % 7, 7), _cycle(months, 12)]
+    found = np.concatenate([*cycles, elapsed[:, None]], axis=1)
+    found[missing] = 0.0
+    return np.concatenate([found, missing[:, None]], axis=1)
+
+
+_COLUMNS = {"numeric": _numeric, "categorical": _categorical, "timestamp": _timestamp}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _seconds(value: Any) -> float:
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _cycle(positions: Any, length: int) -> Any:
+    angles = [2 * math.pi * position / length for position in range(length)]
+    return np.array([[round(math.sin(angle), 9), round(math.cos(angle), 9)] for angle in angles])[positions]
