@@ -1,7 +1,7 @@
 """An exported model gives the same outputs without Everlearn, and as an adapter with PEFT.
 
-Covers: `orchestrator/cli/export.py`, `orchestrator/serving/adapter_files.py`,
-`orchestrator/serving/standalone_preprocessing.py`
+Covers: `orchestrator/cli/export.py`, `orchestrator/serving/adapter_files.py`
+Covers: `orchestrator/serving/standalone_preprocessing.py`
 """
 
 from __future__ import annotations
