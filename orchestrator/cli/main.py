@@ -31,6 +31,7 @@ from orchestrator.cli.publish import publish
 from orchestrator.cli.recommend import recommend
 from orchestrator.cli.rollback import rollback
 from orchestrator.cli.run import run
+from orchestrator.cli.schedule import schedule
 from orchestrator.cli.serve import serve
 from orchestrator.cli.show import show
 from orchestrator.cli.shuffle import shuffle
@@ -84,7 +85,7 @@ def everlearn() -> None:
 
 _starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, predict, drift, publish, ui)
-_arriving = (step, watch, sources, backfill, shuffle)
+_arriving = (step, watch, schedule, sources, backfill, shuffle)
 _deciding = (gate, promote, rollback, audit)
 _serving = (serve, export)
 _on_a_cluster = (submit, status, logs, stop)

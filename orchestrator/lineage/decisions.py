@@ -232,12 +232,22 @@ def settle(lineage: Lineage) -> DecisionState:
         StorageError: a ref cannot be moved.
     """
     state = decision_state(lineage)
-    # Without a proposal the ref stands for the champion: a ref is never removed.
-    for name, wanted in ((CHAMPION, state.champion), (PROPOSED, state.proposed or state.champion)):
-        missing = name == PROPOSED and state.proposed is None and lineage.ref(name) is None
-        if wanted is not None and not missing and lineage.exists(wanted):
+    for name, wanted in behind(lineage, state).items():
+        if lineage.exists(wanted):
             lineage.point(name, wanted)
     return state
+
+
+def behind(lineage: Lineage, state: DecisionState) -> dict[str, str]:
+    """The refs that do not show what was decided, and the commits that they should stand for. Raises StorageError."""
+    found: dict[str, str] = {}
+    # Without a proposal the ref stands for the champion: a ref is never removed.
+    for name, wanted in ((CHAMPION, state.champion), (PROPOSED, state.proposed or state.champion)):
+        ref = lineage.ref(name) if wanted is not None else None
+        missing = name == PROPOSED and state.proposed is None and ref is None
+        if wanted is not None and not missing and (ref is None or ref.commit != wanted):
+            found[name] = wanted
+    return found
 
 
 def champion_before(lineage: Lineage, state: DecisionState) -> str | None:

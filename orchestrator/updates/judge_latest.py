@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.errors import Claimed
 from orchestrator.lineage.bad_commits import plan_without_bad
-from orchestrator.lineage.decisions import DecisionState, decision_state, last_decision, newest_first
+from orchestrator.lineage.claim import claimed
+from orchestrator.lineage.decisions import DecisionState, behind, decision_state, last_decision, newest_first, settle
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.gate import judge, known_verdict
@@ -32,7 +34,14 @@ def judge_latest(
         StorageError: the storage cannot be used.
     """
     gate = pipeline.gate
-    if gate is None or _settled(lineage, commit, gate, decision_state(lineage)):
+    if gate is None:
+        return None
+    state = decision_state(lineage)
+    if _settled(lineage, commit, gate, state):
+        if behind(lineage, state):
+            # A step was killed after it had recorded a decision, before it moved the refs.
+            with suppress(Claimed), claimed(lineage, "promotion", target=commit) as claim:
+                settle(lineage.fenced(claim.fence))
         return None
     last = last_decision(lineage)
     try:

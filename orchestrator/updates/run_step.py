@@ -126,7 +126,9 @@ def run_step(
         if admitted.stopped:
             return found("stopped")
         if admitted.blocked or not state.experiences or not _due(pipeline, source, lineage, admitted):
-            # A step that was killed may have left a commit that is not judged yet.
+            # A step that was killed may have left a commit that is not accounted for, and not judged yet.
+            if pipeline.update is not None and admitted.latest is not None:
+                record_training(lineage, admitted.latest, pipeline.scaling.maximum)
             judged = judge_latest(pipeline, lineage, admitted.latest.id, on_warning) if admitted.latest else None
             outcome = "judged" if judged else "admitted" if admitted.decided else "nothing-new"
             return found(outcome, judged=judged)

@@ -60,6 +60,8 @@ def pods(manifests: tuple[Manifest, ...] | list[Manifest]) -> Iterator[Pod]:
         kind, name, spec = manifest["kind"], manifest["metadata"]["name"], manifest.get("spec", {})
         if kind in ("Deployment", "StatefulSet", "Job"):
             yield _pod(f"{kind} {name}", spec["template"], {})
+        elif kind == "CronJob":
+            yield _pod(f"{kind} {name}", spec["jobTemplate"]["spec"]["template"], {})
         elif kind == "RayCluster":
             yield from _ray_pods(f"RayCluster {name}", name, spec)
         elif kind == "RayJob":

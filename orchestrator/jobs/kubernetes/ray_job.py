@@ -79,7 +79,7 @@ def render_job(text: str, kind: str, options: JobOptions | None = None, source: 
     options = options or JobOptions()
     if kind not in KINDS:
         raise PipelineError([f"--kind: must be one of {', '.join(KINDS)}, got {kind}"])
-    text, pipeline = _prepared(text, source, options.overrides)
+    text, pipeline = prepared(text, source, options.overrides)
     if kind == "tune" and pipeline.tune is None:
         raise PipelineError([f"{source}: has no tune section, so that there is nothing to search"])
     name = job_name(pipeline.name, kind, options.suffix)
@@ -89,7 +89,7 @@ def render_job(text: str, kind: str, options: JobOptions | None = None, source: 
         "apiVersion": "ray.io/v1",
         "kind": "RayJob",
         "metadata": {**metadata, "annotations": {"everlearn/pipeline": pipeline.name}},
-        "spec": _job_spec(name, kind, labels, size_of(pipeline, kind), options),
+        "spec": job_spec(name, kind, labels, size_of(pipeline, kind), options),
     }
     if options.queue is not None:
         job["metadata"]["labels"] = {**labels, "kueue.x-k8s.io/queue-name": options.queue}
@@ -108,18 +108,19 @@ def to_yaml(manifests: Sequence[Manifest]) -> str:
     return dumped
 
 
-def job_name(pipeline: str, kind: str, suffix: str = "") -> str:
+def job_name(pipeline: str, kind: str, suffix: str = "", longest: int = LONGEST_NAME) -> str:
     """A name that Kubernetes and KubeRay accept; a long one is shortened, and made unique by a hash."""
     stem = re.sub(r"[^a-z0-9-]+", "-", pipeline.lower()).strip("-")
     stem = stem if stem[:1].isalpha() else f"p-{stem}".rstrip("-")
     tail = "-".join(part for part in (kind, suffix) if part)
-    room = LONGEST_NAME - len(tail) - 1
+    room = longest - len(tail) - 1
     if len(stem) > room:
         stem = f"{stem[: room - 7].rstrip('-')}-{hashlib.sha256(pipeline.encode()).hexdigest()[:6]}"
     return f"{stem}-{tail}"
 
 
-def _job_spec(name: str, kind: str, labels: dict[str, str], size: Size, options: JobOptions) -> Manifest:
+def job_spec(name: str, kind: str, labels: dict[str, str], size: Size, options: JobOptions) -> Manifest:
+    """The `spec` of a RayJob that runs a command on the file in the ConfigMap `name`."""
     submitter = container(
         "ray-job-submitter", options.image, {"cpu": "500m", "memory": "1Gi"}, environment={"env": _own_environment()}
     )
@@ -146,7 +147,7 @@ def _with_restart(template: Manifest) -> Manifest:
 def _cluster_spec(name: str, labels: dict[str, str], size: Size, options: JobOptions) -> Manifest:
     # Kueue admits a job as a whole, so its size must be fixed.
     autoscaling = size.minimum < size.maximum and options.queue is None
-    environment = _environment(options)
+    environment = pod_environment(options)
     file_mount = [{"name": "pipeline", "mountPath": FOLDER, "readOnly": True}]
     head = container(
         "ray-head",
@@ -221,7 +222,8 @@ def autoscaler_volumes() -> list[Manifest]:
     return [{"name": "autoscaler-tmp", "emptyDir": {}}, {"name": "kubernetes", "projected": {"sources": sources}}]
 
 
-def _environment(options: JobOptions) -> Manifest:
+def pod_environment(options: JobOptions) -> Manifest:
+    """The `env` and `envFrom` of a container in which a pipeline runs. Raises PipelineError: a wrong variable."""
     variables = _own_environment()
     problems: list[str] = []
     for text in options.variables:
@@ -246,7 +248,7 @@ def _own_environment() -> list[Manifest]:
     return [{"name": "HOME", "value": "/tmp"}]
 
 
-def _prepared(text: str, source: str, overrides: Sequence[str]) -> tuple[str, Pipeline]:
+def prepared(text: str, source: str, overrides: Sequence[str]) -> tuple[str, Pipeline]:
     """The text that the job reads, with the overrides applied, and its pipeline."""
     from pipelines.config.document import parse
     from pipelines.config.import_path import modules_beside
