@@ -28,7 +28,7 @@ def test_help_lists_the_commands_in_the_order_in_which_one_meets_them() -> None:
     commands = ["example", "init"]
     commands += ["run", "tune", "compare", "validate", "recommend", "list", "log", "show", "predict", "drift"]
     commands += ["publish", "ui"]
-    commands += ["step", "watch", "sources", "backfill", "shuffle"]
+    commands += ["step", "watch", "schedule", "sources", "backfill", "shuffle"]
     commands += ["gate", "promote", "rollback", "audit"]
     commands += ["serve", "export"]
     commands += ["submit", "status", "logs", "stop"]
