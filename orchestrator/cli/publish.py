@@ -62,6 +62,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from orchestrator.tracking.publish_lineage import publish as write
     from orchestrator.updates.admitted_stream import stream_of
     from pipelines.config.pipeline_errors import PipelineError
+    from pipelines.data.experience_names import experience_names
 
     pipeline = load(file, overrides, import_code=False)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
@@ -98,6 +99,8 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
         key=key,
         reference=Reference(lineage),
         model=model,
+        class_names=None if stream is None else stream.unit_names,
+        experience_names=() if stream is None else experience_names(stream),
         warn=warn,
     )
     decisions = list(newest_first(lineage))[::-1]

@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 REFERENCE = "cumulative"
 
 
-def reference_ids(chain: Sequence[Commit], known: Sequence[str] = ()) -> list[str]:
-    """The ids that the commits of a chain would have, had their strategy been `cumulative` alone.
+def reference_ids(chain: Sequence[Commit], known: Sequence[str] = (), strategy: str = REFERENCE) -> list[str]:
+    """The ids that the commits of a chain would have, had their strategy been another one alone, without options.
 
     They are those that `orchestrator.lineage.plan.make_plan` gives the pipeline with its strategy replaced.
 
     Args:
         known: the first of them, as far as they were asked for before.
+        strategy: its name; by default that of joint training, `cumulative`.
     """
     ids = list(known)
     for index in range(len(ids), len(chain)):
         commit = chain[index]
-        spec: dict[str, Any] = {**commit.spec, "strategy": [{"name": REFERENCE}]}
+        spec: dict[str, Any] = {**commit.spec, "strategy": [{"name": strategy}]}
         parent = ids[-1] if ids else None
         ids.append(commit_id(parent=parent, fingerprint=commit.experience.fingerprint, spec=spec))
     return ids

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from orchestrator.tracking.mlflow_client import SQLITE, artifact_location, database_file, quoted, resolve_uri
+from orchestrator.tracking.run_table import VIEW
 
 # Without it MLflow opens in the mode for language-model traces, where the charts are not.
 _MODE = "workflowType=machine_learning"
@@ -46,10 +47,10 @@ def ui_environment(uri: str) -> dict[str, str]:
 
 
 def page(address: str, experiment_id: str | None = None, run_id: str | None = None) -> str:
-    """The UI's page of a run, of an experiment's runs, or of all experiments."""
+    """The UI's page of a run, of an experiment's runs with the columns of `run_table`, or of all experiments."""
     base = f"{address.rstrip('/')}/#/experiments"
     if experiment_id is None:
         return f"{base}?{_MODE}"
     if run_id is None:
-        return f"{base}/{quote(experiment_id)}/runs?{_MODE}"
+        return f"{base}/{quote(experiment_id)}/runs?{_MODE}&viewStateShareKey={VIEW}"
     return f"{base}/{quote(experiment_id)}/runs/{quote(run_id)}?{_MODE}"

@@ -24,6 +24,8 @@ def publish(
     model: MakeModel | None = None,
     register: str | None = None,
     reference: FindReference | None = None,
+    class_names: Sequence[str] | None = None,
+    experience_names: Sequence[str | None] = (),
     warn: Callable[[str], None] = warnings.warn,
 ) -> str:
     """Make MLflow show a chain of commits, and return the run's id. Doing so again adds nothing.
@@ -35,12 +37,21 @@ def publish(
         model: gives the model of the last commit and an example of its input; None logs no model.
         register: name of a registered model of which the model becomes a version.
         reference: finds what joint training reaches.
+        class_names: of the output units; None: they have numbers.
+        experience_names: as far as they have names.
         warn: called with a message when the model could not be exported.
 
     Raises:
         TrackingError: MLflow cannot be used.
     """
-    view = RunView(pipeline, key=key or chain[-1].id, stream_length=stream_length, reference=reference)
+    view = RunView(
+        pipeline,
+        key=key or chain[-1].id,
+        stream_length=stream_length,
+        reference=reference,
+        class_names=class_names,
+        experience_names=experience_names,
+    )
     with tracking_errors(pipeline.tracking.uri):
         fresh = view.open(chain)
         view.write(chain)

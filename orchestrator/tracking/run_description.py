@@ -30,6 +30,8 @@ def description(
     commit: str,
     uri: str,
     model: str | None,
+    pictures: Mapping[str, str] | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> str:
     """The Markdown text.
 
@@ -41,10 +43,16 @@ def description(
         commit: id of the last commit.
         uri: where MLflow is, without secrets.
         model: the model's MLflow URI; None where no model was logged.
+        pictures: addresses of pictures by what they show; they then stand for the matrix as text.
+        links: pages of runs to compare with, by what people call them.
     """
     done = f"{len(rows)} of {stream_length} experiences" if len(rows) < stream_length else f"{len(rows)} experiences"
     parts = [f"**{headline(strategies, metrics)}** after {done}; commit `{commit[:12]}`."]
-    if len(rows) <= _WIDEST:
+    if links:
+        parts.append("Compare with " + ", ".join(f"[{name}]({page})" for name, page in links.items()) + ".")
+    if pictures:
+        parts += [f"![{text}]({place})" for text, place in pictures.items()]
+    elif len(rows) <= _WIDEST:
         parts.append(_table(rows, score_in(metrics)))
     parts.append(_metrics(metrics))
     if model is not None:

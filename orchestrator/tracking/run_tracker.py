@@ -70,13 +70,14 @@ class Tracker:
         reporter: Reporter | None = None,
         reference: FindReference | None = None,
         class_names: Sequence[str] | None = None,
+        experience_names: Sequence[str | None] = (),
     ) -> None:
         self.uri = redact(resolve_uri(pipeline.tracking.uri))
         self.run_id: str | None = None
         self.complete = False
         self._pipeline, self._key, self._length, self._reporter = pipeline, key, stream_length, reporter
         self._reference = reference
-        self._class_names = class_names
+        self._class_names, self._experience_names = class_names, experience_names
         self._changed = threading.Condition()
         # Guarded by the condition:
         self._chain: list[Commit] | None = None
@@ -183,6 +184,7 @@ class Tracker:
                 stream_length=self._length,
                 reference=self._reference,
                 class_names=self._class_names,
+                experience_names=self._experience_names,
             )
             view.open(chain)
             self._announce(view)

@@ -14,20 +14,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.lineage.chain_metrics import confusion_matrix, course_metrics
+from orchestrator.lineage.chain_metrics import course_metrics
 from orchestrator.lineage.running_matrix import Course
 from orchestrator.redact import redact
 from orchestrator.tracking import metric_points as of
-from orchestrator.tracking.confusion_figure import confusion_figure
+from orchestrator.tracking.baseline_runs import baseline_links
+from orchestrator.tracking.dataset_inputs import dataset_input
 from orchestrator.tracking.experience_colours import experience_colours
 from orchestrator.tracking.logged_model import MakeModel, Owner, find_model, log_model, register_model
-from orchestrator.tracking.matrix_figures import curves_figure, matrix_figure
-from orchestrator.tracking.metric_figure import metrics_figure
 from orchestrator.tracking.metric_points import Point
 from orchestrator.tracking.mlflow_client import connect, entities, open_client, resolve_uri
 from orchestrator.tracking.run_description import description, headline
+from orchestrator.tracking.run_files import pictures, write_files
+from orchestrator.tracking.run_table import show_columns
 from pipelines.config.named_scores import named_scores
-from strategies.metrics import ACCURACY, find_score
+from strategies.metrics import ACCURACY
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -62,13 +63,22 @@ class RunView:
         stream_length: int,
         reference: FindReference | None = None,
         class_names: Sequence[str] | None = None,
+        experience_names: Sequence[str | None] = (),
     ) -> None:
+        """
+        Args:
+            key: id of the commit that the run aims at.
+            stream_length: experiences in the stream.
+            reference: finds what joint training reaches.
+            class_names: of the output units; None: they have numbers.
+            experience_names: as far as they have names.
+        """
         self.run_id: str | None = None
         self.experiment_id: str | None = None
         self._pipeline, self._key, self._length = pipeline, key, stream_length
         self._uri = pipeline.tracking.uri
         self._find_reference = reference
-        self._class_names = class_names
+        self._class_names, self._names = class_names, experience_names
         self._client: Any = None
         self._children: dict[int, str] = {}
         self._losses: set[int] = set()
@@ -79,6 +89,8 @@ class RunView:
         self._written = 0
         self._course = Course()
         self._model: str | None = None
+        self._pictured = False
+        self._links: dict[str, str] = {}
 
     @property
     def complete(self) -> bool:
@@ -115,6 +127,7 @@ class RunView:
         first = max(0, min(self._written, len(chain)) - 1)
         for index, points in of.child_points(chain, first, self._course.follow(chain)).items():
             self._log(self._child(chain, index), points)
+        self._inputs(self._run, chain[first:])
         self._log(self._run, of.parent_points(chain, self._length, first, self._reference(chain), self._course))
         self.losses(of.loss_points(chain, first))
         labels: dict[str, str] = {TASK_LABELS: chain[-1].task_labels} if chain[-1].task_labels else {}
@@ -133,43 +146,23 @@ class RunView:
     def files(self, chain: Sequence[Commit]) -> None:
         """Write the pipeline file, the matrix and the figures; older versions are replaced."""
         course = self._course.follow(chain)
-        rows, baseline = course.rows, course.baseline
         history = course_metrics(course, chain, self._reference(chain))
-        metrics = history[-1]
-        look: dict[str, Any] = {
-            "title": self._pipeline.name, "subtitle": self._headline(metrics), "experiences": self._length,
-        }  # fmt: skip
-        classes = [commit.experience.classes for commit in chain]
-        score = find_score(course.scores[0].name) or ACCURACY
-        kind = "accuracy" if score.name == ACCURACY.name else "score"
-        document: dict[str, Any] = {
-            "pipeline": self._pipeline.name,
-            "lineage": [commit.id for commit in chain],
-            f"{kind}_matrix": rows,
-            "baseline": baseline,
-            "metrics": metrics,
-        }
-        if kind == "score":
-            document["score"] = course.scores[0].name
         with tempfile.TemporaryDirectory(prefix="everlearn-files-") as name:
-            folder = Path(name)
-            (folder / "figures").mkdir()
-            (folder / "pipeline.yaml").write_text(_yaml(self._pipeline.to_document(masked=True)))
-            (folder / f"{kind}_matrix.json").write_text(json.dumps(document, indent=1))
-            matrix = matrix_figure(rows, classes=classes, score=score, **look)
-            (folder / f"figures/{kind}_matrix.png").write_bytes(matrix)
-            (folder / f"figures/{kind}_curves.png").write_bytes(curves_figure(rows, score=score, **look))
-            picture = metrics_figure(history, title=look["title"], subtitle=look["subtitle"])
-            (folder / "figures/metrics.png").write_bytes(picture)
-            confusion = confusion_matrix(chain[-1])
-            if confusion is not None:
-                names = None if self._class_names is None else list(self._class_names)
-                counts = {"commit": chain[-1].id, "class_names": names, "confusion_matrix": confusion}
-                (folder / "confusion_matrix.json").write_text(json.dumps(counts))
-                title, subtitle = self._pipeline.name, look["subtitle"]
-                picture = confusion_figure(confusion, title=title, subtitle=subtitle, names=names)
-                (folder / "figures/confusion_matrix.png").write_bytes(picture)
-            self._client.log_artifacts(self._run, str(folder))
+            write_files(
+                Path(name),
+                self._pipeline,
+                chain,
+                course,
+                history,
+                subtitle=self._headline(history[-1]),
+                experiences=self._length,
+                class_names=self._class_names,
+            )
+            self._client.log_artifacts(self._run, name)
+        self._pictured = True
+        self._links = baseline_links(self._client, chain, self._run, COMMIT)
+        show_columns(self._client, str(self.experiment_id), course.scores[0].name)
+        self._tags({_NOTE: self._describe(chain)})
 
     def model(self, chain: Sequence[Commit], make: MakeModel | None, register: str | None = None) -> None:
         """Log the model of the last commit unless it is there, with the metrics that it reached.
@@ -239,12 +232,23 @@ class RunView:
             tags = {_PARENT: self._run, EXPERIENCE: str(index), COMMIT: commit.id, PIPELINE: self._pipeline.name}
             tags["mlflow.runColor"] = experience_colours(self._length)[index]
             start = of.start_milliseconds(chain[index : index + 1])
-            name = of.label(index, self._length)
+            name = self._name(index)
             child = self._client.create_run(self.experiment_id, start, {**tags, **_origin()}, name).info.run_id
+            self._inputs(child, [commit])
             self._log_params(child, _experience_parameters(commit))
             self._client.set_terminated(child, "FINISHED", of.milliseconds(commit))
             self._children[index] = child
         return self._children[index]
+
+    def _name(self, index: int) -> str:
+        """`03 cat, dog`: padded with zeros, because the UI sorts by characters; without a name `experience_03`."""
+        label, name = of.label(index, self._length), self._names[index] if index < len(self._names) else None
+        return label if name is None else f"{label.removeprefix('experience_')} {name}"
+
+    def _inputs(self, run: str, commits: Sequence[Commit]) -> None:
+        kinds = entities(self._client)
+        data = [dataset_input(kinds, self._pipeline, one, self._name(one.experience.index)) for one in commits]
+        self._client.log_inputs(run, datasets=data)
 
     def _log(self, run: str, points: Iterable[Point], model: str | None = None) -> None:
         kind = entities(self._client).Metric
@@ -285,6 +289,8 @@ class RunView:
             commit=chain[-1].id,
             uri=redact(resolve_uri(self._uri)),
             model=f"models:/{self._model}" if self._model else None,
+            pictures=pictures(self._run, self._course) if self._pictured else {},
+            links=self._links,
         )
 
 
@@ -309,12 +315,6 @@ def _experience_parameters(commit: Commit) -> dict[str, Any]:
 def _name(key: str) -> str:
     """A parameter's name in the characters that MLflow takes."""
     return "".join(character if character.isalnum() or character in "_-. :/" else "_" for character in key)[:250]
-
-
-def _yaml(document: Mapping[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=120)
 
 
 def _now() -> int:

@@ -14,12 +14,14 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from orchestrator.errors import TrackingError
 from orchestrator.tracking.sqlite_entities import (
+    DatasetInput,
     Experiment,
     Found,
     LoggedModel,
@@ -31,13 +33,20 @@ from orchestrator.tracking.sqlite_entities import (
     RunInfo,
     RunTag,
 )
+from orchestrator.tracking.sqlite_rows import (
+    STATES,
+    active_experiment,
+    add_datasets,
+    read_model,
+    read_run,
+    set_params,
+    set_tags,
+    sql_number,
+)
 
 # Seconds to wait for another process that writes: as long as MLflow waits.
 _PATIENCE = 20.0
-_LONGEST_TAG = 8000
-_LARGEST = 1.7976931348623157e308
 _RUN_NAME = "mlflow.runName"
-_STATES = ("UNSPECIFIED", "PENDING", "READY", "FAILED")
 _BY_TAG = re.compile(r"tags\.`([^`]+)` = '([^']*)'")
 _BY_RUN = re.compile(r"source_run_id = '([^']*)'")
 _LATEST = """INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)
@@ -80,6 +89,25 @@ class SqliteClient:
             )
         return str(number)
 
+    def search_experiments(self) -> list[Experiment]:
+        """Those that are not deleted, without their tags."""
+        return self._experiments("lifecycle_stage = ?", "active")
+
+    def get_experiment(self, experiment: str) -> Experiment:
+        """An experiment that is there, with its tags."""
+        (found,) = self._experiments("experiment_id = ?", int(experiment))
+        with self._database("BEGIN") as database:
+            query = "SELECT key, value FROM experiment_tags WHERE experiment_id = ?"
+            return replace(found, tags=dict(database.execute(query, (int(experiment),)).fetchall()))
+
+    def set_experiment_tag(self, experiment: str, key: str, value: str) -> None:
+        with self._database() as database:
+            database.execute(
+                "INSERT INTO experiment_tags (key, value, experiment_id) VALUES (?, ?, ?) "
+                "ON CONFLICT (key, experiment_id) DO UPDATE SET value = excluded.value",
+                (key, value, int(experiment)),
+            )
+
     def keeps_files_here(self, experiment: str) -> bool:
         """Whether the files of the experiment's runs lie in a folder of this machine."""
         return local_folder(self._place(experiment)) is not None
@@ -96,8 +124,8 @@ class SqliteClient:
                 "VALUES (?, ?, 'UNKNOWN', '', '', ?, 'RUNNING', ?, NULL, '', 'active', ?, ?, NULL)",
                 (run_id, name, tags.get("mlflow.user", "unknown"), start_time, uri, int(experiment)),
             )
-            _set_tags(database, run_id, tags)
-        return Run(RunInfo(run_id, "RUNNING", start_time, None, uri), RunData(dict(tags)))
+            set_tags(database, run_id, tags)
+        return Run(RunInfo(run_id, "RUNNING", start_time, None, uri, experiment), RunData(dict(tags)))
 
     def search_runs(
         self, experiments: Sequence[str], query: str, max_results: int = 1000, page_token: str | None = None
@@ -111,7 +139,7 @@ class SqliteClient:
                 f"AND lifecycle_stage = 'active' AND experiment_id IN ({marks})",
                 (key, value, *map(int, experiments)),
             ).fetchall()
-            return Found(_run(database, run) for (run,) in found)
+            return Found(read_run(database, run) for (run,) in found)
 
     def get_metric_history(self, run: str, key: str) -> list[Metric]:
         with self._database("BEGIN") as database:
@@ -125,9 +153,9 @@ class SqliteClient:
     ) -> None:
         """All of it or nothing; a point that is there already stays."""
         with self._database() as database:
-            experiment = _active(database, run)
-            _set_params(database, run, params)
-            rows = [(*_number(metric.value), metric) for metric in metrics]
+            experiment = active_experiment(database, run)
+            set_params(database, run, params)
+            rows = [(*sql_number(metric.value), metric) for metric in metrics]
             database.executemany(
                 "INSERT OR IGNORE INTO metrics (key, value, timestamp, run_uuid, step, is_nan) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
@@ -143,7 +171,7 @@ class SqliteClient:
                     if m.model_id
                 ],
             )
-            _set_tags(database, run, {tag.key: tag.value for tag in tags})
+            set_tags(database, run, {tag.key: tag.value for tag in tags})
 
     def set_tag(self, run: str, key: str, value: str) -> None:
         self.log_batch(run, tags=[RunTag(key, value)])
@@ -151,20 +179,25 @@ class SqliteClient:
     def update_run(self, run: str, status: str) -> None:
         """Set the status, and leave the time of the end."""
         with self._database() as database:
-            _active(database, run)
+            active_experiment(database, run)
             database.execute("UPDATE runs SET status = ? WHERE run_uuid = ?", (status, run))
 
     def set_terminated(self, run: str, status: str, end_time: int) -> None:
         with self._database() as database:
-            _active(database, run)
+            active_experiment(database, run)
             database.execute("UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?", (status, end_time, run))
 
     def log_artifacts(self, run: str, folder: str) -> None:
         """Copy what is in a folder to the run's files."""
         with self._database("BEGIN") as database:
-            _active(database, run)
+            active_experiment(database, run)
             ((uri,),) = database.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run,))
         _copy(folder, uri)
+
+    def log_inputs(self, run: str, datasets: Sequence[DatasetInput]) -> None:
+        """Datasets that the run used; one that is there already, by name and digest, stays."""
+        with self._database() as database:
+            add_datasets(database, active_experiment(database, run), run, datasets)
 
     def search_logged_models(self, experiments: Sequence[str], query: str) -> list[LoggedModel]:
         """The models of one run: "source_run_id = '...'"."""
@@ -173,7 +206,7 @@ class SqliteClient:
             found = database.execute(
                 "SELECT model_id FROM logged_models WHERE source_run_id = ? AND lifecycle_stage = 'active'", (run,)
             ).fetchall()
-            return [_model(database, model) for (model,) in found]
+            return [read_model(database, model) for (model,) in found]
 
     def create_logged_model(self, experiment: str, name: str, run: str, tags: Mapping[str, str]) -> LoggedModel:
         """A model that is not complete yet."""
@@ -190,17 +223,17 @@ class SqliteClient:
                 "INSERT INTO logged_model_tags (model_id, experiment_id, tag_key, tag_value) VALUES (?, ?, ?, ?)",
                 [(model, int(experiment), key, value) for key, value in tags.items()],
             )
-            return _model(database, model)
+            return read_model(database, model)
 
     def log_model_artifacts(self, model: str, folder: str) -> None:
         """Copy what is in a folder to the model's files."""
         with self._database("BEGIN") as database:
-            uri = _model(database, model).artifact_location
+            uri = read_model(database, model).artifact_location
         _copy(folder, uri)
 
     def log_outputs(self, run: str, models: Sequence[LoggedModelOutput]) -> None:
         with self._database() as database:
-            _active(database, run)
+            active_experiment(database, run)
             database.executemany(
                 "INSERT OR IGNORE INTO inputs (input_uuid, source_type, source_id, destination_type, "
                 "destination_id, step) VALUES (?, 'RUN_OUTPUT', ?, 'MODEL_OUTPUT', ?, ?)",
@@ -211,16 +244,19 @@ class SqliteClient:
         with self._database() as database:
             database.execute(
                 "UPDATE logged_models SET status = ?, last_updated_timestamp_ms = ? WHERE model_id = ?",
-                (_STATES.index(status), _now(), model),
+                (STATES.index(status), _now(), model),
             )
 
     def _experiment(self, where: str, value: str | int) -> Experiment | None:
+        return next(iter(self._experiments(where, value)), None)
+
+    def _experiments(self, where: str, value: str | int) -> list[Experiment]:
         columns = "experiment_id, name, artifact_location, lifecycle_stage"
         with self._database("BEGIN") as database:
             found = database.execute(
                 f"SELECT {columns} FROM experiments WHERE {where} AND workspace = 'default'", (value,)
             )
-            return next((Experiment(str(number), *rest) for number, *rest in found), None)
+            return [Experiment(str(number), *rest) for number, *rest in found]
 
     def _place(self, experiment: str) -> str:
         found = self._experiment("experiment_id = ?", int(experiment))
@@ -257,56 +293,6 @@ def _copy(folder: str, uri: str) -> None:
         raise TrackingError(f"MLflow: {uri} is not a folder of this machine")
     target.mkdir(parents=True, exist_ok=True)
     shutil.copytree(folder, target, dirs_exist_ok=True)
-
-
-def _active(database: sqlite3.Connection, run: str) -> int:
-    """The number of the run's experiment."""
-    found = database.execute("SELECT experiment_id, lifecycle_stage FROM runs WHERE run_uuid = ?", (run,)).fetchone()
-    if found is None:
-        raise TrackingError(f"MLflow: run {run} is not there")
-    if found[1] != "active":
-        raise TrackingError(f"MLflow: run {run} was deleted; `mlflow runs restore --run-id {run}` brings it back")
-    return int(found[0])
-
-
-def _run(database: sqlite3.Connection, run: str) -> Run:
-    info = database.execute(
-        "SELECT run_uuid, status, start_time, end_time, artifact_uri FROM runs WHERE run_uuid = ?", (run,)
-    ).fetchone()
-    tags, params, metrics = (
-        dict(database.execute(f"SELECT key, value FROM {table} WHERE run_uuid = ?", (run,)).fetchall())
-        for table in ("tags", "params", "latest_metrics")
-    )
-    return Run(RunInfo(*info), RunData(tags, params, metrics))
-
-
-def _model(database: sqlite3.Connection, model: str) -> LoggedModel:
-    row = database.execute(
-        "SELECT model_id, status, artifact_location FROM logged_models WHERE model_id = ?", (model,)
-    ).fetchone()
-    tags = database.execute("SELECT tag_key, tag_value FROM logged_model_tags WHERE model_id = ?", (model,))
-    return LoggedModel(row[0], _STATES[row[1]], row[2], dict(tags.fetchall()))
-
-
-def _set_params(database: sqlite3.Connection, run: str, params: Iterable[Param]) -> None:
-    known = dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,)).fetchall())
-    for key, value in params:
-        if known.setdefault(key, value) != value:
-            raise TrackingError(f"MLflow: parameter {key} of run {run} is {known[key]} and cannot become {value}")
-        database.execute("INSERT OR IGNORE INTO params (key, value, run_uuid) VALUES (?, ?, ?)", (key, value, run))
-
-
-def _set_tags(database: sqlite3.Connection, run: str, tags: Mapping[str, str]) -> None:
-    database.executemany(
-        "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?) "
-        "ON CONFLICT (key, run_uuid) DO UPDATE SET value = excluded.value",
-        [(key, value[:_LONGEST_TAG], run) for key, value in tags.items()],
-    )
-
-
-def _number(value: float) -> tuple[float, bool]:
-    """A value as SQL can hold it, and whether it is none."""
-    return (0.0, True) if math.isnan(value) else (max(-_LARGEST, min(_LARGEST, float(value))), False)
 
 
 def _matched(pattern: re.Pattern[str], query: str) -> tuple[str, ...]:

@@ -37,6 +37,31 @@ class LoggedModelOutput(NamedTuple):
     step: int
 
 
+class InputTag(NamedTuple):
+    """A tag of an input, as `mlflow.entities.InputTag`."""
+
+    key: str
+    value: str
+
+
+class Dataset(NamedTuple):
+    """A dataset, as `mlflow.entities.Dataset`; `schema` and `profile` are JSON."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None = None
+    profile: str | None = None
+
+
+class DatasetInput(NamedTuple):
+    """A dataset that a run used, as `mlflow.entities.DatasetInput`."""
+
+    dataset: Dataset
+    tags: list[InputTag]
+
+
 @dataclass(frozen=True)
 class Experiment:
     """As `mlflow.entities.Experiment`."""
@@ -45,6 +70,7 @@ class Experiment:
     name: str
     artifact_location: str | None
     lifecycle_stage: str
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +82,7 @@ class RunInfo:
     start_time: int
     end_time: int | None
     artifact_uri: str
+    experiment_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def run(
     from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.training.observers import Observers
     from orchestrator.updates.admitted_stream import stream_of
+    from pipelines.data.experience_names import experience_names
     from pipelines.data.features.feature_warnings import feature_warnings
 
     store = open_store(pipeline.storage)
@@ -112,6 +113,7 @@ def run(
             reporter=observers,
             reference=reference,
             class_names=stream.unit_names,
+            experience_names=experience_names(stream),
         ) as tracker:
             observers.tracker = tracker
             tracker.commit(chain)

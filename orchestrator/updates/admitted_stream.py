@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import StorageError
@@ -118,6 +119,12 @@ class AdmittedPart:
     @property
     def outputs(self) -> tuple[int, ...] | None:
         return self.classes if self.masked else None
+
+    @property
+    def domain(self) -> str:
+        """Its first file, and its last one, without their suffixes."""
+        names = [PurePosixPath(member.key).name.partition(".")[0] for member in self.experience.files]
+        return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
     def train(self) -> StoredSamples:
         return self.files.train(self.experience)

@@ -108,6 +108,11 @@ class StoredPart:
         return self.dataset.classes_of(self.number)
 
     @property
+    def domain(self) -> str | None:
+        """What the dataset calls the experience."""
+        return self.dataset.domain(self.number)
+
+    @property
     def outputs(self) -> tuple[int, ...] | None:
         if self.units is not None:
             return self.units

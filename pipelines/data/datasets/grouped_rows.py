@@ -90,6 +90,10 @@ class GroupedRows(ExperienceDataset):
         rows = np.flatnonzero(self._test.groups == self._values[index])
         return self._test.samples.subset(torch.from_numpy(rows))
 
+    def domain(self, index: int) -> str:
+        """The value of the column that divides the rows."""
+        return str(self._values[index])
+
     def classes_of(self, index: int) -> tuple[int, ...]:
         train, test = self.train(index).targets, self.test(index).targets
         return () if is_columns(train) else tuple(torch.unique(torch.cat([train, test])).tolist())

@@ -34,7 +34,9 @@ def correct(i: int, j: int) -> int:
     return TESTED - 3 * (j % 3) - 9 * (i - j) if j <= i else 10 + i
 
 
-def make_chain(length: int = 5, *, tests: int | None = None, points: int = 20) -> list[Commit]:
+def make_chain(
+    length: int = 5, *, tests: int | None = None, points: int = 20, strategy: str | None = None
+) -> list[Commit]:
     """The first `length` commits of a stream whose test sets are `tests` (default: `length`)."""
     tests = length if tests is None else tests
     chain: list[Commit] = []
@@ -47,7 +49,7 @@ def make_chain(length: int = 5, *, tests: int | None = None, points: int = 20) -
                 "index": i, "task": i, "classes": [2 * i, 2 * i + 1], "fingerprint": _hash(f"train {i}"),
                 "samples": 300 + i,
             },
-            "spec": {"seed": 0},
+            "spec": {"seed": 0} | ({} if strategy is None else {"strategy": [{"name": strategy}]}),
             "row": [_count(j, correct(i, j)) for j in range(tests)],
             "baseline": [_count(j, 20) for j in range(tests)] if i == 0 else [],
             "quality": {

@@ -1,4 +1,8 @@
-"""Publishing a chain of commits: complete, and twice without harm."""
+"""Publishing a chain of commits: complete, and twice without harm.
+
+Covers: `orchestrator/tracking/baseline_runs.py`, `orchestrator/tracking/dataset_inputs.py`,
+`orchestrator/tracking/run_files.py`
+"""
 
 from __future__ import annotations
 
@@ -118,6 +122,39 @@ def test_nested_runs_are_found_under_their_parent(uri: str) -> None:
         assert json.loads(child.data.params["classes"]) == [2 * j, 2 * j + 1]
         assert child.info.status == "FINISHED"
         assert "everlearn.run" not in child.data.tags
+
+
+def test_names_pictures_datasets_and_columns(uri: str) -> None:
+    client, chain = connect(uri), make_chain()
+    names = ["zero, one", "2026-05", None, "x", "y"]
+    run = client.get_run(publish(make_pipeline(uri), chain, stream_length=5, experience_names=names))
+    children = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+    assert sorted(child.info.run_name for child in children) == [
+        "00 zero, one", "01 2026-05", "03 x", "04 y", "experience_02",
+    ]  # fmt: skip
+    used = {data.dataset.digest: json.loads(data.dataset.profile)["sha256"] for data in run.inputs.dataset_inputs}
+    assert used == {c.experience.fingerprint[:32]: c.experience.fingerprint for c in chain}
+    assert sorted(len(child.inputs.dataset_inputs) for child in children) == [1] * 5
+    for picture in ("matrix", "curves"):
+        address = f"get-artifact?run_uuid={run.info.run_id}&path=figures%2Faccuracy_{picture}.png"
+        assert f"({address})" in run.data.tags["mlflow.note.content"]
+    view = client.get_experiment(run.info.experiment_id).tags["mlflow.sharedViewState.everlearn"]
+    assert {"metrics.`average_accuracy`", "metrics.`forgetting`"} < {*json.loads(view)["selectedColumns"]}
+
+
+def test_baselines_are_linked_as_soon_as_they_are_there(uri: str) -> None:
+    chain = make_chain(2, strategy="ewc")
+    baselines = {name: make_chain(2, strategy=name) for name in ("naive", "cumulative")}
+    ours, client = make_pipeline(uri), connect(uri)
+    first = publish(ours, chain, stream_length=2)
+    assert "Compare with" not in client.get_run(first).data.tags["mlflow.note.content"]
+    for name, commits in baselines.items():
+        other = publish(make_pipeline(uri, name=name, experiment=name), commits, stream_length=2)
+        assert publish(ours, chain, stream_length=2) == first
+        place = client.get_run(other).info.experiment_id
+        called = {"naive": "naive", "cumulative": "joint training"}[name]
+        text = client.get_run(first).data.tags["mlflow.note.content"]
+        assert f"[{called}](#/experiments/{place}/runs/{other})" in text
 
 
 def test_a_resumed_run_keeps_the_parameters_of_its_first_attempt(uri: str) -> None:

@@ -1,6 +1,6 @@
 """The client that writes rows itself, against MLflow's own: the same calls leave the same database.
 
-Covers: `orchestrator/tracking/sqlite_entities.py`
+Covers: `orchestrator/tracking/sqlite_entities.py`, `orchestrator/tracking/sqlite_rows.py`
 """
 
 from __future__ import annotations
@@ -100,6 +100,14 @@ def model(client: Any, kinds: Any, run: str) -> None:
     assert status()[made.model_id][0] == "READY"
 
 
+def datasets(client: Any, kinds: Any, run: str) -> None:
+    data = kinds.Dataset("digits 00", "0a1b", "everlearn", "{}", "[]", None)
+    client.log_inputs(run, datasets=[kinds.DatasetInput(data, [kinds.InputTag("mlflow.data.context", "training")])] * 2)
+    client.set_experiment_tag("1", "view", run)
+    assert client.get_experiment("1").tags["view"] == run
+    assert [found.name for found in client.search_experiments() if found.experiment_id == "1"] == ["digits"]
+
+
 @pytest.fixture(scope="module")
 def two(new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> list[Side]:
     """The same empty database twice, with a client of each kind."""
@@ -129,8 +137,9 @@ def test_batches_leave_the_same_rows(two: list[Side], batches: list[Any]) -> Non
         ],
         [lambda client, kinds, run: client.set_tag(run, "note", "x" * 9000)],
         [model, model],
+        [datasets, datasets],
     ],
-    ids=["terminated", "running again", "a long tag", "two models"],
+    ids=["terminated", "running again", "a long tag", "two models", "a dataset twice"],
 )
 def test_calls_leave_the_same_rows(two: list[Side], calls: list[Call]) -> None:
     found = [side.after(calls) for side in two]

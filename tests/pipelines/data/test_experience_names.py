@@ -1,0 +1,39 @@
+"""What experiences are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.data.datasets.csv_files import load
+from pipelines.data.experience_names import class_text, experience_names
+from tests.pipelines.data.made_streams import stream
+
+
+def test_by_their_classes() -> None:
+    assert experience_names(stream(experiences=2)) == ("classes 0, 1", "classes 2, 3")
+    assert class_text([0, 1, 2]) == "classes 0-2" and class_text([4]) == "class 4"
+    assert class_text([0, 2], ["cat", "dog", "emu"]) == "cat, emu"
+
+
+def test_by_their_transform() -> None:
+    turned = stream(
+        setting="domain-incremental", experiences=2, transform="rotate", transform_options={"degrees": [0, 60]}
+    )
+    assert experience_names(turned) == (None, "rotated by 60 degrees")
+
+
+@pytest.mark.parametrize("folder", [True, False], ids=["files", "a column"])
+def test_by_what_divides_the_data(tmp_path: Path, folder: bool) -> None:
+    rows = [f"{x},{x % 2},{month}" for month in ("2026-01", "2026-02") for x in range(20)]
+    if folder:
+        for month in ("2026-01", "2026-02"):
+            (tmp_path / f"{month}.csv").write_text("\n".join(["x,label,month", *(r for r in rows if month in r)]))
+    else:
+        (tmp_path / "all.csv").write_text("\n".join(["x,label,month", *rows]))
+    path, by = (str(tmp_path), None) if folder else (str(tmp_path / "all.csv"), "month")
+    found = load(path, by=by, inputs=["x"])
+    assert [found.domain(index) for index in range(2)] == ["2026-01", "2026-02"]
+    assert np.unique(found.train(0).targets).tolist() == [0, 1]
