@@ -44,15 +44,27 @@ def load_model(pipeline: Pipeline, commit: str = "latest") -> Predicting:
     return with_predict(_model(pipeline, lineage, record), _manner(pipeline, lineage, record))
 
 
-def example_and_model(pipeline: Pipeline, stream: Stream, lineage: Lineage, commit: Commit) -> tuple[nn.Module, Tensor]:
-    """The model of a commit, and a few inputs as it takes them, (m, *shape)."""
+def example_and_model(
+    pipeline: Pipeline, stream: Stream | None, lineage: Lineage, commit: Commit
+) -> tuple[nn.Module, Tensor]:
+    """The model of a commit, and a few inputs as it takes them, (m, *shape).
+
+    Args:
+        stream: None: the inputs are zeros, which do for a model that takes tables.
+    """
     import torch
 
+    from orchestrator.prediction.predicting import with_predict
     from strategies.loop.input_scaling import input_dtype, prepared
 
+    model, use = _model(pipeline, lineage, commit), _manner(pipeline, lineage, commit)
+    if use.inputs.preprocessing is not None and use.refused is None:
+        # Exported, it takes tables, too.
+        model = with_predict(model, use)
+    if stream is None:
+        return model, torch.zeros(2, *use.inputs.shape)
     test = stream[0].test
     inputs, _ = test.take(torch.arange(min(2, len(test))))
-    model = _model(pipeline, lineage, commit)
     return model, prepared(inputs, input_dtype(model))
 
 
@@ -62,12 +74,17 @@ def model_maker(
     """Gives, for the id of a commit, a function as `example_and_model`; None where its model cannot be made.
 
     Args:
-        stream: None: no model can be made.
+        stream: None: only models that take tables can be made, and that need no code of a person's own.
     """
+    from orchestrator.checkpointing.model_description import read_description
+
+    own = {*pipeline.own_code()} - {pipeline.stream.dataset.name}
 
     def of(id_: str) -> Callable[[], tuple[nn.Module, Tensor]] | None:
         commit = lineage.read_if_there(id_)
-        if stream is None or commit is None or commit.thinned:
+        if commit is None or commit.thinned:
+            return None
+        if stream is None and (own or read_description(lineage, commit).preprocessing is None):
             return None
         return partial(example_and_model, pipeline, stream, lineage, commit)
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 @click.command("publish", cls=Command, short_help="Complete the MLflow run of FILE.")
 @file_argument()
 @set_option
+@click.option("--models", is_flag=True, help="Register the model of every commit in MLflow.")
 @json_option
-def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
+def publish(file: str, overrides: tuple[str, ...], models: bool, as_json: bool) -> None:
     """Write to MLflow the parts of FILE's lineage that it lacks, for example after the server was unavailable.
 
     The registered model and its alias `champion` follow the decisions. Running it twice changes nothing. It runs no
@@ -35,17 +36,20 @@ def publish(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     model for serving.
     """
     with reserved_stdout() as stdout:
-        document = _publish(file, overrides)
+        document = _publish(file, overrides, models)
         if as_json:
             print_json(document, stdout)
             return
         done, total = document["published"], document["experiences"]
         count = f"all {total} experiences" if done == total else f"the first {done} of {total} experiences"
         say(f"published: {count}, run {document['tracking']['run_id']}", file=stdout)
+        if models:
+            registered = document["registered"]
+            say(f"registered {registered['name']}: {len(registered['versions'])} versions", file=stdout)
         say(f"MLflow     {program()} ui {as_arguments(file, overrides)}", file=stdout)
 
 
-def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+def _publish(file: str, overrides: tuple[str, ...], models: bool) -> dict[str, Any]:
     from functools import partial
 
     from orchestrator.checkpointing.load_model import example_and_model, model_maker
@@ -57,7 +61,7 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.redact import redact
     from orchestrator.storage.open_by_uri import open_store
-    from orchestrator.tracking.champion_alias import show_champion
+    from orchestrator.tracking.champion_alias import register_models, show_champion
     from orchestrator.tracking.mlflow_client import resolve_uri
     from orchestrator.tracking.publish_lineage import publish as write
     from orchestrator.updates.admitted_stream import stream_of
@@ -103,11 +107,13 @@ def _publish(file: str, overrides: tuple[str, ...]) -> dict[str, Any]:
         experience_names=() if stream is None else experience_names(stream),
         warn=warn,
     )
-    decisions = list(newest_first(lineage))[::-1]
-    show_champion(pipeline, decisions, model_maker(pipeline, stream, lineage), warn=warn)
+    decisions, maker = list(newest_first(lineage))[::-1], model_maker(pipeline, stream, lineage)
+    versions = register_models(pipeline, [commit.id for commit in chain], maker, warn=warn) if models else None
+    show_champion(pipeline, decisions, maker, warn=warn)
     return {
         "pipeline": pipeline.name,
         "published": len(chain),
         "experiences": length,
+        **({} if versions is None else {"registered": {"name": pipeline.name, "versions": versions}}),
         "tracking": {"uri": redact(resolve_uri(pipeline.tracking.uri)), "run_id": run_id},
     }

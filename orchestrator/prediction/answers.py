@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from orchestrator.errors import OrchestratorError
-from pipelines.config.components import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,7 +145,7 @@ def tokens(output: Tensor, names: Sequence[str]) -> Predictions:
     )
 
 
-_ANSWERS: dict[TargetKind, Callable[[Tensor, Sequence[str]], Predictions]] = {
+ANSWERS: dict[TargetKind, Callable[[Tensor, Sequence[str]], Predictions]] = {
     "classes": classes,
     "labels": labels,
     "numbers": numbers,
@@ -157,8 +156,10 @@ _ANSWERS: dict[TargetKind, Callable[[Tensor, Sequence[str]], Predictions]] = {
 
 def answers_of(commit: Commit) -> Callable[[Tensor, Sequence[str]], Predictions]:
     """What makes predictions of the outputs of a commit's model, and of the units' names."""
+    from pipelines.config.components import resolve
+
     objective: Any = commit.spec.get("objective") or {}
-    return _ANSWERS[resolve("objectives", str(objective.get("name", "classification"))).targets]
+    return ANSWERS[resolve("objectives", str(objective.get("name", "classification"))).targets]
 
 
 def _each(what: str, names: Sequence[str], values: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -23,6 +23,34 @@ DECISIONS, BAD, VERDICT = "everlearn.decisions", "everlearn.bad", "everlearn.ver
 _LONGEST = 4000
 
 
+def register_models(
+    pipeline: Pipeline,
+    commits: Sequence[str],
+    make: Callable[[str], MakeModel | None],
+    *,
+    warn: Callable[[str], object],
+) -> list[str]:
+    """Let the model of each commit be a version of the registered model that is called as the pipeline.
+
+    Args:
+        commits: ids, oldest first; MLflow shows their runs.
+        make, warn: as for `show_champion`.
+
+    Returns:
+        The versions; commits whose models cannot be exported have none.
+
+    Raises:
+        TrackingError: MLflow cannot be used.
+    """
+    found: list[str | None] = []
+    with tracking_errors(pipeline.tracking.uri):
+        client = connect(pipeline.tracking.uri)
+        for commit in commits:
+            known = version_of(client, pipeline.name, commit)
+            found.append(known or registered_version(client, pipeline, commit, make, warn))
+    return [version for version in found if version is not None]
+
+
 def is_tracked(pipeline: Pipeline) -> bool:
     """Whether there is an MLflow to follow: a database in a file that does not exist holds no runs."""
     file = database_file(pipeline.tracking.uri)
@@ -56,9 +84,9 @@ def show_champion(
         return None
     with tracking_errors(pipeline.tracking.uri):
         client = connect(pipeline.tracking.uri)
-        version = _version(client, pipeline.name, champion)
+        version = version_of(client, pipeline.name, champion)
         if version is None:
-            version = _registered(client, pipeline, champion, make, warn)
+            version = registered_version(client, pipeline, champion, make, warn)
         _tag_decisions(client, pipeline, decisions)
         if version is None:
             return None
@@ -73,19 +101,21 @@ def show_champion(
     return version
 
 
-def _version(client: MlflowClient, name: str, commit: str) -> str | None:
+def version_of(client: MlflowClient, name: str, commit: str) -> str | None:
+    """The version of a registered model that is the model of a commit."""
     found = client.search_model_versions(f"name = '{name}'")
     mine = [int(version.version) for version in found if version.tags.get(COMMIT) == commit]
     return str(min(mine)) if mine else None
 
 
-def _registered(
+def registered_version(
     client: MlflowClient,
     pipeline: Pipeline,
     commit: str,
     make: Callable[[str], MakeModel | None],
     warn: Callable[[str], object],
 ) -> str | None:
+    """Make the model of a commit a version of the registered model; arguments as `show_champion`."""
     runs = _runs(client, pipeline, commit)
     if not runs:
         warn(f"tracking: MLflow has no run with commit {commit[:12]}: `everlearn publish FILE` completes it")
@@ -106,7 +136,7 @@ def _registered(
             return None
     owner, model_id = found[0]
     register_model(client, pipeline.name, model_id, owner)
-    return _version(client, pipeline.name, commit)
+    return version_of(client, pipeline.name, commit)
 
 
 def _runs(client: MlflowClient, pipeline: Pipeline, commit: str) -> list[Any]:

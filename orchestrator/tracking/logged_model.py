@@ -118,12 +118,19 @@ def _find(client: MlflowClient, owner: Owner) -> Any:
 def _export(path: Path, make: MakeModel) -> dict[str, Any]:
     import torch
 
+    from orchestrator.prediction.predicting import Predicting, manner
+
     model, example = make()
     model = model.to("cpu").eval()
+    table = isinstance(model, Predicting) and manner(model).inputs.preprocessing is not None
     example = example[:_MOST].detach().cpu().contiguous()
     if len(example) < _FEWEST:
         example = torch.cat([example, example])
     try:
+        if isinstance(model, Predicting) and table:
+            from orchestrator.tracking.table_export import export_table_model
+
+            return export_table_model(path, model, manner(model))
         return export_model(path, model, example)
     except Exception as error:
         text = " ".join(str(error).split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Protocol
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.blockwise import Blockwise
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.grouped_rows import GroupedRows
 from pipelines.data.samples import StoredSamples
 from pipelines.data.transforms import Transform
 
@@ -109,8 +111,11 @@ class StoredPart:
 
     @property
     def domain(self) -> str | None:
-        """What the dataset calls the experience."""
-        return self.dataset.domain(self.number)
+        """What people call it: the value of the column that divides the data, or its file without the suffix."""
+        if isinstance(self.dataset, GroupedRows):
+            return self.dataset.group(self.number)
+        file = self.dataset.source(self.number)
+        return None if file is None else PurePosixPath(file).name.partition(".")[0]
 
     @property
     def outputs(self) -> tuple[int, ...] | None:

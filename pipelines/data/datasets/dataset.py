@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,11 +101,6 @@ class ExperienceDataset(ABC):
     def source(self, index: int) -> str | None:
         """The file of an experience, for messages; None: it is in no file of its own."""
         return None
-
-    def domain(self, index: int) -> str | None:
-        """What people call an experience: the name of its file without the suffix; None: it has no name."""
-        file = self.source(index)
-        return None if file is None else PurePosixPath(file).name.partition(".")[0]
 
 
 def from_tensors(

@@ -90,7 +90,7 @@ class GroupedRows(ExperienceDataset):
         rows = np.flatnonzero(self._test.groups == self._values[index])
         return self._test.samples.subset(torch.from_numpy(rows))
 
-    def domain(self, index: int) -> str:
+    def group(self, index: int) -> str:
         """The value of the column that divides the rows."""
         return str(self._values[index])
 

@@ -1,7 +1,7 @@
 """Publishing a chain of commits: complete, and twice without harm.
 
-Covers: `orchestrator/tracking/baseline_runs.py`, `orchestrator/tracking/dataset_inputs.py`,
-`orchestrator/tracking/run_files.py`
+Covers: `orchestrator/tracking/baseline_runs.py`, `orchestrator/tracking/dataset_inputs.py`
+Covers: `orchestrator/tracking/run_files.py`
 """
 
 from __future__ import annotations

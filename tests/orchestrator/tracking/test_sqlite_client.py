@@ -60,6 +60,7 @@ class Side:
             known = {run: "<run>", str(self.folder): "<folder>"} | {
                 name: f"<model {k}>" for k, (name,) in enumerate(models)
             }
+            known |= {name: "<dataset>" for (name,) in connection.execute("SELECT dataset_uuid FROM datasets")}
             found = {}
             for table in tables:
                 cursor = connection.execute(f'SELECT * FROM "{table}"')
@@ -68,7 +69,9 @@ class Side:
                 lines = [repr({name: value for name, value in row.items() if name not in _RANDOM}) for row in rows]
                 for old, new in known.items():
                     lines = [line.replace(old, new) for line in lines]
-                found[table] = sorted(line for line in lines if "<run>" in line or "<model" in line)
+                found[table] = sorted(
+                    line for line in lines if any(word in line for word in ("<run>", "<model", "<dataset>"))
+                )
             return found
 
 

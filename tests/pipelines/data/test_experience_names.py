@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from pipelines.data.datasets.csv_files import load
 from pipelines.data.experience_names import class_text, experience_names
 from tests.pipelines.data.made_streams import stream
 
@@ -33,7 +31,6 @@ def test_by_what_divides_the_data(tmp_path: Path, folder: bool) -> None:
             (tmp_path / f"{month}.csv").write_text("\n".join(["x,label,month", *(r for r in rows if month in r)]))
     else:
         (tmp_path / "all.csv").write_text("\n".join(["x,label,month", *rows]))
-    path, by = (str(tmp_path), None) if folder else (str(tmp_path / "all.csv"), "month")
-    found = load(path, by=by, inputs=["x"])
-    assert [found.domain(index) for index in range(2)] == ["2026-01", "2026-02"]
-    assert np.unique(found.train(0).targets).tolist() == [0, 1]
+    where: dict[str, str] = {"path": str(tmp_path)} if folder else {"path": str(tmp_path / "all.csv"), "by": "month"}
+    found = stream("csv", setting="domain-incremental", inputs=["x"], **where)
+    assert experience_names(found) == ("2026-01", "2026-02")
