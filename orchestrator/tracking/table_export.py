@@ -48,12 +48,13 @@ def export_table_model(folder: Path, model: nn.Module, use: Manner) -> dict[str,
     rows = example_rows(preprocessing)
     inputs = preprocessing.transform(pyarrow.table(rows), "the example")
     content = export_model(folder, model, torch.from_numpy(inputs))
-    kept = {"preprocessing": preprocessing.document(), "names": list(use.names), "answers": use.answers.__name__}
+    names, meaning = list(use.names), use.answers.__name__
+    kept = {"preprocessing": preprocessing.document(), "names": names, "answers": meaning}
     (folder / "data" / USE).write_text(json.dumps(kept), encoding="utf-8")
     package = write_code(folder / _CODE)
     frame = pandas.DataFrame(rows)
     graph = torch.export.load(folder / "data" / GRAPH).module()
-    answers = TableModel(graph, preprocessing, kept["names"], kept["answers"]).predict(frame)
+    answers = TableModel(graph, preprocessing, names, meaning).predict(frame)
     split = {"columns": list(rows), "data": [list(row) for row in zip(*rows.values(), strict=True)]}
     (folder / _EXAMPLE).write_text(json.dumps(split), encoding="utf-8")
     (folder / _SERVING).write_text(json.dumps({"dataframe_split": split}, indent=2), encoding="utf-8")
