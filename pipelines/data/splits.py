@@ -36,10 +36,15 @@ def even_split(classes: Sequence[int], experiences: int) -> list[Classes]:
 def numbered(order: Sequence[Sequence[int | str]], classes: int, names: Sequence[str] | None = None) -> list[list[int]]:
     """The class lists of the pipeline file as class numbers. Text is the name of a class, or its number in quotes.
 
+    Numbers of which one is no class number are the labels in the data, where all of them are.
+
     Raises:
         DataError: no class has such a name.
     """
     known = {name: number for number, name in enumerate(map(str, range(classes)) if names is None else names)}
+    numbers = [label for group in order for label in group if not isinstance(label, str)]
+    if any(not 0 <= number < classes for number in numbers) and all(str(number) in known for number in numbers):
+        order = [[str(label) for label in group] for group in order]
     wrong = [
         f"stream.order.{index}: no class is called {name!r}"
         + (f", did you mean {close!r}?" if (close := did_you_mean(name, known)) else f": {_listed(list(known))}")

@@ -79,9 +79,9 @@ def _order(value: Any) -> Order:
         isinstance(value, (list, tuple))
         and value
         and all(isinstance(classes, (list, tuple)) and classes for classes in value)
-        and all(type(label) in (int, str) for classes in value for label in classes)
+        and all(type(label) in (int, str, bool) for classes in value for label in classes)
     ):
-        return [list(classes) for classes in value]
+        return [[str(one).lower() if isinstance(one, bool) else one for one in classes] for classes in value]
     raise ValueError(
         "must be natural, shuffled, or the classes of each experience such as [[0, 1], [2, 3]] or [[cat, dog], [emu]]"
     )

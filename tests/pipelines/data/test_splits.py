@@ -12,6 +12,15 @@ from pipelines.config.pipeline_errors import DataError
 from pipelines.data.splits import even_split, explicit_split, numbered, seeded, shuffled
 
 
+def test_numbers_that_are_no_class_numbers_are_labels() -> None:
+    names = ("3", "7", "9")
+    assert numbered([[7], [3, 9]], 3, names) == [[1], [0, 2]]
+    assert numbered([[2], [0, 1]], 3, names) == [[2], [0, 1]]  # as ever
+    assert numbered([["7"], [0]], 3, names) == [[1], [0]]
+    with pytest.raises(DataError, match="no class 8 exists: they are 0 to 2"):
+        explicit_split(numbered([[8], [3]], 3, names), 3, None)
+
+
 @given(st.integers(1, 60), st.data())
 def test_an_even_split_is_a_partition_of_nearly_equal_parts(classes: int, data: st.DataObject) -> None:
     experiences = data.draw(st.integers(1, classes))

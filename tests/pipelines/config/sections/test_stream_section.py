@@ -30,13 +30,14 @@ def test_length() -> None:
     assert spec(**transformed(None, transform=rotate)).length == 2
 
 
-@pytest.mark.parametrize("order", ["random", 3, [], [[]], [[0], "x"], [[0.5]], [[True]], None])
+@pytest.mark.parametrize("order", ["random", 3, [], [[]], [[0], "x"], [[0.5]], [[None]], None])
 def test_an_order_is_a_word_or_classes(order: object) -> None:
     assert "must be natural, shuffled, or the classes" in refused(order=order)
 
 
 def test_an_order_may_name_classes() -> None:
     assert spec(order=[["cat", "dog"], ["3"]]).order == [["cat", "dog"], ["3"]]
+    assert spec(order=[[True], [False]]).order == [["true"], ["false"]]
     assert "names class cat more than once" in refused(order=[["cat"], ["cat"]])
 
 
