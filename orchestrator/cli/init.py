@@ -21,8 +21,9 @@ from orchestrator.progress.printable import say
 def init(path: str, label: str | None, target: str | None, force: bool, as_json: bool) -> None:
     """Look at the data at PATH and write a commented pipeline file for it into the working directory.
 
-    PATH is a .npz or .parquet file, a folder of them with one file for each experience, or a folder with the files of
-    MNIST or Fashion-MNIST; s3:// too. The comments say what was found and why each value was chosen.
+    PATH is a .npz, .parquet, .csv or .jsonl file, a folder of them with one file for each experience, a folder with
+    images in a folder for each class, what Hugging Face's save_to_disk has written, or a folder with the files of MNIST
+    or Fashion-MNIST; s3:// too. The comments say what was found and why each value was chosen.
     """
     with reserved_stdout() as stdout:
         document = _init(path, label, target, force)

@@ -46,7 +46,8 @@ def decode_images(sources: Sequence[ImageSource], options: ImageOptions) -> NDAr
         found[place + 1] = _decoded(rest[place], fixed, options, first)
 
     remote = any(source.location is not None and source.location.remote for source in sources[:1])
-    pool = ThreadPoolExecutor(_AT_ONCE_REMOTE if remote else len(os.sched_getaffinity(0)), "decode")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pool = ThreadPoolExecutor(_AT_ONCE_REMOTE if remote else cores, "decode")
     try:
         for _ in pool.map(fill, range(len(rest))):
             pass
