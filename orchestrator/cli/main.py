@@ -33,6 +33,7 @@ from orchestrator.cli.rollback import rollback
 from orchestrator.cli.run import run
 from orchestrator.cli.schedule import schedule
 from orchestrator.cli.serve import serve
+from orchestrator.cli.shadow import shadow
 from orchestrator.cli.show import show
 from orchestrator.cli.shuffle import shuffle
 from orchestrator.cli.sources import sources
@@ -87,7 +88,7 @@ _starting = (example, init)
 _learning = (run, tune, compare, validate, recommend, list_components, log, show, predict, drift, publish, ui)
 _arriving = (step, watch, schedule, sources, backfill, shuffle)
 _deciding = (gate, promote, rollback, audit)
-_serving = (serve, export)
+_serving = (serve, shadow, export)
 _on_a_cluster = (submit, status, logs, stop)
 _care = (fsck, gc, forget, copy)
 for command in (*_starting, *_learning, *_arriving, *_deciding, *_serving, *_on_a_cluster, *_care):

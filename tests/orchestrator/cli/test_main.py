@@ -30,7 +30,7 @@ def test_help_lists_the_commands_in_the_order_in_which_one_meets_them() -> None:
     commands += ["publish", "ui"]
     commands += ["step", "watch", "schedule", "sources", "backfill", "shuffle"]
     commands += ["gate", "promote", "rollback", "audit"]
-    commands += ["serve", "export"]
+    commands += ["serve", "shadow", "export"]
     commands += ["submit", "status", "logs", "stop"]
     commands += ["fsck", "gc", "forget", "copy"]
     assert [line.split()[0] for line in lines if line] == commands
