@@ -19,7 +19,7 @@ TUNED = (
 
 
 def test_it_is_written_and_read_back() -> None:
-    text = TUNED + "update: {when: drift, cooldown: 2h, retune: {trials: 3}, budget: {worker_hours: 4, per: 1d}}\n"
+    text = TUNED + "update: {when: drift, cooldown: 2h, retune: {on: errors, trials: 3}, budget: {worker_hours: 4, per: 1d}}\n"
     pipeline = load_text(text)
     update = pipeline.update
     assert update is not None and update.when == "drift" and update.retune is not None and update.retune.trials == 3
