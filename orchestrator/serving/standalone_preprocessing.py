@@ -9,6 +9,8 @@ It needs numpy alone, and does what `pipelines.data.features` does; the tests co
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +22,7 @@ def inputs_of(rows: list[dict[str, Any]], document: list[dict[str, Any]]) -> np.
 
     Args:
         rows: numbers for numeric columns, any value for categorical ones, datetimes or ISO 8601 text for timestamps
-            (UTC where they say no zone).
+            (UTC where they say no zone), text for texts.
         document: of preprocessing.json.
     """
     parts = [_COLUMNS[column["kind"]]([row.get(column["name"]) for row in rows], column) for column in document]
@@ -55,7 +57,20 @@ def _timestamp(values: list[Any], column: dict[str, Any]) -> Any:
     return np.concatenate([found, missing[:, None]], axis=1)
 
 
-_COLUMNS = {"numeric": _numeric, "categorical": _categorical, "timestamp": _timestamp}
+_WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+
+
+def _words(values: list[Any], column: dict[str, Any]) -> Any:
+    known = {word: place + 2 for place, word in enumerate(column["values"])}
+    found = np.zeros((len(values), column["length"]))
+    for row, value in enumerate(values):
+        words = _WORD.findall(unicodedata.normalize("NFKC", value or "").casefold())
+        codes = [known.get(word, 1) for word in words[: column["length"]]]
+        found[row, : len(codes)] = codes
+    return found
+
+
+_COLUMNS = {"numeric": _numeric, "categorical": _categorical, "timestamp": _timestamp, "text": _words}
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -20,8 +21,12 @@ from orchestrator.checkpointing.load_model import load_model
 from orchestrator.cli.main import invoke
 from orchestrator.prediction.predicting import manner
 from orchestrator.serving.export_folder import export_folder
+from orchestrator.serving.standalone_preprocessing import inputs_of
 from pipelines.config.load import load_text
+from pipelines.data.features.preprocessing import Preprocessing
+from pipelines.data.features.text_encoder import Text
 from pipelines.models.build_model import build_model
+from pipelines.models.tabular_mlp import TabularMLP
 from tests.orchestrator.cli.commands import documented
 from tests.orchestrator.serving.conftest import Trained
 from tests.orchestrator.train_stream import train
@@ -81,3 +86,15 @@ def test_peft_loads_the_adapter_of_lora(tmp_path: Path) -> None:
         plain, expected = base(inputs), model(inputs)
         found = peft.PeftModel.from_pretrained(base, str(adapter))(inputs)
     assert torch.allclose(found, expected, atol=1e-6) and not torch.allclose(plain, expected, atol=1e-4)
+
+
+def test_texts_have_the_codes_that_training_gives_them() -> None:
+    texts = ["It’s GOOD, isn't it?", None, "ﬁne Straße", "a b c d e f g"]
+    values = np.empty(len(texts), dtype=object)
+    values[:] = texts
+    made = Text.fit("note", values[:3], 6, 5)
+    found = inputs_of([{} if text is None else {"note": text} for text in texts], Preprocessing((made,)).document())
+    assert np.array_equal(found, made.encode(values)) and found.max() > 2
+    model = TabularMLP((5,), 2, layout=Preprocessing((made,)).layout).eval()
+    exported = torch.export.export(model, (torch.from_numpy(found),)).module()
+    assert torch.allclose(exported(torch.from_numpy(found)), model(torch.from_numpy(found)))
