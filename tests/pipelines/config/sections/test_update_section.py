@@ -19,7 +19,8 @@ TUNED = (
 
 
 def test_it_is_written_and_read_back() -> None:
-    text = TUNED + "update: {when: drift, cooldown: 2h, retune: {on: errors, trials: 3}, budget: {worker_hours: 4, per: 1d}}\n"
+    section = "{when: drift, cooldown: 2h, retune: {on: errors, trials: 3}, budget: {worker_hours: 4, per: 1d}}"
+    text = f"{TUNED}update: {section}\n"
     pipeline = load_text(text)
     update = pipeline.update
     assert update is not None and update.when == "drift" and update.retune is not None and update.retune.trials == 3
