@@ -133,8 +133,8 @@ def main(megabytes: float = 3000, limit: float = 1500, kills: int = 5) -> None:
         print(f"  undisturbed: {whole.seconds:.0f} s, peak {whole.peak:.0f} MB", flush=True)
         draw, peak, done = random.Random(0), 0.0, 0
         while True:
-            # The learning takes most of the time: most kills come in the middle of an epoch.
-            after = draw.uniform(0.25, 0.6) * whole.seconds if done < kills else None
+            # Most kills come in the middle of an epoch, since learning takes most of the time.
+            after = draw.uniform(0.15, 0.35) * whole.seconds if done < kills else None
             one = _checked(run(files["killed"], group, after), limit)
             peak = max(peak, one.peak)
             if not one.killed:

@@ -23,6 +23,8 @@ BLOCK_BYTES = 2**22
 LONGEST_ROW = 16
 """Blocks of bytes that a single row may have."""
 
+_HEADER_BYTES = 2**20
+
 
 class RowFormat(Protocol):
     """A format of text with rows one behind the other."""
@@ -199,7 +201,7 @@ class TextBlocks:
                 f"{location.path}: a packed file cannot be read by blocks: unpack it, or leave out stream.lanes"
             )
         with location.open() as file:
-            data = file.read(self.block_bytes * LONGEST_ROW)
+            data = file.read(_HEADER_BYTES)
         start = text_start(data, location)
         if not data.strip():
             raise DataError(f"{location.path}: the file is empty")
