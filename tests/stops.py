@@ -7,7 +7,7 @@ While it is stopped, another takes the claim over: forget, gc or another run. Th
 `ClaimLost` or have nothing more to write, nothing that it writes may be seen, and no object may hold a forgotten
 sample.
 
-What a stopped `forget` or `gc` was about to delete may still be deleted (see `orchestrator.lineage.fencing`): if the
+What a stopped process was about to delete may still be deleted (see `orchestrator.lineage.fencing`): if the
 other needed it again, `fsck --repair` and the next run must make it again. A stopped `forget` that has written its list
 of ids owes the rest, which `fsck` shows and the next `forget` pays. Exit status 1 when an invariant was violated.
 """
@@ -107,8 +107,10 @@ def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Call
         return "; ".join(wrong)  # it had not begun, or had ended: what it does next is done under a claim of its own
     after = written(lineage)
     late = sorted(before.keys() - after.keys())
-    deleted = [key for key in late if "/blobs/" in key or "/commits/" in key]
-    if writer in ("forget", "gc") and len(deleted) <= PARALLEL:
+    # A run removes the checkpoints on the way to what it has committed.
+    folders = ("/runs/",) if writer in REAL else ("/blobs/", "/commits/")
+    deleted = [key for key in late if any(folder in key for folder in folders)]
+    if writer != "copy" and len(deleted) <= PARALLEL:
         # The deletions that were under way: of what was garbage, but another run may have found it there.
         late = sorted({*late} - {*deleted})
         if deleted and take_over is another_run:
