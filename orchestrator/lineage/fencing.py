@@ -24,9 +24,9 @@ no samples and have no effect without their commit. The index of blocks (`blocks
 the data say, and is not fenced.
 
 Stores have no conditional deletion: `gc`, `forget`, and runs that remove their checkpoints check the claim before each
-deletion, and if one of them is stopped after a check, the objects that it was about to delete then, at most eight, may still be deleted. Only if a
-process that took over needs one of these again, which was garbage, is something lost: `fsck` shows it, and `fsck
---repair` and the next run make it again.
+deletion, and if one of them is stopped after a check, the objects that it was about to delete then, at most eight, may
+still be deleted. Only if a process that took over needs one of these again, which was garbage, is something lost:
+`fsck` shows it, and `fsck --repair` and the next run make it again.
 
 Clocks of two machines are never compared.
 """
