@@ -97,7 +97,9 @@ class Columns:
         further = {"id": self.id, "by": self.by, "test": None if self.mark in inputs else self.mark}
         for key, name in further.items():
             check_columns([] if name is None else [name], names, location, key)
-        return [*inputs, *self.label_names, *(name for name in further.values() if name is not None)]
+        return list(
+            dict.fromkeys([*inputs, *self.label_names, *(name for name in further.values() if name is not None)])
+        )
 
     def groups(self, table: Any, location: Location) -> NDArray[Any] | None:
         """The column by which the rows are divided, (n,); None: they are not. Raises as `values`."""
