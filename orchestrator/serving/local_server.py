@@ -102,9 +102,11 @@ def serve_locally(
         )
         server = _server(service)
         following = _Following(follower(note), serving, stop=lambda: _stop(server))
-        with _signals(service, server) as received, following:
+        with _signals(service, server) as received:
+            # Before anything happens to the model, of which is told afterwards.
             on_start()
-            server.run(sockets=[where])
+            with following:
+                server.run(sockets=[where])
     if following.failed is not None and not received:
         raise following.failed
     return received[0] if received else None

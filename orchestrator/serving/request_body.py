@@ -190,10 +190,13 @@ def _of_file(question: Question, served: ServedModel) -> Tensor:
     def wanted(names: Sequence[str]) -> list[str]:
         return inputs.wanted(names, WHERE)
 
-    for table in table_batches(body, wanted, kinds, 8192):
-        found.append(inputs.of_table(table, WHERE, first_row, text=name.endswith(TEXTS)))
-        first_row += len(table)
-        _check_count(first_row)
+    try:
+        for table in table_batches(body, wanted, kinds, 8192):
+            found.append(inputs.of_table(table, WHERE, first_row, text=name.endswith(TEXTS)))
+            first_row += len(table)
+            _check_count(first_row)
+    except UnicodeDecodeError:
+        raise DataError(f"{WHERE}: is not UTF-8") from None
     return torch.cat(found) if found else torch.zeros(0, *inputs.shape)
 
 

@@ -130,6 +130,7 @@ def test_the_row_of_a_wrong_value_is_named(table: ServedModel, trained: Trained)
     assert "row 1 has 2 columns" in ask(table, b"a,b,c\n1,2,3\n4,5\n", CSV).document["error"]
     assert "not a readable parquet file" in ask(table, b"PAR1", PARQUET).document["error"]
     assert ask(table, b"", CSV).status == 400
+    assert ask(table, b"amount,\xff\n1,2\n", CSV).document["error"] == "the body: is not UTF-8"
 
 
 def test_a_request_has_a_number_of_rows_at_most(table: ServedModel, monkeypatch: pytest.MonkeyPatch) -> None:
