@@ -19,6 +19,7 @@ from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
 from strategies.memory.reservoir import Memory
 from tests.orchestrator.train_stream import train
+from tests.pipelines.data.blocks.block_files import stream_of_files
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -103,6 +104,24 @@ def test_the_commits_are_those_of_this_process_to_the_bit(alone: tuple[Pipeline,
     for commit in alone[1].lineage:
         one, other = lineage(alone[0]).read(commit), lineage(made).read(commit)
         assert one.blobs == other.blobs and one.memories == other.memories and one.row == other.row
+
+
+def test_two_workers_learn_in_lanes_what_one_learns(tmp_path: Path) -> None:
+    stream_of_files(tmp_path / "data", experiences=2)
+    text = (
+        "name: lanes\nstream: {{dataset: {{name: parquet, path: {data}}}, setting: domain-incremental, lanes: 4, "
+        "window: 2}}\nmodel: {{name: mlp, hidden: [8]}}\nstrategy: [{{name: replay, capacity: 60, "
+        "policy: class-balanced}}]\ntrain: {{epochs: 2, batch_size: 7, optimizer: {{name: adam}}}}\n"
+        "storage: {folder}/store\ntracking: {{uri: '{tracking}'}}\n"
+    )
+    together, alone = (
+        load_text(text.format(data=tmp_path / "data", folder=tmp_path / name, tracking=NOWHERE)) for name in "ab"
+    )
+    commits = run(together, workers=2).lineage
+    assert commits == train(alone) and len(commits) == 2
+    for commit in commits:
+        assert memory_ids(together, commit) == memory_ids(alone, commit)
+        torch.testing.assert_close(weights(together, commit), weights(alone, commit), rtol=1e-3, atol=1e-5)
 
 
 def test_no_thread_is_left_that_could_touch_ray_after_its_end(alone: tuple[Pipeline, RunResult]) -> None:
