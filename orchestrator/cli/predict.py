@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.support.command_options import Command, file_argument, json_option, load, set_option
 from orchestrator.cli.support.output import print_json, reserved_stdout
 from orchestrator.progress.printable import say
+
+if TYPE_CHECKING:
+    from pipelines.config.schema import Pipeline
 
 
 @click.command("predict", cls=Command, short_help="Write a model's predictions for the rows of a file.")
@@ -21,20 +25,34 @@ from orchestrator.progress.printable import say
 )
 @click.option("--output", "target", required=True, metavar="PATH", help="Ends in .parquet, .csv or .jsonl.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Predict with N workers on a Ray cluster.")
+@click.option(
+    "--address", metavar="RAY", help="Address of a Ray cluster that predicts; by default --workers are on a local Ray."
+)
 @json_option
 def predict(
-    file: str, overrides: tuple[str, ...], ref: str, source: str, target: str, force: bool, as_json: bool
+    file: str,
+    overrides: tuple[str, ...],
+    ref: str,
+    source: str,
+    target: str,
+    force: bool,
+    workers: int | None,
+    address: str | None,
+    as_json: bool,
 ) -> None:
     """Write the predictions of a model of FILE's lineage for each row of a file, which may be larger than memory.
 
     The output has the id of a row, if the dataset of FILE names an id and the input has it, the prediction, and the
     probability of each class. The preprocessing is that of the commit; neither the training data nor a label is needed.
+    With --workers or --address, workers of a Ray cluster predict what this process reads and writes, in the same order.
     """
+    options = (file, overrides, ref, source, target, force, workers, address)
     if as_json:
         with reserved_stdout() as stdout:
-            print_json(_predicted(file, overrides, ref, source, target, force), stdout)
+            print_json(_predicted(*options), stdout)
         return
-    found = _predicted(file, overrides, ref, source, target, force)
+    found = _predicted(*options)
     counts = ", ".join(f"{name}: {count:,}" for name, count in list(found["predicted"].items())[:10])
     say(f"wrote    {target}: {found['rows']:,} rows by commit {found['commit'][:12]}")
     if counts:
@@ -42,7 +60,14 @@ def predict(
 
 
 def _predicted(
-    file: str, overrides: tuple[str, ...], ref: str, source: str, target: str, force: bool
+    file: str,
+    overrides: tuple[str, ...],
+    ref: str,
+    source: str,
+    target: str,
+    force: bool,
+    workers: int | None,
+    address: str | None,
 ) -> dict[str, Any]:
     from orchestrator.cli.support.find_commit import find_commit
     from orchestrator.storage.open_by_uri import open_store
@@ -56,6 +81,19 @@ def _predicted(
     model = load_model(pipeline, commit)
     options = pipeline.stream.dataset.options
     delimiter = options.get("delimiter") if isinstance(options.get("delimiter"), str) else None
-    written = predict_file(model, source, Path(target), delimiter=delimiter, replace=force)
+    number = workers or (pipeline.scaling.maximum if address else 1)
+    with _answering(pipeline, commit, number, address) as through:
+        written = predict_file(model, source, Path(target), delimiter=delimiter, replace=force, through=through)
     predicted = dict(sorted(written.predicted.items(), key=lambda item: -item[1]))
     return {"commit": commit, "input": source, "output": target, "rows": written.rows, "predicted": predicted}
+
+
+def _answering(pipeline: Pipeline, commit: str, workers: int, address: str | None) -> AbstractContextManager[Any]:
+    """What answers for the model: workers of a cluster, or None, for this process."""
+    if workers == 1 and not address:
+        return nullcontext()
+    from orchestrator.cluster.log_levels import quiet
+    from orchestrator.prediction.parallel_prediction import predictors
+
+    quiet()
+    return predictors(pipeline, commit, workers, address)

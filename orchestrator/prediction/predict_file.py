@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.prediction.output_file import output_file
 from pipelines.config.pipeline_errors import DataError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from orchestrator.prediction.predicting import Predicting
     from pipelines.data.datasets.location import Location
     from pipelines.data.features.feature_columns import Kind
+    from pipelines.data.images.image_sources import ImageSource
+    from pipelines.data.model_inputs import ModelInputs
 
 ROWS = 8192
 """Rows that are read, predicted and written at a time."""
@@ -39,8 +42,43 @@ class Written:
     predicted: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a file, as they are in it.
+
+    Attributes:
+        ids: the name and the values of their ids; None: they have none.
+        inputs: makes the model's inputs of them, (n, *shape).
+    """
+
+    ids: Any
+    inputs: Callable[[ModelInputs], Tensor]
+
+
+class Answered(NamedTuple):
+    """The answers for a piece: an arrow table for the output, the number of rows, and how often each class is there."""
+
+    table: Any
+    rows: int
+    counts: Counter[str]
+
+
+def answer(model: Predicting, piece: Piece) -> Answered:
+    """The answers for some rows. Raises DataError: they do not fit the model."""
+    from orchestrator.prediction.predicting import manner, predictions
+
+    found = predictions(model, piece.inputs(manner(model).inputs))
+    return Answered(_table(piece.ids, found), len(found), found.counts())
+
+
 def predict_file(
-    model: Predicting, source: str, target: Path, *, delimiter: str | None = None, replace: bool = False
+    model: Predicting,
+    source: str,
+    target: Path,
+    *,
+    delimiter: str | None = None,
+    replace: bool = False,
+    through: Callable[[Iterable[Piece]], Iterator[Answered]] | None = None,
 ) -> Written:
     """Write the predictions for the rows of a file, in their order.
 
@@ -52,6 +90,7 @@ def predict_file(
             its path, as `file`), the prediction, and the probability of each class; or the values.
         delimiter: of a CSV file; None: a tab in .tsv files, else a comma.
         replace: whether a file that is there is replaced.
+        through: answers the pieces of the file, in their order; None: the model, in this process.
 
     Raises:
         DataError: the source cannot be read, or does not fit the model; the message names column and row.
@@ -67,18 +106,17 @@ def predict_file(
     with output_file(target, replace=replace) as out:
         if location.is_folder() and manner(model).inputs.images is None:
             raise DataError(f"--input {source}: is a folder: give a file")
-        for ids, inputs in _batches(model, location, delimiter):
-            found = predictions(model, inputs)
-            out.write(_table(ids, found))
-            written.rows += len(found)
-            written.predicted.update(found.counts())
+        pieces = _pieces(model, location, delimiter)
+        for found in through(pieces) if through is not None else (answer(model, piece) for piece in pieces):
+            out.write(found.table)
+            written.rows += found.rows
+            written.predicted.update(found.counts)
         if not written.rows:
             out.write(_table(None, predictions(model, torch.zeros(0, *manner(model).inputs.shape))))
     return written
 
 
-def _batches(model: Predicting, location: Location, delimiter: str | None) -> Iterator[tuple[Any, Tensor]]:
-    """Ids, or None, and inputs."""
+def _pieces(model: Predicting, location: Location, delimiter: str | None) -> Iterator[Piece]:
     import pyarrow
 
     from orchestrator.prediction.predicting import manner
@@ -87,7 +125,7 @@ def _batches(model: Predicting, location: Location, delimiter: str | None) -> It
 
     inputs, name = manner(model).inputs, location.name.lower()
     if inputs.images is not None and (name.endswith(IMAGE_SUFFIXES) or location.is_folder()):
-        yield from _images(model, location)
+        yield from _images(location)
         return
     if name.endswith(ARRAYS):
         yield from _arrays(model, location)
@@ -108,14 +146,25 @@ def _batches(model: Predicting, location: Location, delimiter: str | None) -> It
         ids = (id_, table[id_]) if id_ is not None and id_ in table.column_names else None
         if ids is not None and not pyarrow.types.is_primitive(ids[1].type) and not pyarrow.types.is_string(ids[1].type):
             ids = None  # images themselves
-        yield ids, inputs.of_table(table, location.path, first_row, text=name.endswith(TEXTS))
+        yield Piece(ids, partial(_of_table, table, location.path, first_row, name.endswith(TEXTS)))
         first_row += len(table)
 
 
-def _images(model: Predicting, location: Location) -> Iterator[tuple[Any, Tensor]]:
+def _of_table(table: Any, where: str, first_row: int, text: bool, inputs: ModelInputs) -> Tensor:
+    return inputs.of_table(table, where, first_row, text=text)
+
+
+def _of_array(array: Any, where: str, inputs: ModelInputs) -> Tensor:
+    return inputs.of_array(array, where)
+
+
+def _of_images(sources: Sequence[ImageSource], inputs: ModelInputs) -> Tensor:
+    return inputs.of_images(list(sources))
+
+
+def _images(location: Location) -> Iterator[Piece]:
     import pyarrow
 
-    from orchestrator.prediction.predicting import manner
     from pipelines.data.images.class_folders import folder_images
     from pipelines.data.images.image_sources import ImageSource
 
@@ -126,10 +175,10 @@ def _images(model: Predicting, location: Location) -> Iterator[tuple[Any, Tensor
     for start in range(0, len(found), IMAGES):
         part = found[start : start + IMAGES]
         names = pyarrow.array([name for name, _ in part])
-        yield ("file", names), manner(model).inputs.of_images([source for _, source in part])
+        yield Piece(("file", names), partial(_of_images, [source for _, source in part]))
 
 
-def _arrays(model: Predicting, location: Location) -> Iterator[tuple[Any, Tensor]]:
+def _arrays(model: Predicting, location: Location) -> Iterator[Piece]:
     import pyarrow
 
     from orchestrator.prediction.predicting import manner
@@ -142,7 +191,8 @@ def _arrays(model: Predicting, location: Location) -> Iterator[tuple[Any, Tensor
     ids = iter(()) if id_ is None else array_batches(location, id_, ROWS)
     for array in array_batches(location, inputs.array, ROWS):
         own = next(ids, None)
-        yield None if own is None else (id_, pyarrow.array(own)), inputs.of_array(array, location.path)
+        known = None if own is None else (id_, pyarrow.array(own))
+        yield Piece(known, partial(_of_array, array, location.path))
 
 
 def _table(ids: Any, found: Predictions) -> Any:

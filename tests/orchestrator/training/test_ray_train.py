@@ -15,6 +15,7 @@ from orchestrator.lineage.lineage import Lineage
 from orchestrator.result import RunResult
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
+from pipelines.build import make_model, make_stream
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
 from strategies.memory.reservoir import Memory
@@ -122,6 +123,20 @@ def test_two_workers_learn_in_lanes_what_one_learns(tmp_path: Path) -> None:
     for commit in commits:
         assert memory_ids(together, commit) == memory_ids(alone, commit)
         torch.testing.assert_close(weights(together, commit), weights(alone, commit), rtol=1e-3, atol=1e-5)
+
+
+def test_workers_start_from_the_same_weights_and_leave_what_is_frozen(tmp_path: Path) -> None:
+    state = make_model(pipeline(tmp_path), make_stream(pipeline(tmp_path))).state_dict()
+    torch.save({name: tensor * 1.5 for name, tensor in state.items()}, tmp_path / "w.pt")
+    settings = (f"model.weights={tmp_path}/w.pt", "train.freeze=['body.*']", "train.epochs=1")
+    made = [pipeline(tmp_path / name, *settings, experiences=1) for name in ("here", "workers")]
+    ids = [train(made[0]), run(made[1], workers=2).lineage]
+    assert ids[0] == ids[1]
+    here, there = (lineage(m).tensors(lineage(m).read(ids[0][0]).blobs["model"].sha256) for m in made)
+    for name, tensor in here.items():
+        same = torch.equal(tensor, state[name] * 1.5), torch.equal(there[name], state[name] * 1.5)
+        assert same == (name.startswith("body"),) * 2, name
+    torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-5)
 
 
 def test_no_thread_is_left_that_could_touch_ray_after_its_end(alone: tuple[Pipeline, RunResult]) -> None:
