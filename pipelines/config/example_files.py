@@ -88,10 +88,11 @@ def write_example(example: Example, folder: Path, *, overwrite: bool = False) ->
         The files that were written.
 
     Raises:
-        PipelineError: a file of that name exists, or the folder cannot be written. Nothing is written then.
+        PipelineError: a file of that name exists, or the folder cannot be written. Nothing is written then. A module
+            of the same content, which another example brought, does not count.
     """
     targets = [(source, folder / source.name) for source in example.files]
-    there = [target.name for _, target in targets if target.exists() or target.is_symlink()]
+    there = [target.name for source, target in targets if _in_the_way(source, target)]
     if there and not overwrite:
         raise PipelineError(f"{', '.join(there)}: exists already, and nothing was written; --force replaces it")
     for source, target in targets:
@@ -100,6 +101,13 @@ def write_example(example: Example, folder: Path, *, overwrite: bool = False) ->
         except OSError as error:
             raise PipelineError(f"{target}: cannot be written: {error.strerror}") from None
     return [target for _, target in targets]
+
+
+def _in_the_way(source: Path, target: Path) -> bool:
+    """Whether a file would be lost."""
+    if not target.exists() and not target.is_symlink():
+        return False
+    return source.suffix != ".py" or not target.is_file() or target.read_bytes() != source.read_bytes()
 
 
 def _texts(document: Any) -> Iterator[str]:

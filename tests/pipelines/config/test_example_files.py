@@ -33,6 +33,14 @@ def test_modules_beside_an_example_that_it_names_are_written_with_it(tmp_path: P
     assert own == Example("own", installed / "own.yaml", published=False) and own.dataset == "own_rows:load"
     assert [file.name for file in write_example(own, here)] == ["own.yaml", "own_rows.py"]
     assert (here / "own.yaml").read_text() == text
+    # Another example may need the same module.
+    (installed / "second.yaml").write_text(text)
+    second = find_example("second", installed)
+    assert [file.name for file in write_example(second, here)] == ["second.yaml", "own_rows.py"]
+    (here / "second.yaml").unlink()
+    (here / "own_rows.py").write_text("mine")
+    with pytest.raises(PipelineError, match=r"^own_rows.py: exists already"):
+        write_example(second, here)
 
 
 def test_nothing_is_overwritten_unless_asked_for(tmp_path: Path) -> None:
