@@ -28,7 +28,7 @@ _MIB = 2**20
 @file_argument()
 @set_option
 @click.option("--ref", default="champion", show_default=True, help="Ref to follow, or first characters of a commit.")
-@click.option("--local", is_flag=True, help="One process, without Ray; needed.")
+@click.option("--local", is_flag=True, help="One process, without Ray.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0: all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one.")
 @click.option(
@@ -36,6 +36,11 @@ _MIB = 2**20
 )
 @click.option("--every", type=Duration(), default="5s", show_default=True, help="Time between two looks at the ref.")
 @click.option("--max-body", type=click.IntRange(1, 2048), default=16, show_default=True, help="MiB of a request.")
+@click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="On Ray: how many answer.")
+@click.option(
+    "--batch", type=click.IntRange(1, 1024), default=16, show_default=True, help="On Ray: requests at a time."
+)
+@click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each event.")
 @click.pass_obj
 def serve(
@@ -49,6 +54,9 @@ def serve(
     token_file: str | None,
     every: float,
     max_body: int,
+    replicas: int,
+    batch: int,
+    address: str | None,
     as_json: bool,
 ) -> None:
     """Answer over HTTP with the model that a ref of FILE's lineage names, and follow the ref: after a promotion or a
@@ -61,8 +69,6 @@ def serve(
     FILE is read once: start the command again after a change of its model. SIGTERM lets requests that were begun end,
     and exits with status 0.
     """
-    if not local:
-        raise click.UsageError("give --local: one process, without Ray.", click.get_current_context())
     settings.interrupted = "Interrupted."
     from orchestrator.serving.bearer_token import TOKEN, read_token
 
@@ -85,7 +91,22 @@ def serve(
             else:
                 say(f"serving  {pipeline.name}, ref {ref}, at {at}", err=True)
 
-        ended = _here(pipeline, ref, host, port, every, token, max_body * _MIB, on_event, on_start)
+        if local:
+            ended = _here(pipeline, ref, host, port, every, token, max_body * _MIB, on_event, on_start)
+        else:
+            from orchestrator.serving.ray_deployment import RaySettings
+            from orchestrator.serving.ray_server import serve_on_ray
+
+            ended = serve_on_ray(
+                pipeline,
+                RaySettings(ref, every, replicas, batch, most_bytes=max_body * _MIB, token_file=token_file),
+                address=address,
+                host=host,
+                port=port,
+                verbose=settings.verbose,
+                on_event=on_event,
+                on_start=on_start,
+            )
     if ended == signal.SIGINT:
         raise KeyboardInterrupt
 

@@ -1,0 +1,270 @@
+"""Serving on Ray Serve: replicas that answer, and one deployment that decides which commit all of them serve.
+
+The decision is made once, by `CommitDecider`: it follows the ref, and tries a commit out before any replica loads it. A
+replica never reads the ref. One that dies is replaced by one that serves what was decided, whatever the ref names
+meanwhile. If the decider dies, replicas go on; the new one reads the ref, and where that commit cannot be served, takes
+over what the replicas serve. While replicas change over, some answer from the one commit and some from the other: each
+answer, and each batch, is that of the one that it names.
+
+`build` is what a RayService or a Serve config file imports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.progress.printable import say
+from orchestrator.serving.batch_answers import Reply, answer_batch
+from orchestrator.serving.bearer_token import read_token
+from orchestrator.serving.http_service import MOST_BYTES, Limits, PredictionService
+from orchestrator.serving.model_swap import ModelSwap
+from orchestrator.serving.ref_follower import RefFollower, ServingEvent, ref_reader
+from orchestrator.serving.request_body import Question
+from orchestrator.serving.serving_metrics import ServingMetrics
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from pipelines.config.schema import Pipeline
+
+DECIDER, MODEL = "decider", "model"
+"""Names of the two deployments."""
+LOOK_S = 0.5
+"""Seconds between two questions of a replica to the decider."""
+FIRST_LOAD_S = 600.0
+"""How long a replica waits for its first model before it starts without one, and is not ready."""
+
+
+@dataclass(frozen=True)
+class RaySettings:
+    """How a pipeline is served.
+
+    Attributes:
+        ref: that is followed.
+        every: seconds between two looks at the ref.
+        replicas: that answer.
+        batch: requests that go through the model together, at most.
+        batch_wait: seconds that a request waits for others.
+        most_bytes: of a request's body.
+        token_file: on each node; None: the environment of the replicas may have a token.
+    """
+
+    ref: str = "champion"
+    every: float = 5.0
+    replicas: int = 1
+    batch: int = 16
+    batch_wait: float = 0.002
+    most_bytes: int = MOST_BYTES
+    token_file: str | None = None
+
+
+class _Follower:
+    """A thread that calls `turn` until the process ends."""
+
+    def __init__(self, turn: Callable[[], object], every: float) -> None:
+        self._turn, self._every = turn, every
+        self.first_turn = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="follow", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        if not self._thread.is_alive():
+            raise RuntimeError("nothing follows the ref any more")
+
+    def _follow(self) -> None:
+        pause = threading.Event()
+        while True:
+            self._turn()
+            self.first_turn.set()
+            pause.wait(self._every)
+
+
+class CommitDecider:
+    """Decides which commit is served."""
+
+    def __init__(self, pipeline: Pipeline, settings: RaySettings) -> None:
+        from orchestrator.checkpointing.load_model import load_model
+        from orchestrator.storage.open_by_uri import open_store
+
+        lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+        self._swap = ModelSwap(lambda commit: load_model(pipeline, commit))
+        self._events: list[dict[str, Any]] = []
+        self._served: str | None = None
+        self._follower = RefFollower(ref_reader(lineage, settings.ref), self._swap, self._note, name=settings.ref)
+        self._counted = _event_counter(pipeline.name, settings.ref)
+        self._thread = _Follower(self._turn, settings.every)
+
+    async def decided(self, serving: str | None = None) -> str | None:
+        """The commit to serve; None: there is none.
+
+        Args:
+            serving: what the replica that asks serves now.
+        """
+        self._served = serving or self._served
+        await asyncio.to_thread(self._thread.first_turn.wait)
+        current = self._swap.current
+        return self._served if current is None else current.commit
+
+    def events(self, after: int = 0) -> list[dict[str, Any]]:
+        """What happened, without the first `after` events."""
+        return self._events[after:]
+
+    def check_health(self) -> None:
+        """Raises where nothing follows the ref any more: Ray Serve then starts another decider."""
+        self._thread.check()
+
+    def _turn(self) -> None:
+        self._follower.turn()
+        if self._swap.current is None and self._served is not None:
+            # This decider is new, and what the ref names cannot be served: what replicas serve was tried out before.
+            with suppress(Exception):
+                self._swap.move_to(self._served)
+
+    def _note(self, event: ServingEvent) -> None:
+        self._events.append(asdict(event))
+        self._counted(event.kind)
+        say(f"{event.kind:<9}{event.text}", file=sys.stderr)
+
+
+class ModelReplica:
+    """Answers requests with the commit that was decided on."""
+
+    def __init__(self, decider: Any, pipeline: Pipeline, settings: RaySettings) -> None:
+        """
+        Args:
+            decider: the handle of `CommitDecider`.
+        """
+        from ray import serve
+
+        from orchestrator.checkpointing.load_model import load_model
+
+        self._swap = ModelSwap(lambda commit: load_model(pipeline, commit))
+        self._decider = decider
+        replica = serve.get_replica_context().replica_tag
+        self._metrics = ServingMetrics({"pipeline": pipeline.name, "ref": settings.ref, "replica": str(replica)})
+        follower = RefFollower(self._decided, self._swap, self._note, name=settings.ref)
+        self._batched = serve.batch(max_batch_size=settings.batch, batch_wait_timeout_s=settings.batch_wait)(
+            self._batch_answerer()
+        )
+        self._service = PredictionService(
+            self._answer,
+            lambda: self._swap.current,
+            self._metrics,
+            ref=settings.ref,
+            pipeline=pipeline.name,
+            limits=Limits(read_token(settings.token_file), settings.most_bytes),
+            on_error=_log,
+        )
+        self._thread = _Follower(follower.turn, LOOK_S)
+        # Requests come when this is done: a replica that replaces another one has its model by then.
+        self._thread.first_turn.wait(FIRST_LOAD_S)
+
+    async def __call__(self, request: Request) -> Response:
+        """One request over HTTP."""
+        return await self._service.respond(request)
+
+    def reconfigure(self, config: dict[str, Any]) -> None:
+        """Other batches, by `user_config` of the deployment, without a restart: `batch`, `batch_wait`."""
+        if "batch" in config:
+            self._batched.set_max_batch_size(int(config["batch"]))
+        if "batch_wait" in config:
+            self._batched.set_batch_wait_timeout_s(float(config["batch_wait"]))
+
+    def check_health(self) -> None:
+        """Raises where this replica does not follow any more: Ray Serve then replaces it."""
+        self._thread.check()
+
+    def _decided(self) -> str | None:
+        current = self._swap.current
+        found: str | None = self._decider.decided.remote(current.commit if current else None).result(timeout_s=60)
+        return found
+
+    def _batch_answerer(self) -> Callable[[list[Question]], Any]:
+        async def answer(questions: list[Question]) -> list[Reply]:
+            # One model for the whole batch.
+            served = self._swap.current
+            assert served is not None
+            return await asyncio.to_thread(answer_batch, served, questions)
+
+        return answer
+
+    async def _answer(self, question: Question) -> Reply:
+        reply: Reply = await self._batched(question)
+        return reply
+
+    def _note(self, event: ServingEvent) -> None:
+        self._metrics.event(event.kind, event.commit)
+        say(f"{event.kind:<9}{event.text}", file=sys.stderr)
+
+
+def application(pipeline: Pipeline, settings: RaySettings) -> Any:
+    """The two deployments as an application of Ray Serve."""
+    from ray import serve
+
+    decider = serve.deployment(
+        name=DECIDER, num_replicas=1, ray_actor_options={"num_cpus": 0}, health_check_period_s=2
+    )(CommitDecider)
+    model = serve.deployment(
+        name=MODEL,
+        num_replicas=settings.replicas,
+        max_ongoing_requests=max(64, 4 * settings.batch),
+        health_check_period_s=2,
+        graceful_shutdown_timeout_s=30,
+        user_config={"batch": settings.batch, "batch_wait": settings.batch_wait},
+    )(ModelReplica)
+    return model.bind(decider.bind(pipeline, settings), pipeline, settings)
+
+
+def build(arguments: dict[str, Any]) -> Any:
+    """The application of a pipeline file, for `import_path` in a Serve config file or a RayService.
+
+    Args:
+        arguments: `file`, a path that the head of the cluster has, and those of `RaySettings` that are not at their
+            default.
+
+    Raises:
+        PipelineError: the file, or an argument, is wrong.
+    """
+    from pipelines.config.load import load_pipeline
+    from pipelines.config.pipeline_errors import PipelineError
+
+    given = dict(arguments)
+    file = given.pop("file", None)
+    try:
+        settings = RaySettings(**given)
+    except TypeError:
+        known = ", ".join(RaySettings.__dataclass_fields__)
+        raise PipelineError(f"arguments of the application: unknown ones in {sorted(given)}; known: {known}") from None
+    if not isinstance(file, str):
+        raise PipelineError("arguments of the application: file must be the path of a pipeline file")
+    return application(load_pipeline(file, import_code=False), settings)
+
+
+def _event_counter(pipeline: str, ref: str) -> Callable[[str], None]:
+    """Counts events among the metrics that Ray exports; `ray_everlearn_serve_events_total` there."""
+    from ray.util.metrics import Counter
+
+    counter = Counter(
+        "everlearn_serve_events",
+        description="What happened to the served commit: swapped, refused, unreachable, reachable, waiting",
+        tag_keys=("pipeline", "ref", "kind"),
+    )
+    counter.set_default_tags({"pipeline": pipeline, "ref": ref})
+    return lambda kind: counter.inc(1, tags={"kind": kind})
+
+
+def _log(error: Exception) -> None:
+    """What failed in a request, with its traceback, into the log of the replica."""
+    import traceback
+
+    from orchestrator.redact import redact
+
+    say(redact("".join(traceback.format_exception(error)).rstrip()), file=sys.stderr)
