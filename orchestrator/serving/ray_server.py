@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -51,6 +52,8 @@ def serve_on_ray(
             f"Ray Serve is not installed: {str(error).partition('.')[0]}\n"
             "pip install 'everlearn[serve]', or serve without Ray: --local"
         ) from error
+    if not verbose:
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)  # importing it has set INFO
     with listening(host, port) as free:
         port = free.getsockname()[1]
     name = f"everlearn-{pipeline.name}"
