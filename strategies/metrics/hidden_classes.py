@@ -10,8 +10,6 @@ MAJORITY = 0.9
 """Share of the samples above which a class makes accuracy misleading."""
 ENOUGH = 10
 """Fewer samples of a class say nothing of its recall."""
-POOR = 0.5
-"""A recall below it is poor beside a majority: most samples of the class are classified wrong."""
 
 _REMEDY = "set score: balanced_accuracy (metrics: [auroc] beside it) and objective.class_weights: balanced"
 
@@ -53,7 +51,7 @@ def result_warning(classes: Counts, new: Collection[int], names: Sequence[str] |
     found = majority({label: total for label, _, total in classes})
     each = recalls(classes)
     worst = min(each, key=lambda label: each[label], default=0)
-    if found is not None and each[worst] < POOR:
+    if found is not None:
         return (
             f"class {_named(found[0], names)} has {found[1]:.1%} of the test samples, and of class "
             f"{_named(worst, names)} {each[worst]:.1%} are classified right: accuracy hides that; {_REMEDY}"

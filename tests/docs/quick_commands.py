@@ -65,7 +65,8 @@ class Loaded:
         for name in ("everlearn", "python3"):
             (folder / name).write_text(_PROGRAM.format(python=sys.executable, address=address))
             (folder / name).chmod(0o755)
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.docs.quick_commands", address])
+        command = [sys.executable, "-m", "tests.docs.quick_commands", address]
+        self._process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
         while not (folder / "line").exists():
             assert self._process.poll() is None, "the process that loads everything has ended"
             time.sleep(0.05)

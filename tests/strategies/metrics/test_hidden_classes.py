@@ -16,7 +16,9 @@ def test_a_result_that_looks_good_by_the_majority_alone_is_named() -> None:
     text = result_warning([(0, 980, 980), (1, 0, 20)], {0, 1})
     assert text is not None and "class 0 has 98.0% of the test samples, and of class 1 0.0% are" in text
     assert "balanced_accuracy" in text
-    assert result_warning([(0, 700, 980), (1, 15, 20)], {0, 1}) is None
+    text = result_warning([(0, 970, 980), (1, 15, 20)], {0, 1})
+    assert text is not None and "of class 1 75.0% are classified right" in text
+    assert result_warning([(0, 700, 800), (1, 15, 200)], {0, 1}) is None
 
 
 def test_a_class_that_was_just_learned_and_is_never_right_is_named_but_not_one_that_was_forgotten() -> None:
