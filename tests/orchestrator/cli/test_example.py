@@ -13,7 +13,7 @@ def test_examples_are_listed_those_of_papers_apart(
     monkeypatch.setenv("COLUMNS", "80")
     assert invoke(["example"]) == 0
     short = capfd.readouterr().out.splitlines()
-    assert len(short) < 24 and max(map(len, short)) <= 80 and not any("…" in line for line in short)
+    assert len(short) < 40 and max(map(len, short)) <= 80 and not any("…" in line for line in short)
     assert invoke(["example", "--all"]) == 0
     listing = capfd.readouterr().out
     first, _, papers = listing.partition("The protocols of papers")
