@@ -26,7 +26,7 @@ ROWS = 8192
 """Rows that are read, predicted and written at a time."""
 
 IMAGES = 256
-"""The same for rows that are image files."""
+"""The same for rows that are image files, or have columns of images."""
 
 
 @dataclass
@@ -141,7 +141,8 @@ def _pieces(model: Predicting, location: Location, delimiter: str | None) -> Ite
     def wanted(names: Any) -> list[str]:
         return inputs.wanted(names, location.path)
 
-    rows = ROWS if inputs.images is None else IMAGES
+    columns = () if inputs.preprocessing is None else inputs.preprocessing.images
+    rows = ROWS if inputs.images is None and not columns else IMAGES
     for table in table_batches(location, wanted, kinds, rows, delimiter):
         ids = (id_, table[id_]) if id_ is not None and id_ in table.column_names else None
         if ids is not None and not pyarrow.types.is_primitive(ids[1].type) and not pyarrow.types.is_string(ids[1].type):

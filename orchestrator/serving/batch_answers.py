@@ -72,8 +72,10 @@ def input_schema(served: ServedModel) -> dict[str, Any]:
     """What a model takes and gives, for `GET /`."""
     use = manner(served.model)
     schema: dict[str, Any] = {"input_shape": list(use.inputs.shape), "outputs": list(use.names)}
-    if use.inputs.preprocessing is not None:
-        schema["columns"] = dict(use.inputs.preprocessing.kinds)
+    preprocessing = use.inputs.preprocessing
+    if preprocessing is not None:
+        # Tables with images are refused: what is taken are inputs.
+        schema |= {} if preprocessing.images else {"columns": dict(preprocessing.kinds)}
     elif use.inputs.columns.inputs is not None:
         schema["columns"] = dict.fromkeys(use.inputs.columns.inputs, "numeric")
     return schema

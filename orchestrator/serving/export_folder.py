@@ -37,11 +37,14 @@ def export_folder(model: Predicting, commit: str, pipeline: str, folder: Path) -
         `adapter`.
 
     Raises:
-        PipelineError: the folder exists or cannot be written.
+        PipelineError: the folder exists or cannot be written, or the model takes columns of images.
     """
     from orchestrator.prediction.predicting import manner
+    from orchestrator.tracking.table_export import refuse_images
 
     use = manner(model)
+    if use.inputs.preprocessing is not None:
+        refuse_images(use.inputs.preprocessing)
     with _new_folder(folder) as partial:
         problem = _graph(model, commit, partial)
         if not partial.exists():

@@ -205,6 +205,13 @@ def _refuse_paths(served: ServedModel) -> None:
     if _model_inputs(served).images is not None:
         shape = ", ".join(map(str, _model_inputs(served).shape))
         raise DataError(f'{WHERE}: this model takes images: send them as inputs, (n, {shape}), with dtype "uint8"')
+    preprocessing = _model_inputs(served).preprocessing
+    if preprocessing is not None and preprocessing.images:
+        names = ", ".join(map(repr, preprocessing.images))
+        raise DataError(
+            f"{WHERE}: this model takes images from the column {names}, which a request cannot name: "
+            "use everlearn predict"
+        )
 
 
 def _check_count(rows: int) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.tracking.exported_model import export_model
 from orchestrator.tracking.table_pyfunc import GRAPH, USE, TableModel
+from pipelines.config.pipeline_errors import DataError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,6 +38,7 @@ def export_table_model(folder: Path, model: nn.Module, use: Manner) -> dict[str,
         use: how it is used; it has a preprocessing.
 
     Raises:
+        DataError: the preprocessing has columns of images.
         Exception: of `torch.export` or of the model itself.
     """
     import pandas
@@ -45,6 +47,7 @@ def export_table_model(folder: Path, model: nn.Module, use: Manner) -> dict[str,
 
     preprocessing = use.inputs.preprocessing
     assert preprocessing is not None
+    refuse_images(preprocessing)
     rows = example_rows(preprocessing)
     inputs = preprocessing.transform(pyarrow.table(rows), "the example")
     content = export_model(folder, model, torch.from_numpy(inputs))
@@ -72,6 +75,17 @@ def export_table_model(folder: Path, model: nn.Module, use: Manner) -> dict[str,
         },
         "signature": {"inputs": _inputs(preprocessing), "outputs": json.dumps(outputs), "params": None},
     }
+
+
+def refuse_images(preprocessing: Preprocessing) -> None:
+    """Refuse a preprocessing that opens files and needs Pillow: it works where Everlearn is.
+
+    Raises:
+        DataError: it has columns of images.
+    """
+    if preprocessing.images:
+        names = ", ".join(map(repr, preprocessing.images))
+        raise DataError(f"export: the model takes images from the column {names}: use it with load_model or predict")
 
 
 def example_rows(preprocessing: Preprocessing) -> dict[str, list[Any]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.data.features.column_layout import ColumnLayout
+from pipelines.models.image_branches import ImageBranches
 from pipelines.models.tabular_mlp import CategoryCodes
 from pipelines.models.text_means import TextMeans
 
@@ -20,8 +21,8 @@ class FTTransformer(nn.Module):
     """A token for each column, and a transformer over them (Gorishniy et al. 2021, section 3.3).
 
     A number is a learned vector times its value plus a learned bias, a category a learned vector for each value, a text
-    the mean of the learned vectors of its words. The output is read from a token of its own; blocks normalise before
-    attention and before the ReGLU layer.
+    the mean of the learned vectors of its words, an image what a few convolutions make of it. The output is read from a
+    token of its own; blocks normalise before attention and before the ReGLU layer.
 
     Args:
         input_shape: shape of one input.
@@ -55,7 +56,7 @@ class FTTransformer(nn.Module):
         self.codes = CategoryCodes(layout)
         self.register_buffer("numbers", torch.tensor(layout.numbers, dtype=torch.int64), False)
         bound = 1 / math.sqrt(width)
-        tokens = len(layout.numbers) + len(layout.categories) + len(layout.texts)
+        tokens = len(layout.numbers) + len(layout.categories) + len(layout.texts) + len(layout.images)
         self.scale = nn.Parameter(torch.empty(len(layout.numbers), width).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(tokens, width).uniform_(-bound, bound))
         self.answer = nn.Parameter(torch.empty(1, width).uniform_(-bound, bound))
@@ -64,6 +65,7 @@ class FTTransformer(nn.Module):
             assert isinstance(table, nn.Embedding)
             nn.init.uniform_(table.weight, -bound, bound)
         self.texts = TextMeans(layout.texts, width)
+        self.images = ImageBranches(layout.images, width)
         self.blocks = nn.ModuleList(_Block(width, heads, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, outputs)
@@ -74,7 +76,7 @@ class FTTransformer(nn.Module):
         codes = self.codes(flat)
         parts = [flat.index_select(1, self.numbers)[:, :, None] * self.scale]
         parts += [table(codes[:, place])[:, None] for place, table in enumerate(self.embeddings)]
-        parts += [vectors[:, None] for vectors in self.texts(flat)]
+        parts += [vectors[:, None] for vectors in (*self.texts(flat), *self.images(flat))]
         tokens = torch.cat(parts, dim=1) + self.bias
         tokens = torch.cat([self.answer.expand(flat.shape[0], 1, -1), tokens], dim=1)
         for block in self.blocks:

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipelines.data.features.column_layout import ColumnLayout
+from pipelines.models.image_branches import ImageBranches
 from pipelines.models.text_means import TextMeans
 
 
@@ -37,9 +38,10 @@ class CategoryCodes(nn.Module):
 
 
 class TabularMLP(nn.Module):
-    """Fully connected layers on the columns of a table: numbers, and learned vectors of categories and words.
+    """Fully connected layers on the columns of a table: numbers, learned vectors of categories and words, and images.
 
-    A category is the vector of its value, a text the mean of the vectors of its words. Each hidden layer is followed by
+    A category is the vector of its value, a text the mean of the vectors of its words, an image what a few convolutions
+    make of it. Each hidden layer is followed by
     layer normalisation (Ba et al. 2016), ReLU and dropout. Without `features` in the dataset all inputs are numbers.
 
     Args:
@@ -49,6 +51,7 @@ class TabularMLP(nn.Module):
         hidden: units of each hidden layer.
         embedding: numbers of a category's vector; a category of fewer values has as many as it has values at most.
         word_embedding: numbers of a word's vector.
+        image_embedding: numbers of an image's vector.
         dropout: share of each hidden layer's outputs that is zeroed in training.
         layer_norm: whether hidden layers are normalised.
     """
@@ -64,6 +67,7 @@ class TabularMLP(nn.Module):
         hidden: Annotated[Sequence[Annotated[int, Field(ge=1)]], Field(min_length=1)] = (128, 64),
         embedding: Annotated[int, Field(ge=1)] = 16,
         word_embedding: Annotated[int, Field(ge=1)] = 32,
+        image_embedding: Annotated[int, Field(ge=1)] = 64,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1,
         layer_norm: bool = True,
     ) -> None:
@@ -78,8 +82,9 @@ class TabularMLP(nn.Module):
             # Values that experience 0 lacks have no direction before they are learned.
             nn.init.zeros_(table.weight[:2])
         self.texts = TextMeans(layout.texts, word_embedding)
+        self.images = ImageBranches(layout.images, image_embedding)
         width = len(layout.numbers) + sum(min(embedding, size) for size in sizes)
-        width += word_embedding * len(layout.texts)
+        width += word_embedding * len(layout.texts) + image_embedding * len(layout.images)
         layers: list[nn.Module] = []
         for units in hidden:
             layers.append(nn.Linear(width, units))
@@ -101,5 +106,6 @@ class TabularMLP(nn.Module):
         parts = [flat.index_select(1, self.numbers)]
         parts += [table(codes[:, place]) for place, table in enumerate(self.embeddings)]
         parts += self.texts(flat)
+        parts += self.images(flat)
         result: Tensor = self.head(self.body(torch.cat(parts, dim=1)))
         return result

@@ -1,4 +1,4 @@
-"""What a model is told about the columns of its inputs: which are codes of categories, and of how many."""
+"""What a model is told about the columns of its inputs: which are codes of categories, and of how many; and images."""
 
 from __future__ import annotations
 
@@ -20,6 +20,26 @@ class TextColumns(NamedTuple):
     size: int
 
 
+class ImageColumns(NamedTuple):
+    """The columns of an image, which are its pixels: channel by channel, row by row.
+
+    Attributes:
+        start: position of the first.
+        channels: 1 or 3.
+        height, width: in pixels.
+    """
+
+    start: int
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def length(self) -> int:
+        """How many columns."""
+        return self.channels * self.height * self.width
+
+
 @dataclass(frozen=True)
 class ColumnLayout:
     """The columns of an input of shape (d,).
@@ -28,12 +48,14 @@ class ColumnLayout:
         names: what each of the d columns is, for people.
         categories: (position, size) of each column of codes, which are the whole numbers 0 to size - 1: 0 is an unknown
             value, 1 a missing one.
-        texts: the columns of each text. All other columns are numbers.
+        texts: the columns of each text.
+        images: the columns of each image. All other columns are numbers.
     """
 
     names: tuple[str, ...]
     categories: tuple[tuple[int, int], ...] = ()
     texts: tuple[TextColumns, ...] = ()
+    images: tuple[ImageColumns, ...] = ()
 
     @classmethod
     def plain(cls, width: int) -> ColumnLayout:
@@ -44,5 +66,7 @@ class ColumnLayout:
     def numbers(self) -> tuple[int, ...]:
         """Positions of the columns that are numbers."""
         codes = {position for position, _ in self.categories}
-        codes |= {position for text in self.texts for position in range(text.start, text.start + text.length)}
+        blocks: tuple[TextColumns | ImageColumns, ...] = (*self.texts, *self.images)
+        for block in blocks:
+            codes.update(range(block.start, block.start + block.length))
         return tuple(position for position in range(len(self.names)) if position not in codes)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.features.feature_columns import Kind
+from pipelines.data.features.image_encoder import Image
 from pipelines.data.features.text_encoder import Text
 
 UNKNOWN, MISSING, FIRST = 0, 1, 2
@@ -52,7 +53,7 @@ class Encoder(Protocol):
         """How many codes there are, if its one column is of codes; else None."""
         ...
 
-    def encode(self, values: NDArray[Any]) -> NDArray[np.float64]:
+    def encode(self, values: NDArray[Any]) -> NDArray[np.floating[Any]]:
         """(n,) values to (n, columns) numbers."""
         ...
 
@@ -216,7 +217,7 @@ class Timestamp:
         return "sine and cosine of hour, weekday and month (UTC), time elapsed, and whether it is missing"
 
 
-ENCODERS: dict[Kind, type[Encoder]] = {kind.kind: kind for kind in (Numeric, Categorical, Timestamp, Text)}
+ENCODERS: dict[Kind, type[Encoder]] = {kind.kind: kind for kind in (Numeric, Categorical, Timestamp, Text, Image)}
 
 
 def _moments(values: NDArray[np.float64]) -> tuple[float, float]:

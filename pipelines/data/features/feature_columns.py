@@ -13,10 +13,13 @@ from pydantic_core import PydanticCustomError
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.missing_name import missing_name
 
-Kind = Literal["numeric", "categorical", "timestamp", "text"]
+Kind = Literal["numeric", "categorical", "timestamp", "text", "image"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-AS_TEXT: tuple[Kind, ...] = ("categorical", "text")
+AS_TEXT: tuple[Kind, ...] = ("categorical", "text", "image")
 """Kinds whose columns are read as the text that a file has, where its format leaves a choice."""
+
+Side = Annotated[int, Field(ge=1, le=256)]
+"""Pixels of an image's height or width: each pixel is a column of the inputs."""
 
 
 class FeatureOptions(BaseModel):
@@ -27,10 +30,13 @@ class FeatureOptions(BaseModel):
         categorical: columns whose values are names, such as text or codes.
         timestamp: columns of dates or times, or of text in ISO 8601.
         text: columns of texts, of which a model gets the words.
+        image: columns of PNG or JPEG images: paths that begin at the table's folder, or the bytes of the files.
         ignore: columns that are no features.
         vocabulary: at most this many values of a categorical column are told apart, the most frequent ones.
         words: at most this many words of a column of texts are told apart, the most frequent ones.
         length: words of a text; further ones are cut.
+        size: pixels of the square that images are brought to, cut at their longer side, or [height, width].
+        channels: to which images are brought: rgb or grey.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,14 +46,17 @@ class FeatureOptions(BaseModel):
     categorical: list[str] = Field(default_factory=list)
     timestamp: list[str] = Field(default_factory=list)
     text: list[str] = Field(default_factory=list)
+    image: list[str] = Field(default_factory=list)
     ignore: list[str] = Field(default_factory=list)
     vocabulary: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     words: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     length: Annotated[int, Field(ge=1, le=4096)] = 64
+    size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] = 32
+    channels: Literal["rgb", "grey"] = "rgb"
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        named = Counter([*self.numeric, *self.categorical, *self.timestamp, *self.text, *self.ignore])
+        named = Counter([*self.numeric, *self.categorical, *self.timestamp, *self.text, *self.image, *self.ignore])
         twice = next((name for name, count in named.items() if count > 1), None)
         if twice is not None:
             raise PydanticCustomError("twice", "names the column {name} twice", {"name": repr(twice)})

@@ -68,7 +68,7 @@ class FeatureReader:
                 f"{str(table[new[0]][0])[:30] if len(table) else ''!r} in row 0. "
                 f"Leave it out: dataset.features.ignore: [{new[0]}]"
             )
-        made = self.preprocessing.transform(table, location.path)
+        made = self.preprocessing.transform(table, location.path, keep=True)
         return Table(made, labels, ids, groups=groups, marks=marks), None
 
     def labels(self, location: Location) -> NDArray[Any]:
@@ -99,7 +99,7 @@ class FeatureReader:
         return [*self.columns.label_names, *(name for name in further if name is not None)]
 
     def _table(self, location: Location) -> Any:
-        named = [*self.options.categorical, *self.options.text]
+        named = [*self.options.categorical, *self.options.text, *self.options.image]
         texts = named if self.preprocessing is None else self.preprocessing.texts
         table = self.rows(location, texts=texts)
         check_columns(self.columns.label_names, table.column_names, location, "label")

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.features.column_layout import ColumnLayout, TextColumns
+from pipelines.data.features.column_layout import ColumnLayout, ImageColumns, TextColumns
 from pipelines.data.features.encoders import ENCODERS, Encoder
 from pipelines.data.features.feature_columns import AS_TEXT, FeatureColumn, FeatureOptions, Kind
+from pipelines.data.features.image_encoder import Image
 from pipelines.data.features.raw_columns import Place, raw_values
 from pipelines.data.features.text_encoder import Text
+from pipelines.data.images.image_options import ImageOptions
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Preprocessing:
 
         Args:
             rows: (m,) the training samples of experience 0.
-            options: how many values and words are told apart.
+            options: how many values and words are told apart, and what images are brought to.
             where: the file, for messages.
 
         Raises:
@@ -48,20 +50,24 @@ class Preprocessing:
             values = raw_values(table[column.name], column.kind, Place(where, column.name))
             if column.kind == Text.kind:
                 found.append(Text.fit(column.name, values[rows], options.words, options.length))
+            elif column.kind == Image.kind:
+                pixels = ImageOptions.of(options.size, options.channels, "crop")
+                found.append(Image.fit(column.name, values[rows], options.vocabulary, pixels))
             else:
                 found.append(ENCODERS[column.kind].fit(column.name, values[rows], options.vocabulary))
         return cls(tuple(found))
 
-    def transform(self, table: Any, where: str, first_row: int = 0) -> NDArray[np.float32]:
+    def transform(self, table: Any, where: str, first_row: int = 0, *, keep: bool = False) -> NDArray[np.float32]:
         """The rows of an arrow table, (n, d).
 
         Args:
             where: the file, for messages.
             first_row: number of the table's first row in the file.
+            keep: images that were decoded are kept on this machine, and taken from there.
 
         Raises:
-            DataError: the table lacks a column, or a value is not of the kind of its column; the message names column,
-                file and row.
+            DataError: the table lacks a column, or a value is not of the kind of its column, such as an image that is
+                broken or not there; the message names column, file and row.
         """
         missing = [encoder.name for encoder in self.encoders if encoder.name not in table.column_names]
         if missing:
@@ -72,9 +78,10 @@ class Preprocessing:
         parts = []
         for encoder in self.encoders:
             place = Place(where, encoder.name, first_row)
-            encoded = encoder.encode(raw_values(table[encoder.name], encoder.kind, place))
+            values = raw_values(table[encoder.name], encoder.kind, place)
+            encoded = encoder.encode(values, keep=keep) if isinstance(encoder, Image) else encoder.encode(values)
             with np.errstate(over="ignore"):
-                part = encoded.astype(np.float32)
+                part = encoded.astype(np.float32, copy=False)
             endless = np.flatnonzero(~np.isfinite(part).all(axis=1))
             if len(endless):
                 raise place.refused("has a value too far from those of experience 0", int(endless[0]))
@@ -92,17 +99,24 @@ class Preprocessing:
         return frozenset(encoder.name for encoder in self.encoders if encoder.kind in AS_TEXT)
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """Columns whose values may name files that are opened."""
+        return tuple(encoder.name for encoder in self.encoders if isinstance(encoder, Image))
+
+    @property
     def layout(self) -> ColumnLayout:
         """What the columns of the tensor are."""
         names: list[str] = []
-        categories, texts = [], []
+        categories, texts, images = [], [], []
         for encoder in self.encoders:
             if isinstance(encoder, Text):
                 texts.append(TextColumns(len(names), encoder.length, encoder.codes))
+            if isinstance(encoder, Image):
+                images.append(ImageColumns(len(names), *encoder.shape))
             if encoder.size is not None:
                 categories.append((len(names), encoder.size))
             names += encoder.columns
-        return ColumnLayout(tuple(names), tuple(categories), tuple(texts))
+        return ColumnLayout(tuple(names), tuple(categories), tuple(texts), tuple(images))
 
     def document(self) -> list[dict[str, Any]]:
         """All of it as plain data (JSON)."""

@@ -40,10 +40,10 @@ def raw_values(column: Any, kind: Kind, place: Place) -> NDArray[Any]:
 
     Returns:
         (n,): `numeric` and `timestamp` (seconds since 1970, UTC) as float64, NaN where a value is missing;
-        `categorical` and `text` as text, None where a value is missing.
+        `categorical` and `text` as text, `image` as ImageSource, None where a value is missing.
 
     Raises:
-        DataError: a value is of another kind; the message names column, file and row.
+        DataError: a value is of another kind, or an image is not there; the message names column, file and row.
     """
     import pyarrow
 
@@ -123,11 +123,24 @@ def _texts(column: Any, place: Place) -> NDArray[Any]:
     return found
 
 
+def _images(column: Any, place: Place) -> NDArray[Any]:
+    from pipelines.data.datasets.location import Location
+    from pipelines.data.images.image_sources import present_sources
+
+    # A table in memory has no folder: its paths begin at the working directory.
+    folder = Location(place.file).parent if "/" in place.file else Location.of(".")
+    found = np.full(len(column), None, dtype=object)
+    for row, source in present_sources(column, place.column, place.file, folder, place.first_row).items():
+        found[row] = source
+    return found
+
+
 _READ: dict[Kind, Callable[[Any, Place], NDArray[Any]]] = {
     "numeric": _numeric,
     "categorical": _categorical,
     "timestamp": _timestamp,
     "text": _texts,
+    "image": _images,
 }
 _UTC = re.compile(r"[zZ]$")
 

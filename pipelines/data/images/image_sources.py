@@ -70,6 +70,21 @@ def column_sources(column: Any, name: str, where: str, folder: Location, first_r
     Raises:
         DataError: a value that is no image, or a file that is not there; the message names the row.
     """
+    found = present_sources(column, name, where, folder, first_row, missing=False)
+    yield from (found[row] for row in sorted(found))
+
+
+def present_sources(
+    column: Any, name: str, where: str, folder: Location, first_row: int = 0, *, missing: bool = True
+) -> dict[int, ImageSource]:
+    """The images of a column by their row, as `column_sources`; rows without a value have none.
+
+    Args:
+        missing: whether there may be rows without a value.
+
+    Raises:
+        DataError: as `column_sources`.
+    """
     paths: list[tuple[int, str, Location]] = []
     found: dict[int, ImageSource] = {}
     for row, value in enumerate(column.to_pylist()):
@@ -79,13 +94,15 @@ def column_sources(column: Any, name: str, where: str, folder: Location, first_r
         if isinstance(value, bytes):
             digest = hashlib.blake2b(value, digest_size=16).hexdigest()
             found[row] = ImageSource(place, digest, data=value)
+        elif value is None and missing:
+            continue
         elif isinstance(value, str) and value:
             paths.append((row, f"{place}: {value}", folder.joined(value)))
         else:
             raise DataError(f"{place}: has no image, but {value!r}: give a path, or the bytes of a PNG or JPEG file")
     for (row, place, location), state in zip(paths, _states(paths), strict=True):
         found[row] = file_source(location, state, place)
-    yield from (found[row] for row in sorted(found))
+    return found
 
 
 def _states(paths: Sequence[tuple[int, str, Location]]) -> list[FileState]:

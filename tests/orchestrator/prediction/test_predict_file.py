@@ -8,14 +8,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from orchestrator.checkpointing.load_model import load_model
 from orchestrator.prediction import predict_file as module
 from orchestrator.prediction.predict_file import predict_file
+from orchestrator.prediction.predicting import manner
+from orchestrator.serving.batch_answers import answer_batch, input_schema
+from orchestrator.serving.export_folder import export_folder
+from orchestrator.serving.model_swap import ServedModel
+from orchestrator.serving.request_body import Question
+from orchestrator.tracking.table_export import export_table_model
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError
 from tests.orchestrator.prediction.conftest import Trained
 from tests.orchestrator.train_stream import train
+from tests.pipelines.data.images.drawn_images import draw
 
 
 def write(rows: pd.DataFrame, path: Path) -> Path:
@@ -105,3 +113,56 @@ def test_arrays_and_plain_columns_get_the_answers_of_their_model(
     plain.to_parquet(tmp_path / "plain.parquet")
     with pytest.raises(DataError, match=r"plain.parquet: column 'b' has no value in row 20"):
         predict_file(model, str(tmp_path / "plain.parquet"), tmp_path / "more.csv")
+
+
+def test_columns_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths begin at the file's folder. A client of a service names none, and no export opens files."""
+    monkeypatch.setenv("EVERLEARN_IMAGE_CACHE_GB", "0")
+    monkeypatch.setattr(module, "IMAGES", 5)
+    folder = tmp_path / "data"
+    for row in range(12):
+        draw(folder / f"{row}.png", 250 - row if row % 2 else row, (8, 8))
+    rows = pd.DataFrame(
+        {"photo": [f"{row}.png" for row in range(12)], "price": range(12), "kind": ["dark", "light"] * 6}
+    )
+    rows.to_csv(folder / "0.csv", index=False)
+    pipeline = load_text(
+        f"name: t\nmodel: {{name: tabular-mlp, hidden: [6]}}\nstorage: {tmp_path / 'store'}\n"
+        "stream:\n  setting: domain-incremental\n"
+        f"  dataset: {{name: csv, path: {folder}, label: kind, "
+        "features: {image: [photo], size: 8, channels: grey}}\n"
+        "train: {epochs: 20, batch_size: 4, optimizer: {name: adam, lr: 0.02}}\n"
+    )
+    model = load_model(pipeline, train(pipeline)[-1])
+    for name in ("in.parquet", "in.csv"):
+        unknown = pd.DataFrame({"photo": ["11.png", None, *rows["photo"][:8]], "price": [3] * 10})
+        written = predict_file(model, str(write_plain(unknown, folder / name)), tmp_path / f"out-{name}")
+        assert written.rows == 10
+    found = read(tmp_path / "out-in.csv")
+    assert found["prediction"].tolist()[2:] == ["dark", "light"] * 4
+    pd.testing.assert_frame_equal(read(tmp_path / "out-in.parquet"), found, check_dtype=False)
+    unknown.loc[7, "photo"] = "no.png"
+    source = write_plain(unknown, folder / "in.csv")
+    with pytest.raises(DataError, match=r"in\.csv: column 'photo', row 7: no\.png: there is no such file"):
+        predict_file(model, str(source), tmp_path / "none.csv")
+    monkeypatch.chdir(folder)
+    in_memory = model.predict({"photo": ["11.png", None], "price": [3, 3]})
+    np.testing.assert_allclose(in_memory.probabilities, found.iloc[:2, -2:], atol=1e-6)
+    served = ServedModel("c" * 64, model, torch.float32)
+    for body, content in ((b'{"rows": [{"photo": "0.png"}]}', "application/json"), (b"photo\n0.png\n", "text/csv")):
+        (reply,) = answer_batch(served, [Question(body, content)])
+        assert reply.status == 400 and "images from the column 'photo', which a request cannot name" in str(
+            reply.document
+        )
+    (reply,) = answer_batch(served, [Question(json.dumps({"inputs": [[0.0] * 67]}).encode(), "application/json")])
+    assert reply.status == 200 and "columns" not in input_schema(served)
+    with pytest.raises(DataError, match="export: the model takes images from the column 'photo'"):
+        export_folder(model, "c" * 64, "t", tmp_path / "exported")
+    with pytest.raises(DataError, match="export: the model takes images from the column 'photo'"):
+        export_table_model(tmp_path / "exported", model, manner(model))
+    assert not (tmp_path / "exported").exists()
+
+
+def write_plain(rows: pd.DataFrame, path: Path) -> Path:
+    rows.to_parquet(path) if path.suffix == ".parquet" else rows.to_csv(path, index=False)
+    return path

@@ -42,7 +42,7 @@ def test_types_decide_unless_the_file_does() -> None:
         (
             {},
             {"x": pa.list_(pa.int8())},
-            "t: column 'x' is of the type list.* numeric, categorical, timestamp, text or ignore",
+            "t: column 'x' is of the type list.* numeric, categorical, timestamp, text, image or ignore",
         ),
         ({}, {"fraud": pa.bool_()}, "t: has no columns for the features besides"),
     ],
