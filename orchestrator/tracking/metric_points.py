@@ -37,6 +37,7 @@ def parent_points(
     first: int = 0,
     reference: Sequence[float | None] = (),
     course: Course | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> Iterator[Point]:
     """The points of the run itself but for the losses, of the steps from `first` on.
 
@@ -46,6 +47,7 @@ def parent_points(
         first: index of the first experience to give points for.
         reference: what joint training reaches, as far as it is known.
         course: has followed the chain.
+        class_names: of the output units; None: they have numbers.
     """
     course = course or Course().follow(chain)
     metrics = course_metrics(course, chain, reference, first)
@@ -65,7 +67,7 @@ def parent_points(
             for column, value in enumerate(row):
                 if value is not None:
                     yield Point(f"{key_of(name)}/{label(column, stream_length)}", value, time, index)
-        yield from _class_points(commit, time, index)
+        yield from _class_points(commit, time, index, class_names)
         yield Point("progress/samples", float(commit.experience.samples), time, index)
         yield Point("progress/optimizer_steps", float(commit.steps), time, index)
         for part, seconds in sorted(commit.timings.items()):
@@ -80,14 +82,26 @@ def key_of(name: str, *, slashes: bool = False) -> str:
     ]
 
 
-def _class_points(commit: Commit, time: int, index: int) -> Iterator[Point]:
-    """`class_accuracy/07`: padded with zeros, because the UI sorts by characters; a larger head has no such points."""
+def _class_points(commit: Commit, time: int, index: int, names: Sequence[str] | None) -> Iterator[Point]:
+    """`class_accuracy/cat`, or where classes are numbers `class_accuracy/07`: with zeros, because the UI sorts by
+    characters. A larger head has no such points."""
     outputs = commit.spec.get("outputs")
     classes = class_accuracy(commit)
     units = outputs if isinstance(outputs, int) else 1 + max(classes, default=0)
     if units <= MOST_CLASSES:
+        labels = _class_labels(units, names)
         for unit, value in classes.items():
-            yield Point(f"class_accuracy/{unit:0{max(2, len(str(units - 1)))}d}", round(value, 12), time, index)
+            yield Point(f"class_accuracy/{labels[unit]}", round(value, 12), time, index)
+
+
+def _class_labels(units: int, names: Sequence[str] | None) -> list[str]:
+    """What each class is called in MLflow; by numbers too where names differ in characters only that MLflow refuses."""
+    numbers = [f"{unit:0{max(2, len(str(units - 1)))}d}" for unit in range(units)]
+    if names is None or len(names) != units or all(name.isdecimal() for name in names):
+        return numbers
+    labels = [key_of(name).strip() for name in names]
+    distinct = len({label.casefold() for label in labels}) == units and all(label.strip(".") for label in labels)
+    return labels if distinct else numbers
 
 
 def loss_points(chain: Sequence[Commit], first: int = 0) -> Iterator[Point]:

@@ -128,7 +128,8 @@ class RunView:
         for index, points in of.child_points(chain, first, self._course.follow(chain)).items():
             self._log(self._child(chain, index), points)
         self._inputs(self._run, chain[first:])
-        self._log(self._run, of.parent_points(chain, self._length, first, self._reference(chain), self._course))
+        reference, names = self._reference(chain), self._class_names
+        self._log(self._run, of.parent_points(chain, self._length, first, reference, self._course, names))
         self.losses(of.loss_points(chain, first))
         labels: dict[str, str] = {TASK_LABELS: chain[-1].task_labels} if chain[-1].task_labels else {}
         self._scores = ",".join(score.name for score in self._course.scores)

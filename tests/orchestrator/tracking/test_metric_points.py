@@ -58,6 +58,18 @@ def test_classes_sort_as_they_count() -> None:
     assert not [p for p in parent_points([_again(commit, spec={"outputs": 1000})], 5) if "class" in p.key]
 
 
+def test_classes_are_called_by_their_names_where_mlflow_can_tell_them_apart() -> None:
+    commit = _again(make_chain(1)[0], spec={"outputs": 3})
+
+    def called(*names: str) -> set[str]:
+        found = parent_points([commit], 5, class_names=names)
+        return {point.key.removeprefix("class_accuracy/") for point in found if "class_" in point.key}
+
+    assert called("cat", "dog", "emu/2") == {"cat", "dog"}
+    assert called("Ä", "Ö", "x") == called("a", "A", "x") == called("3", "7", "10") == {"00", "01"}
+    assert called("..", "dog", "emu") == called("cat", "dog") == {"00", "01"}
+
+
 def test_no_bars_before_the_end() -> None:
     assert not [p for p in parent_points(make_chain(3, tests=5), 5) if p.key.startswith("final/")]
 
