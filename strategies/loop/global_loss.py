@@ -95,4 +95,6 @@ def _leaves_parameters_unused(model: nn.Module, example: Tensor) -> bool:
     model.eval()
     output = model(example)
     model.train(training)
+    if not output.requires_grad:  # in evaluation an earlier, frozen part answers
+        return True
     return any(g is None for g in torch.autograd.grad(output.sum(), parameters, allow_unused=True))

@@ -20,6 +20,8 @@ CALLS = {
 # A command and the processes that it starts itself talk over pipes; nothing from a store or a file passes there as a
 # pickle.
 OWN_PROCESSES = {"orchestrator/tuning/process_pool.py", "orchestrator/tuning/trial_process.py"}
+# PyTorch's reader of tensors alone gives its refusal the class of pickle's error.
+NAMES_THE_ERROR = {"pipelines/models/trained_weights.py"}
 
 
 def sources() -> list[Path]:
@@ -28,8 +30,18 @@ def sources() -> list[Path]:
     )
 
 
+def _of_tensors_alone(node: ast.AST) -> bool:
+    """Whether it is `torch.load(..., weights_only=True)`, which builds nothing but tensors."""
+    return isinstance(node, ast.Call) and any(
+        k.arg == "weights_only" and isinstance(k.value, ast.Constant) and k.value.value is True for k in node.keywords
+    )
+
+
 def dangers(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    safe = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call) and _of_tensors_alone(node)}
     for node in ast.walk(tree):
+        if id(node) in safe:
+            continue
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -57,11 +69,12 @@ def test_nothing_turns_data_into_code() -> None:
         f"{path.relative_to(ROOT)}:{line}: {what}"
         for path in sources()
         for line, what in dangers(ast.parse(path.read_text()))
-        if not (what == "pickle" and str(path.relative_to(ROOT)) in OWN_PROCESSES)
+        if not (what == "pickle" and str(path.relative_to(ROOT)) in OWN_PROCESSES | NAMES_THE_ERROR)
     ]
     assert found == []
 
 
 def test_the_search_finds_what_it_looks_for() -> None:
     code = "import pickle\nfrom yaml import load\ntorch.load(f)\neval(x)\nnp.load(f, allow_pickle=True)\nre.compile(x)"
-    assert [line for line, _ in dangers(ast.parse(code))] == [1, 2, 4, 5, 3]
+    code += "\ntorch.load(f, weights_only=True)\ntorch.load(f, weights_only=False)"
+    assert sorted({line for line, _ in dangers(ast.parse(code))}) == [1, 2, 3, 4, 5, 8]

@@ -75,7 +75,7 @@ def test_a_tracking_server_has_a_ui_of_its_own(tmp_path: Path, capsys: pytest.Ca
         file = tmp_path / "p.yaml"
         file.write_text(PIPELINE.replace("URI", uri))
         assert invoke(["ui", str(file)]) == 0
-    page = f"{uri}/#/experiments/7/runs?workflowType=machine_learning"
+    page = f"{uri}/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=everlearn"
     assert capsys.readouterr().out == f"MLflow UI: {page}\n"
 
 
