@@ -88,7 +88,9 @@ def compare(
             p.number: TrialRecord(number=p.number, name=f"{names[p.document]} seed {p.seeds[0]}", seeds=list(p.seeds))
             for p in proposals
         }
-        detail = f"{len(bases)} pipelines, {seeds} seeds each" if seeds > 1 else f"{len(bases)} pipelines"
+        detail = "1 pipeline" if len(bases) == 1 else f"{len(bases)} pipelines"
+        if seeds > 1:
+            detail += f", {seeds} seeds" + (" each" if len(bases) > 1 else "")
         scores = {score.name: score for score in (named_scores(base)[0] for base in bases)}.values()
         shown = tuple(f"average_{score.name}" for score in scores)
         modes = tuple("max" if score.better == "higher" else "min" for score in scores)

@@ -93,7 +93,7 @@ def test_the_format_of_a_plug_in_is_detected(tmp_path: Path, monkeypatch: pytest
         "from pipelines.data.datasets.init_formats import FileFormat\n"
         "INIT_FORMAT = FileFormat(('.points',), lambda files, label: ({'label': label or 'colour'}, ['Points']))\n"
         "def load(path, label='colour'):\n"
-        "    raise NotImplementedError\n"
+        "    raise AssertionError('to detect a format calls no loader')\n"
     )
     package = tmp_path / "points-1.0.dist-info"
     package.mkdir()
