@@ -62,16 +62,14 @@ def ui(settings: Settings, file: str | None, overrides: tuple[str, ...], port: i
     port = _free_port(host, port)
     address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     say("Starting the MLflow UI ...", err=True)
-    with _server(uri, host, port, settings.verbose) as (process, log):
+    # Ctrl-C is how it ends, at any moment: whoever reads the address may stop it before the next line is reached.
+    with contextlib.suppress(KeyboardInterrupt), _server(uri, host, port, settings.verbose) as (process, log):
         _wait_until_healthy(address, process, log)
         say(f"MLflow UI: {page(address, _experiment_id(address, experiment))}")
         say("Press Ctrl-C to stop it.", err=True)
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            say(err=True)
-        else:
-            raise TrackingError(f"the MLflow server stopped with status {process.returncode}\n{_last_line(log)}")
+        process.wait()
+        raise TrackingError(f"the MLflow server stopped with status {process.returncode}\n{_last_line(log)}")
+    say(err=True)
 
 
 def _tracking(file: str | None, overrides: tuple[str, ...]) -> tuple[str, str | None]:

@@ -85,7 +85,7 @@ def test_what_is_like_the_past_waits_and_what_differs_is_trained(tmp_path: Path)
 
 
 def test_a_budget_is_what_the_records_say(tmp_path: Path) -> None:
-    pipeline = pipeline_of(tmp_path, text=DOMAIN + "update: {{budget: {{worker_hours: 0.000001, per: 1h}}}}\n")
+    pipeline = pipeline_of(tmp_path, text=DOMAIN + "update: {{budget: {{worker_hours: 0.000000001, per: 1h}}}}\n")
     deliver(tmp_path, "a", [0, 1, 2, 3])
     step(pipeline)
     lineage = lineage_of(pipeline)
