@@ -141,14 +141,17 @@ def _reading(pipeline: Pipeline, stream: Stream) -> dict[str, Any] | None:
 
 
 def _experience_documents(pipeline: Pipeline, stream: Stream) -> list[dict[str, Any]]:
+    from pipelines.data.experience_names import experience_names
+
     experiences = []
-    for experience in stream:
+    for experience, name in zip(stream, experience_names(stream), strict=True):
         train = pipeline.train.at(experience.index)
         samples = len(experience.train)
         steps = train.steps or (train.epochs or 1) * math.ceil(samples / train.batch_size)
         experiences.append(
             {
                 "index": experience.index,
+                "name": name,
                 "classes": list(experience.classes),
                 "train": samples,
                 "test": len(experience.test),
@@ -246,16 +249,22 @@ def _experiences(experiences: list[dict[str, Any]], names: list[str] | None) -> 
     from rich.table import Table
 
     from orchestrator.progress.number_format import classes
+    from orchestrator.progress.printable import printable
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("experience", justify="right")
     divided = any(one["classes"] for one in experiences)
+    # Where experiences differ in their classes, these name them already.
+    named = len({tuple(one["classes"]) for one in experiences}) == 1 and any(one["name"] for one in experiences)
+    if named:
+        table.add_column("name", overflow="ellipsis", no_wrap=True, max_width=30)
     if divided:
         table.add_column("classes")
     for heading in ("train", "test", "steps"):
         table.add_column(heading, justify="right")
     for one in experiences:
         numbers = (f"{one[key]:,}" for key in ("train", "test", "steps"))
+        called = [printable(one["name"] or "")] if named else []
         held = [classes(one["classes"], 40, names)] if divided else []
-        table.add_row(str(one["index"]), *held, *numbers)
+        table.add_row(str(one["index"]), *called, *held, *numbers)
     return table

@@ -65,8 +65,8 @@ class ModelInputs:
         columns = Columns.of(_names(inputs), _names(label) or "label", id_ if isinstance(id_, str) else None)
         test = options.get("test")
         mark = (test.get("column") or test.get("time")) if isinstance(test, Mapping) else None
-        by = options.get("by")
-        columns = replace(columns, by=by if isinstance(by, str) else None, mark=mark)
+        by, time = (one if isinstance(one, str) else None for one in (options.get("by"), options.get("time")))
+        columns = replace(columns, by=by, time=time, mark=mark)
         channels: Channels = "last" if options.get("channels") == get_args(Channels)[1] else "first"
         return cls(shape, preprocessing, columns, inputs if isinstance(inputs, str) else "x", channels, images)
 

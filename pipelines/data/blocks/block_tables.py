@@ -14,6 +14,7 @@ from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.held_out_part import TestPart
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.tables import TableFiles
+from pipelines.data.datasets.time_periods import TimePeriods
 from strategies.objectives.objective import TargetKind
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class TableOptions(TypedDict):
     inputs: str | Sequence[str] | None
     label: str | Sequence[str]
     id: str | None
-    by: NotRequired[str | None]
+    by: NotRequired[str | TimePeriods | None]
+    time: NotRequired[str | None]
     classes: int | Sequence[int | str] | None
     shape: Sequence[int] | None
     channels: Channels
@@ -57,7 +59,7 @@ def load_block_tables(
         DataError: files are missing or do not fit, or are not read by blocks with these options.
     """
     refuse_in_lanes(options.get("features"), options.get("target_kind", "classes"), options.get("by"))
-    made = reader(Columns.of(options["inputs"], options["label"], options["id"]))
+    made = reader(Columns.of(options["inputs"], options["label"], options["id"], time=options.get("time")))
     files = TableFiles.of(
         made,
         path,
@@ -71,7 +73,7 @@ def load_block_tables(
     return load_blocks(name, made, files, store)
 
 
-def refuse_in_lanes(features: Features | None, target_kind: TargetKind, by: str | None) -> None:
+def refuse_in_lanes(features: Features | None, target_kind: TargetKind, by: str | TimePeriods | None) -> None:
     """Refuse what is not read by blocks. Raises DataError."""
     if features is not None or target_kind != "classes":
         remedy = "leave out dataset.features" if features is not None else "use objective: classification"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.missing_name import missing_name
 from pipelines.data.datasets.tables import Table
+from pipelines.data.datasets.time_periods import Period, TimePeriods, period_names
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 """Columns in which pandas stores an index without a name."""
@@ -27,10 +28,11 @@ class Columns:
         inputs: columns of the inputs: numbers, or one column of lists; None: all but the label and the id.
         label: column of the labels, or several.
         id: column; without ids: None.
-        time: a column that is no input; None: there is none.
+        time: a column of times, which is no input of numbers and may be a feature; None: there is none.
         by: a column by whose values rows are divided into experiences, and no input; None: there is none.
         mark: a column by which rows are divided into training and test rows; None: there is none.
         timed: it has times, and may be a feature.
+        period: rows are divided by the periods of the times in `by`, which may be a feature; None: by its values.
     """
 
     inputs: tuple[str, ...] | None
@@ -40,6 +42,7 @@ class Columns:
     by: str | None = None
     mark: str | None = None
     timed: bool = False
+    period: Period | None = None
 
     @classmethod
     def of(
@@ -47,11 +50,23 @@ class Columns:
         inputs: str | Sequence[str] | None,
         label: str | Sequence[str],
         id: str | None,  # noqa: A002
-        by: str | None = None,
+        by: str | TimePeriods | None = None,
+        time: str | None = None,
     ) -> Columns:
-        """As a pipeline file names them."""
+        """As a pipeline file names them.
+
+        Raises:
+            DataError: periods of time without a column of times.
+        """
         names = (inputs,) if isinstance(inputs, str) else None if inputs is None else tuple(inputs)
-        return cls(names, label if isinstance(label, str) else tuple(label), id, by=by)
+        made = cls(names, label if isinstance(label, str) else tuple(label), id, time)
+        if not isinstance(by, TimePeriods):
+            return replace(made, by=by)
+        if time is None:
+            raise DataError(
+                f"stream.dataset.by: {{time: {by.time}}} needs the column of the times: name it, dataset.time: COLUMN"
+            )
+        return replace(made, by=time, period=by.time)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -94,7 +109,8 @@ class Columns:
         """
         check_columns(inputs, names, location, "inputs")
         check_columns(self.label_names, names, location, "label")
-        further = {"id": self.id, "by": self.by, "test": None if self.mark in inputs else self.mark}
+        further = {"id": self.id, "time": self.time} if self.period else {"id": self.id, "by": self.by}
+        further["test"] = None if self.mark in inputs else self.mark
         for key, name in further.items():
             check_columns([] if name is None else [name], names, location, key)
         return list(
@@ -105,8 +121,11 @@ class Columns:
         """The column by which the rows are divided, (n,); None: they are not. Raises as `values`."""
         if self.by is None:
             return None
-        check_columns([self.by], table.column_names, location, "by")
-        return values(table[self.by], self.by, location)
+        check_columns([self.by], table.column_names, location, "time" if self.period else "by")
+        if self.period is None:
+            return values(table[self.by], self.by, location)
+        check_filled(table[self.by], self.by, location)
+        return period_names(_moments(table[self.by], "timestamp", self.by, location), self.period)
 
     def marks(self, table: Any, location: Location) -> NDArray[Any] | None:
         """The column by which training and test rows are divided, (n,); times in seconds. Raises as `values`."""
@@ -119,10 +138,8 @@ class Columns:
             return values(column, self.mark, location)
         import pyarrow
 
-        from pipelines.data.features.raw_columns import Place, raw_values
-
         numeric = pyarrow.types.is_integer(column.type) or pyarrow.types.is_floating(column.type)
-        return raw_values(column, "numeric" if numeric else "timestamp", Place(location.path, self.mark))
+        return _moments(column, "numeric" if numeric else "timestamp", self.mark, location)
 
     def table(self, table: Any, inputs: Sequence[str], location: Location) -> Table:
         """The rows of an arrow table.
@@ -185,6 +202,13 @@ def numbers(column: Any, name: str, location: Location) -> NDArray[Any]:
     if array.dtype.kind not in "biuf":
         raise DataError(f"{location.path}: column '{name}' is not numbers but {column.type}; name the inputs: [...]")
     return array
+
+
+def _moments(column: Any, kind: Literal["numeric", "timestamp"], name: str, location: Location) -> NDArray[np.float64]:
+    """A column of times, (n,): numbers, or seconds since 1970, UTC. Raises DataError: a value is of another kind."""
+    from pipelines.data.features.raw_columns import Place, raw_values
+
+    return raw_values(column, kind, Place(location.path, name))
 
 
 def check_filled(column: Any, name: str, location: Location) -> None:

@@ -22,6 +22,7 @@ from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import TableFiles
 from pipelines.data.datasets.text_blocks import TextBlocks
 from pipelines.data.datasets.text_tables import TextTableReader, text_of
+from pipelines.data.datasets.time_periods import By
 from pipelines.data.detect_columns import text_columns
 from pipelines.data.features.feature_columns import Features
 from pipelines.data.features.feature_reader import feature_reader
@@ -84,7 +85,8 @@ def load(
     inputs: str | Sequence[str] | None = None,
     label: str | Sequence[str] = "label",
     id: str | None = None,  # noqa: A002 (the option's name)
-    by: str | None = None,
+    by: By | None = None,
+    time: str | None = None,
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
@@ -107,7 +109,9 @@ def load(
             a column of numbers, or several.
         id: column of the ids, whole numbers or text; by default row numbers are the ids.
         by: column by whose values one file is divided into experiences, in ascending order, and which is no input: a
-            domain, a site, a month. Without it a file is split by class.
+            domain, a site. {time: month}, or day, week, quarter, year: by the periods of the column `time`. Without
+            it a file is split by class.
+        time: column of dates and times. It is no input, but may be a feature.
         classes: number of classes, or the labels in the order of the classes; by default the labels of the training
             rows, sorted. Set it where more classes are to come: it decides the size of the model's head.
         shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
@@ -115,11 +119,11 @@ def load(
         features: `auto`, or the columns of each kind: a table of numbers, categories and timestamps, with missing
             values, is turned into numbers by a preprocessing that is part of the model.
     """
-    columns, rows = Columns.of(inputs, label, id, by), partial(read_csv, delimiter=delimiter)
+    columns, rows = Columns.of(inputs, label, id, by, time), partial(read_csv, delimiter=delimiter)
     plain = TextTableReader(columns, rows, SUFFIXES)
     reader = plain if features is None else feature_reader(rows, SUFFIXES, features, columns)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels, from_training=True)
-    files = files.learning(target_kind, reader.columns.label_names, by)
+    files = files.learning(target_kind, columns.label_names, columns.by)
     return files.load("csv")
 
 

@@ -24,6 +24,13 @@ def divided(reader: Reader, part: TestPart) -> Reader:
         DataError: its rows have no columns by name.
     """
     columns = getattr(reader, "columns", None)
+    if part.last is not None and part.time is None and columns is not None:
+        if columns.time is None:
+            last = f"{part.last:.0%}"
+            raise DataError(
+                f"stream.dataset.test: the last {last} need the column of the times: name it, dataset.time: COLUMN"
+            )
+        part = part.model_copy(update={"time": columns.time})
     name = part.column or part.time
     if columns is None or "columns" not in getattr(reader, "__dataclass_fields__", ()):
         raise DataError(f"stream.dataset.test: rows have no column '{name}' here: use id_hash, or files of test rows")

@@ -15,10 +15,12 @@ from pipelines.data.datasets.label_columns import is_columns
 from pipelines.data.datasets.stratified_holdout import stratified_holdout
 from pipelines.data.samples import TensorSamples
 
+_LAST = re.compile(r"(?:last\s+)?([0-9.]+)\s*%")
+
 
 def _share(value: Any) -> Any:
     """A share as a number; it may be written as 20% or last 20%."""
-    found = re.fullmatch(r"(?:last\s+)?([0-9.]+)\s*%", value.strip()) if isinstance(value, str) else None
+    found = _LAST.fullmatch(value.strip()) if isinstance(value, str) else None
     return value if found is None else float(found[1]) / 100
 
 
@@ -33,14 +35,17 @@ class TestPart(BaseModel):
             file grows or is sorted otherwise.
         column: instead, the rows with a value in a column, which is no input.
         value: that value.
-        time: instead, the last rows by a column of times; rows of the same moment are on the same side.
+        time: instead, the last rows by a column of times; rows of the same moment are on the same side. `last 20%` in
+            its place: by the column that the dataset names as its `time`.
         last: which share of the rows that is, such as 20%.
     """
 
     __test__: ClassVar[bool] = False  # keeps pytest from taking it for a test
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    in_words: ClassVar[str] = "{id_hash: share}, {column: NAME, value: VALUE} or {time: NAME, last: share}"
+    in_words: ClassVar[str] = (
+        "{id_hash: share}, {column: NAME, value: VALUE}, {time: NAME, last: share} or {time: last share}"
+    )
 
     id_hash: Part | None = None
     column: Annotated[str, Field(min_length=1)] | None = None
@@ -48,12 +53,17 @@ class TestPart(BaseModel):
     time: Annotated[str, Field(min_length=1)] | None = None
     last: Part | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _by_the_time(cls, given: Any) -> Any:
+        if isinstance(given, dict) and set(given) == {"time"} and _LAST.fullmatch(str(given["time"]).strip()):
+            return {"last": given["time"]}
+        return given
+
     @model_validator(mode="after")
     def _one_form(self) -> Self:
-        forms = {"id_hash": (), "column": ("value",), "time": ("last",)}
-        given = [name for name in forms if getattr(self, name) is not None]
-        further = [name for names in forms.values() for name in names if getattr(self, name) is not None]
-        if len(given) != 1 or further != list(forms[given[0]]):
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if given not in (["id_hash"], ["column", "value"], ["time", "last"], ["last"]):
             raise ValueError(f"must be one of {self.in_words}")
         return self
 
@@ -99,12 +109,13 @@ def test_rule(options: Mapping[str, Any]) -> str:
         word = f"{fraction:.0%} of each class, always the same rows, where the data has no test rows of its own"
         return f"{word}; test: {{id_hash: 20%}} would keep a sample on its side when files grow"
     part = TestPart(**test)
-    of = f"each value of {options['by']}" if options.get("by") else "each file"
+    by = options.get("by")
+    of = f"each {by['time']}" if isinstance(by, Mapping) else f"each value of {by}" if by else "each file"
     if part.id_hash is not None:
         return f"{part.id_hash:.0%} by a hash of the ids: a sample stays on its side when files grow"
     if part.column is not None:
         return f"rows whose {part.column} is {part.value}"
-    return f"the last {part.last:.0%} of {of} by {part.time}"
+    return f"the last {part.last:.0%} of {of} by {part.time or options.get('time')}"
 
 
 test_rule.__test__ = False  # type: ignore[attr-defined]  # keeps pytest from taking it for a test

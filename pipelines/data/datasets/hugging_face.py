@@ -20,6 +20,7 @@ from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.saved_tables import class_label_names, is_saved, read_saved, saved_features, saved_splits
 from pipelines.data.datasets.tables import FileExperiences, Table, TableFiles
 from pipelines.data.datasets.text_files import TextReader
+from pipelines.data.datasets.time_periods import By
 from pipelines.data.features.feature_columns import Features
 from pipelines.data.features.feature_reader import feature_reader
 from pipelines.data.images.image_options import Colours, ImageOptions, Resize, Size
@@ -57,7 +58,8 @@ def load(
     inputs: str | Sequence[str] | None = None,
     label: str | Sequence[str] = "label",
     id: str | None = None,  # noqa: A002 (the option's name)
-    by: str | None = None,
+    by: By | None = None,
+    time: str | None = None,
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     image: str | None = None,
     size: Size | None = None,
@@ -85,8 +87,9 @@ def load(
         inputs: columns of the inputs: numbers, or one column of lists; by default all but the label and the id.
         label: column of the labels; with objective: regression or multi-label a column of numbers, or several.
         id: column of the ids, whole numbers or text; by default row numbers are the ids.
-        by: column by whose values the rows are divided into experiences, and which is no input. Without it a dataset is
-            split by class.
+        by: column by whose values the rows are divided into experiences, and which is no input; {time: month}, or day,
+            week, quarter, year: by the periods of the column `time`. Without it a dataset is split by class.
+        time: column of dates and times. It is no input, but may be a feature.
         classes: number of classes, or the labels in the order of the classes; by default the names of the ClassLabel,
             else the labels of the training rows. It decides the size of the model's head.
         image: column of images; by default the one of the type Image, unless inputs, text or features are named.
@@ -102,7 +105,7 @@ def load(
     """
     folders, tests, several = _parts(Location.of(path), split, test)
     described = saved_features(folders[0])
-    columns = Columns.of(inputs, label, id, by)
+    columns = Columns.of(inputs, label, id, by, time)
     if image is None and inputs is None and text is None and features is None:
         image = _only_image(described)
     if (text is None) != (tokenizer is None):
@@ -120,7 +123,7 @@ def load(
         classes = class_label_names(described.get(label, {}))
     held_out = test if isinstance(test, TestPart) else tests[0].path if tests else None
     files = TableFiles.of(reader, folders[0].path, held_out, test_fraction, classes, None, "first", from_training=True)
-    files = files.learning(target_kind, columns.label_names, by)
+    files = files.learning(target_kind, columns.label_names, columns.by)
     found: Dataset | ExperienceDataset
     if several and by is not None:
         raise DataError(f"{path}: has a saved dataset for each experience: leave out dataset.by")

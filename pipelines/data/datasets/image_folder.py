@@ -18,6 +18,7 @@ from pipelines.data.datasets.init_formats import FolderFormat, Found
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.table_rows import TABLES, read_rows
 from pipelines.data.datasets.tables import FileExperiences, Table, TableFiles
+from pipelines.data.datasets.time_periods import By
 from pipelines.data.features.feature_reader import ArrowFile
 from pipelines.data.images.class_folders import IMAGE_SUFFIXES, class_images, class_names, union
 from pipelines.data.images.image_cache import cached_images
@@ -102,7 +103,8 @@ def load(
     size: Size | None = None,
     channels: Colours = "auto",
     resize: Resize = "crop",
-    by: str | None = None,
+    by: By | None = None,
+    time: str | None = None,
     image: str = "path",
     label: str | Sequence[str] = "label",
     id: str | None = None,  # noqa: A002 (the option's name)
@@ -127,8 +129,9 @@ def load(
         resize: how an image of other proportions becomes one of the size: `crop` cuts at its longer side, `stretch`
             distorts, `pad` adds black bars.
         by: `folder`, where path has a folder for each experience, in natural order, with the folders of classes in it.
-            In a table, the column by whose values it is divided into experiences. Without it a stream is split by
-            class.
+            In a table, the column by whose values it is divided into experiences, or {time: month}, or day, week,
+            quarter, year: the periods of its column `time`. Without it a stream is split by class.
+        time: in a table: column of dates and times.
         image: in a table: column of paths, which begin at the table's folder, or of the bytes of image files.
         label: in a table: column of the labels; with objective: regression or multi-label a column of numbers, or
             several.
@@ -140,10 +143,10 @@ def load(
     options = ImageOptions.of(size, channels, resize)
     where = Location.of(path)
     if _in_tables(where):
-        columns = Columns.of((), label, id, by)
+        columns = Columns.of((), label, id, by, time)
         reader = ImageTableReader(options, image, columns)
         files = TableFiles.of(reader, path, test, test_fraction, classes, None, "first", from_training=True)
-        found = files.learning(target_kind, columns.label_names, by).load("image-folder")
+        found = files.learning(target_kind, columns.label_names, columns.by).load("image-folder")
         return with_images(found, resize, image)
     if target_kind != "classes":
         raise DataError(

@@ -17,6 +17,7 @@ from pipelines.data.datasets.init_formats import FileFormat
 from pipelines.data.datasets.parquet_blocks import ParquetBlocks
 from pipelines.data.datasets.parquet_reader import ParquetReader, read_parquet
 from pipelines.data.datasets.tables import TableFiles
+from pipelines.data.datasets.time_periods import By
 from pipelines.data.detect_columns import parquet_columns
 from pipelines.data.features.feature_columns import Features
 from pipelines.data.features.feature_reader import feature_reader
@@ -33,7 +34,8 @@ def load(
     inputs: str | Sequence[str] | None = None,
     label: str | Sequence[str] = "label",
     id: str | None = None,  # noqa: A002 (the option's name)
-    by: str | None = None,
+    by: By | None = None,
+    time: str | None = None,
     classes: Annotated[int, Field(ge=1)] | Sequence[int | str] | None = None,
     shape: Sequence[Annotated[int, Field(ge=1)]] | None = None,
     channels: Channels = "first",
@@ -54,7 +56,9 @@ def load(
         label: column of the labels; with objective: regression or multi-label a column of numbers, or several.
         id: column of the ids, whole numbers or text; by default row numbers are the ids.
         by: column by whose values one file is divided into experiences, in ascending order, and which is no input: a
-            domain, a site, a month. Without it a file is split by class.
+            domain, a site. {time: month}, or day, week, quarter, year: by the periods of the column `time`. Without
+            it a file is split by class.
+        time: column of dates and times. It is no input, but may be a feature.
         classes: number of classes, or the labels in the order of the classes; by default found from all labels. Set it
             where more classes are to come: it decides the size of the model's head.
         shape: shape that each input is given, such as [1, 28, 28]; by default the inputs keep theirs.
@@ -62,11 +66,11 @@ def load(
         features: `auto`, or the columns of each kind: a table of numbers, categories and timestamps, with missing
             values, is turned into numbers by a preprocessing that is part of the model.
     """
-    columns = Columns.of(inputs, label, id, by)
+    columns = Columns.of(inputs, label, id, by, time)
     plain = ParquetReader(columns)
     reader = plain if features is None else feature_reader(read_parquet, ".parquet", features, columns)
     files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
-    return files.learning(target_kind, reader.columns.label_names, by).load("parquet")
+    return files.learning(target_kind, columns.label_names, columns.by).load("parquet")
 
 
 def blocks(store: IndexStore | None, path: str, **options: Unpack[TableOptions]) -> Dataset | ExperienceDataset:

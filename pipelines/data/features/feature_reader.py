@@ -95,7 +95,8 @@ class FeatureReader:
 
     @property
     def _others(self) -> list[str]:
-        further = (self.columns.id, self.columns.by, None if self.columns.timed else self.columns.mark)
+        by = None if self.columns.period else self.columns.by
+        further = (self.columns.id, by, None if self.columns.timed else self.columns.mark)
         return [*self.columns.label_names, *(name for name in further if name is not None)]
 
     def _table(self, location: Location) -> Any:
