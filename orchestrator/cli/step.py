@@ -21,7 +21,7 @@ from orchestrator.cli.support.output import print_json, reserved_stdout
 from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
-    from orchestrator.updates.admission_record import FileRecord
+    from orchestrator.updates.admission_entries import FileRecord
     from orchestrator.updates.run_step import StepResult
     from pipelines.config.schema import Pipeline
 

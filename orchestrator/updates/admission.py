@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.updates.admission_record import AdmittedExperience, FileRecord, SchemaRecord, State
+from orchestrator.updates.admission_entries import AdmittedExperience, FileRecord, SchemaRecord
+from orchestrator.updates.admission_record import State
 from orchestrator.updates.file_verdict import FileJudge, Found, Look, first_contents, same_version
 from pipelines.config.sections.source_section import SUFFIXES, BatchSpec, SourceSpec, seconds_of
 from pipelines.data.datasets.location import natural_order

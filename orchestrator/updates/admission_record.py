@@ -10,116 +10,30 @@ import hashlib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
-from orchestrator.lineage.commit import BlobRecord, Int64, Sha256
+from orchestrator.lineage.commit import BlobRecord, Sha256
 from orchestrator.lineage.measurements import Count, is_none
+from orchestrator.updates.admission_entries import (
+    AdmittedExperience,
+    Entry,
+    FileRecord,
+    HoldoutRecord,
+    Member,
+    SchemaRecord,
+    SettingsRecord,
+    Verdict,
+)
 from pipelines.data.datasets.location import natural_order
 
-FORMAT = 2
+FORMAT = 3
 
-Verdict = Literal["waiting", "admitted", "quarantined", "skipped", "approved", "released"]
-Kind = Literal["new", "late", "duplicate", "overwritten", "schema", "new_class", "unreadable", "unchanged", "person"]
-Key = Annotated[str, Field(min_length=1, max_length=1024)]
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$"
-_Digest = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class FileRecord(_Record):
-    """What was decided of one version of a file.
-
-    Attributes:
-        key: its path below the source.
-        size: bytes.
-        version: of the file as a listing shows it: its ETag, or when it was written, in nanoseconds.
-        sha256: of its content.
-        rows: None where it could not be read.
-        verdict: `waiting`: admitted, until its experience is complete; `admitted`: part of an experience;
-            `quarantined`; `skipped`; `approved` by a person: admitted in the next step; `released` by a person: looked
-            at anew in the next step.
-        kind: what it is: new, or one of the keys of `stream.source.on`, or unreadable, or the content that was learned.
-        reason: a sentence for people; empty for what is simply new.
-        time: the last time of its rows, where the source has a column of times.
-    """
-
-    key: Key
-    size: Count
-    version: Annotated[str, Field(max_length=200)]
-    sha256: Sha256
-    rows: Count | None = None
-    verdict: Verdict
-    kind: Kind
-    reason: Annotated[str, Field(max_length=1000)] = ""
-    time: str | float | None = None
-
-
-class Member(_Record):
-    """A file of an experience, by its content."""
-
-    key: Key
-    sha256: Sha256
-
-
-class AdmittedExperience(_Record):
-    """An experience of the stream, for good.
-
-    Attributes:
-        serial: its number among all that were admitted; the ids of its rows are (serial << 40) | row.
-        files: in the order of their rows.
-        rows, samples: of the files, and of its training set.
-        classes: that occur in it.
-        fingerprint, test_fingerprint: of its training and its test set, as in ids of commits.
-        test: the blob of its test set.
-    """
-
-    serial: Count
-    files: Annotated[tuple[Member, ...], Field(min_length=1)]
-    rows: Count
-    samples: Count
-    classes: tuple[Int64, ...]
-    fingerprint: _Digest
-    test_fingerprint: _Digest
-    test: BlobRecord
-
-
-class SchemaRecord(_Record):
-    """What all files have in common, fixed by the first ones.
-
-    Attributes:
-        shape, dtype: of an input.
-        names: the columns of the inputs; None: they have no names.
-        classes: how many.
-        labels: the label of each class; None: labels are class numbers.
-        booleans: the labels are false and true.
-    """
-
-    shape: tuple[Count, ...]
-    dtype: str
-    names: tuple[str, ...] | None
-    classes: Count
-    labels: tuple[int | str, ...] | None = None
-    booleans: bool = False
-
-
-class SettingsRecord(_Record):
-    """Settings that a search has found: from an experience on, they stand in for those of the pipeline file.
-
-    Attributes:
-        since: serial number of the first experience that is trained with them.
-        values: by path, such as `train.optimizer.lr`.
-    """
-
-    since: Count
-    values: dict[str, JsonValue]
-
-
-class AdmissionRecord(_Record):
+class AdmissionRecord(Entry):
     """One entry of the log.
 
     Attributes:
@@ -133,9 +47,10 @@ class AdmissionRecord(_Record):
         restated: experiences whose content is another from now on (`everlearn backfill`).
         replaced: blobs of test sets, by SHA-256, that `everlearn forget` wrote anew.
         settings: of the experiences from one on, where they change; such a record has format 2.
+        holdout: the frozen holdout from now on; such a record has format 3.
     """
 
-    format: Literal[1, 2] = 1
+    format: Literal[1, 2, 3] = 1
     number: Count
     previous: Sha256 | None
     at: Annotated[str, Field(pattern=_TIME)]
@@ -144,14 +59,16 @@ class AdmissionRecord(_Record):
     experiences: tuple[AdmittedExperience, ...] = ()
     withdrawn: tuple[Count, ...] = ()
     restated: tuple[AdmittedExperience, ...] = ()
-    replaced: dict[Sha256, BlobRecord] = {}
+    replaced: dict[Sha256, BlobRecord] = Field(default_factory=dict)
     settings: Annotated[SettingsRecord | None, Field(exclude_if=is_none)] = None
+    holdout: Annotated[HoldoutRecord | None, Field(exclude_if=is_none)] = None
     checksum: Sha256
 
     @classmethod
     def create(cls, **fields: Any) -> Self:
         """A record of `fields`: all but `format` and `checksum`. Raises ValueError when they make none."""
-        made = cls(format=1 if fields.get("settings") is None else 2, **fields, checksum="0" * 64)
+        needs = 3 if fields.get("holdout") is not None else 2 if fields.get("settings") is not None else 1
+        made = cls.model_validate({**fields, "format": needs, "checksum": "0" * 64})
         document = made.model_dump(mode="json", exclude={"checksum"})
         return cls.model_validate_json(canonical_json({**document, "checksum": digest(document)}))
 
@@ -194,7 +111,7 @@ def _is_empty(value: Any) -> bool:
     return not value
 
 
-class State(_Record):
+class State(Entry):
     """What the records say together.
 
     Attributes:
@@ -209,20 +126,22 @@ class State(_Record):
         newest_time: of the rows that were admitted, the last time.
         replaced: what became of blobs of test sets.
         settings: that searches have found, oldest first.
+        holdout: the frozen holdout; None: there is none.
     """
 
     format: Literal[1] = 1
     records: Count = 0
     last: Sha256 | None = None
     contents: SchemaRecord | None = None
-    files: dict[str, FileRecord] = {}
+    files: dict[str, FileRecord] = Field(default_factory=dict)
     waiting: tuple[str, ...] = ()
     experiences: tuple[AdmittedExperience, ...] = ()
     serials: Count = 0
     newest: str | None = None
     newest_time: str | float | None = None
-    replaced: dict[Sha256, BlobRecord] = {}
+    replaced: dict[Sha256, BlobRecord] = Field(default_factory=dict)
     settings: Annotated[tuple[SettingsRecord, ...], Field(exclude_if=_is_empty)] = ()
+    holdout: Annotated[HoldoutRecord | None, Field(exclude_if=is_none)] = None
 
     def fold(self, records: Iterable[AdmissionRecord]) -> State:
         """The state after further records.
@@ -237,7 +156,13 @@ class State(_Record):
 
     def test_blob(self, experience: AdmittedExperience) -> BlobRecord:
         """Where an experience's test set is now: `everlearn forget` may have written it anew."""
-        blob = experience.test
+        return self._now(experience.test)
+
+    def holdout_blob(self) -> BlobRecord | None:
+        """Where the frozen holdout is now; None: there is none."""
+        return None if self.holdout is None else self._now(self.holdout.blob)
+
+    def _now(self, blob: BlobRecord) -> BlobRecord:
         while blob.sha256 in self.replaced:
             blob = self.replaced[blob.sha256]
         return blob
@@ -248,8 +173,9 @@ class State(_Record):
         return next(found, None)
 
     def blobs(self) -> dict[str, int]:
-        """The blobs that experiences need: size in bytes by SHA-256."""
-        found = (self.test_blob(experience) for experience in self.experiences)
+        """The blobs that experiences and the frozen holdout need: size in bytes by SHA-256."""
+        holdout = self.holdout_blob()
+        found = [*map(self.test_blob, self.experiences), *([] if holdout is None else [holdout])]
         return {blob.sha256: blob.bytes for blob in found}
 
 
@@ -297,6 +223,7 @@ class _Folding:
                 "newest_time": newest_time,
                 "replaced": {**state.replaced, **record.replaced},
                 "settings": (*state.settings, *(() if record.settings is None else (record.settings,))),
+                "holdout": record.holdout or state.holdout,
             }
         )
 

@@ -11,7 +11,7 @@ from orchestrator.lineage.commit import BlobRecord
 from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
 from orchestrator.storage.tensors import encode
 from orchestrator.updates.admission import Decision, decide
-from orchestrator.updates.admission_record import AdmittedExperience, FileRecord, Member, SchemaRecord
+from orchestrator.updates.admission_entries import AdmittedExperience, FileRecord, Member, SchemaRecord
 from orchestrator.updates.file_verdict import Found, Look, labels_of
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.arriving_files import ArrivingFiles

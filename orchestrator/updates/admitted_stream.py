@@ -15,8 +15,9 @@ from orchestrator.errors import StorageError
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.stored_index import StoredIndex
 from orchestrator.storage.open_by_uri import open_store
+from orchestrator.updates.admission_entries import AdmittedExperience
 from orchestrator.updates.admission_log import read_admissions
-from orchestrator.updates.admission_record import AdmittedExperience, State
+from orchestrator.updates.admission_record import State
 from orchestrator.updates.file_verdict import labels_of
 from orchestrator.updates.source_files import SourceFiles, open_source
 from pipelines.build import make_stream
@@ -67,7 +68,9 @@ def source_of(pipeline: Pipeline) -> SourceSpec | None:
         return stream.source
     options: dict[str, Any] = {key: value for key, value in stream.dataset.options.items() if value is not None}
     apart = stream.experiences is not None or stream.order != "natural" or stream.transform is not None or stream.blurry
-    strange = options.keys() - SourceSpec.model_fields.keys() or not isinstance(options.get("label", ""), str)
+    strange = options.keys() - (SourceSpec.model_fields.keys() - {"test"}) or not isinstance(
+        options.get("label", ""), str
+    )
     if stream.dataset.name not in SUFFIXES or strange or apart or stream.lanes is not None:
         return None
     if resolve("objectives", pipeline.objective.name).targets != "classes":
@@ -98,6 +101,7 @@ def admitted_stream(pipeline: Pipeline, source: SourceSpec, state: State) -> Str
         input_shape=state.contents.shape,
         fingerprints=prints,
         settings=found,
+        column_names=state.contents.names,
         class_names=labels.names,
         unit_names=labels.names if labels.names is not None and len(labels.names) == labels.count else None,
     )

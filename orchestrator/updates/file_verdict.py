@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.updates.admission_record import FileRecord, Kind, SchemaRecord, State, Verdict, is_later
+from orchestrator.updates.admission_entries import FileRecord, Kind, SchemaRecord, Verdict
+from orchestrator.updates.admission_record import State, is_later
 from pipelines.config.pipeline_errors import DataError
 from pipelines.config.sections.source_section import SourceSpec
 from pipelines.data.datasets.labels import LabelMap, label_map, plain_labels

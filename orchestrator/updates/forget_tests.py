@@ -1,4 +1,4 @@
-"""Removing samples from the test sets that an admission log keeps in the store."""
+"""Removing samples from the test sets and the frozen holdout that an admission log keeps in the store."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ def forget_test_samples(lineage: Lineage, tombstones: Tombstones) -> tuple[set[i
     hit: set[int] = set()
     replaced: dict[str, BlobRecord] = {}
     unreadable: list[str] = []
-    for experience in state.experiences:
-        sha256 = state.test_blob(experience).sha256
+    for sha256 in state.blobs():
         try:
             tensors = lineage.tensors(sha256)
         except CorruptBlob:

@@ -125,22 +125,32 @@ def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:
         level: of all refusals together; each of the tests gets an equal part (Bonferroni).
     """
     slices = gate.slices
-    parts = {u: p for u, p in evidence.classes.items() if slices is not None and p.samples >= slices.minimum}
+    named = {f"class {unit}": pairs for unit, pairs in sorted(evidence.classes.items())} | evidence.columns
+    parts = {name: p for name, p in named.items() if slices is not None and p.samples >= slices.minimum}
+    extra = [
+        (name, condition.margin, pairs)
+        for name, condition, pairs in (
+            ("holdout", gate.holdout, evidence.holdout),
+            ("recent", gate.recent, evidence.recent),
+        )
+        if condition is not None and pairs is not None
+    ]
     old = {i: evidence.experiences[i] for i in sorted(evidence.old)} if gate.forgetting is not None else {}
     asked = [gate.negative_flips, gate.calibration, gate.latency]
-    tests = 1 + len(old) + len(parts) + sum(limit is not None for limit in asked)
+    tests = 1 + len(old) + len(parts) + len(extra) + sum(limit is not None for limit in asked)
     levels = Levels(level / tests, 1 - gate.score.confidence)
     together = evidence.together
     findings = [drop_finding(SCORE, "", together, gate.score.margin, levels)]
     if gate.forgetting is not None:
         most = gate.forgetting.max
         findings += [drop_finding("forgetting", f"experience {i}", pairs, most, levels) for i, pairs in old.items()]
+    findings += [drop_finding(name, "", pairs, margin, levels) for name, margin, pairs in extra]
     if gate.negative_flips is not None:
         findings.append(flips_finding(together, gate.negative_flips, levels))
     if gate.calibration is not None and evidence.calibration is not None:
         findings.append(calibration_finding(evidence.calibration, gate.calibration, together.samples, levels))
     if slices is not None:
-        findings += [drop_finding("slices", f"class {u}", parts[u], slices.margin, levels) for u in sorted(parts)]
+        findings += [drop_finding("slices", name, pairs, slices.margin, levels) for name, pairs in parts.items()]
     if gate.latency is not None and evidence.ratios:
         findings.append(latency_finding(evidence.ratios, gate.latency, levels))
     if gate.size is not None and evidence.size is not None:
@@ -167,7 +177,7 @@ def why(findings: list[Finding]) -> str:
 
 def _measured(finding: Finding) -> str:
     name = f"{finding.condition} of {finding.subject}" if finding.subject else finding.condition
-    change = "+" if finding.condition in (SCORE, "forgetting", "slices", "calibration") else ""
+    change = "+" if finding.condition in (SCORE, "forgetting", "holdout", "recent", "slices", "calibration") else ""
     return f"{name} {finding.value:{change}.4g} (limit {finding.limit:.4g})"
 
 

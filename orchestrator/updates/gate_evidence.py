@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from orchestrator.errors import CorruptBlob, StorageError
+from pipelines.data.named_columns import named_columns
 from pipelines.gating.calibration_change import CalibrationChange, calibration_change
+from pipelines.gating.column_slices import column_slices
 from pipelines.gating.paired_tests import PairedCounts, count_pairs
 
 if TYPE_CHECKING:
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.updates.model_answers import ModelAnswers
-    from pipelines.config.sections.gate_section import GateSpec
+    from pipelines.config.sections.gate_section import GateSpec, SlicesCondition
 
 
 @dataclass
@@ -26,7 +31,11 @@ class Evidence:
     Attributes:
         experiences: their answers on the test set of each experience that both were asked, by its index.
         old: the experiences among them that the champion has learned.
+        recent: on the test sets that are newest, of experiences that neither was trained on where there are any; None:
+            not known.
+        holdout: on the frozen holdout; None: not known.
         classes: their answers by output unit.
+        columns: by parts of columns, by their names.
         calibration: of the same test sets; None: not known.
         ratios: of the times of predictions; empty: not measured.
         size: how many times as large the candidate's model is; None: not known.
@@ -35,7 +44,10 @@ class Evidence:
 
     experiences: dict[int, PairedCounts] = field(default_factory=dict)
     old: set[int] = field(default_factory=set)
+    recent: PairedCounts | None = None
+    holdout: PairedCounts | None = None
     classes: dict[int, PairedCounts] = field(default_factory=dict)
+    columns: dict[str, PairedCounts] = field(default_factory=dict)
     calibration: CalibrationChange | None = None
     ratios: list[float] = field(default_factory=list)
     size: float | None = None
@@ -66,13 +78,15 @@ def gather(
     theirs = _answers(lineage, champion, tests, models, found.gaps)
     ours = _answers(lineage, candidate, tests, models, found.gaps)
     for experience in sorted(theirs.keys() & ours.keys()):
-        first, second = theirs[experience].numpy(), ours[experience].numpy()
-        found.experiences[experience] = count_pairs(first, second)
-        if gate.slices is not None and models is not None and models.knows(experience, tests[experience]):
-            _count_classes(found, models, experience, theirs[experience], ours[experience])
+        found.experiences[experience] = count_pairs(theirs[experience].numpy(), ours[experience].numpy())
     found.old = {i for i in found.experiences if i <= champion.experience.index}
-    if gate.slices is not None and not found.classes:
-        found.gaps.append("slices: the data of no common test set is at hand")
+    if gate.slices is not None:
+        at_hand = [i for i in found.experiences if models is not None and models.knows(i, tests[i])]
+        _slice(found, models, {i: (theirs[i], ours[i]) for i in at_hand}, gate.slices)
+    if gate.recent is not None:
+        found.recent = _recent(champion, candidate, models, found)
+    if gate.holdout is not None:
+        found.holdout = _held_out(lineage, champion, candidate, models, found.gaps)
     if champion.size is not None and candidate.size is not None and champion.size.bytes:
         found.size = candidate.size.bytes / champion.size.bytes
     _measure(found, champion, candidate, gate, models, tests)
@@ -103,14 +117,67 @@ def _answers(
     return found
 
 
-def _count_classes(found: Evidence, models: ModelAnswers, experience: int, theirs: Tensor, ours: Tensor) -> None:
-    targets = models.stream[experience].test.targets
-    if targets.dim() != 1 or targets.is_floating_point():
+def _recent(champion: Commit, candidate: Commit, models: ModelAnswers | None, found: Evidence) -> PairedCounts | None:
+    """Both models on what waits to be trained; else on the newest test set that both were asked."""
+    newest = max(champion.experience.index, candidate.experience.index) + 1
+    waiting = range(newest, len(models.stream)) if models is not None else range(0)
+    if models is not None and waiting:
+        try:
+            theirs, ours = (models.assess(commit, waiting).right for commit in (champion, candidate))
+            pairs = [count_pairs(theirs[i].numpy(), ours[i].numpy()) for i in waiting]
+            return sum(pairs, PairedCounts(0, 0, 0))
+        except CorruptBlob as error:
+            found.gaps.append(f"recent: {str(error).splitlines()[0]}")
+    return found.experiences[max(found.experiences)] if found.experiences else None
+
+
+def _held_out(
+    lineage: Lineage, champion: Commit, candidate: Commit, models: ModelAnswers | None, gaps: list[str]
+) -> PairedCounts | None:
+    from orchestrator.updates.admission_log import read_admissions
+    from orchestrator.updates.frozen_holdout import held_experiences
+
+    state = read_admissions(lineage)
+    if state is None or state.holdout is None:
+        gaps.append("holdout: none was drawn yet: `everlearn step` draws it from a stream.source")
+        return None
+    if models is None:
+        gaps.append("holdout: models are not evaluated here")
+        return None
+    try:
+        held = held_experiences(lineage, state, models.stream, candidate.experience.index)
+        theirs, ours = (models.assess_on(commit, held).right for commit in (champion, candidate))
+    except CorruptBlob as error:
+        gaps.append(f"holdout: {str(error).splitlines()[0]}")
+        return None
+    return sum((count_pairs(theirs[i].numpy(), ours[i].numpy()) for i in theirs), PairedCounts(0, 0, 0))
+
+
+def _slice(
+    found: Evidence, models: ModelAnswers | None, answers: Mapping[int, tuple[Tensor, Tensor]], slices: SlicesCondition
+) -> None:
+    """Count by class and by columns, over all test sets that are at hand."""
+    if models is None or not answers:
+        found.gaps.append("slices: the data of no common test set is at hand")
         return
-    for unit in targets.unique().tolist():
-        chosen = targets == unit
-        pairs = count_pairs(theirs[chosen].numpy(), ours[chosen].numpy())
-        found.classes[unit] = found.classes.get(unit, PairedCounts(0, 0, 0)) + pairs
+    theirs, ours = (torch.cat([pair[side] for pair in answers.values()]).numpy() for side in (0, 1))
+    tests = [models.stream[i].test for i in answers]
+    columns = {column.name: column for column in named_columns(models.stream)}
+    for name in [slices.by] if isinstance(slices.by, str) else dict.fromkeys(slices.by):
+        if name == "class":
+            targets = [test.targets for test in tests]
+            if all(one.dim() == 1 and not one.is_floating_point() for one in targets):
+                joined = torch.cat(targets).numpy()
+                for unit in np.unique(joined).tolist():
+                    found.classes[unit] = count_pairs(theirs[joined == unit], ours[joined == unit])
+            continue
+        if name not in columns:
+            found.gaps.append(f"slices: the inputs have no column {name!r}")
+            continue
+        column = columns[name]
+        values = [test.take(torch.arange(len(test)))[0][:, column.position] for test in tests]
+        parts = column_slices(name, torch.cat(values).double().numpy(), column.value_name)
+        found.columns |= {part: count_pairs(theirs[chosen], ours[chosen]) for part, chosen in parts.items()}
 
 
 def _measure(

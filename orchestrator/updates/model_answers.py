@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.lineage import Lineage
     from pipelines.config.schema import Pipeline
-    from pipelines.data.streams import Stream
+    from pipelines.data.streams import Stream, StreamExperience
     from strategies.loop.evaluation import Evaluation
     from strategies.loop.learner import Learner
 
@@ -55,8 +55,12 @@ class ModelAnswers:
             CorruptBlob: the commit's state does not fit the pipeline.
             StorageError: it cannot be read.
         """
+        return self.assess_on(commit, [self.stream[i] for i in experiences])
+
+    def assess_on(self, commit: Commit, experiences: Sequence[StreamExperience]) -> Evaluation:
+        """As `assess`, on the test sets of given experiences."""
         learner = self._learner(commit)
-        return learner.assess([self.stream[i] for i in experiences], seen=max(experiences, default=-1) + 1)
+        return learner.assess(experiences, seen=max((one.index for one in experiences), default=-1) + 1)
 
     def time_ratios(self, champion: Commit, candidate: Commit, experience: int) -> list[float]:
         """How many times as long the candidate takes as the champion, for the same batch, measured in turn, (40,)."""

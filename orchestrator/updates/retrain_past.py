@@ -16,8 +16,9 @@ from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.forgotten_ids import read_tombstones
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.open_by_uri import open_store
+from orchestrator.updates.admission_entries import AdmittedExperience, FileRecord, SchemaRecord
 from orchestrator.updates.admission_log import AdmissionLog
-from orchestrator.updates.admission_record import AdmittedExperience, FileRecord, SchemaRecord, State
+from orchestrator.updates.admission_record import State
 from orchestrator.updates.admit_files import Admission
 from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of
 from orchestrator.updates.file_verdict import Found, first_contents, misfit, same_version

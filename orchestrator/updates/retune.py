@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.lineage.bad_commits import plan_without_bad
 from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.updates.admission_entries import SettingsRecord
 from orchestrator.updates.admission_log import AdmissionLog
-from orchestrator.updates.admission_record import SettingsRecord, State
+from orchestrator.updates.admission_record import State
 from orchestrator.updates.admitted_stream import admitted_stream
 
 if TYPE_CHECKING:

@@ -19,11 +19,13 @@ from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import influence
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.admission import in_quarantine
+from orchestrator.updates.admission_entries import FileRecord
 from orchestrator.updates.admission_log import AdmissionLog
-from orchestrator.updates.admission_record import FileRecord, State
+from orchestrator.updates.admission_record import State
 from orchestrator.updates.admit_files import Admission
 from orchestrator.updates.admitted_stream import admitted_stream, files_of, source_of
 from orchestrator.updates.decide_update import decide_update
+from orchestrator.updates.frozen_holdout import is_current, update_holdout
 from orchestrator.updates.judge_latest import judge_latest
 from orchestrator.updates.update_log import record_training
 from pipelines.config.pipeline_errors import PipelineError
@@ -196,7 +198,8 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
     trained = trained_experiences(lineage, log.state, latest, bad)
     decision = admission.decide(log, trained)
     decided: list[FileRecord] = []
-    if decision or log.behind:
+    holdout = pipeline.gate.holdout.samples if pipeline.gate is not None and pipeline.gate.holdout is not None else None
+    if decision or log.behind or (holdout is not None and log.state.experiences and not is_current(log.state, holdout)):
         lineage.store.check()
         with claimed(lineage, "run") as claim:
             held = lineage.fenced(claim.fence)
@@ -213,6 +216,8 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
                     decided += admission.write(held, log, decision)
                 if log.state.records == before:
                     break
+            if holdout is not None:
+                update_holdout(held, log, holdout)
     return _Admitted(
         pipeline.name,
         log.state,

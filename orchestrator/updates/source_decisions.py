@@ -11,8 +11,9 @@ from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.decisions import decision_state
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.open_by_uri import open_store
+from orchestrator.updates.admission_entries import AdmittedExperience, FileRecord, Verdict
 from orchestrator.updates.admission_log import AdmissionLog
-from orchestrator.updates.admission_record import AdmittedExperience, FileRecord, State, Verdict
+from orchestrator.updates.admission_record import State
 from orchestrator.updates.admitted_stream import files_of, source_of
 from orchestrator.updates.file_verdict import Found, same_version
 from orchestrator.updates.run_step import latest_commit, trained_experiences

@@ -111,6 +111,7 @@ class Stream(Sequence[StreamExperience]):
         warnings: what a person should know of the data before training, a line each.
         preprocessing: what made the inputs from the columns of a table, fitted on experience 0; None: nothing.
         images: how image files become inputs; None: inputs were none.
+        column_names: of inputs that are the numbers of a table; None: they have none, or `preprocessing` knows them.
         settings: found for single experiences on the way, by index: values by path (`pipelines.config.found_settings`).
     """
 
@@ -128,13 +129,14 @@ class Stream(Sequence[StreamExperience]):
         preprocessing: Preprocessing | None = None,
         images: ImageInputs | None = None,
         settings: Mapping[int, Mapping[str, Any]] | None = None,
+        column_names: tuple[str, ...] | None = None,
     ) -> None:
         self._parts = dict(parts)
         self._indices = list(parts)
         self.setting, self.outputs = setting, outputs
         self.input_shape = input_shape
         self.class_names, self.unit_names, self.warnings = class_names, unit_names, warnings
-        self.preprocessing, self.images = preprocessing, images
+        self.preprocessing, self.images, self.column_names = preprocessing, images, column_names
         self.settings: Mapping[int, Mapping[str, Any]] = settings or {}
         self._fingerprints: dict[tuple[int, bool], str] = {} if fingerprints is None else fingerprints
 

@@ -42,7 +42,8 @@ class Finding:
     """What was found of one condition.
 
     Attributes:
-        condition: `score`, `forgetting`, `negative_flips`, `calibration`, `slices`, `latency` or `size`.
+        condition: `score`, `forgetting`, `holdout`, `recent`, `negative_flips`, `calibration`, `slices`, `latency` or
+            `size`.
         subject: the part that was judged, such as `experience 2`; empty: everything together.
         outcome: see the module.
         value: what was measured.

@@ -12,6 +12,7 @@ from pipelines.config.document import KeyPath
 from pipelines.config.sections.section import Count, Positive, Spec, refuse
 from strategies.api.influence import NOT_LEARNED
 
+ColumnName = Annotated[str, Field(min_length=1, max_length=200)]
 Margin = Annotated[float, Field(gt=0, lt=1)]
 Event = Literal["verdict", "proposal", "promotion", "rollback", "update", "retune", "training"]
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -62,16 +63,40 @@ class ForgettingCondition(Spec):
     max: Annotated[Margin, NOT_LEARNED] = 0.05
 
 
+class HoldoutCondition(Spec):
+    """The accuracy on the frozen holdout: a bounded sample of all test samples of a `stream.source`.
+
+    Attributes:
+        samples: at most so many are kept in the store: those whose ids have the smallest hashes.
+        margin: the loss of accuracy that is tolerated.
+    """
+
+    samples: Annotated[Count, Field(le=1_000_000), NOT_LEARNED] = 2000
+    margin: Annotated[Margin, NOT_LEARNED] = 0.02
+
+
+class RecentCondition(Spec):
+    """The accuracy on the newest data, which neither model was trained on: the test sets of the experiences that were
+    admitted and are not trained yet; where there are none, that of the newest experience.
+
+    Attributes:
+        margin: the loss of accuracy that is tolerated.
+    """
+
+    margin: Annotated[Margin, NOT_LEARNED] = 0.05
+
+
 class SlicesCondition(Spec):
     """The accuracy on parts of the test samples.
 
     Attributes:
-        by: what the parts are: the samples of each `class`.
+        by: what the parts are: the samples of each `class`, or the name of a column of the inputs, or a list of these.
+            A column of up to 20 values has a part for each of them, others are divided at their quartiles.
         minimum: parts with fewer samples are not judged.
         margin: the loss of accuracy that is tolerated in any of them.
     """
 
-    by: Annotated[Literal["class"], NOT_LEARNED] = "class"
+    by: Annotated[ColumnName | Annotated[list[ColumnName], Field(min_length=1)], NOT_LEARNED] = "class"
     minimum: Annotated[Count, NOT_LEARNED] = 50
     margin: Annotated[Margin, NOT_LEARNED] = 0.1
 
@@ -107,6 +132,8 @@ class GateSpec(Spec):
         score: the score on all test samples together. It must be shown to hold; of the conditions below, it is enough
             that they are not shown to be broken, and hold in what was measured.
         forgetting: the accuracy on each old experience; null: not judged.
+        holdout: the accuracy on the frozen holdout; null: there is none.
+        recent: the accuracy on the newest data, before it is trained on; null: not judged.
         negative_flips: the largest share of test samples that the champion answered right and the commit may answer
             wrong; null: not judged.
         calibration: how much the expected calibration error may grow; null: not judged.
@@ -121,6 +148,8 @@ class GateSpec(Spec):
 
     score: Annotated[ScoreCondition, NOT_LEARNED] = ScoreCondition()
     forgetting: Annotated[ForgettingCondition | None, NOT_LEARNED] = ForgettingCondition()
+    holdout: Annotated[HoldoutCondition | None, NOT_LEARNED] = None
+    recent: Annotated[RecentCondition | None, NOT_LEARNED] = None
     negative_flips: Annotated[Margin | None, NOT_LEARNED] = None
     calibration: Annotated[Margin | None, NOT_LEARNED] = None
     slices: Annotated[SlicesCondition | None, NOT_LEARNED] = None
@@ -133,4 +162,6 @@ class GateSpec(Spec):
     def conditions(self) -> dict[str, object]:
         """The conditions alone, as plain data: two gates with equal ones judge alike."""
         chosen = {"score", "forgetting", "negative_flips", "calibration", "slices", "latency", "size"}
-        return self.model_dump(mode="json", include=chosen)
+        # What came later is left out where it is not asked for: earlier verdicts stand.
+        later = {name for name in ("holdout", "recent") if getattr(self, name) is not None}
+        return self.model_dump(mode="json", include=chosen | later)

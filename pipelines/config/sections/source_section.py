@@ -97,6 +97,17 @@ class BatchSpec(Spec):
         return self
 
 
+class HeldOutSpec(Spec):
+    """Which rows of an experience are its test set.
+
+    Attributes:
+        id_hash: this share of the rows, by a hash of their ids: an id that is delivered again stays on its side, so
+            that what was held out once is never trained on.
+    """
+
+    id_hash: Annotated[float, Field(gt=0, lt=1), THROUGH_DATA]
+
+
 class OnSpec(Spec):
     """What happens with files that are not simply new: admit, skip, or quarantine.
 
@@ -137,6 +148,7 @@ class SourceSpec(Spec):
         channels: `last`, where images are (height, width, channels); models take them first.
         delimiter: the character between columns of csv files; by default a tab in .tsv files, else a comma.
         test_fraction: share of each class of an experience that is kept as its test set, in the store.
+        test: instead, which rows are; by default those of `test_fraction`.
         ready: when a file is complete.
         batch: which files become one experience together.
         on: what happens with files that are late, duplicates, overwritten, or do not fit.
@@ -154,6 +166,7 @@ class SourceSpec(Spec):
     channels: Annotated[Literal["first", "last"] | None, THROUGH_DATA] = None
     delimiter: Annotated[str | None, THROUGH_DATA] = Field(default=None, min_length=1, max_length=1)
     test_fraction: Annotated[float | None, THROUGH_DATA] = Field(default=None, gt=0, lt=1)
+    test: Annotated[HeldOutSpec | None, THROUGH_DATA] = None
     ready: Annotated[ReadySpec, NOT_LEARNED] = ReadySpec(age="2m")
     batch: Annotated[BatchSpec, NOT_LEARNED] = BatchSpec(files=1)
     on: Annotated[OnSpec, NOT_LEARNED] = OnSpec()
@@ -163,6 +176,8 @@ class SourceSpec(Spec):
     def _fits_together(self) -> Self:
         if self.delimiter is not None and self.format != "csv":
             refuse([(("delimiter",), f"has no meaning in {self.format} files: leave it out")])
+        if self.test is not None and self.test_fraction is not None:
+            refuse([(("test",), "stands beside test_fraction, which says it otherwise: leave one of them out")])
         return self
 
 

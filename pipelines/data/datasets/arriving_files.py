@@ -70,6 +70,7 @@ class ArrivingFiles:
             reader=_reader(source),
             path=Location(source.path),
             test=None,
+            id_hash=None if source.test is None else source.test.id_hash,
             test_fraction=_TEST_FRACTION if source.test_fraction is None else source.test_fraction,
             classes=source.classes,
             shape=None if source.shape is None else tuple(source.shape),

@@ -11,7 +11,8 @@ import numpy as np
 
 from orchestrator.lineage.commit import BlobRecord
 from orchestrator.updates.admission import Decision, decide
-from orchestrator.updates.admission_record import AdmissionRecord, AdmittedExperience, Member, State
+from orchestrator.updates.admission_entries import AdmittedExperience, Member
+from orchestrator.updates.admission_record import AdmissionRecord, State
 from orchestrator.updates.file_verdict import Found, Look
 from pipelines.config.sections.source_section import SourceSpec
 

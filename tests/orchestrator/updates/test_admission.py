@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.updates.admission import decide, in_quarantine
-from orchestrator.updates.admission_record import FileRecord, State
+from orchestrator.updates.admission_entries import FileRecord
+from orchestrator.updates.admission_record import State
 from tests.orchestrator.updates.deliveries import NOW, Folder, Log, chain_of, look_of, sha, spec
 
 

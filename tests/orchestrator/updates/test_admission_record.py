@@ -44,7 +44,7 @@ def test_a_record_that_was_changed_is_refused() -> None:
     with pytest.raises(CorruptCommit, match=r"at: "):
         AdmissionRecord.parse(changed(record, at="yesterday"), 1, "store/x")
     with pytest.raises(StorageError, match="newer Everlearn"):
-        AdmissionRecord.parse(changed(record, format=3), 1, "store/x")
+        AdmissionRecord.parse(changed(record, format=4), 1, "store/x")
 
 
 def test_records_that_do_not_follow_one_another_are_refused() -> None:

@@ -19,7 +19,8 @@ from tests.orchestrator.updates import arrivals
 from tests.orchestrator.updates.arrivals import aged, contents, deliver, lineage_of, pipeline_of, step
 from tests.orchestrator.updates.judged_chains import Dying, deeds, pointed
 
-GATED = arrivals.FILE + "gate: {{score: {{margin: 0.3}}, undecided: promote, promote: automatic}}\nupdate: {{}}\n"
+GATE = "gate: {{score: {{margin: 0.3}}, holdout: {{samples: 9}}, undecided: promote, promote: automatic}}\n"
+GATED = arrivals.FILE + GATE + "update: {{}}\n"
 KILLS = 5
 
 

@@ -18,7 +18,9 @@ gate:
   forgetting: {max: 0.1}
   negative_flips: 0.05
   calibration: 0.03
-  slices: {by: class, minimum: 20, margin: 0.2}
+  holdout: {samples: 500}
+  recent: {margin: 0.1}
+  slices: {by: [class, country], minimum: 20, margin: 0.2}
   latency: 1.5
   size: 2
   promote: automatic
@@ -56,7 +58,7 @@ def test_only_conditions_decide_whether_two_gates_judge_alike() -> None:
         ("score: {margin: 0}", "gate.score.margin"),
         ("score: {confidence: 0.4}", "gate.score.confidence"),
         ("promote: always", "gate.promote"),
-        ("slices: {by: weekday}", "gate.slices.by"),
+        ("slices: {by: []}", "gate.slices.by"),
         ("notify: [{events: [promotion]}]", "exactly one of url and url_from"),
         ("notify: [{url: 'https://a.example', url_from: B}]", "exactly one of url and url_from"),
         ("notify: [{url: 'ftp://a.example'}]", "must be an address such as"),
