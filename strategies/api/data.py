@@ -6,7 +6,7 @@ Pipelines implement `Samples` and `Experience`; strategies and the learner see o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeGuard
 
@@ -73,6 +73,18 @@ class BlockSamples(Samples, Protocol):
         """This rank's share of the batches of an order, from step `start` on."""
         ...
 
+    def joined(self, parts: Sequence[Samples], experiences: Sequence[int | Tensor]) -> Samples:
+        """Several sets of samples, in blocks or in memory, one behind the other, read by blocks.
+
+        Args:
+            parts: at least one.
+            experiences: for each part the experience that it comes from: one for the part, or (n,) int64.
+
+        Returns:
+            Samples whose attribute `experiences` gives, indexed by positions, (m,) int64, the experiences of these.
+        """
+        ...
+
 
 class LaneBatches(Protocol):
     """Inputs in stored dtype and targets of each batch, one after the other.
@@ -96,6 +108,17 @@ def target_counts(samples: Samples, outputs: int) -> Tensor:
     if in_blocks(samples):
         return samples.target_counts(outputs)
     return torch.bincount(samples.targets.cpu(), minlength=outputs)
+
+
+def target_units(samples: Samples, outputs: int) -> Tensor:
+    """The units that occur as targets, ascending int64, where targets are classes."""
+    return target_counts(samples, outputs).nonzero().flatten()
+
+
+def in_chunks(share: slice, size: int) -> Iterator[Tensor]:
+    """The positions of a share, ascending, at most `size` at a time: never all of them at once."""
+    for start in range(share.start, share.stop, size):
+        yield torch.arange(start, min(start + size, share.stop))
 
 
 class Experience(Protocol):
@@ -168,8 +191,9 @@ class Batch:
         current: the first `current` samples are of the experience being learned, the rest was added by strategies.
         total_samples: samples of the global batch, over all ranks.
         extra: further per-sample tensors by name, (n, ...), put there by strategies (stored logits, say).
-        total_current: `current` summed over all ranks, each of which has its share of them (`Group.share`).
+        total_current: `current` summed over all ranks.
         places: positions of its samples in the global batch, or None where they are not needed.
+        share: which of these `total_current` samples the first `current` are; None: this rank's `Group.share` of them.
     """
 
     inputs: Tensor
@@ -182,6 +206,7 @@ class Batch:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     total_current: int = 0
     places: Places | None = None
+    share: slice | None = None
 
     def __len__(self) -> int:
         return int(self.targets.shape[0])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from strategies.api.data import Experience, in_blocks
+from strategies.api.data import Experience, in_blocks, in_chunks
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
 from strategies.loop.seeded_random import generator
@@ -44,8 +44,7 @@ def _ascending(size: int, n: int, draw: np.random.Generator, share: slice) -> It
     """A share of n random positions of `size`, ascending, so that each block is read once; of all of them where n is
     `size`."""
     if n == size:
-        starts = range(share.start, share.stop, CHUNK)
-        return (torch.arange(start, min(start + CHUNK, share.stop)) for start in starts)
+        return in_chunks(share, CHUNK)
     chosen = torch.from_numpy(np.sort(draw.choice(size, n, replace=False, shuffle=False)))[share]
     return iter(chosen.split(CHUNK) if len(chosen) else ())
 

@@ -52,13 +52,19 @@ class Batches:
             return self._samples, self._order.batch(step)
         size = self._order.size(step)
         share = self._order.share(self._group, step)
-        return PassedBatch(self._group, share, size, *taken, self._read.ids), torch.arange(size)
+        origin: Tensor | None = getattr(self._samples, "experiences", None)
+        experiences = None if origin is None else origin[self._order.batch(step)]
+        return PassedBatch(self._group, share, size, *taken, self._read.ids, experiences), torch.arange(size)
 
 
 @dataclass
 class PassedBatch:
     """A global batch as samples (see `strategies.api.data.Samples`): each rank has its share, and what is asked for is
-    gathered from all of them, so that all ranks have to ask for it."""
+    gathered from all of them, so that all ranks have to ask for it.
+
+    Attributes:
+        experiences: (n,) int64, the experience each sample comes from; None: the current one.
+    """
 
     group: Group
     share: slice
@@ -66,6 +72,7 @@ class PassedBatch:
     own_inputs: Tensor
     own_targets: Tensor
     own_ids: Tensor
+    experiences: Tensor | None = None
     _whole: dict[str, Tensor] = field(default_factory=dict)
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from strategies.api.data import in_chunks
 from strategies.api.strategy import Strategy
 from strategies.loop.gathered_scores import Gathered
 from strategies.loop.process_group import Reduction
@@ -99,13 +100,14 @@ class _Tally:
         learner, test = self._learner, experience.test
         seen = experience.index in self._seen
         part = learner.group.share(len(test))
-        share = torch.arange(len(test))[part]
         # Where the task is inferred, all units are active.
         given = experience.outputs is not None and learner.task_labels(experience) != "inferred"
         units = learner.units(experience) if given else None
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
-        rows = learner.objective.rows_at_once(test, learner.outputs, EVALUATION_BATCH) if len(share) else 1
-        for inputs, targets in test.batches(share.split(rows) if len(share) else ()):
+        right = torch.zeros(len(test), dtype=torch.uint8, device=learner.device)
+        size, at = part.stop - part.start, part.start
+        rows = learner.objective.rows_at_once(test, learner.outputs, EVALUATION_BATCH) if size else 1
+        # Of each sample only a byte is kept: a test set may be larger than memory.
+        for inputs, targets in test.batches(in_chunks(part, rows)):
             scores = learner.scores(learner.prepare(inputs), experience)
             self._scores.add(scores, targets, units)
             if not self._one_class:
@@ -114,15 +116,14 @@ class _Tally:
             top, answer = scores.max(1)
             answer = answer if units is None else units[answer]
             confidence = (top - scores.logsumexp(1)).exp() if seen and self._logits else top
-            found.append((targets.to(learner.device), answer, confidence))
-        right = torch.zeros(len(test), dtype=torch.uint8, device=learner.device)
-        if found:
-            targets, answers, confidences = (torch.cat(column) for column in zip(*found, strict=True))
-            right[part] = answers == targets
-            self._counts[row, 0] = right.sum()
+            here = targets.to(learner.device)
+            hits = answer == here
+            right[at : at + len(hits)] = hits
+            at += len(hits)
             if seen:
-                self._detail(targets, answers, right[part].long(), confidences)
-        self._counts[row, 1] = len(share)
+                self._detail(here, answer, hits.long(), confidence)
+        self._counts[row, 0] = right.sum()
+        self._counts[row, 1] = size
         joined = self._scores.finish(experience, seen=seen)
         if joined is not None and not self._one_class:
             marks = learner.objective.right(*joined)

@@ -32,7 +32,7 @@ def share_of_batch(
     if origin is None:
         experiences = _same(len(targets), learner.experience.index, learner.device)
     else:
-        experiences = origin[order.batch(step)[share]].to(learner.device)
+        experiences = origin[next(iter(order.shares(group, step)))].to(learner.device)
     return Batch(
         inputs=learner.prepare(inputs),
         targets=learner.moved(targets),
@@ -42,6 +42,7 @@ def share_of_batch(
         current=len(targets),
         total_samples=size,
         total_current=size,
+        share=share,
         places=Places(torch.arange(share.start, share.stop), group.rank, group.size) if placed else None,
     )
 

@@ -7,7 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from strategies.api.data import Samples
+from strategies.api.data import Samples, in_blocks
+
+
+def joined_samples(parts: Sequence[Samples], experiences: Sequence[int | Tensor]) -> Samples:
+    """Several sets of samples one behind the other, with an attribute `experiences`; read by blocks if one of them is.
+
+    Args:
+        parts, experiences: as in `JoinedSamples`.
+    """
+    first = next((part for part in parts if in_blocks(part)), None)
+    return JoinedSamples(parts, experiences) if first is None else first.joined(parts, experiences)
 
 
 class JoinedSamples:

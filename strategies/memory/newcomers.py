@@ -28,17 +28,10 @@ def newcomers(memory: Memory, samples: Samples, group: Group) -> dict[str, Tenso
 def _from_blocks(memory: Memory, samples: BlockSamples, group: Group) -> dict[str, Tensor]:
     best = Memory(memory.capacity, memory.policy, memory.seed, per_class=memory.per_class)
     best.forgotten = memory.forgotten
-    start = 0
-    for ids, targets in samples.labelled():
-        near = best.promising(ids, targets)
-        if len(near):
-            best.add(0, {"ids": ids[near], "targets": targets[near], "places": near + start})
-        start += len(ids)
-    held = best.tensors
+    held = drawn(best, samples)
     chosen = memory.candidates(held["ids"], held["targets"])
     if not len(chosen):
         return {"ids": chosen}
-    chosen = chosen[torch.argsort(held["places"][chosen])]
     share = group.share(len(chosen))
     inputs, _ = samples.take(held["places"][chosen[share]])
     return {
@@ -46,3 +39,16 @@ def _from_blocks(memory: Memory, samples: BlockSamples, group: Group) -> dict[st
         "targets": held["targets"][chosen],
         "inputs": group.gather(inputs, share, len(chosen)),
     }
+
+
+def drawn(memory: Memory, samples: BlockSamples) -> dict[str, Tensor]:
+    """`ids`, `targets` and `places` of the samples that an empty memory keeps, ascending by place: their labels pass
+    once."""
+    start = 0
+    for ids, targets in samples.labelled():
+        near = memory.promising(ids, targets)
+        if len(near):
+            memory.add(0, {"ids": ids[near], "targets": targets[near], "places": near + start})
+        start += len(ids)
+    order = torch.argsort(memory.tensors["places"])
+    return {name: memory.tensors[name][order] for name in ("ids", "targets", "places")}

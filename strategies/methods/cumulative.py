@@ -6,13 +6,14 @@ from strategies.api.data import Experience, Samples
 from strategies.api.guide import Guide
 from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
-from strategies.memory.joined_samples import JoinedSamples
+from strategies.memory.joined_samples import joined_samples
 
 
 class Cumulative(Strategy):
     """Train on the union of all experiences so far: the upper bound, at the price of keeping all data.
 
     With `train.epochs` an epoch passes over the whole union; with `train.steps` every experience takes as many steps.
+    Data in lanes is read again from its files: the blocks of all experiences are dealt to the lanes together.
     """
 
     name = "cumulative"
@@ -28,10 +29,11 @@ class Cumulative(Strategy):
     works_on_past_answers = True
     bound = "upper"
     needs_old_data = True
+    learns_from_blocks = True
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
         """The past experiences' training sets, then this one's."""
         if not learner.past:
             return None
         everything = [*learner.past, experience]
-        return JoinedSamples([e.train for e in everything], [e.index for e in everything])
+        return joined_samples([e.train for e in everything], [e.index for e in everything])

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from strategies.api.data import Batch, Experience
+from strategies.api.data import Batch, Experience, in_chunks, target_units
 from strategies.api.guide import CLASS, DOMAIN, Guide, Limit
 from strategies.api.influence import Influence
 from strategies.api.strategy import Strategy, StrategyOptions
@@ -67,6 +67,7 @@ class Expand(Strategy):
         use_when="the model may grow with what it learns; on shared heads with replay",
     )
     freezes_features = True
+    learns_from_blocks = True
     needs_rehearsal_on_shared_head = True
     objectives = ("classification",)
     limits: ClassVar[Mapping[str, Limit]] = dict.fromkeys(
@@ -99,7 +100,7 @@ class Expand(Strategy):
                 learner.model = Extractors(network, head_name(network, learner.example(), self.name))
             learner.model.to(learner.device)
         elif self.accuracy(learner, experience) < self.options.threshold:
-            units = len(learner.samples.targets.unique())
+            units = len(target_units(learner.samples, learner.outputs))
             network.grow(units, integer(learner.seed, "expand", experience.index), self.name)
         else:
             network.freeze(growing=False)
@@ -108,10 +109,10 @@ class Expand(Strategy):
     def accuracy(self, learner: Learner, experience: Experience) -> float:
         """The share of the experience's training samples that the model classifies correctly; equal on every rank."""
         samples, allowed = learner.samples, learner.units(experience)
-        share = torch.arange(len(samples))[learner.group.share(len(samples))]
+        share = learner.group.share(len(samples))
         right = torch.zeros((), dtype=torch.int64, device=learner.device)
         with learner.evaluating():
-            for inputs, targets in samples.batches(share.split(CHUNK) if len(share) else ()):
+            for inputs, targets in samples.batches(in_chunks(share, CHUNK)):
                 answers = allowed[learner.model(learner.prepare(inputs))[:, allowed].argmax(1)]
                 right += (answers == targets.to(learner.device)).sum()
         learner.group.reduce_([right], Reduction.SUM)
@@ -125,7 +126,7 @@ class Expand(Strategy):
         if network.auxiliary is None or features is None:
             return None
         if self._places is None:
-            units = learner.samples.targets.unique().to(learner.device)
+            units = target_units(learner.samples, learner.outputs).to(learner.device)
             self._places = torch.full((learner.outputs,), -1, device=learner.device)
             self._places[units] = torch.arange(len(units), device=learner.device)
         logits = network.auxiliary(features[: len(batch)].to(network.auxiliary.weight.dtype)).float()

@@ -45,6 +45,7 @@ class GDumb(Rehearsal):
         use_when="as a baseline that every other use of a memory has to beat",
     )
     starts_afresh = True
+    learns_from_blocks = True
     needs_fixed_structure = True
     objectives = ("classification",)
     Options = GDumbOptions

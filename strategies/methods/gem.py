@@ -58,6 +58,7 @@ class GEM(Rehearsal):
         use_when="the loss on the past must not rise, and experiences are few",
     )
     projects_gradients = True
+    learns_from_blocks = True
     works_on_past_answers = True
     Options = GEMOptions
 

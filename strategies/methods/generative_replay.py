@@ -93,6 +93,7 @@ class GenerativeReplay(Strategy):
     )
     rehearses = True
     generates_samples = True
+    learns_from_blocks = True
     needs_fixed_structure = True
     Options = GenerativeReplayOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
@@ -141,15 +142,15 @@ class GenerativeReplay(Strategy):
         vae = self._vae(learner, batch.inputs)
         current = batch.inputs[: batch.current]
         if not self.teacher:
-            self._train(learner, vae, [(current, batch.total_current, 1.0)])
+            self._train(learner, vae, [(current, batch.total_current, 1.0)], batch.share)
             return batch
         ratio, seen = self.options.ratio, learner.experience.index + 1
         added = max(1, round(batch.total_samples * ratio / (1 - ratio)))
         inputs, targets, experiences = self._remembered(learner, vae, batch, added)
         weights, total = joined_weights(batch, len(inputs), added, seen, self.options.weighting)
         by_samples = self.options.weighting == "samples"
-        share = batch.total_current / (batch.total_current + added) if by_samples else 1 / seen
-        self._train(learner, vae, [(current, batch.total_current, share), (inputs, added, 1 - share)])
+        part = batch.total_current / (batch.total_current + added) if by_samples else 1 / seen
+        self._train(learner, vae, [(current, batch.total_current, part), (inputs, added, 1 - part)], batch.share)
         return batch.joined(inputs, targets, experiences, added=added, weights=weights, total_weight=total)
 
     @torch.no_grad()
@@ -166,17 +167,18 @@ class GenerativeReplay(Strategy):
         targets = learner.objective.answers(learner.masked(self.teacher(learner, inputs), experiences))
         return inputs, targets.to(batch.targets.dtype).view(len(inputs), *batch.targets.shape[1:]), experiences
 
-    def _train(self, learner: Learner, vae: VAE, parts: list[tuple[Tensor, int, float]]) -> None:
+    def _train(self, learner: Learner, vae: VAE, parts: list[tuple[Tensor, int, float]], first: slice | None) -> None:
         """A step of the generator.
 
         Args:
             parts: inputs of this rank, their number over all ranks, and the weight of their mean.
+            first: which samples of the first part this rank has; of others, and where it is None, its `Group.share`.
         """
         like = next(vae.parameters())
         total = sum(n for _, n, _ in parts)
         places, before = [], 0
-        for _, n, _ in parts:
-            share = learner.group.share(n)
+        for number, (_, n, _) in enumerate(parts):
+            share = first if first is not None and number == 0 else learner.group.share(n)
             places.append(torch.arange(before + share.start, before + share.stop))
             before += n
         noise = self._normal(learner, "vae", total, torch.cat(places), like)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from strategies.api.data import Batch, Experience, Samples
+from strategies.api.data import Batch, BlockSamples, Experience, Samples, in_blocks, in_chunks, target_units
 from strategies.api.guide import DOMAIN, Guide, Limit
 from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
@@ -20,12 +20,15 @@ from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
 from strategies.loop.shared_forward import shared_forward
 from strategies.memory.herding import ExemplarMemory, herd
-from strategies.memory.joined_samples import JoinedSamples
+from strategies.memory.joined_samples import joined_samples
 from strategies.memory.memory_samples import MemorySamples
+from strategies.memory.newcomers import drawn
 from strategies.memory.reservoir import Memory
 from strategies.networks.penultimate_features import features
 
 CHUNK = 1000
+CANDIDATES = 10
+"""Samples for each exemplar among which it is chosen, where an experience is not in memory."""
 
 
 class ICaRLOptions(StrategyOptions):
@@ -62,6 +65,9 @@ class ICaRL(Strategy):
     - A sample is classified by the nearest mean of exemplars in that space, with means computed by the current model.
 
     A class that comes again in a later experience is labelled anew, and its lists of exemplars interleave.
+
+    Of data in lanes, a seeded hash of the ids draws 10 times as many samples of each class as it may have exemplars;
+    these are read once more, and herding chooses among them, towards their mean.
     """
 
     name = "icarl"
@@ -76,6 +82,7 @@ class ICaRL(Strategy):
     rehearses = True
     keeps_samples = True
     trains_other_loss = True
+    learns_from_blocks = True
     needs_fixed_structure = True
     objectives = ("classification",)
     limits: ClassVar[Mapping[str, Limit]] = {
@@ -108,12 +115,12 @@ class ICaRL(Strategy):
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
         """The experience's samples and all exemplars."""
         self._labelled = torch.zeros(learner.outputs, dtype=torch.bool)
-        self._labelled[learner.samples.targets.unique()] = True
+        self._labelled[target_units(learner.samples, learner.outputs)] = True
         memory = self.memory(learner)
         if not memory:
             return None
         exemplars = MemorySamples(memory)
-        return JoinedSamples([learner.samples, exemplars], [experience.index, exemplars.experiences])
+        return joined_samples([learner.samples, exemplars], [experience.index, exemplars.experiences])
 
     def training_loss(self, learner: Learner, batch: Batch, output: Tensor) -> Tensor | None:
         """Labels on the experience's units, the previous model's sigmoids on the units of earlier classes."""
@@ -131,23 +138,50 @@ class ICaRL(Strategy):
 
     def after_experience(self, learner: Learner, experience: Experience) -> None:
         memory, samples = self.memory(learner), learner.samples
-        classes = samples.targets.unique()
+        classes = target_units(samples, learner.outputs)
         seen = torch.zeros(learner.outputs, dtype=torch.bool, device=learner.device)
         seen[classes.to(learner.device)] = True
         self.seen = seen if self.seen is None else self.seen | seen
         n = -(-memory.capacity // int(self.seen.sum()))
         n = n if memory.per_class is None else min(n, memory.per_class)
-        for label in classes:
-            own = (samples.targets == label).nonzero().squeeze(1)
-            phi = self._features(learner, samples, own)
-            chosen = own[herd(phi, n).cpu()]
-            inputs, targets = samples.take(chosen)
-            rank = torch.arange(len(chosen))
-            memory.add(
-                experience.index, {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs, "rank": rank}
-            )
+        if in_blocks(samples):
+            memory.add(experience.index, self._herd_drawn(learner, samples, classes, n))
+        else:
+            for label in classes:
+                own = (samples.targets == label).nonzero().squeeze(1)
+                phi = self._features(learner, samples, own)
+                chosen = own[herd(phi, n).cpu()]
+                inputs, targets = samples.take(chosen)
+                rank = torch.arange(len(chosen))
+                memory.add(
+                    experience.index, {"ids": samples.ids[chosen], "targets": targets, "inputs": inputs, "rank": rank}
+                )
         self.teacher.take(learner.model)
         self._means = None
+
+    @torch.no_grad()
+    def _herd_drawn(self, learner: Learner, samples: BlockSamples, classes: Tensor, n: int) -> dict[str, Tensor]:
+        """`ids`, `targets`, `inputs` and `rank` of at most n exemplars of each class, chosen among samples drawn."""
+        group, most = learner.group, CANDIDATES * n
+        best = Memory(most * len(classes), "class-balanced", learner.seed, per_class=most)
+        best.forgotten = self.memory(learner).forgotten
+        found = drawn(best, samples)
+        places = found["places"]
+        share = group.share(len(places))
+        with learner.evaluating():
+            phi = [features(learner.model, learner.example(samples)[:1])[:0]]
+            for inputs, _ in samples.batches(places[part] for part in in_chunks(share, CHUNK)):
+                phi.append(features(learner.model, learner.prepare(inputs)))
+        every = group.gather(torch.cat(phi), share, len(places))
+        chosen = []
+        for label in classes:
+            own = (found["targets"] == label).nonzero().squeeze(1)
+            chosen.append(own[herd(every[own.to(every.device)], n).cpu()])
+        rank = torch.cat([torch.arange(len(one)) for one in chosen])
+        picked, order = torch.cat(chosen).sort()
+        share = group.share(len(picked))
+        inputs = group.gather(samples.take(places[picked[share]])[0], share, len(picked))
+        return {"ids": found["ids"][picked], "targets": found["targets"][picked], "inputs": inputs, "rank": rank[order]}
 
     def _features(self, learner: Learner, samples: Samples, index: Tensor) -> Tensor:
         parts = (inputs for inputs, _ in samples.batches(index.split(CHUNK)))

@@ -71,6 +71,7 @@ class LoRA(Strategy):
         use_when="the model starts from trained weights; with replay where nothing tells the task",
     )
     adapts_model = True
+    learns_from_blocks = True
     Options = LoRAOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {"head": Reduction.GLOBAL}
 

@@ -59,6 +59,7 @@ class LwF(Strategy):
         use_when="no data may be kept, and new data resemble the old ones or test samples come with their task",
     )
     needs_rehearsal_on_shared_head = True
+    learns_from_blocks = True
     needs_fixed_structure = True
     Options = LwFOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {
@@ -93,7 +94,7 @@ class LwF(Strategy):
             seen[learner.units(experience)] = True
             self.units = seen[None] if self.units is None else torch.cat([self.units, seen[None]])
         else:
-            seen = learner.objective.learned_units(learner.samples.targets, learner.outputs).to(learner.device)
+            seen = learner.objective.units_of(learner.samples, learner.outputs).to(learner.device)
             self.units = seen[None] if self.units is None else self.units | seen
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -61,6 +61,7 @@ class SLDA(Strategy):
     objectives = ("classification",)
     predicts_logits: ClassVar[bool] = True
     trains_nothing = True
+    learns_from_blocks = True
     reductions: ClassVar[Mapping[str, Reduction]] = {
         "sums": Reduction.GLOBAL,
         "counts": Reduction.GLOBAL,

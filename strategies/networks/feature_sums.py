@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from strategies.api.data import in_chunks
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
 
@@ -25,10 +26,10 @@ def feature_sums(learner: Learner, features: Callable[[Tensor], Tensor]) -> dict
         the sum of z z^T.
     """
     samples = learner.samples
-    share = torch.arange(len(samples))[learner.group.share(len(samples))]
+    share = learner.group.share(len(samples))
     own: dict[str, Tensor] = {}
     with learner.evaluating():
-        for inputs, targets in samples.batches(share.split(_CHUNK) if len(share) else ()):
+        for inputs, targets in samples.batches(in_chunks(share, _CHUNK)):
             z = features(learner.prepare(inputs)).double()
             if not own:
                 own = _zeros(learner, z.shape[1])

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from strategies.api.data import Batch, Experience
+from strategies.api.data import Batch, Experience, target_units
 from strategies.api.guide import CLASS, DOMAIN, Limit
 from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
@@ -63,6 +63,7 @@ class SeparateTasks(Strategy):
     predicts_logits: ClassVar[bool] = True
     freezes_features = True
     freezes_answers = True
+    learns_from_blocks = True
     needs_task_labels = True
     objectives = ("classification", "regression", "multi-label")
     limits: ClassVar[Mapping[str, Limit]] = {
@@ -92,7 +93,7 @@ class SeparateTasks(Strategy):
             return sorted(experience.outputs)
         if learner.objective.targets != "classes":
             return list(range(learner.outputs))
-        units: list[int] = learner.samples.targets.unique().tolist()
+        units: list[int] = target_units(learner.samples, learner.outputs).tolist()
         if len(units) < 2:
             raise StrategyError(
                 f"{self.name} learns to separate an experience's classes, and experience {experience.index} has "

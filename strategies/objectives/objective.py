@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from strategies.api.data import Samples
+from strategies.api.data import Samples, in_blocks, target_units
 from strategies.api.guide import SETTINGS, Setting
 from strategies.api.strategy_errors import StrategyError
 from strategies.metrics.score import Score
@@ -125,6 +126,17 @@ class Objective:
     def learned_units(self, targets: Tensor, outputs: int) -> Tensor:
         """(outputs,) bool: the output units whose values the samples' targets say something about."""
         raise self._lacks("learned_units")
+
+    def units_of(self, samples: Samples, outputs: int) -> Tensor:
+        """`learned_units` of the targets of all samples.
+
+        Samples that are read by blocks give one target of each class, or of columns those of the first sample.
+        """
+        if not in_blocks(samples):
+            return self.learned_units(samples.targets, outputs)
+        if self.targets == "classes":
+            return self.learned_units(target_units(samples, outputs), outputs)
+        return self.learned_units(samples.take(torch.arange(1))[1], outputs)
 
     def fisher_targets(self, outputs: int, targets: Tensor | None, units: Tensor | None) -> list[Term]:
         """The terms of the Fisher information: the gradient of each is squared for each sample, weighted, and added up.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
@@ -18,11 +18,13 @@ from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_rows import Rows
 from pipelines.data.blocks.block_source import BlockSource
 from pipelines.data.blocks.blockwise import Blockwise
+from pipelines.data.blocks.joined_blocks import JoinedBlocks
 from pipelines.data.blocks.lane_reader import LaneReader
 from pipelines.data.blocks.patience import patiently
 from pipelines.data.blocks.read_ahead import THREADS
 from pipelines.data.blocks.row_selection import held_out, held_out_counts
 from pipelines.data.samples import InputTransform
+from strategies.api.data import Samples
 from strategies.loop.lane_order import LaneOrder
 from strategies.loop.process_group import Group
 
@@ -264,6 +266,10 @@ class BlockSamples(Blockwise):
         return BlockSamples(
             self._source, self._part, self._fraction, self._units, self._id_base, (*self._transforms, transform)
         )
+
+    def joined(self, parts: Sequence[Samples], experiences: Sequence[int | Tensor]) -> JoinedBlocks:
+        """As `strategies.api.data.BlockSamples.joined`."""
+        return JoinedBlocks(parts, experiences, self.input_shape, self.dtype)
 
     def subset(self, index: Tensor, targets: Tensor | None = None, ids: Tensor | None = None) -> BlockSamples:
         """Raises DataError: samples in lanes cannot be divided sample by sample."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,11 +19,32 @@ from pipelines.data.blocks.read_ahead import windows_held
 from strategies.loop.lane_order import LaneOrder
 from strategies.loop.process_group import Group
 
-if TYPE_CHECKING:
-    from pipelines.data.blocks.block_samples import BlockSamples
-
 Key = tuple[int, int, int]
 """A window: epoch, lane, number within the lane."""
+
+
+class Blocks(Protocol):
+    """What is read: samples in blocks.
+
+    Attributes:
+        block_sizes: (blocks,) int64, the rows of each block.
+    """
+
+    block_sizes: NDArray[np.int64]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The stored dtype of the inputs."""
+        ...
+
+    def read_into(self, made: Rows, block: int, places: NDArray[np.int64]) -> None:
+        """Read the rows of a block and write each to its place, (rows,). Safe in several threads."""
+        ...
 
 
 @dataclass(eq=False)
@@ -55,7 +76,7 @@ class LaneReader:
         blocks_read: number of blocks that were read.
     """
 
-    def __init__(self, samples: BlockSamples, order: LaneOrder, group: Group, start: int, threads: int) -> None:
+    def __init__(self, samples: Blocks, order: LaneOrder, group: Group, start: int, threads: int) -> None:
         """
         Args:
             start: the first step.

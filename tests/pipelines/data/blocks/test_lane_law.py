@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.load import load_text
@@ -19,30 +20,44 @@ from pipelines.data.streams import Stream, build_stream
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Group
-from strategies.methods.gem import GEM
+from strategies.registry import BUILT_IN
 from tests.pipelines.data.blocks.block_files import stream_of_files
+from tests.pipelines.own_components import Remember
 from tests.processes import Processes
+from tests.strategies.cases import QUICK
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "generative-replay": {"likelihood": "gaussian"},
+    "ewc": {"mode": "online"},
+    "mas": {"samples": 12},
+    "agem": {"samples": 7},
+}
+"""What differs from the laws' quick options."""
 
 CASES = {
-    "naive": "[{name: naive}]",
-    "replay": "[{name: replay, capacity: 20}]",
+    # All that are registered: those that cannot learn from blocks would say so here.
+    name: yaml.safe_dump([{"name": name, **_plain({**QUICK.get(name, {}), **OPTIONS.get(name, {})})}]).strip()
+    for name in BUILT_IN
+} | {
     "balanced": "[{name: replay, capacity: 20, policy: class-balanced, per_class: 6}]",
-    "der": "[{name: der, capacity: 20}]",
-    "si": "[{name: si}]",
-    "ewc": "[{name: ewc, samples: 15}, {name: replay, capacity: 9}]",
-    "ewc-all": "[{name: ewc, mode: online}]",
-    "mas": "[{name: mas, samples: 12}]",
-    "agem": "[{name: agem, capacity: 20, samples: 7}]",
+    "ewc-replay": "[{name: ewc, samples: 15}, {name: replay, capacity: 9}]",
+    "every-cumulative": "[{name: ewc, mode: online, every: 3}, {name: cumulative}]",
     "online": "[{name: replay, capacity: 20}, {name: ewc, mode: online, every: 3}]",
 }
 
 
 def pipeline_text(name: str, folder: str, more: str = "") -> str:
     online = "online: true, " if name == "online" else ""
+    strategy = yaml.safe_dump(yaml.safe_load(CASES[name]), default_flow_style=True, width=1000).strip()
     return (
         f"name: {name}\nstream: {{dataset: {{name: parquet, path: {folder}}}, setting: domain-incremental, {online}"
-        f"lanes: 4, window: 2}}\nmodel: {{name: mlp, hidden: [8]}}\nstrategy: {CASES[name]}\n"
-        f"train: {{epochs: 1, batch_size: 7, optimizer: {{name: adam, lr: 0.01}}}}\n{more}"
+        f"lanes: 4, window: 2}}\nmodel: {{name: mlp, hidden: [8]}}\nstrategy: {strategy}\n"
+        f"train: {{epochs: 1, batch_size: 12, optimizer: {{name: adam, lr: 0.01}}}}\n{more}"
     )
 
 
@@ -62,7 +77,7 @@ def learn(name: str, folder: str, group: Group) -> tuple[dict[str, torch.Tensor]
     counts = []
     for index, experience in enumerate(stream):
         configure(learner, pipeline, index)
-        learner.learn(experience, train_settings(pipeline, index))
+        learner.learn(experience, train_settings(pipeline, index), past=list(stream)[:index])
         counts.append([count.correct for count in learner.evaluate(list(stream))])
     return state_of(learner), counts
 
@@ -127,14 +142,14 @@ def test_it_resumes_anywhere_to_the_bit(start: int, folder: str) -> None:
 
 
 def test_a_strategy_that_needs_all_samples_is_refused(folder: str) -> None:
-    text = pipeline_text("naive", folder).replace("{name: naive}", "{name: gem}")
-    with pytest.raises(PipelineError, match="gem needs all samples of an experience in memory"):
+    text = pipeline_text("naive", folder).replace("{name: naive}", "{name: 'tests.pipelines.own_components:Remember'}")
+    with pytest.raises(PipelineError, match="Remember needs all samples of an experience in memory"):
         load_text(text)
     # A learner that was made without a pipeline file says so, too.
     pipeline = load_text(pipeline_text("naive", folder))
     stream = build_stream(pipeline.stream, pipeline.seed)
-    learner = Learner(make_learner(pipeline, stream).model, [GEM()], outputs=stream.outputs)
-    with pytest.raises(StrategyError, match="gem needs all samples of an experience in memory"):
+    learner = Learner(make_learner(pipeline, stream).model, [Remember()], outputs=stream.outputs)
+    with pytest.raises(StrategyError, match="remember needs all samples of an experience in memory"):
         next(learner.steps(stream[0], train_settings(pipeline, 0)))
 
 
