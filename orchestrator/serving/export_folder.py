@@ -37,14 +37,11 @@ def export_folder(model: Predicting, commit: str, pipeline: str, folder: Path) -
         `adapter`.
 
     Raises:
-        PipelineError: the folder exists or cannot be written, or the model takes columns of images.
+        PipelineError: the folder exists or cannot be written.
     """
     from orchestrator.prediction.predicting import manner
-    from orchestrator.tracking.table_export import refuse_images
 
     use = manner(model)
-    if use.inputs.preprocessing is not None:
-        refuse_images(use.inputs.preprocessing)
     with _new_folder(folder) as partial:
         problem = _graph(model, commit, partial)
         if not partial.exists():
@@ -66,6 +63,7 @@ def export_folder(model: Predicting, commit: str, pipeline: str, folder: Path) -
             "outputs": list(use.names),
             "graph": problem is None,
             "preprocessing": preprocessing is not None,
+            "image_columns": [] if preprocessing is None else list(preprocessing.images),
             "adapter": adapter,
         }
         (partial / "model.json").write_text(json.dumps(about, ensure_ascii=False, indent=2), encoding="utf-8")
@@ -131,8 +129,11 @@ def _readme(about: dict[str, Any]) -> str:
         "`safetensors.torch.load_model(model, ...)`."
     )
     if about["preprocessing"]:
+        images = ", ".join(f"`{name}`" for name in about["image_columns"])
+        also = f" and, for the images in {images}, Pillow; an image is a path or the bytes of a file" if images else ""
         parts.append(
-            "Rows of a table become inputs by `preprocessing.py`, which needs numpy:\n\n```python\nimport json\n\n"
+            f"Rows of a table become inputs by `preprocessing.py`, which needs numpy{also}:\n\n"
+            "```python\nimport json\n\n"
             "from preprocessing import inputs_of\n\n"
             'inputs = torch.from_numpy(inputs_of(rows, json.load(open("preprocessing.json"))))\n```'
         )

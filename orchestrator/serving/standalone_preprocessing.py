@@ -3,11 +3,13 @@
     document = json.load(open("preprocessing.json"))
     inputs = inputs_of([{"amount": 3.5, "country": "DE"}], document)
 
-It needs numpy alone, and does what `pipelines.data.features` does; the tests compare both.
+It needs numpy, and Pillow where there are columns of images, and does what `pipelines.data.features` does; the tests
+compare both.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import unicodedata
@@ -22,7 +24,7 @@ def inputs_of(rows: list[dict[str, Any]], document: list[dict[str, Any]]) -> np.
 
     Args:
         rows: numbers for numeric columns, any value for categorical ones, datetimes or ISO 8601 text for timestamps
-            (UTC where they say no zone), text for texts.
+            (UTC where they say no zone), text for texts, the path or the bytes of a PNG or JPEG file for images.
         document: of preprocessing.json.
     """
     parts = [_COLUMNS[column["kind"]]([row.get(column["name"]) for row in rows], column) for column in document]
@@ -70,7 +72,44 @@ def _words(values: list[Any], column: dict[str, Any]) -> Any:
     return found
 
 
-_COLUMNS = {"numeric": _numeric, "categorical": _categorical, "timestamp": _timestamp, "text": _words}
+def _images(values: list[Any], column: dict[str, Any]) -> Any:
+    mean, scale = (np.array(column[key])[:, None, None] for key in ("mean", "scale"))
+    found = np.zeros((len(values), len(mean) * column["height"] * column["width"] + 1), dtype=np.float32)
+    for row, value in enumerate(values):
+        if value is None:
+            found[row, -1] = 1
+        else:
+            pixels = _pixels(value, column["height"], column["width"], "L" if len(mean) == 1 else "RGB")
+            found[row, :-1] = ((pixels / 255 - mean) / scale).ravel()
+    return found
+
+
+def _pixels(value: Any, height: int, width: int, mode: str) -> Any:
+    """(channels, height, width) of 0 to 255: upright, without transparency, cut at its longer side."""
+    from PIL import Image, ImageOps
+
+    image: Any = Image.open(io.BytesIO(value) if isinstance(value, bytes) else value, formats=("PNG", "JPEG"))
+    # A large JPEG is decoded at a fraction of its size.
+    image.draft(image.mode, (2 * max(height, width), 2 * max(height, width)))
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    image = image.convert(mode)
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+_COLUMNS = {
+    "numeric": _numeric,
+    "categorical": _categorical,
+    "timestamp": _timestamp,
+    "text": _words,
+    "image": _images,
+}
 
 
 def _text(value: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 _DATA, _EXAMPLE, _SERVING = "data", "input_example.json", "serving_input_example.json"
 
 
-def export_model(folder: Path, model: nn.Module, example: Tensor) -> dict[str, Any]:
+def export_model(folder: Path, model: nn.Module, example: Tensor, packages: Sequence[str] = ()) -> dict[str, Any]:
     """Write all files of a model but `MLmodel`, whose content is returned.
 
     Args:
         folder: is made.
         model: on the CPU, in evaluation mode.
         example: a batch of its input, (2 or more, *shape), on the CPU. A model of one batch size would serve no other.
+        packages: what else the model needs, by the names of pip.
 
     Raises:
         Exception: of `torch.export` or of the model itself.
@@ -42,7 +44,7 @@ def export_model(folder: Path, model: nn.Module, example: Tensor) -> dict[str, A
     (folder / _EXAMPLE).write_text(json.dumps(rows), encoding="utf-8")
     (folder / _SERVING).write_text(json.dumps({"inputs": rows}, indent=2), encoding="utf-8")
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    _write_environment(folder)
+    _write_environment(folder, packages)
     return {
         "flavors": {
             "python_function": {
@@ -85,11 +87,12 @@ def _signature(tensor: Tensor) -> str:
     return json.dumps([{"type": "tensor", "tensor-spec": {"dtype": kind, "shape": [-1, *tensor.shape[1:]]}}])
 
 
-def _write_environment(folder: Path) -> None:
+def _write_environment(folder: Path, packages: Sequence[str]) -> None:
     """What the model needs, for pip and for conda."""
     import yaml
 
-    versions = {name: importlib.metadata.version(name).partition("+")[0] for name in ("mlflow", "torch", "numpy")}
+    names = ("mlflow", "torch", "numpy", *packages)
+    versions = {name: importlib.metadata.version(name).partition("+")[0] for name in names}
     needs = [f"{name}=={version}" for name, version in versions.items()]
     python = platform.python_version()
     tools = [f"{name}=={version}" for name in ("pip", "setuptools") if (version := _installed(name))]

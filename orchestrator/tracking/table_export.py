@@ -6,7 +6,9 @@ Beside the graph there are the fitted preprocessing as data, and the code that r
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 import re
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.tracking.exported_model import export_model
 from orchestrator.tracking.table_pyfunc import GRAPH, USE, TableModel
-from pipelines.config.pipeline_errors import DataError
+from pipelines.data.features.image_encoder import Image
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
 
 _CODE, _EXAMPLE, _SERVING = "code", "input_example.json", "serving_input_example.json"
 _ENTRY = "orchestrator.tracking.table_pyfunc"
+# What the preprocessing loads only where there are columns of images.
+_FOR_IMAGES = ("pipelines.data.images.decode_images", "pipelines.data.images.image_sources")
 _ROOT = Path(__file__).parents[2]
 _IMPORT = re.compile(r"^( *)from ((?:orchestrator|pipelines|strategies)\.[\w.]+) import", re.MULTILINE)
-_KINDS = {"numeric": "double", "text": "string"}
+_KINDS = {"numeric": "double", "text": "string", "image": "binary"}
 
 
 def export_table_model(folder: Path, model: nn.Module, use: Manner) -> dict[str, Any]:
@@ -38,7 +42,6 @@ def export_table_model(folder: Path, model: nn.Module, use: Manner) -> dict[str,
         use: how it is used; it has a preprocessing.
 
     Raises:
-        DataError: the preprocessing has columns of images.
         Exception: of `torch.export` or of the model itself.
     """
     import pandas
@@ -47,18 +50,20 @@ def export_table_model(folder: Path, model: nn.Module, use: Manner) -> dict[str,
 
     preprocessing = use.inputs.preprocessing
     assert preprocessing is not None
-    refuse_images(preprocessing)
     rows = example_rows(preprocessing)
     inputs = preprocessing.transform(pyarrow.table(rows), "the example")
-    content = export_model(folder, model, torch.from_numpy(inputs))
+    packages = ("pillow",) if preprocessing.images else ()
+    content = export_model(folder, model, torch.from_numpy(inputs), packages)
     names, meaning = list(use.names), use.answers.__name__
     kept = {"preprocessing": preprocessing.document(), "names": names, "answers": meaning}
     (folder / "data" / USE).write_text(json.dumps(kept), encoding="utf-8")
-    package = write_code(folder / _CODE)
+    package = write_code(folder / _CODE, images=bool(preprocessing.images))
     frame = pandas.DataFrame(rows)
     graph = torch.export.load(folder / "data" / GRAPH).module()
     answers = TableModel(graph, preprocessing, names, meaning).predict(frame)
-    split = {"columns": list(rows), "data": [list(row) for row in zip(*rows.values(), strict=True)]}
+    # Bytes are base64, as MLflow reads them in JSON.
+    data = [[_text(cell) for cell in row] for row in zip(*rows.values(), strict=True)]
+    split = {"columns": list(rows), "data": data}
     (folder / _EXAMPLE).write_text(json.dumps(split), encoding="utf-8")
     (folder / _SERVING).write_text(json.dumps({"dataframe_split": split}, indent=2), encoding="utf-8")
     function = {**content["flavors"]["python_function"], "code": _CODE, "loader_module": f"{package}.{_ENTRY}"}
@@ -77,17 +82,6 @@ def export_table_model(folder: Path, model: nn.Module, use: Manner) -> dict[str,
     }
 
 
-def refuse_images(preprocessing: Preprocessing) -> None:
-    """Refuse a preprocessing that opens files and needs Pillow: it works where Everlearn is.
-
-    Raises:
-        DataError: it has columns of images.
-    """
-    if preprocessing.images:
-        names = ", ".join(map(repr, preprocessing.images))
-        raise DataError(f"export: the model takes images from the column {names}: use it with load_model or predict")
-
-
 def example_rows(preprocessing: Preprocessing) -> dict[str, list[Any]]:
     """Two rows of a table as it was in training, by columns. They are made of what the preprocessing knows: no row of
     the data becomes part of a model."""
@@ -98,6 +92,8 @@ def example_rows(preprocessing: Preprocessing) -> dict[str, list[Any]]:
             found[encoder.name] = [known["mean"], known["mean"] + known["scale"]]
         elif encoder.kind == "timestamp":
             found[encoder.name] = [_moment(known["mean"]), _moment(known["mean"] + known["scale"])]
+        elif isinstance(encoder, Image):
+            found[encoder.name] = [_plain_image(encoder, shade) for shade in (96, 160)]
         elif encoder.kind == "categorical":
             values = known["values"] or [""]
             found[encoder.name] = [values[0], values[-1]]
@@ -107,9 +103,13 @@ def example_rows(preprocessing: Preprocessing) -> dict[str, list[Any]]:
     return found
 
 
-def write_code(folder: Path) -> str:
-    """Write the code that a saved model runs, and return the name of its package, which follows from the content."""
-    modules = _with_imports(_ENTRY)
+def write_code(folder: Path, *, images: bool = False) -> str:
+    """Write the code that a saved model runs, and return the name of its package, which follows from the content.
+
+    Args:
+        images: with what decodes images.
+    """
+    modules = _with_imports(_ENTRY, *(_FOR_IMAGES if images else ()))
     digest = hashlib.sha256(json.dumps(sorted(modules.items())).encode()).hexdigest()
     package = f"everlearn_{digest[:12]}"
     for name, source in modules.items():
@@ -123,10 +123,10 @@ def write_code(folder: Path) -> str:
     return package
 
 
-def _with_imports(name: str) -> dict[str, str]:
-    """A module of ours and those that it needs to be loaded, by name."""
+def _with_imports(*names: str) -> dict[str, str]:
+    """Modules of ours and those that they need to be loaded, by name."""
     found: dict[str, str] = {}
-    waiting = [name]
+    waiting = list(names)
     while waiting:
         module = waiting.pop()
         if module not in found:
@@ -147,6 +147,19 @@ def _inputs(preprocessing: Preprocessing) -> str:
 def _type(dtype: Any) -> str:
     """The name that MLflow has for the type of an output."""
     return {"b": "boolean", "f": "float"}.get(dtype.kind, "string")
+
+
+def _plain_image(encoder: Image, shade: int) -> bytes:
+    """A PNG file of one shade of grey."""
+    from PIL import Image as Picture
+
+    kept = io.BytesIO()
+    Picture.new("L", (encoder.width, encoder.height), shade).save(kept, "PNG")
+    return kept.getvalue()
+
+
+def _text(cell: Any) -> Any:
+    return base64.encodebytes(cell).decode() if isinstance(cell, bytes) else cell
 
 
 def _moment(seconds: float) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from orchestrator.prediction.answers import ANSWERS
+from pipelines.config.pipeline_errors import DataError
 from pipelines.data.features.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class TableModel:
         """The answers as a data frame: `prediction`, and `probability_<name>` of each class.
 
         Args:
-            data: a pandas data frame with at least the columns of the model's signature.
+            data: a pandas data frame with at least the columns of the model's signature; images are the bytes of PNG or
+                JPEG files, or None.
             params: none are known.
 
         Raises:
@@ -51,9 +53,17 @@ class TableModel:
         """
         import pandas
         import pyarrow
+        from pyarrow.types import is_binary, is_null
 
         columns = [name for name in self._preprocessing.kinds if name in data.columns]
         table = pyarrow.Table.from_pandas(data[columns], preserve_index=False)
+        for name in self._preprocessing.images:
+            # Paths would let a client of a server say which of its files are opened.
+            if name in columns and not (is_binary(table[name].type) or is_null(table[name].type)):
+                raise DataError(
+                    f"the table: column '{name}' takes images as the bytes of PNG or JPEG files: "
+                    "open(path, 'rb').read(), or None where there is none"
+                )
         inputs = torch.from_numpy(self._preprocessing.transform(table, "the table"))
         # A graph that was exported with several rows takes no fewer than two.
         outputs = [self._outputs(part) for part in inputs.split(_ROWS)] if len(inputs) else []

@@ -115,10 +115,13 @@ class Image:
 def _pixels(sources: list[Any], options: ImageOptions, *, keep: bool) -> NDArray[np.uint8]:
     """(n, channels, height, width)."""
     # Here, so that a table without images needs neither Pillow nor the code that reads files.
-    from pipelines.data.images.decode_images import decode_images
-    from pipelines.data.images.image_cache import cached_images
+    if keep:
+        from pipelines.data.images.image_cache import cached_images
 
-    return cached_images(sources, options) if keep else decode_images(sources, options)
+        return cached_images(sources, options)
+    from pipelines.data.images.decode_images import decode_images
+
+    return decode_images(sources, options)
 
 
 def _moments(pixels: NDArray[np.uint8]) -> tuple[float, float]:

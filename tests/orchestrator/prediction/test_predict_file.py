@@ -13,12 +13,11 @@ import torch
 from orchestrator.checkpointing.load_model import load_model
 from orchestrator.prediction import predict_file as module
 from orchestrator.prediction.predict_file import predict_file
-from orchestrator.prediction.predicting import manner
 from orchestrator.serving.batch_answers import answer_batch, input_schema
 from orchestrator.serving.export_folder import export_folder
 from orchestrator.serving.model_swap import ServedModel
 from orchestrator.serving.request_body import Question
-from orchestrator.tracking.table_export import export_table_model
+from orchestrator.serving.standalone_preprocessing import inputs_of
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError
 from tests.orchestrator.prediction.conftest import Trained
@@ -156,11 +155,13 @@ def test_columns_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         )
     (reply,) = answer_batch(served, [Question(json.dumps({"inputs": [[0.0] * 67]}).encode(), "application/json")])
     assert reply.status == 200 and "columns" not in input_schema(served)
-    with pytest.raises(DataError, match="export: the model takes images from the column 'photo'"):
-        export_folder(model, "c" * 64, "t", tmp_path / "exported")
-    with pytest.raises(DataError, match="export: the model takes images from the column 'photo'"):
-        export_table_model(tmp_path / "exported", model, manner(model))
-    assert not (tmp_path / "exported").exists()
+    written = export_folder(model, "c" * 64, "t", tmp_path / "exported")
+    assert written["graph"] and written["image_columns"] == ["photo"]
+    graph = torch.export.load(tmp_path / "exported/data/model.pt2").module()
+    document = json.loads((tmp_path / "exported/preprocessing.json").read_text())
+    inputs = inputs_of([{"photo": "11.png", "price": 3}, {"price": 3}], document)
+    logits = graph(torch.from_numpy(inputs)).detach()
+    np.testing.assert_allclose(logits.softmax(1), in_memory.probabilities, atol=1e-6)
 
 
 def write_plain(rows: pd.DataFrame, path: Path) -> Path:

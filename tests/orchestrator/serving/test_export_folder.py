@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
+from PIL import Image as Picture
 from safetensors.torch import load_file
 
 from orchestrator.checkpointing.load_model import load_model
@@ -23,6 +25,7 @@ from orchestrator.prediction.predicting import manner
 from orchestrator.serving.export_folder import export_folder
 from orchestrator.serving.standalone_preprocessing import inputs_of
 from pipelines.config.load import load_text
+from pipelines.data.features.feature_columns import FeatureColumn, FeatureOptions
 from pipelines.data.features.preprocessing import Preprocessing
 from pipelines.data.features.text_encoder import Text
 from pipelines.models.build_model import build_model
@@ -86,6 +89,33 @@ def test_peft_loads_the_adapter_of_lora(tmp_path: Path) -> None:
         plain, expected = base(inputs), model(inputs)
         found = peft.PeftModel.from_pretrained(base, str(adapter))(inputs)
     assert torch.allclose(found, expected, atol=1e-6) and not torch.allclose(plain, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", ["rgb", "grey"])
+def test_images_have_the_pixels_that_training_gives_them(channels: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    colours = random.integers(0, 256, (40, 50, 4), dtype=np.uint8)
+    deep = random.integers(0, 1 << 16, (30, 20)).astype(np.uint16)
+    turned = Picture.Exif()
+    turned[0x0112] = 6
+    made = {
+        "transparent.png": (Picture.fromarray(colours), {}),
+        "palette.png": (Picture.fromarray(colours[..., :3]).quantize(9), {"transparency": 3}),
+        "deep.png": (Picture.fromarray(deep), {}),
+        "turned.jpg": (Picture.fromarray(colours[:, :20, :3]), {"exif": turned}),
+        "large.jpg": (Picture.fromarray(np.tile(colours[..., :3], (4, 4, 1))), {}),
+        "ready.png": (Picture.fromarray(colours[:6, :8, 0]), {}),
+    }
+    for name, (image, options) in made.items():
+        image.save(tmp_path / name, **options)
+    files = [str(tmp_path / name) for name in made]
+    rows: list[str | bytes | None] = [*files, *(Path(file).read_bytes() for file in files), None]
+    table = pa.table({"photo": pa.array([Path(row).read_bytes() if isinstance(row, str) else row for row in rows])})
+    options = FeatureOptions(size=(6, 8), channels=channels)  # type: ignore[arg-type]
+    fitted = Preprocessing.fit([FeatureColumn("photo", "image")], table, np.arange(6), options, "t")
+    found = inputs_of([{"photo": row} for row in rows], fitted.document())
+    np.testing.assert_allclose(found, fitted.transform(table, "t"), atol=1e-5)
+    assert found[-1, -1] == 1 and len(np.unique(found[:6], axis=0)) == 6
 
 
 def test_texts_have_the_codes_that_training_gives_them() -> None:

@@ -5,6 +5,7 @@ Covers: `orchestrator/tracking/table_pyfunc.py`
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pandas
 import pytest
 import yaml
+from PIL import Image
 
 from orchestrator import load_model, run
 from orchestrator.checkpointing.load_model import model_maker
@@ -43,7 +45,25 @@ for place in sys.argv[2:]:
     model.predict(table).to_parquet(place + "/answers.parquet")
     model.predict(table[:1]).to_parquet(place + "/first.parquet")
     assert list(model.predict(model.input_example).columns) == model.metadata.get_output_schema().input_names()
+    # As MLflow's server reads a request: the bytes of images are base64.
+    example = open(place + "/artifacts/serving_input_example.json").read()
+    served = mlflow.models.validate_serving_input(place + "/artifacts", example)
+    assert served.equals(model.predict(model.input_example))
+    if "photo" in table.columns:
+        try:
+            said = model._model_impl.predict(table.assign(photo="/etc/hostname"))
+        except Exception as error:
+            said = str(error)
+        assert "column 'photo' takes images as the bytes" in said, said
 """
+
+
+def picture(value: float) -> bytes:
+    """A PNG file, brighter to the right, of a shade that follows from the value."""
+    kept = io.BytesIO()
+    pixels = np.linspace(0, 20 * abs(value), 90).clip(0, 255).astype(np.uint8).reshape(9, 10)
+    Image.fromarray(pixels).save(kept, "PNG")
+    return kept.getvalue()
 
 
 def table(rows: int = 60) -> pandas.DataFrame:
@@ -63,6 +83,7 @@ def table(rows: int = 60) -> pandas.DataFrame:
             "price": amount * 10,
             "load": amount + 1,
             "part": np.arange(rows) % 2,
+            "photo": [None if row % 5 == 4 else picture(value) for row, value in enumerate(amount)],
         }
     )
 
@@ -75,11 +96,13 @@ def test_the_answers_are_those_of_load_model(tmp_path: Path) -> None:
         place.mkdir()
         targets = [name.strip() for name in label.partition(": ")[2].strip("[]").split(",")]
         inputs = ["amount", "shop", "code", "note", "at"]
+        images = ", image: [photo], size: 6, channels: grey" if objective == "classification" else ""
+        inputs += ["photo"] if images else []
         whole[[*inputs, *targets, "part"]].to_parquet(place / "rows.parquet")
         pipeline = load_text(
             f"name: {objective}\nobjective: {objective}\nstorage: {place / 'store'}\n"
             f"stream:\n  dataset: {{name: parquet, path: {place / 'rows.parquet'}, by: part, {label}, "
-            "features: {categorical: [code], text: [note]}}\n  setting: domain-incremental\n"
+            f"features: {{categorical: [code], text: [note]{images}}}}}\n  setting: domain-incremental\n"
             "model: {name: tabular-mlp, hidden: [8]}\nstrategy: naive\ntrain: {epochs: 2, batch_size: 8}\n"
             f"tracking: {{uri: 'sqlite:///{tmp_path / 'mlflow.db'}', experiment: {objective}}}\n"
         )
