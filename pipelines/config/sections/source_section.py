@@ -24,6 +24,13 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     "npz": (".npz",),
 }
 """Endings of the files of a format, as its dataset has them."""
+_IMAGES = (
+    "image files are not admitted as they arrive: deliver decoded images, npz files with x of uint8 "
+    "(n, channels, height, width) and y; or name a folder for each experience, dataset: {name: image-folder, "
+    "by: folder}, and use everlearn run"
+)
+_OF_TABLES = ("features", "text", "tokenizer")
+"""Options of datasets that a source has not."""
 _NOT_OF_THE_DATASET = ("format", "time", "ready", "batch", "on", "max_quarantined")
 
 
@@ -171,6 +178,20 @@ class SourceSpec(Spec):
     batch: Annotated[BatchSpec, NOT_LEARNED] = BatchSpec(files=1)
     on: Annotated[OnSpec, NOT_LEARNED] = OnSpec()
     max_quarantined: Annotated[int, NOT_LEARNED] = Field(default=3, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _columns_of_numbers(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            found: list[tuple[KeyPath, str]] = [
+                ((key,), "files that arrive have columns of numbers: write the numbers, or give the files as a dataset")
+                for key in _OF_TABLES
+                if key in given
+            ]
+            if "image" in given or given.get("format") in ("image-folder", "png", "jpeg", "jpg"):
+                found.append((("image" if "image" in given else "format",), _IMAGES))
+            refuse(found)
+        return given
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

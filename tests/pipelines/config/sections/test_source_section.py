@@ -67,6 +67,11 @@ def test_what_contradicts_a_source_is_refused() -> None:
             load_text(text)
     with pytest.raises(PipelineError, match="has no meaning in npz files"):
         load_text(FILE.format(more="delimiter: ';'").replace("csv", "npz"))
+    for more, kind in (("label: y", "image-folder"), ("image: photo", "parquet")):
+        with pytest.raises(PipelineError, match=r"source\.(format|image): image files are not admitted .* npz files"):
+            load_text(FILE.format(more=more).replace("csv", kind))
+    with pytest.raises(PipelineError, match=r"source\.features: files that arrive have columns of numbers: write"):
+        load_text(FILE.format(more="features: auto"))
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("2m", 120), ("1.5h", 5400), ("1d", 86400)])
