@@ -20,7 +20,7 @@ from pipelines.config.sections.gate_section import (
 )
 from pipelines.config.sections.model_section import ModelSpec, WeightsSpec
 from pipelines.config.sections.scaling_section import ScalingSpec
-from pipelines.config.sections.source_section import BatchSpec, OnSpec, ReadySpec, SourceSpec
+from pipelines.config.sections.source_section import BatchSpec, HeldOutSpec, OnSpec, ReadySpec, SourceSpec
 from pipelines.config.sections.stream_section import TRANSFORMS, DatasetSpec, StreamSpec, TransformSpec
 from pipelines.config.sections.train_section import OptimizerSpec, SchedulerSpec, TrainSpec
 from pipelines.config.sections.tune_section import TuneSpec
@@ -51,6 +51,7 @@ SECTIONS = (
     Section("stream", StreamSpec),
     Section("stream.dataset", DatasetSpec, "The other keys are the dataset's options: see [datasets](datasets.md)."),
     Section("stream.source", SourceSpec, "A stream with a source has no `dataset`."),
+    Section("stream.source.test", HeldOutSpec),
     Section("stream.source.ready", ReadySpec),
     Section("stream.source.batch", BatchSpec),
     Section("stream.source.on", OnSpec),
