@@ -14,6 +14,8 @@ from pipelines.config.sections.cluster_section import ClusterSpec
 from pipelines.config.sections.gate_section import (
     ForgettingCondition,
     GateSpec,
+    HoldoutCondition,
+    RecentCondition,
     ScoreCondition,
     SlicesCondition,
     WebhookSpec,
@@ -75,6 +77,8 @@ SECTIONS = (
     Section("gate", GateSpec, "See [gate and promotion](../how-to/gate.md)."),
     Section("gate.score", ScoreCondition),
     Section("gate.forgetting", ForgettingCondition),
+    Section("gate.holdout", HoldoutCondition),
+    Section("gate.recent", RecentCondition),
     Section("gate.slices", SlicesCondition),
     Section("gate.notify", WebhookSpec, "A list."),
     Section("update", UpdateSpec, "See [streams that never end](../how-to/streams.md#when-it-is-trained)."),
