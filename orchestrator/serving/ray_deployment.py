@@ -227,7 +227,7 @@ def build(arguments: dict[str, Any]) -> Any:
     """The application of a pipeline file, for `import_path` in a Serve config file or a RayService.
 
     Args:
-        arguments: `file`, a path that the head of the cluster has, and those of `RaySettings` that are not at their
+        arguments: `file`, a path that every node of the cluster has, and those of `RaySettings` that are not at their
             default.
 
     Raises:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MOST_ROWS = 100_000
 """Rows that one request may have: a small parquet file can hold very many."""
 
+DEEPEST = 32
+"""Lists and objects inside one another, in JSON: arrow and numpy take very long over deeper ones."""
+
 WHERE = "the body"
 FORMS = ("rows", "columns", "inputs")
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "uint8", "int64")}
@@ -95,13 +98,25 @@ def _parsed(body: bytes) -> Any:
         raise DataError(f"{WHERE}: {constant} is no JSON: leave a missing value out, or give null")
 
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=refuse)
+        document = json.loads(body.decode("utf-8"), parse_constant=refuse)
     except UnicodeDecodeError as error:
         raise DataError(f"{WHERE}: is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{WHERE}: not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
     except (RecursionError, ValueError):
         raise DataError(f"{WHERE}: not JSON that can be read: too deep, or a number of too many digits") from None
+    _check_depth(document)
+    return document
+
+
+def _check_depth(document: Any) -> None:
+    level = [document]
+    for _ in range(DEEPEST + 1):
+        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+        if not level:
+            return
+    raise DataError(f"{WHERE}: has more than {DEEPEST} lists and objects inside one another")
 
 
 def _of_rows(rows: Any) -> Any:
@@ -131,6 +146,8 @@ def _table(columns: dict[str, list[Any]]) -> Any:
 
     arrays = []
     for name, values in columns.items():
+        if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise DataError(f"{WHERE}: the name of column {name[:50]!r} has half of a character, \\ud800 to \\udfff")
         try:
             arrays.append(pyarrow.array(values))
         except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -158,7 +175,9 @@ def _tensor(values: Any, dtype: Any, served: ServedModel) -> Tensor:
         raise DataError(f"{WHERE}: inputs of dtype {str(wanted).removeprefix('torch.')} must be whole numbers")
     if wanted == torch.uint8 and array.size and (array.min() < 0 or array.max() > 255):
         raise DataError(f"{WHERE}: inputs of dtype uint8 must be from 0 to 255")
-    return _model_inputs(served).of_array(array.astype(str(wanted).removeprefix("torch.")), WHERE)
+    with np.errstate(over="ignore"):  # what is too large for the type is infinite
+        array = array.astype(str(wanted).removeprefix("torch."))
+    return _model_inputs(served).of_array(array, WHERE)
 
 
 @dataclass(frozen=True)
@@ -174,7 +193,10 @@ class _Body(Location):
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        yield io.BytesIO(self.data)
+        try:
+            yield io.BytesIO(self.data)
+        except OSError as error:  # of a parquet file whose parts are damaged
+            raise DataError(f"{WHERE}: cannot be read: {' '.join(str(error).split())[:200]}") from None
 
 
 def _of_file(question: Question, served: ServedModel) -> Tensor:

@@ -108,7 +108,7 @@ class ModelInputs:
         """The columns to read of a file that has the columns `names`: inputs, and the id if it is there.
 
         Raises:
-            DataError: a column is missing.
+            DataError: a column is missing, or there are two of its name.
         """
         location = Location(where)
         if self.images is not None:
@@ -126,7 +126,11 @@ class ModelInputs:
             inputs = list(self.columns.input_names([n for n in names if n and not PANDAS_INDEX.fullmatch(n)], location))
             check_columns(inputs, names, location, "inputs")
         id_ = self.columns.id
-        return [*inputs, *([id_] if id_ is not None and id_ in names and id_ not in inputs else [])]
+        found = [*inputs, *([id_] if id_ is not None and id_ in names and id_ not in inputs else [])]
+        twice = [name for name in found if names.count(name) > 1]
+        if twice:
+            raise DataError(f"{where}: has two columns of the name {twice[0]!r}")
+        return found
 
     def of_table(self, table: Any, where: str, first_row: int = 0, *, text: bool = False) -> Tensor:
         """The inputs of an arrow table, (n, *shape).

@@ -16,7 +16,7 @@ from tests.required import missing
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
-CLUSTERS = ("base", "overlays/local", "overlays/aws", "overlays/gpu")
+CLUSTERS = ("base", "overlays/local", "overlays/aws", "overlays/gpu", "overlays/serving")
 JOBS = ("jobs/run", "jobs/tune", "overlays/kueue")
 BUILDS = CLUSTERS + JOBS
 
@@ -67,6 +67,8 @@ def pods(manifests: tuple[Manifest, ...] | list[Manifest]) -> Iterator[Pod]:
         elif kind == "RayJob":
             yield _pod(f"RayJob {name} submitter", spec["submitterPodTemplate"], {})
             yield from _ray_pods(f"RayJob {name}", f"{name}-x7k2p", spec["rayClusterSpec"])
+        elif kind == "RayService":
+            yield from _ray_pods(f"RayService {name}", f"{name}-x7k2p", spec["rayClusterConfig"])
 
 
 def _ray_pods(where: str, cluster: str, spec: Manifest) -> Iterator[Pod]:

@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_LONGEST = {"RayJob": 47, "RayCluster": 63}
+_LONGEST = {"RayJob": 47, "RayService": 47, "RayCluster": 63}
 _RAY_RESOURCES = ("num-cpus", "num-gpus", "memory", "resources")
 
 
 def refusals(manifest: dict[str, Any]) -> list[str]:
-    """Why the operators refuse a RayCluster or a RayJob."""
+    """Why the operators refuse a RayCluster, a RayJob or a RayService."""
     kind, metadata, spec = manifest["kind"], manifest["metadata"], manifest["spec"]
     found = []
     if len(metadata["name"]) > _LONGEST[kind]:
@@ -20,6 +20,8 @@ def refusals(manifest: dict[str, Any]) -> list[str]:
         found.append("the name is no DNS label that begins with a letter")
     if kind == "RayCluster":
         return found + _cluster(spec)
+    if kind == "RayService":
+        return found + _service(spec)
     found += _job(spec)
     if "kueue.x-k8s.io/queue-name" in metadata.get("labels", {}):
         found += _queued(spec)
@@ -53,6 +55,20 @@ def _job(spec: dict[str, Any]) -> list[str]:
     if submitter.get("restartPolicy", "Never") == "Always":
         found.append("a submitter never restarts always")
     return found + (_cluster(cluster) if cluster else [])
+
+
+def _service(spec: dict[str, Any]) -> list[str]:
+    found = []
+    if spec.get("rayClusterDeletionDelaySeconds", 0) < 0:
+        found.append("rayClusterDeletionDelaySeconds is negative")
+    if spec.get("upgradeStrategy", {}).get("type", "NewCluster") not in ("NewCluster", "None"):
+        found.append("upgrades step by step need a feature gate")
+    groups = [spec["rayClusterConfig"]["headGroupSpec"], *spec["rayClusterConfig"]["workerGroupSpecs"]]
+    for group in groups:
+        ports = [port["name"] for port in group["template"]["spec"]["containers"][0].get("ports", [])]
+        if "serve" not in ports:
+            found.append("the service has no port: a container has none of the name serve")
+    return found + _cluster(spec["rayClusterConfig"])
 
 
 def _cluster(spec: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from tests.k8s.manifests import Manifest, build, pods, selects
 
 JOB = "stream: {dataset: digits, setting: class-incremental, experiences: 5}\nmodel: mlp\n"
 # What the manifests speak of, one of the ports that Ray chooses as it goes, and one of nobody.
-PORTS = (22, 53, 80, 443, 5000, 5432, 6379, 6443, 8080, 8265, 9000, 10001, 20000)
+PORTS = (22, 53, 80, 443, 5000, 5432, 6379, 6443, 8000, 8080, 8265, 9000, 10001, 20000)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ OTHERS = (
     Party("the operator", (("app.kubernetes.io/component", "kuberay-operator"),), "default"),
     Party("a pod of the namespace default", (), "default"),
     Party("Prometheus", (), "monitoring"),
+    Party("the ingress controller", (), "ingress-nginx"),
     Party("DNS", (("k8s-app", "kube-dns"),), "kube-system"),
     Party("a pod of another namespace", (("app.kubernetes.io/component", "ray-head"),), "elsewhere"),
     Party("a pod without a label"),
@@ -70,7 +71,8 @@ def parties(folder: str) -> tuple[Party, ...]:
     for manifest in (*build(folder), *jobs()):
         job = manifest["metadata"]["name"] if manifest["kind"] == "RayJob" else ""
         for pod in pods([manifest]):
-            name = pod.component.replace("ray-", "job " if job else "standing ")
+            kind = "job" if job else "serving" if manifest["kind"] == "RayService" else "standing"
+            name = pod.component.replace("ray-", f"{kind} ")
             if job and "everlearn/autoscaler" in pod.labels:
                 name = f"autoscaled {name}"
             found[name, job] = Party(name, tuple(sorted(pod.labels.items())), job=job)

@@ -35,9 +35,10 @@ def templates(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def cluster_of(made: dict[str, Any]) -> dict[str, Any]:
-    """The Ray cluster that the operator makes for a job."""
-    name = f"{made['metadata']['name']}-x7k2p"
-    return {"kind": "RayCluster", "metadata": {"name": name}, "spec": copy.deepcopy(made["spec"]["rayClusterSpec"])}
+    """The Ray cluster that the operator makes for a job or a service."""
+    name, spec = f"{made['metadata']['name']}-x7k2p", made["spec"]
+    cluster = spec["rayClusterSpec"] if made["kind"] == "RayJob" else spec["rayClusterConfig"]
+    return {"kind": "RayCluster", "metadata": {"name": name}, "spec": copy.deepcopy(cluster)}
 
 
 @pytest.mark.parametrize("folder", BUILDS)
@@ -45,6 +46,23 @@ def test_everything_of_ours_is_taken(folder: str) -> None:
     for manifest in build(folder):
         if manifest["kind"] in ("RayJob", "RayCluster"):
             assert denials(RAY, manifest) == [], manifest["metadata"]["name"]
+        if manifest["kind"] == "RayService":
+            assert denials(RAY, cluster_of(manifest)) == [], manifest["metadata"]["name"]
+
+
+def test_the_token_of_a_service_is_for_its_own_pods() -> None:
+    (service,) = [manifest for manifest in build("overlays/serving") if manifest["kind"] == "RayService"]
+    cluster = cluster_of(service)
+    reference = cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["env"][1]["valueFrom"]
+    reference["secretKeyRef"]["name"] = "serve-another"
+    assert [message.partition(":")[0] for message in denials(RAY, cluster)] == ["secrets"]
+    made = copy.deepcopy(render_job(TEXT, "run", JobOptions(variables=["T=job-t/token"]))[0])
+    templates(made)["head"]["spec"]["containers"][0]["env"][-1]["valueFrom"] = {
+        "secretKeyRef": {"name": "serve-digits", "key": "token"}
+    }
+    assert [message.partition(":")[0] for message in denials(RAY, made)] == ["secrets"]
+    named = render_job(TEXT.replace("name: p", "name: serve-digits"), "run")[0]
+    assert [message.partition(":")[0] for message in denials(RAY, named)] == ["name"]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -43,13 +45,13 @@ def test_core_kinds_are_valid(folder: str) -> None:
 
 @each_build
 def test_ray_kinds_match_their_definitions(folder: str) -> None:
-    for manifest in of_kind(folder, "RayCluster", "RayJob"):
+    for manifest in of_kind(folder, "RayCluster", "RayJob", "RayService"):
         assert schema_errors(manifest) == [], manifest["metadata"]["name"]
 
 
 @each_build
 def test_the_operators_take_them(folder: str) -> None:
-    found = list(of_kind(folder, "RayCluster", "RayJob"))
+    found = list(of_kind(folder, "RayCluster", "RayJob", "RayService"))
     assert found
     for manifest in found:
         assert refusals(manifest) == [], manifest["metadata"]["name"]
@@ -232,6 +234,28 @@ def test_components_hold_for_every_cluster(component: str, tmp_path: Any) -> Non
     assert content["kind"] == "Component"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_service_is_one_that_ray_serve_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.serve.schema import ServeDeploySchema
+
+    (service,) = of_kind("overlays/serving", "RayService")
+    config = ServeDeploySchema(**yaml.safe_load(service["spec"]["serveConfigV2"]))
+    (application,) = config.applications
+    workers = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
+    port = {"name": "serve", "containerPort": config.http_options.port}
+    assert port in workers["template"]["spec"]["containers"][0]["ports"]
+    assert application.args["replicas"] == workers["replicas"]
+    (files,) = (m for m in of_kind("overlays/serving", "ConfigMap") if m["metadata"]["name"] == "serve-digits")
+    (tmp_path / "pipeline.yaml").write_text(files["data"]["pipeline.yaml"])
+    monkeypatch.setenv("EVERLEARN_STORAGE", "s3://bucket/lineages")
+    place = f"/etc/everlearn/{next(iter(files['data']))}"
+    assert application.args["file"] == place
+    module, _, function = application.import_path.partition(":")
+    build_application = getattr(importlib.import_module(module), function)
+    made = build_application({**application.args, "file": str(tmp_path / "pipeline.yaml")})
+    assert made._bound_deployment.num_replicas == 2 and application.name == "everlearn-digits"
+
+
 def test_tls_is_what_the_definitions_know() -> None:
     (cluster,) = of_kind("base", "RayCluster")
     changed = {**cluster, "spec": {**cluster["spec"], "tlsOptions": {"enabled": True}}}
@@ -246,7 +270,8 @@ def test_one_image_of_one_version() -> None:
     assert ray is not None and own is not None
     assert f"everlearn:{own[1]}" == IMAGE
     for folder in (*CLUSTERS, *JOBS):
-        for manifest in of_kind(folder, "RayCluster", "RayJob"):
+        for manifest in of_kind(folder, "RayCluster", "RayJob", "RayService"):
             spec = manifest["spec"]
-            assert spec.get("rayClusterSpec", spec)["rayVersion"] == ray[1]
+            cluster = spec.get("rayClusterSpec") or spec.get("rayClusterConfig") or spec
+            assert cluster["rayVersion"] == ray[1]
     assert any(name == CREDENTIALS for pod in pods(build("base")) for _, name, _ in references(pod))

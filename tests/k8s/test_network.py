@@ -17,10 +17,20 @@ from tests.k8s.reach import PORTS, jobs, parties, policies, reach
 Row = tuple[str, str, str]
 GROUPS = {
     "standing pods": ("standing head", "standing worker"),
+    "serving pods": ("serving head", "serving worker"),
     "job pods": ("job head", "autoscaled job head", "job worker"),
     "job heads": ("job head", "autoscaled job head"),
     "every pod": (
-        *("standing head", "standing worker", "job head", "autoscaled job head", "job worker", "job submitter"),
+        *(
+            "standing head",
+            "standing worker",
+            "serving head",
+            "serving worker",
+            "job head",
+            "autoscaled job head",
+            "job worker",
+            "job submitter",
+        ),
         *("mlflow", "postgres", "s3", "bucket", "a pod without a label"),
     ),
 }

@@ -105,6 +105,8 @@ def test_tensors_are_lists(digits: ServedModel) -> None:
         ({"columns": {"amount": [1, "x"]}}, "column 'amount' has values of several kinds"),
         ({"columns": {"amount": [10**30]}}, "column 'amount' has values of several kinds"),
         ({"columns": {"country": ["\ud800"]}}, "column 'country' has values of several kinds"),
+        ({"columns": {"a\ud800": [1]}}, "the name of column 'a\\ud800' has half of a character"),
+        (b'{"inputs": ' + b"[" * 40 + b"]" * 40 + b"}", "more than 32 lists and objects inside one another"),
         ({"inputs": [[1, 2], [3]]}, "the lists in inputs differ in length"),
         ({"inputs": [[1, 2]]}, "its inputs are of shape (2,), but the model takes (13,)"),
         ({"inputs": [["a"]]}, "inputs must be numbers"),
@@ -131,6 +133,8 @@ def test_the_row_of_a_wrong_value_is_named(table: ServedModel, trained: Trained)
     assert "not a readable parquet file" in ask(table, b"PAR1", PARQUET).document["error"]
     assert ask(table, b"", CSV).status == 400
     assert ask(table, b"amount,\xff\n1,2\n", CSV).document["error"] == "the body: is not UTF-8"
+    twice = ask(table, b"amount,amount,country,paid,at\n1,1,DE,true,\n", CSV)
+    assert twice.document["error"] == "the body: has two columns of the name 'amount'"
 
 
 def test_a_request_has_a_number_of_rows_at_most(table: ServedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +165,39 @@ def test_no_body_is_an_unexpected_error(table: ServedModel, body: bytes, kind: s
     reply = ask(table, body, kind)
     assert reply.status in (200, 400)
     json.dumps(reply.document, allow_nan=False)
+
+
+NASTY = st.one_of(
+    *(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(st.characters(), max_size=5),
+        st.datetimes().map(str),
+    ),
+    st.sampled_from(
+        [10**400, 2**63, 1e308, "1e999", "inf", "2026-13-01", "9999-12-31T23:59:59-18:00", [[]], {"a": [1]}]
+    ),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    changes=st.lists(
+        st.dictionaries(st.sampled_from(["amount", "country", "paid", "at", "b\ud800"]), NASTY), max_size=3
+    ),
+    value=NASTY,
+)
+def test_no_value_is_an_unexpected_error(
+    table: ServedModel, digits: ServedModel, changes: list[dict[str, Any]], value: Any
+) -> None:
+    rows = [{"amount": 1.5, "country": "DE", "paid": True, "at": "2026-01-01", **change} for change in changes]
+    dtype = {"dtype": value} if isinstance(value, str) else {}
+    for served, body in ((table, {"rows": rows}), (digits, {"inputs": [[0.5] * 63 + [value]], **dtype})):
+        reply = ask(served, body)
+        assert reply.status in (200, 400)
+        json.dumps(reply.document, allow_nan=False)
 
 
 @settings(max_examples=20, deadline=None)
