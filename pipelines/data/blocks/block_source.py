@@ -23,8 +23,10 @@ BLOCK = np.dtype([("file", "<u4"), ("number", "<u4"), ("rows", "<u8"), ("hash", 
 """A block in memory: 32 bytes. `number` counts within its file."""
 
 
-PIECE_BYTES = 2**20
-"""Of the inputs that are decoded at a time."""
+WHOLE_BYTES = 2**23
+"""Of the inputs of a block that is decoded at once."""
+PIECE_BYTES = 2**21
+"""Of the inputs of a larger one that are decoded at a time: they stay in the processor's cache."""
 _PIECE = 64
 
 
@@ -115,8 +117,8 @@ class BlockSource:
             DataError: the file is gone or has changed, or the block does not hold what inputs, labels and ids may be.
         """
         location, number, state, place = self._checked(block)
-        size = _PIECE if self.kind is None else max(1, PIECE_BYTES // max(1, self.kind.bytes))
         done, rows = 0, int(self.blocks[block]["rows"])
+        size = _PIECE if self.kind is None else _rows_at_once(rows, self.kind.bytes)
         extents = self._extents[self.blocks[block]["file"]]
         for table in self._reader.read_block(location, number, state, size, extents=extents):
             here = place if not done else Location(f"{place.path}, from row {done} on")
@@ -168,3 +170,7 @@ class BlockSource:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_indexed": None}
+
+
+def _rows_at_once(rows: int, row_bytes: int) -> int:
+    return rows if rows * row_bytes <= WHOLE_BYTES else max(1, PIECE_BYTES // row_bytes)

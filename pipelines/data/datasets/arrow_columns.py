@@ -182,7 +182,8 @@ def numbers(column: Any, name: str, location: Location) -> NDArray[Any]:
     """A column of numbers, (n,), or of lists of equal length, (n, k, ...)."""
     import pyarrow
 
-    column = column.combine_chunks()
+    # To combine even one chunk copies it.
+    column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     check_filled(column, name, location)
     shape: list[int] = [len(column)]
     while (

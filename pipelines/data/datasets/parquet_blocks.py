@@ -19,6 +19,8 @@ from pipelines.data.datasets.tables import Table
 
 _CHUNK = 2**23
 """Bytes that are hashed at a time."""
+_BUFFER = 2**16
+"""Bytes of a local file that are read at a time."""
 
 
 class ParquetBlocks(ParquetReader):
@@ -61,7 +63,11 @@ class ParquetBlocks(ParquetReader):
         metadata = _metadata(location, state)
         with location.open() as raw:
             try:
-                file = parquet.ParquetFile(raw, metadata=metadata, pre_buffer=location.path.startswith("s3://"))
+                # From a server, the ranges of all columns at once, neighbours in one request; of a local file, little
+                # at a time, which stays in the processor's cache.
+                file = parquet.ParquetFile(
+                    raw, metadata=metadata, pre_buffer=location.remote, buffer_size=0 if location.remote else _BUFFER
+                )
                 names = file.schema_arrow.names
                 columns = self._inputs(names, place) if inputs else ()
                 wanted = self.columns.wanted(columns, names, place)
