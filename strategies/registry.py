@@ -25,6 +25,10 @@ BUILT_IN: dict[str, str] = {
     "o-lora": "strategies.methods.o_lora:OLoRA",
     "experts": "strategies.methods.experts:Experts",
     "kl-to-base": "strategies.methods.kl_to_base:KLToBase",
+    "adapter": "strategies.methods.adapter:Adapter",
+    "prompt": "strategies.methods.prompt:Prompt",
+    "osf": "strategies.methods.osf:OSF",
+    "merge": "strategies.methods.merge:Merge",
 }
 
 OBJECTIVES: dict[str, str] = {

@@ -8,7 +8,15 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from strategies.adapters.low_rank import activate, adapt, add_adapter, keep_statistics, restore_adapter
+from strategies.adapters.adapted_linear import AdaptedLinear
+from strategies.adapters.low_rank import (
+    LowRankLinear,
+    activate,
+    adapt,
+    add_adapter,
+    keep_statistics,
+    restore_adapter,
+)
 from strategies.networks.output_layer import take_off
 from strategies.networks.reinitialize import drawn
 from strategies.networks.stored_structure import require, stored_count
@@ -24,18 +32,27 @@ class AdaptedNetwork(TaskNetwork):
         body: the model without its head.
     """
 
-    def __init__(self, model: nn.Module, head: str, targets: Sequence[str], alpha: float) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        head: str,
+        targets: Sequence[str],
+        alpha: float,
+        kind: type[AdaptedLinear] = LowRankLinear,
+    ) -> None:
         """
         Args:
             model: is changed: its head is taken off, and it is frozen.
             head: name of the layer that makes its output.
             targets: names of the layers that get adapters.
             alpha: as in `LowRankLinear`.
+            kind: of adapters.
         """
         body, last = take_off(model, head)
         super().__init__(last.out_features)
         self.body = body
-        adapt(body, targets, alpha)
+        adapt(body, targets, alpha, kind=kind)
+        self._kind = kind
         self._head = partial(nn.Linear, last.in_features, bias=last.bias is not None, dtype=last.weight.dtype)
 
     def add_task(self, units: Sequence[int], experience: int, rank: int, seed: int) -> None:
@@ -43,7 +60,7 @@ class AdaptedNetwork(TaskNetwork):
 
         Args:
             units: output units of the model, ascending.
-            rank: of the adapter.
+            rank: of the adapter, or its width.
             seed: of its weights and the head's.
         """
         add_adapter(self.body, str(len(self.heads)), rank, seed)
@@ -64,7 +81,7 @@ class AdaptedNetwork(TaskNetwork):
         """The names of the tensors of each task's adapter and head, as `adapter.<task>`."""
         names, parts = list(self.state_dict()), {}
         for task in range(len(self.heads)):
-            marks = (f".lora_A.{task}.", f".lora_B.{task}.")
+            marks = tuple(f".{part}.{task}." for part in self._kind.parts)
             own = (n for n in names if n.startswith(f"heads.{task}.") or any(mark in n for mark in marks))
             parts[f"adapter.{task}"] = frozenset(own)
         return parts

@@ -223,7 +223,8 @@ def _starts_afresh(one: Listed, other: Listed) -> str | None:
     kind = other.kind
     if not one.kind.starts_afresh or not (kind.rehearses or kind.needs_fixed_structure or kind.freezes_features):
         return None
-    return f"{one.name} trains a new model from its memory, so {other.name} has nothing to keep: use one of them"
+    how = "trains a new model from its memory" if one.kind.keeps_samples else "starts each experience afresh"
+    return f"{one.name} {how}, so {other.name} has nothing to keep: use one of them"
 
 
 def _trains_nothing(one: Listed, other: Listed) -> str | None:

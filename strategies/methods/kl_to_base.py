@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.func import functional_call
 
-from strategies.adapters.low_rank import without_adapters
+from strategies.adapters.low_rank import adapter_names, without_adapters
 from strategies.api.data import Batch, Experience
 from strategies.api.guide import Guide
 from strategies.api.influence import LEARNED
@@ -69,7 +69,8 @@ class KLToBase(Strategy):
         if self._base:
             return
         model = learner.model
-        kept = [(name, p.detach()) for name, p in model.named_parameters() if p.requires_grad and ".lora_" not in name]
+        own = adapter_names(model)
+        kept = [(name, p.detach()) for name, p in model.named_parameters() if p.requires_grad and name not in own]
         kept += [(name, buffer) for name, buffer in model.named_buffers()]
         self._base = {name: tensor.clone() for name, tensor in kept}
 

@@ -9,13 +9,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from strategies.adapters.adapted_linear import AdaptedLinear
 from strategies.adapters.adapted_network import AdaptedNetwork
 from strategies.adapters.adapter_options import AdapterOptions
 from strategies.adapters.low_rank import (
+    LowRankLinear,
     adapt,
-    adapted_layers,
     add_adapter,
     frozen_names,
+    layers_with_adapters,
     restore_adapter,
     stored_targets,
     target_names,
@@ -74,6 +76,7 @@ class LoRA(Strategy):
     learns_from_blocks = True
     Options = LoRAOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {"head": Reduction.GLOBAL}
+    adapters: ClassVar[type[AdaptedLinear]] = LowRankLinear
 
     options: LoRAOptions
 
@@ -85,26 +88,31 @@ class LoRA(Strategy):
     def variant(cls, options: Any) -> type[Strategy]:
         return LoRAPerExperience if options.per == "experience" else cls
 
+    def dimensions(self) -> tuple[float, int]:
+        """The factor of what an adapter adds, and its size."""
+        return self.options.alpha, self.options.rank
+
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         """Freeze the model, except its head, and put the adapter in, before the first experience."""
         model = learner.model
-        if next(adapted_layers(model), None) is not None:
+        if next(layers_with_adapters(model), None) is not None:
             return
         head, targets = adapted_parts(learner, self.options.targets, self.name)
         self._head = "" if learner.objective.targets == "tokens" else head  # there the head is pretrained, too
-        adapt(model, targets, self.options.alpha, self._head)
-        add_adapter(model, _STREAM, self.options.rank, integer(learner.seed, "lora"))
+        alpha, size = self.dimensions()
+        adapt(model, targets, alpha, self._head, self.adapters)
+        add_adapter(model, _STREAM, size, integer(learner.seed, self.name))
 
     def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-        if not any(".lora_A." in name for name in state):
+        if not any(f".{self.adapters.parts[0]}." in name for name in state):
             return model
-        if next(adapted_layers(model), None) is None:
-            adapt(model, stored_targets(model, state), self.options.alpha, self._head)
+        if next(layers_with_adapters(model), None) is None:
+            adapt(model, stored_targets(model, state, self.adapters), self.dimensions()[0], self._head, self.adapters)
             restore_adapter(model, _STREAM, state)
         return model
 
     def frozen_parts(self, model: nn.Module) -> Mapping[str, Collection[str]]:
-        if next(adapted_layers(model), None) is None:
+        if next(layers_with_adapters(model), None) is None:
             return {}
         return {"base": frozen_names(model)}
 
@@ -124,18 +132,23 @@ class LoRAPerExperience(SeparateTasks):
     paper = LoRA.paper
     guide = LoRA.guide
     Options = LoRAOptions
+    adapters: ClassVar[type[AdaptedLinear]] = LowRankLinear
 
     options: LoRAOptions
+
+    def dimensions(self) -> tuple[float, int]:
+        """As `LoRA.dimensions`."""
+        return self.options.alpha, self.options.rank
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         """Add an adapter and a head; the first experience turns the model into an `AdaptedNetwork`."""
         network = learner.model
         if not isinstance(network, AdaptedNetwork):
             head, targets = adapted_parts(learner, self.options.targets, self.name)
-            network = AdaptedNetwork(network, head, targets, self.options.alpha)
+            network = AdaptedNetwork(network, head, targets, self.dimensions()[0], self.adapters)
         units = self.task_units(learner, experience)
-        seed = integer(learner.seed, "lora", experience.index)
-        network.add_task(units, experience.index, self.options.rank, seed)
+        seed = integer(learner.seed, self.name, experience.index)
+        network.add_task(units, experience.index, self.dimensions()[1], seed)
         network.infer = self.options.infer_task
         learner.model = network.to(learner.device)
 
@@ -146,7 +159,8 @@ class LoRAPerExperience(SeparateTasks):
             stored = {name.removeprefix("body.") for name in state}
             head = stored_head(model, lambda name: f"{name}.weight" in stored or f"{name}.base_layer.weight" in stored)
             body = {name.removeprefix("body."): tensor for name, tensor in state.items()}
-            model = AdaptedNetwork(model, head, stored_targets(model, body), self.options.alpha)
+            targets = stored_targets(model, body, self.adapters)
+            model = AdaptedNetwork(model, head, targets, self.dimensions()[0], self.adapters)
         model.restore_tasks(state)
         model.infer = self.options.infer_task
         return model

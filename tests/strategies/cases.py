@@ -39,6 +39,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "o-lora": {"rank": 2},
     "kl-to-base": {"weight": 0.5},
     "experts": {"rank": 2, "top_k": 3},
+    "adapter": {"size": 3},
+    "prompt": {"length": 2},
 }
 """Options of registered strategies, where their defaults show too little on a tiny stream or take too long."""
 
@@ -46,9 +48,7 @@ QUICK: dict[str, dict[str, Any]] = {
 TRAIN: dict[str, Any] = {"epochs": 1, "batch_size": 12, "optimizer_options": {"lr": 0.04}}
 
 BY_THREE: dict[str, Any] = {"epochs": None, "steps": 5, "batch_size": 3}
-
 BY_SEVEN: dict[str, Any] = {"epochs": None, "steps": 5, "batch_size": 7}
-
 DECAY: dict[str, Any] = {"optimizer": "sgd", "optimizer_options": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}}
 
 SGD: dict[str, Any] = {"optimizer": "sgd", "optimizer_options": {"lr": 0.2, "momentum": 0.9}}
@@ -182,11 +182,15 @@ COMBINED = [
     Case("lora+ewc+replay", _quick("lora", "ewc", "replay")),
     Case("lora+lwf", _quick("lora", "lwf"), "task-incremental"),
     Case("lora-each", [("lora", {"rank": 2, "per": "experience"})], "task-incremental"),
-    Case("lora-each+replay", [("lora", {"per": "experience", "infer_task": True}), *_quick("replay")], train=DECAY),
+    *(
+        Case(f"{name}-each+replay", [(name, {"per": "experience", "infer_task": True}), *_quick("replay")], train=DECAY)
+        for name in ("lora", "adapter", "prompt")
+    ),
     Case("lora-batch-norm", [("lora", {"per": "experience"})], "task-incremental", BY_THREE, "batch-norm"),
     Case("o-lora+replay", _quick("o-lora", "replay"), train={"accumulate": 2}),
     Case("experts-one", [("experts", {"rank": 2}), *_quick("replay")], "domain-incremental", DECAY),
     Case("lora+kl-to-base", _quick("lora", "kl-to-base"), "task-incremental"),
+    Case("merge-ties", [("merge", {"method": "ties"}), ("lora", {})]),
     Case("conv", _quick("ewc", "replay"), "task-incremental", model="conv"),
     Case("frozen", _quick("ewc", "replay"), model="frozen"),
     Case("frozen-batch-norm", _quick("ewc", "replay"), train=BY_THREE, model="frozen-batch-norm"),
@@ -264,6 +268,7 @@ TOKENS = [
         ("o-lora+kl-to-base", _quick("o-lora", "kl-to-base"), {}, False, {}),
         ("agem", _quick("agem"), {}, False, {"weigh": "sequences"}),
         ("lora+ewc+replay", [("lora", {"rank": 2}), ("ewc", EMPIRICAL), *_quick("replay")], DECAY, False, {}),
+        *((name, _quick(name), {}, False, {}) for name in ("adapter", "prompt", "osf", "merge")),
         ("replay-exact", [("replay", {"capacity": 20, "ratio": 0.05, "exact": True})], {}, False, {}),
         ("replay-online", _quick("replay"), {"batch_size": 6}, True, {}),
     )
