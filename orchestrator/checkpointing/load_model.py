@@ -52,6 +52,22 @@ def example_and_model(
     Args:
         stream: None: the inputs are zeros, which do for a model that takes tables.
     """
+    return model_and_inputs(pipeline, None if stream is None else first_inputs(stream), lineage, commit)
+
+
+def first_inputs(stream: Stream) -> Tensor:
+    """Two inputs of a stream's first test set, as they are stored."""
+    import torch
+
+    test = stream[0].test
+    inputs: Tensor = test.take(torch.arange(min(2, len(test))))[0]
+    return inputs
+
+
+def model_and_inputs(
+    pipeline: Pipeline, inputs: Tensor | None, lineage: Lineage, commit: Commit
+) -> tuple[nn.Module, Tensor]:
+    """As `example_and_model`, of inputs as they are stored."""
     import torch
 
     from orchestrator.prediction.predicting import with_predict
@@ -61,10 +77,8 @@ def example_and_model(
     if use.inputs.preprocessing is not None and use.refused is None:
         # Exported, it takes tables, too.
         model = with_predict(model, use)
-    if stream is None:
+    if inputs is None:
         return model, torch.zeros(2, *use.inputs.shape)
-    test = stream[0].test
-    inputs, _ = test.take(torch.arange(min(2, len(test))))
     return model, prepared(inputs, input_dtype(model))
 
 

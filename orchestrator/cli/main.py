@@ -95,11 +95,11 @@ for command in (*_starting, *_learning, *_arriving, *_deciding, *_serving, *_on_
     everlearn.add_command(command)
 
 
-def invoke(arguments: Sequence[str] | None = None) -> int:
+def invoke(arguments: Sequence[str] | None = None, *, own_process: bool = False) -> int:
     """Run one command and return its exit status: 0 done, 1 the run failed, 2 the file or the arguments are wrong,
     3 storage, tracking or cluster unavailable, 4 too many files in quarantine, 5 refused by the gate, 130 interrupted,
     143 terminated."""
-    settings = Settings()
+    settings = Settings(own_process=own_process)
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a pipe that cannot encode a character gets a replacement character instead of a crash.
         with contextlib.suppress(AttributeError, ValueError):
@@ -134,7 +134,7 @@ def main() -> None:
     """The console script."""
     # Everything is written by now. After PyTorch, MLflow and Ray were loaded, ending the interpreter takes seconds, and
     # may crash under a thread that still waits for one of them.
-    _leave(invoke())
+    _leave(invoke(own_process=True))
 
 
 def _leave(status: int) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -20,8 +21,12 @@ from orchestrator.cli.support.command_options import (
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from orchestrator.progress.run_reporter import Reporter
     from orchestrator.result import RunResult
+    from orchestrator.tracking.tracking_process import TrackingProcess
+    from pipelines.config.schema import Pipeline
 
 
 @click.command("run", cls=Command, short_help="Train the stream of FILE, or resume it.")
@@ -60,8 +65,30 @@ def _train(
 
     from orchestrator.training import driver
 
-    with reporter_of(as_arguments(file, overrides), as_json) as reporter:
-        return driver.run(pipeline, workers=workers, address=address, reporter=reporter, verbose=settings.verbose)
+    with (
+        _tracking(settings, pipeline, workers, address) as tracking,
+        reporter_of(as_arguments(file, overrides), as_json) as reporter,
+    ):
+        return driver.run(
+            pipeline, workers=workers, address=address, reporter=reporter, verbose=settings.verbose, tracking=tracking
+        )
+
+
+@contextmanager
+def _tracking(
+    settings: Settings, pipeline: Pipeline, workers: int | None, address: str | None
+) -> Iterator[TrackingProcess | None]:
+    """A process that writes to MLflow while this one trains, where it does; before this one has threads."""
+    from orchestrator.tracking.tracking_process import TrackingProcess
+    from orchestrator.training.in_process import runs_in_this_process
+
+    here = (workers or 1) == 1 and runs_in_this_process(pipeline.scaling, address) and not pipeline.scaling.gpu
+    process = TrackingProcess.fork() if settings.own_process and here else None
+    try:
+        yield process
+    finally:
+        if process is not None:
+            process.end()
 
 
 def reporter_of(arguments: str, as_json: bool) -> Reporter:

@@ -69,20 +69,36 @@ def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
     return str(found.model_id)
 
 
-def warm_up() -> None:
+def warm_up(*, rehearse: bool = False) -> None:
     """Load what figures and an exported model need, so that the end of a run does not wait for it.
 
-    This runs beside the thread that trains, and only imports: a layer that is made here, or an export, would draw from
-    the random numbers that the other thread has just seeded for the first weights of its model or for dropout, and
+    Beside a thread that trains this only imports: a layer that is made here, or an export, would draw from the random
+    numbers that the other thread has just seeded for the first weights of its model or for dropout, and
     `torch.compiler.is_compiling()` would be true there, too.
+
+    Args:
+        rehearse: nothing trains in this process: make a figure and export a model, too, which load the rest.
     """
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
 
+    # If any of this fails, logging the model fails too, and that is reported.
     for name in _EXPORT:
-        # If this import fails, logging the model fails too, and that is reported.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    if rehearse:
+        with contextlib.suppress(Exception):
+            _rehearse()
+
+
+def _rehearse() -> None:
+    from torch import nn, zeros
+
+    from orchestrator.tracking.matrix_figures import matrix_figure
+
+    matrix_figure([[1.0, 0.0], [0.5, 1.0]], title="a")
+    with tempfile.TemporaryDirectory(prefix="everlearn-model-") as folder:
+        export_model(Path(folder) / NAME, nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval(), zeros(2, 2))
 
 
 def find_model(client: MlflowClient, owner: Owner) -> str | None:

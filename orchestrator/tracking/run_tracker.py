@@ -71,12 +71,17 @@ class Tracker:
         reference: FindReference | None = None,
         class_names: Sequence[str] | None = None,
         experience_names: Sequence[str | None] = (),
+        alone: bool = False,
     ) -> None:
+        """
+        Args:
+            alone: nothing trains in this process, so that figures and exports may be rehearsed.
+        """
         self.uri = redact(resolve_uri(pipeline.tracking.uri))
         self.run_id: str | None = None
         self.complete = False
         self._pipeline, self._key, self._length, self._reporter = pipeline, key, stream_length, reporter
-        self._reference = reference
+        self._reference, self._alone = reference, alone
         self._class_names, self._experience_names = class_names, experience_names
         self._changed = threading.Condition()
         # Guarded by the condition:
@@ -123,15 +128,19 @@ class Tracker:
         with self._changed:
             self._chain, self._model, self._status = list(chain), model, "FINISHED"
 
-    def close(self, timeout: float | None = None) -> bool:
-        """Write what is left and end; returns `complete`. After `timeout` seconds what is left is left to publish."""
+    def close(self, timeout: float | None = None, status: str | None = None) -> bool:
+        """Write what is left and end; returns `complete`. After `timeout` seconds what is left is left to publish.
+
+        Args:
+            status: what a run that did not finish is shown as.
+        """
         with self._changed:
             if self._abandoned:
                 return self.complete
             # After a failure, an open view means that MLflow is available again.
             failing = self._failures > 0 and self._view is None
             self._closing = True
-            self._status = self._status or "FAILED"
+            self._status = self._status or status or "FAILED"
             self._changed.notify()
         self._thread.join(timeout if timeout is not None else GRACE_AFTER_FAILURE if failing else GRACE)
         with self._changed:
@@ -193,9 +202,9 @@ class Tracker:
                 view.status("RUNNING", chain)
             self._view, self._written = view, 0
             if not view.complete and not self._warm and not self._closing:
-                # The experiences train elsewhere, and before them Ray starts: this process has nothing else to do.
+                # The experiences have just begun to train: there is time now, which is missing at the end.
                 self._warm = True
-                warm_up()
+                warm_up(rehearse=self._alone)
         if not self._view.complete and len(chain) != self._written:
             self._view.write(chain)
             self._figures(chain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.events import Event, Waiting
 from orchestrator.progress.run_reporter import Reporter, Summary
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.plan import PlannedCommit
     from orchestrator.tracking.run_tracker import Tracker
+    from orchestrator.tracking.tracking_process import RemoteTracker, TrackingProcess
     from orchestrator.training.callback import Callback
     from orchestrator.training.observers import Observers
     from pipelines.config.schema import Pipeline
@@ -34,6 +35,7 @@ def run(
     callbacks: Sequence[Callback] = (),
     stream: Stream | None = None,
     ref: str = "latest",
+    tracking: TrackingProcess | None = None,
 ) -> RunResult:
     """Train the experiences of a pipeline that have no commit yet, on a Ray cluster, and say what was forgotten.
 
@@ -46,6 +48,7 @@ def run(
         callbacks: observe the run, in this process (see `Callback`).
         stream: the experiences; None: those of the pipeline.
         ref: the name that is moved to the commits.
+        tracking: a process that writes to MLflow, if one worker trains in this one; None: a thread does.
 
     Raises:
         PipelineError, StrategyError: the pipeline or its data are wrong.
@@ -74,7 +77,6 @@ def run(
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
-    from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.training.observers import Observers
     from orchestrator.updates.admitted_stream import stream_of
     from pipelines.data.experience_names import experience_names
@@ -106,12 +108,14 @@ def run(
         ):
             observers.warn(text)
         observers.check()
-        with Tracker(
+        with _tracker(
+            tracking,
             pipeline,
+            observers,
+            reference,
+            stream,
             key=plan[-1].id,
             stream_length=len(stream),
-            reporter=observers,
-            reference=reference,
             class_names=stream.unit_names,
             experience_names=experience_names(stream),
         ) as tracker:
@@ -155,6 +159,24 @@ def run(
     return result
 
 
+def _tracker(
+    process: TrackingProcess | None,
+    pipeline: Pipeline,
+    observers: Observers,
+    reference: Reference,
+    stream: Stream,
+    **options: Any,
+) -> Tracker | RemoteTracker:
+    if process is None:
+        from orchestrator.tracking.run_tracker import Tracker
+
+        return Tracker(pipeline, reporter=observers, reference=reference, **options)
+    from orchestrator.checkpointing.load_model import first_inputs
+    from orchestrator.tracking.tracking_process import RemoteTracker
+
+    return RemoteTracker(process, pipeline, reporter=observers, example=lambda: first_inputs(stream), **options)
+
+
 def _warn_if_set_back(lineage: Lineage, chain: Sequence[Commit], warn: Callable[[str], object]) -> None:
     """Warn when `latest` is more than one commit behind: a run that was killed leaves it at most one behind."""
     latest = lineage.ref("latest")
@@ -188,7 +210,7 @@ def summarise(
     *,
     reused: int,
     seconds: float,
-    tracker: Tracker,
+    tracker: Tracker | RemoteTracker,
 ) -> RunResult:
     """What a finished run has to show.
 

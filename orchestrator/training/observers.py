@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
     from orchestrator.result import RunResult
     from orchestrator.tracking.run_tracker import Tracker
+    from orchestrator.tracking.tracking_process import RemoteTracker
     from pipelines.config.schema import Pipeline
 
 MetricsOf = Callable[[Sequence["Commit"]], dict[str, float | None]]
@@ -46,7 +47,7 @@ class Observers(Reporter):
             chain: the commits that are there already, oldest first.
             metrics_of: the metrics after the last commit of a chain; asked for only if there are callbacks.
         """
-        self.tracker: Tracker | None = None
+        self.tracker: Tracker | RemoteTracker | None = None
         self.failure: CallbackFailed | None = None
         self._reporter, self._callbacks, self._metrics_of = reporter, list(callbacks), metrics_of
         self._chain = list(chain)

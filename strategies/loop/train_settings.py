@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from strategies.api.strategy_errors import StrategyError
+from strategies.loop.eager_optimizer import eager
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -89,7 +90,7 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
     elif for_device and "fused" in inspect.signature(kind).parameters and not options.get("foreach"):
         options.setdefault("fused", True)
     try:
-        optimizer = kind(parameters, **options)
+        optimizer = eager(kind)(parameters, **options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise StrategyError(f"train.optimizer: {error}") from error
     if kind is torch.optim.SGD and options.get("momentum") and options.get("fused"):

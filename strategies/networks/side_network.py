@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from strategies.loop.eager_optimizer import eager
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
 from strategies.loop.seeded_random import integer
@@ -50,7 +51,7 @@ class SideNetwork(Generic[Network]):
                 network = make()
             precision = torch.promote_types(next(learner.model.parameters()).dtype, torch.float32)
             self._network = network.to(learner.device, precision)
-            self._optimizer = torch.optim.Adam(self._network.parameters(), fused=True)
+            self._optimizer = eager(torch.optim.Adam)(self._network.parameters(), fused=True)
             self._take_over(self._network, self._optimizer)
         return self._network
 

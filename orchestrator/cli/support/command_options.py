@@ -23,6 +23,8 @@ class Settings:
 
     verbose: bool = False
     debug: bool = False
+    own_process: bool = False
+    """Whether this process is the command's alone, as it is at a terminal."""
     interrupted: str = "Interrupted."
     loaded: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     """Pipeline files that were read, with their overrides."""

@@ -64,7 +64,7 @@ def test_a_command_loads_no_more_than_it_needs(arguments: list[str], heavy: tupl
 def test_training_loads_nothing_that_shows_it_or_searches(tmp_path: Path) -> None:
     file = write_pipeline(tmp_path)
     file.write_text(file.read_text().replace("experiences: 3", "experiences: 5"))
-    heavy = (*MLFLOW, *RAY, "sklearn", "matplotlib", "pandas", "pyarrow", "boto3", "optuna")
+    heavy = (*MLFLOW, *RAY, *COMPILER, *OURS_LATER)
     assert _loaded(_TRIAL.format(heavy=heavy), tmp_path) == "[] 2"
 
 
