@@ -81,7 +81,7 @@ def _baseline(pipeline: Pipeline, stream: Stream) -> dict[int, Count]:
     """The untrained model on every test set."""
     learner = _learner(pipeline, stream)
     if learner.objective.targets == "numbers":
-        learner.objective.begin(stream[0].train.targets, learner.outputs)
+        learner.objective.begin_samples(stream[0].train, learner.outputs)
     return dict(enumerate(learner.evaluate(list(stream))))
 
 

@@ -102,7 +102,7 @@ class RankTraining:
         unknown = self._unknown(c.baseline for c in chain)
         if unknown and learner.objective.targets == "numbers":
             # Scores are in the unit of the targets of experience 0.
-            learner.objective.begin(self.stream[0].train.targets, learner.outputs)
+            learner.objective.begin_samples(self.stream[0].train, learner.outputs)
         baseline = self._evaluate(learner, unknown)
         previous: list[TestCount] = []
         answers: Mapping[int, torch.Tensor] = {}

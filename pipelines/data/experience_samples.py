@@ -13,7 +13,6 @@ from torch import Tensor
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.blockwise import Blockwise
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
-from pipelines.data.datasets.grouped_rows import GroupedRows
 from pipelines.data.samples import StoredSamples
 from pipelines.data.transforms import Transform
 
@@ -112,8 +111,9 @@ class StoredPart:
     @property
     def domain(self) -> str | None:
         """What people call it: the value of the column that divides the data, or its file without the suffix."""
-        if isinstance(self.dataset, GroupedRows):
-            return self.dataset.group(self.number)
+        group = self.dataset.group(self.number)
+        if group is not None:
+            return group
         file = self.dataset.source(self.number)
         return None if file is None else PurePosixPath(file).name.partition(".")[0]
 
@@ -167,6 +167,8 @@ class ColumnPart:
     def _of(self, samples: StoredSamples) -> StoredSamples:
         if self.id_base is None:
             return samples
+        if isinstance(samples, Blockwise):
+            return samples.of_classes(None, self.id_base)
         rows = torch.arange(len(samples))
         return samples.subset(rows, ids=self.id_base + rows)
 

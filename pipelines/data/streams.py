@@ -15,9 +15,9 @@ from pipelines.config.component_options import TARGET_KIND, options_model, signa
 from pipelines.config.components import declared, resolve
 from pipelines.config.pipeline_errors import DataError, PipelineError
 from pipelines.data.blocks.block_index import IndexStore
+from pipelines.data.blocks.blockwise import Blockwise, have_columns
 from pipelines.data.blurry_streams import blurred
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
-from pipelines.data.datasets.label_columns import is_columns
 from pipelines.data.datasets.listed_experiences import experiences_in
 from pipelines.data.experience_samples import Part, StoredPart, class_parts, column_parts, task_units, transformed_parts
 from pipelines.data.fingerprint import fingerprint
@@ -235,12 +235,13 @@ def build_stream(
         return stream
     # Only now it is known which samples experience 0 has.
     train = stream[0].train
-    return _by_class(dataset.fit(train.take(torch.arange(len(train)))[0]), settings, seed)
+    rows = train if isinstance(train, Blockwise) else train.take(torch.arange(len(train)))[0]
+    return _by_class(dataset.fit(rows), settings, seed)
 
 
 def _by_class(dataset: Dataset, settings: StreamSettings, seed: int) -> Stream:
     order, experiences = settings.order, settings.experiences
-    if is_columns(dataset.train.targets):
+    if have_columns(dataset.train):
         return _single(dataset, settings)
     if isinstance(order, str):
         if experiences is None:
@@ -297,7 +298,7 @@ def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Strea
         raise DataError(f"stream.experiences: is missing: how many experiences does {transform.name} make?")
     given = {"experiences": experiences, "seed": seed, "input_shape": dataset.input_shape}
     options = arguments(signature_model(make, provided=frozenset(given)), transform.options, "stream.transform")
-    made, columns = make(**given, **options), is_columns(dataset.train.targets)
+    made, columns = make(**given, **options), have_columns(dataset.train)
     parts: Sequence[Part] = (column_parts if columns else transformed_parts)(dataset, made, settings.setting)
     units = dataset.classes * (1 if settings.setting == "domain-incremental" else experiences)
     return _stream(parts, settings.setting, units, dataset)
@@ -316,7 +317,7 @@ def _stored(dataset: ExperienceDataset, settings: StreamSettings, seed: int) -> 
         raise DataError(f"stream.experiences: {experiences} experiences, but {dataset.name} has {count}")
     numbers = shuffled(count, seed) if order == "shuffled" else list(range(count))
     dataset = dataset.fitted(numbers[0])
-    masked, columns = settings.setting == "task-incremental", is_columns(dataset.train(numbers[0]).targets)
+    masked, columns = settings.setting == "task-incremental", have_columns(dataset.train(numbers[0]))
     if masked and columns:
         width, chosen = dataset.classes, numbers[:experiences]
         tasks = [StoredPart(dataset, n, masked, units=task_units(task, width)) for task, n in enumerate(chosen)]

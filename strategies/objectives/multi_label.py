@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import torch
@@ -81,19 +82,25 @@ class MultiLabel(Objective):
         return f"objective.positive_weights: has {len(weights)} numbers, and the model {outputs} outputs: one a label"
 
     def begin(self, targets: Tensor, outputs: int) -> None:
-        labels, weights = as_columns(targets).cpu(), self.options.positive_weights
-        check_head(labels, outputs)
+        self.begin_parts([targets], outputs)
+
+    def begin_parts(self, parts: Iterable[Tensor], outputs: int) -> None:
+        count, positive, weights, columns = 0, torch.zeros(()), self.options.positive_weights, 0
+        for targets in parts:
+            labels = as_columns(targets).cpu()
+            check_head(labels, outputs)
+            count, positive, columns = count + len(labels), positive + labels.sum(0).double(), labels.shape[1]
+            if weights != "balanced":
+                break
         if weights is None:
             return
         if weights == "balanced":
-            positive = labels.sum(0).double()
-            self._weights = torch.where(positive > 0, (len(labels) - positive) / positive, 1.0).float()
+            self._weights = torch.where(positive > 0, (count - positive) / positive, 1.0).float()
             # A label that all samples have would not count at all.
-            self._weights[positive == len(labels)] = 1.0
-        elif len(weights) != labels.shape[1]:
+            self._weights[positive == count] = 1.0
+        elif len(weights) != columns:
             raise StrategyError(
-                f"objective.positive_weights: has {len(weights)} numbers for {labels.shape[1]} labels: give one for "
-                "each"
+                f"objective.positive_weights: has {len(weights)} numbers for {columns} labels: give one for each"
             )
         else:
             self._weights = torch.tensor(weights)

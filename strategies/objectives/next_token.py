@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import torch
@@ -63,14 +64,20 @@ class NextToken(Objective):
         self._tokens = 1.0  # of a sequence, on the mean over the experience's training set
 
     def begin(self, targets: Tensor, outputs: int) -> None:
-        learned, highest = int((targets != IGNORED).sum()), int(targets.max())
+        self.begin_parts([targets], outputs)
+
+    def begin_parts(self, parts: Iterable[Tensor], outputs: int) -> None:
+        learned, highest, count = 0, -1, 0
+        for targets in parts:
+            learned += int((targets != IGNORED).sum())
+            highest, count = max(highest, int(targets.max())), count + len(targets)
         if highest >= outputs:
             raise StrategyError(
                 f"the data have token {highest}, and the model {outputs} tokens: use the model's own tokenizer"
             )
         if not learned:
             raise StrategyError("no sequence of the experience has a token to learn")
-        self._tokens = learned / len(targets)
+        self._tokens = learned / count
 
     def loss(self, output: Tensor, targets: Tensor, units: Tensor | None = None) -> Tensor:
         return -self._log_likelihood(output, targets) / self._divisor(targets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -96,13 +96,21 @@ class Objective:
         return model
 
     def begin_samples(self, samples: Samples, outputs: int) -> None:
-        """Calls `begin`, where an objective defines it.
+        """Calls `begin`, where an objective defines it, or `begin_parts` for samples that are read by blocks.
 
         For an objective that needs less than the targets of all samples: those of data larger than memory would have to
         be read for it.
         """
-        if type(self).begin is not Objective.begin:
+        if type(self).begin is Objective.begin:
+            return
+        if in_blocks(samples):
+            self.begin_parts((targets for _, targets in samples.labelled()), outputs)
+        else:
             self.begin(samples.targets, outputs)
+
+    def begin_parts(self, parts: Iterable[Tensor], outputs: int) -> None:
+        """`begin` with the targets in parts, for an objective that does not need all of them at once."""
+        self.begin(torch.cat(list(parts)), outputs)
 
     def loss(self, output: Tensor, targets: Tensor, units: Tensor | None = None) -> Tensor:
         """The loss of each sample, (n,): its negative log-likelihood, class weights applied.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -94,6 +94,26 @@ class Regression(Objective):
             constant = values.amin(0) == values.amax(0)  # rounding would give such a column a tiny deviation
             self._mean = values.mean(0)
             self._deviation = torch.where(constant, 1.0, values.std(0, correction=0))
+
+    def begin_parts(self, parts: Iterable[Tensor], outputs: int) -> None:
+        """As `begin`; means and deviations of parts are put together (Chan, Golub & LeVeque 1979)."""
+        count, mean, squares, low, high = 0, torch.zeros(()), torch.zeros(()), torch.zeros(()), torch.zeros(())
+        for targets in parts:
+            values = as_columns(targets).double().cpu()
+            check_head(values, outputs)
+            if self._mean is not None:
+                return
+            n, own = len(values), values.mean(0)
+            step = own - mean if count else torch.zeros_like(own)
+            squares = squares + (values - own).square().sum(0) + step.square() * (count * n / (count + n))
+            mean = mean + step * (n / (count + n)) if count else own
+            low = torch.minimum(low, values.amin(0)) if count else values.amin(0)
+            high = torch.maximum(high, values.amax(0)) if count else values.amax(0)
+            count += n
+        self._mean, self._deviation = torch.zeros_like(mean), torch.ones_like(mean)
+        if self.options.standardize:
+            self._mean = mean
+            self._deviation = torch.where(low == high, 1.0, (squares / count).sqrt())
 
     def state_dict(self) -> dict[str, Tensor]:
         if self._mean is None or self._deviation is None:

@@ -1,8 +1,9 @@
-"""Datasets of files that are read by blocks: one that is split by class, or experiences of one or many files each."""
+"""Datasets of files that are read by blocks: one that is split by class, or experiences of files or groups."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from pipelines.data.blocks.block_index import BlockIndex, IndexedFile, IndexStor
 from pipelines.data.blocks.block_reader import BlockReader
 from pipelines.data.blocks.block_samples import BlockSamples, Part
 from pipelines.data.blocks.block_source import BlockSource
+from pipelines.data.blocks.fit_features import fit_features
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.divided_rows import DividedReader
+from pipelines.data.datasets.grouped_rows import ascending
 from pipelines.data.datasets.image_layout import layout_warnings
+from pipelines.data.datasets.label_columns import LabelColumns, label_columns
 from pipelines.data.datasets.labels import LabelMap, label_map
-from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.location import Location, states
 from pipelines.data.datasets.tables import TableFiles
 from pipelines.data.experience_samples import ID_BITS
 
@@ -46,20 +50,22 @@ def load_blocks(
         form = "column" if options.reader.part.column is not None else "time"
     if form:
         raise DataError(f"stream.lanes: in lanes each class is held out by itself: leave out dataset.test.{form}")
-    index = BlockIndex(reader, store)
     train = experience_files(options.path, reader.suffix)
     tests = None if options.test is None else experience_files(options.test, reader.suffix)
+    plan = _Blocks(name, reader, options, BlockIndex(reader, store))
     if isinstance(train, Location):
         if tests is not None and not isinstance(tests, Location):
             raise DataError(f"{options.test}: dataset.test is a folder, but dataset.path is a file: name a file")
-        return _single(name, reader, options, index, train, tests)
+        return plan.single(train, tests) if options.by is None else plan.grouped(train, tests)
+    if options.by is not None:
+        raise DataError(f"{options.path.path}: a folder has one file for each experience: leave out dataset.by")
     if isinstance(tests, Location):
         raise DataError(f"{tests.path}: dataset.test is a file, but dataset.path a folder: name a folder like it")
     if tests is not None:
         missing = [place.name for place in train if place.name not in {one.name for one in tests}]
         if missing:
             raise DataError(f"{options.test}: has no test file for {', '.join(missing[:5])}")
-    return BlockExperiences(name, reader, options, index, train, tests)
+    return plan.experiences(train, tests)
 
 
 def experience_files(path: Location, suffix: str | tuple[str, ...]) -> Location | dict[Location, list[Location]]:
@@ -72,53 +78,162 @@ def experience_files(path: Location, suffix: str | tuple[str, ...]) -> Location 
     return {folder: folder.files(suffix) for folder in folders}
 
 
-class BlockExperiences(ExperienceDataset):
-    """A folder with a file, or a folder of files, for each experience.
+@dataclass(frozen=True)
+class _Blocks:
+    """What all kinds of datasets of blocks are made of."""
 
-    Rows without ids get the id (number of the experience << 40) | row, counted through its files.
-    """
+    name: str
+    reader: BlockReader
+    options: TableFiles
+    index: BlockIndex
+
+    def single(self, file: Location, test: Location | None) -> Dataset:
+        """One file, which the stream divides by class."""
+        files = self.index.files([file] if test is None else [file, test])
+        labels = self.labels(files[:1] if self.options.from_training else files)
+        source = self.source(files[:1], labels)
+        kind = source.input_kind
+        if test is None:
+            train = BlockSamples(source, "train", self.options.test_fraction)
+            held_out = BlockSamples(source, "test", self.options.test_fraction)
+        else:
+            other = self.source(files[1:], labels)
+            other.kind = kind
+            train, held_out = BlockSamples(source), BlockSamples(other)
+        features = source.features
+        ready = None if features is None else features.preprocessing
+        fits = features is not None and ready is None
+        return Dataset(
+            self.name, train, held_out, labels.count, labels.names,
+            (*labels.warnings, *layout_warnings(self.name, kind.shape)),
+            preprocessing=ready,
+            fit=(lambda samples: self.fitted(samples).single(file, test)) if fits else None,
+        )  # fmt: skip
+
+    def grouped(self, file: Location, test: Location | None) -> BlockExperiences:
+        """One file with an experience for each group of its rows."""
+        files = self.index.files([file] if test is None else [file, test])
+        labels = self.labels(files[:1] if self.options.from_training else files)
+        groups = ascending(files[0].groups or ())
+        if test is not None:
+            lacking = [one for one in groups if one not in (files[1].groups or ())]
+            if lacking:
+                raise DataError(f"{test.path}: has no test rows of {lacking[0]}, which {file.path} has")
+        return BlockExperiences(
+            self.name,
+            [self.source(files[:1], labels, group=one) for one in groups],
+            None if test is None else [self.source(files[1:], labels, group=one) for one in groups],
+            places=[file.path] * len(groups),
+            groups=list(map(str, groups)),
+            fraction=self.options.test_fraction,
+            labels=labels,
+            fit=lambda samples: self.fitted(samples).grouped(file, test),
+        )
+
+    def experiences(
+        self, train: dict[Location, list[Location]], tests: dict[Location, list[Location]] | None
+    ) -> BlockExperiences:
+        """A file, or a folder of files, for each experience.
+
+        Rows without ids get the id (number of the experience << 40) | row, counted through its files.
+        """
+        named = {} if tests is None else {place.name: files for place, files in tests.items()}
+        apart = [named[place.name] for place in train] if tests is not None else []
+        every = [one for files in train.values() for one in files]
+        indexed = dict(zip(every, self.index.files(every), strict=True))
+        of_tests = [one for files in apart for one in files]
+        indexed_tests = dict(zip(of_tests, self.index.files(of_tests), strict=True))
+        labels = self.labels(list((indexed if self.options.from_training else indexed | indexed_tests).values()))
+        return BlockExperiences(
+            self.name,
+            [
+                self.source([indexed[one] for one in files], labels, number << ID_BITS)
+                for number, files in enumerate(train.values())
+            ],
+            None if tests is None else [self.source([indexed_tests[one] for one in files], labels) for files in apart],
+            places=[place.path for place in train],
+            groups=None,
+            fraction=self.options.test_fraction,
+            labels=labels,
+            fit=lambda samples: self.fitted(samples).experiences(train, tests),
+        )
+
+    def source(
+        self, files: Sequence[IndexedFile], labels: LabelMap | LabelColumns, id_base: int = 0, group: Any = None
+    ) -> BlockSource:
+        return BlockSource(self.reader, self.options, files, labels, self.index, id_base, group)
+
+    def labels(self, files: Sequence[IndexedFile]) -> LabelMap | LabelColumns:
+        """From the labels of the files to targets."""
+        options = self.options
+        if options.target_kind != "classes":
+            first = files[0].location
+            (state,) = states([first])
+            table = next(iter(self.reader.read_block(first, 0, state, 1, inputs=False, extents=files[0].extents)))
+            return label_columns(options.target_kind, table.labels, options.label_names, options.classes)
+        found = ((np.array(file.labels), file.location.path) for file in files)
+        return label_map(options.classes, found, sparse=options.from_training)
+
+    def fitted(self, samples: BlockSamples) -> _Blocks:
+        """The same with the preprocessing fitted on samples."""
+        reader = fit_features(self.reader, samples, self.index)
+        return replace(self, reader=reader, options=replace(self.options, reader=reader))
+
+
+class BlockExperiences(ExperienceDataset):
+    """Experiences of files, or of groups of the rows of one file."""
 
     def __init__(
         self,
         name: str,
-        reader: BlockReader,
-        options: TableFiles,
-        index: BlockIndex,
-        train: dict[Location, list[Location]],
-        tests: dict[Location, list[Location]] | None,
+        train: Sequence[BlockSource],
+        tests: Sequence[BlockSource] | None,
+        *,
+        places: Sequence[str],
+        groups: Sequence[str] | None,
+        fraction: float,
+        labels: LabelMap | LabelColumns,
+        fit: Callable[[BlockSamples], BlockExperiences],
     ) -> None:
+        """
+        Args:
+            train, tests: of each experience; without tests, a share of each class is held out.
+            places: where each experience lies, for messages.
+            groups: what each is called; None: by its place.
+            fraction: that is held out.
+            fit: from training samples to the dataset with its preprocessing fitted on them.
+        """
         self.name = name
-        self._places = [place.path for place in train]
-        self._fraction = options.test_fraction if tests is None else 0.0
-        named = {} if tests is None else {place.name: files for place, files in tests.items()}
-        apart = [named[place.name] for place in train] if tests is not None else []
-        every = [one for files in train.values() for one in files]
-        indexed = dict(zip(every, index.files(every), strict=True))
-        of_tests = [one for files in apart for one in files]
-        indexed_tests = dict(zip(of_tests, index.files(of_tests), strict=True))
-        counted = indexed if options.from_training else indexed | indexed_tests
-        labels = _label_map(options, list(counted.values()))
+        self._train, self._tests, self._fraction = list(train), list(tests or ()), fraction
+        self._places, self._groups, self._fit = list(places), groups, fit
+        self._columns = isinstance(labels, LabelColumns)
         self.classes, self.class_names = labels.count, labels.names
-        self._train = [
-            BlockSource(reader, options, [indexed[one] for one in files], labels, index, number << ID_BITS)
-            for number, files in enumerate(train.values())
-        ]
-        self._tests = [
-            BlockSource(reader, options, [indexed_tests[one] for one in files], labels, index) for files in apart
-        ]
-        kind = self._train[0].input_kind
-        for source in [*self._train, *self._tests]:
+        features = train[0].features
+        self._fits = features is not None and features.preprocessing is None
+        self.preprocessing = None if features is None else features.preprocessing
+        kind = train[0].input_kind
+        for source in (*self._train, *self._tests):
             source.kind = kind
         self.input_shape = kind.shape
         self.warnings = (
             *labels.warnings,
             *layout_warnings(name, self.input_shape),
-            *sorted_warnings(self._train, self._places),
+            *([] if self._columns else sorted_warnings(self._train, self.names)),
         )
         self._made: dict[tuple[int, bool], BlockSamples] = {}
 
+    @property
+    def names(self) -> list[str]:
+        """Of the experiences, for messages."""
+        if self._groups is None:
+            return self._places
+        return [f"{place}, {group}" for place, group in zip(self._places, self._groups, strict=True)]
+
     def __len__(self) -> int:
         return len(self._train)
+
+    def fitted(self, index: int) -> ExperienceDataset:
+        return self._fit(self.train(index)) if self._fits else self
 
     def train(self, index: int) -> BlockSamples:
         return self._samples(index, test=False)
@@ -136,6 +251,8 @@ class BlockExperiences(ExperienceDataset):
         return self._made[index, test]
 
     def classes_of(self, index: int) -> tuple[int, ...]:
+        if self._columns:
+            return ()
         counts = self._train[index].counts.any(axis=0)
         if self._tests:
             counts = counts | self._tests[index].counts.any(axis=0)
@@ -144,36 +261,11 @@ class BlockExperiences(ExperienceDataset):
     def source(self, index: int) -> str:
         return self._places[index]
 
+    def group(self, index: int) -> str | None:
+        return None if self._groups is None else self._groups[index]
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": {}}
-
-
-def _single(
-    name: str,
-    reader: BlockReader,
-    options: TableFiles,
-    index: BlockIndex,
-    file: Location,
-    test: Location | None,
-) -> Dataset:
-    files = index.files([file] if test is None else [file, test])
-    labels = _label_map(options, files[:1] if options.from_training else files)
-    source = BlockSource(reader, options, files[:1], labels, index)
-    kind = source.input_kind
-    if test is None:
-        train = BlockSamples(source, "train", options.test_fraction)
-        held_out = BlockSamples(source, "test", options.test_fraction)
-    else:
-        other = BlockSource(reader, options, files[1:], labels, index)
-        other.kind = kind
-        train, held_out = BlockSamples(source), BlockSamples(other)
-    warnings = (*labels.warnings, *layout_warnings(name, kind.shape))
-    return Dataset(name, train, held_out, labels.count, labels.names, warnings)
-
-
-def _label_map(options: TableFiles, files: Sequence[IndexedFile]) -> LabelMap:
-    found = ((np.array(file.labels), file.location.path) for file in files)
-    return label_map(options.classes, found, sparse=options.from_training)
+        return {**self.__dict__, "_made": {}, "_fit": None, "_fits": False}
 
 
 def sorted_warnings(sources: Sequence[BlockSource], places: Sequence[str]) -> list[str]:
@@ -183,7 +275,7 @@ def sorted_warnings(sources: Sequence[BlockSource], places: Sequence[str]) -> li
         counts = source.counts.astype(np.int64)
         rows, total = counts.sum(axis=1), counts.sum(axis=0)
         alone = rows[counts.max(axis=1) > ONE_CLASS * rows].sum() / max(1, rows.sum())
-        if len(rows) > 1 and alone > 0.5 and total.max() <= ONE_CLASS * total.sum():
+        if (rows > 0).sum() > 1 and alone > 0.5 and total.max() <= ONE_CLASS * total.sum():
             enough = ENOUGH * int((total > 0).sum())
             found.append(
                 f"{place}: {alone:.0%} of the rows lie in blocks of nearly one class: the file is sorted. Batches mix "

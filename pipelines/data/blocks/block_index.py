@@ -47,6 +47,7 @@ class IndexedFile:
         counts: (blocks, labels) uint32: rows of each label in each block.
         hashes: (blocks, 16) uint8: content hashes; None: not computed yet.
         extents: where the blocks are, for formats whose files do not say so.
+        groups: of each of `labels`, as in `Survey`.
     """
 
     location: Location
@@ -56,6 +57,7 @@ class IndexedFile:
     counts: NDArray[np.uint32]
     hashes: NDArray[np.uint8] | None = None
     extents: Extents | None = None
+    groups: tuple[Any, ...] | None = None
 
     def document(self) -> dict[str, Any]:
         """Plain data."""
@@ -67,7 +69,9 @@ class IndexedFile:
             "labels": list(self.labels),
             "counts": self.counts.tolist(),
             "hashes": None if self.hashes is None else self.hashes.tobytes().hex(),
-        } | ({} if extents is None else {"bytes": extents.bytes.tolist(), "schema": extents.schema})
+            **({} if extents is None else {"bytes": extents.bytes.tolist(), "schema": extents.schema}),
+            **({} if self.groups is None else {"groups": list(self.groups)}),
+        }
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> IndexedFile:
@@ -86,7 +90,12 @@ class IndexedFile:
         if "bytes" in document:
             places = np.array(document["bytes"], dtype=np.int64).reshape(len(rows), 2)
             extents = Extents(places, str(document["schema"]))
-        return cls(Location(document["path"]), state, rows, tuple(document["labels"]), counts, hashes, extents)
+        labels, groups = tuple(document["labels"]), None
+        if "groups" in document:
+            groups = tuple(document["groups"])
+            if len(groups) != len(labels):
+                raise ValueError("not every label has a group")
+        return cls(Location(document["path"]), state, rows, labels, counts, hashes, extents, groups)
 
 
 class BlockIndex:
@@ -99,7 +108,17 @@ class BlockIndex:
             store: keeps the index; None: it is made anew each time.
         """
         self._reader, self._store = reader, store
+        self._derived: dict[str, Any] = {}
         self._known = self._load()
+
+    def derived(self, key: str) -> Any:
+        """What was kept by `derive`, plain data; None: nothing."""
+        return self._derived.get(key)
+
+    def derive(self, key: str, value: Any) -> None:
+        """Keep what was found from the content of files, plain data. The key says from which, by their hashes."""
+        self._derived = {**self._derived, key: value}
+        self._save()
 
     def files(self, locations: Sequence[Location]) -> list[IndexedFile]:
         """The files with their blocks, in the order that is given; new and changed ones are looked at.
@@ -134,7 +153,7 @@ class BlockIndex:
     def _surveyed(self, location: Location, state: FileState) -> IndexedFile:
         found = self._reader.survey(location)
         counts = found.counts.astype(np.uint32)
-        return IndexedFile(location, state, found.rows, found.labels, counts, extents=found.extents)
+        return IndexedFile(location, state, found.rows, found.labels, counts, None, found.extents, found.groups)
 
     def _with_hashes(self, file: IndexedFile) -> IndexedFile:
         found = self._reader.hashes(file.location, range(len(file.rows)), file.extents)
@@ -151,6 +170,7 @@ class BlockIndex:
             if (document["format"], document["reader"]) != (FORMAT, self._reader.describe()):
                 return {}
             files = [IndexedFile.of(one) for one in document["files"]]
+            self._derived = dict(document.get("derived", {}))
         except (ValueError, KeyError, TypeError):
             return {}
         return {file.location: file for file in files}
@@ -159,6 +179,8 @@ class BlockIndex:
         if self._store is not None:
             files = [file.document() for file in self._known.values()]
             document = {"format": FORMAT, "reader": self._reader.describe(), "files": files}
+            if self._derived:
+                document["derived"] = self._derived
             self._store.save(json.dumps(document, separators=(",", ":")).encode())
 
 

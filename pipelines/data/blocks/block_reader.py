@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from pipelines.data.datasets.location import FileState, Location
 from pipelines.data.datasets.tables import Reader, Table
+from strategies.objectives.objective import TargetKind
+
+Found = tuple[list[tuple[Any, Any]], NDArray[np.int64]]
+"""The groups and labels that occur in a block, (group, label) each, ascending, and how often; without groups, None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +36,10 @@ class Survey:
 
     Attributes:
         rows: (blocks,) rows of each.
-        labels: the labels that occur in the file.
+        labels: the labels that occur in the file; one, 0, where targets are not classes.
         counts: (blocks, labels) rows of each label in each block.
+        groups: of rows that are divided into experiences, the group of each of `labels`, which may then occur several
+            times; None: they are not divided.
         extents: where they are; None: the file says so.
     """
 
@@ -41,17 +47,20 @@ class Survey:
     labels: tuple[int | str | bool, ...]
     counts: NDArray[np.int64]
     extents: Extents | None = None
+    groups: tuple[Any, ...] | None = None
 
     @classmethod
-    def of(
-        cls, rows: Sequence[int], found: Sequence[tuple[list[Any], NDArray[np.int64]]], extents: Extents | None = None
-    ) -> Survey:
-        """The survey of blocks of so many rows, with what `unique_labels` found in each."""
-        labels = sorted({one for these, _ in found for one in these})
-        counts = np.zeros((len(rows), len(labels)), dtype=np.int64)
+    def of(cls, rows: Sequence[int], found: Sequence[Found], extents: Extents | None = None) -> Survey:
+        """The survey of blocks of so many rows, with what `found_labels` found in each."""
+        divided = any(group is not None for these, _ in found for group, _ in these)
+        every = {one for these, _ in found for one in these}
+        pairs = sorted(every) if divided else [(None, label) for label in sorted(label for _, label in every)]
+        place = {pair: number for number, pair in enumerate(pairs)}
+        counts = np.zeros((len(rows), len(pairs)), dtype=np.int64)
         for line, (these, numbers) in zip(counts, found, strict=True):
-            line[np.searchsorted(labels, these)] = numbers
-        return cls(np.array(rows, dtype=np.int64), tuple(labels), counts, extents)
+            line[[place[one] for one in these]] = numbers
+        groups = tuple(group for group, _ in pairs) if divided else None
+        return cls(np.array(rows, dtype=np.int64), tuple(label for _, label in pairs), counts, extents, groups)
 
 
 class BlockReader(Reader, Protocol):
@@ -94,9 +103,32 @@ class BlockReader(Reader, Protocol):
         ...
 
 
-def unique_labels(labels: NDArray[Any]) -> tuple[list[Any], NDArray[np.int64]]:
-    """The labels that occur, ascending, and how often; labels are numbers or text."""
+def found_labels(labels: NDArray[Any], kind: TargetKind = "classes", groups: NDArray[Any] | None = None) -> Found:
+    """The labels that occur, within each group, and how often; labels that are no classes count as 0.
+
+    Args:
+        labels: (n,), numbers or text, or (n, k).
+        groups: (n,); None: rows are not divided.
+    """
+    numbers = np.zeros(len(labels), dtype=np.int64)
+    named: list[Any] = [0]
+    if kind == "classes":
+        named, _, numbers = unique_labels(labels)
+    if groups is None:
+        counts = np.bincount(numbers, minlength=len(named)) if len(labels) else np.zeros(0, dtype=np.int64)
+        return [(None, label) for label in named[: len(counts)]], counts.astype(np.int64)
+    of, _, group = unique_labels(groups)
+    pairs, counts = np.unique(group * len(named) + numbers, return_counts=True)
+    return [(of[pair // len(named)], named[pair % len(named)]) for pair in pairs.tolist()], counts.astype(np.int64)
+
+
+def unique_labels(labels: NDArray[Any]) -> tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """The labels that occur, ascending, how often, and which each row has, (n,); labels are numbers or text."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
-    found, counts = np.unique(labels.astype(str) if labels.dtype.kind == "O" else labels, return_counts=True)
-    return found.tolist(), counts.astype(np.int64)
+    found, places, counts = np.unique(
+        labels.astype(str) if labels.dtype.kind == "O" else labels, return_inverse=True, return_counts=True
+    )
+    return found.tolist(), counts.astype(np.int64), places

@@ -15,11 +15,12 @@ class Rows(NamedTuple):
 
     Attributes:
         inputs: (n, *shape) in stored dtype.
-        targets, ids: (n,) int64.
+        targets: (n,) int64, or (n, k).
+        ids: (n,) int64.
     """
 
     inputs: NDArray[Any]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     ids: NDArray[np.int64]
 
     def put(self, where: NDArray[np.int64] | slice, rows: Rows, at: NDArray[np.int64] | slice) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from pipelines.data.blocks.blockwise import Blockwise
 from pipelines.data.blocks.joined_blocks import JoinedBlocks
 from pipelines.data.blocks.lane_reader import LaneReader
 from pipelines.data.blocks.patience import patiently
-from pipelines.data.blocks.read_ahead import THREADS
+from pipelines.data.blocks.read_ahead import THREADS, read_ahead
 from pipelines.data.blocks.row_selection import held_out, held_out_counts
+from pipelines.data.datasets.labels import LabelMap
 from pipelines.data.samples import InputTransform
 from strategies.api.data import Samples
 from strategies.loop.lane_order import LaneOrder
@@ -32,8 +33,6 @@ Part = Literal["train", "test", "all"]
 
 FEW = 16
 """Samples at the beginning that stay in memory once they are asked for."""
-
-Given = TypeVar("Given")
 
 
 class BlockSamples(Blockwise):
@@ -91,8 +90,13 @@ class BlockSamples(Blockwise):
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of an input."""
-        return self._source.input_kind.bytes
+        """Bytes of an input, and of what a target takes beside 8."""
+        kind = self._source.input_kind
+        return kind.bytes + max(0, kind.target_bytes - 8)
+
+    @property
+    def columns(self) -> bool:
+        return self._source.columns
 
     @property
     def largest_block(self) -> int:
@@ -112,9 +116,9 @@ class BlockSamples(Blockwise):
         return torch.cat([targets for _, targets in self.labelled()])
 
     def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Ids and targets, (n,) int64, block by block, read without the inputs."""
+        """Ids, (n,) int64, and targets, (n,) or (n, k), block by block, read without the inputs."""
         with ThreadPoolExecutor(THREADS) as pool:
-            for ids, targets in _ahead(pool, self._labels, range(len(self._blocks))):
+            for ids, targets in read_ahead(pool, self._labels, range(len(self._blocks))):
                 yield torch.from_numpy(ids), torch.from_numpy(targets)
 
     def target_counts(self, outputs: int) -> Tensor:
@@ -133,7 +137,7 @@ class BlockSamples(Blockwise):
 
     def take_with_ids(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs, targets and ids of the samples at the positions `index`, (m,) int64."""
-        made = self._made(len(index))
+        made = self.empty_rows(len(index))
         if len(index) and int(index.max()) < min(FEW, int(self.block_sizes[0])):
             # A few samples are often asked for, as an example of the inputs.
             if self._first_rows is None:
@@ -143,7 +147,7 @@ class BlockSamples(Blockwise):
         blocks = self._block_of(index)
         wanted = np.unique(blocks).tolist()
         with ThreadPoolExecutor(THREADS) as pool:
-            for block, rows in zip(wanted, _ahead(pool, self.rows, wanted), strict=True):
+            for block, rows in zip(wanted, read_ahead(pool, self.rows, wanted), strict=True):
                 where = np.flatnonzero(blocks == block)
                 made.put(where, rows, index.numpy()[where] - self._starts[block])
         return made.tensors()
@@ -153,23 +157,23 @@ class BlockSamples(Blockwise):
         waiting: deque[tuple[Tensor, NDArray[np.int64], list[int]]] = deque()
         reading: deque[tuple[int, Future[Rows]]] = deque()
         coming = self._needed(indices, waiting)
-        at_hand, rows = -1, self._made(0)
+        at_hand, rows = -1, self.empty_rows(0)
         with ThreadPoolExecutor(THREADS) as pool:
 
-            def read_ahead() -> None:
+            def submit() -> None:
                 while len(reading) <= THREADS and (block := next(coming, None)) is not None:
                     reading.append((block, pool.submit(self.rows, block)))
 
             try:
                 while True:
-                    read_ahead()
+                    submit()
                     if not waiting:
                         return
                     index, blocks, wanted = waiting.popleft()
-                    made = self._made(len(index))
+                    made = self.empty_rows(len(index))
                     for block in wanted:
                         if block != at_hand:
-                            read_ahead()
+                            submit()
                             at_hand, future = reading.popleft()
                             rows = future.result()
                         where = np.flatnonzero(blocks == block)
@@ -199,7 +203,7 @@ class BlockSamples(Blockwise):
 
     def rows(self, block: int) -> Rows:
         """The selected rows of a block, which counts among the blocks that have any. Safe in several threads."""
-        made = self._made(int(self.block_sizes[block]))
+        made = self.empty_rows(int(self.block_sizes[block]))
         self.read_into(made, block, np.arange(len(made.ids)))
         return made
 
@@ -217,9 +221,7 @@ class BlockSamples(Blockwise):
     def pieces(self, block: int) -> Iterator[Rows]:
         """The same, some rows at a time."""
         number = int(self._blocks[block])
-        at: NDArray[np.int64] | None = None
-        if self._held_out is not None or self._units is not None:
-            at, _ = self._chosen(number, self._source.labelled(number)[1])
+        at = self._selected(number)
         done = 0
         for samples in self._source.pieces(number):
             inputs, targets, ids = samples.inputs(), samples.targets.numpy(), samples.ids.numpy()
@@ -232,9 +234,21 @@ class BlockSamples(Blockwise):
                 inputs = transform(inputs)
             yield Rows(inputs.numpy(), targets, ids + self._id_base)
 
+    def tables(self) -> Iterator[tuple[Any, NDArray[np.int64] | None, str, int]]:
+        """All blocks of a table as arrow tables: each with its selected rows, (m,), or None for all, where it is, and
+        the number of its first row there."""
+        for number in self._blocks.tolist():
+            at = self._selected(number)
+            for table, where, first in self._source.tables(number):
+                rows = None
+                if at is not None:
+                    rows = at[np.searchsorted(at, first) : np.searchsorted(at, first + len(table))] - first
+                yield table, rows, where, first
+
     def fingerprint(self, transform: dict[str, Any] | None) -> str:
         """SHA-256 (hex) of the hashes of its blocks and of what selects rows and makes targets and ids."""
-        values = self._source.labels.values
+        labels = self._source.labels
+        values = labels.values if isinstance(labels, LabelMap) else None
         header = {
             "format": "blocks 1",
             "part": self._part,
@@ -252,11 +266,11 @@ class BlockSamples(Blockwise):
             digest.update(place.tobytes() + hashes[block].tobytes())
         return digest.hexdigest()
 
-    def of_classes(self, units: NDArray[np.int64], id_base: int = 0) -> BlockSamples:
+    def of_classes(self, units: NDArray[np.int64] | None, id_base: int = 0) -> BlockSamples:
         """The samples of some classes of samples of all classes.
 
         Args:
-            units: (classes,) the target of each class; -1 for those that are left out.
+            units: (classes,) the target of each class; -1 for those that are left out; None: as they are.
             id_base: added to the ids.
         """
         return BlockSamples(self._source, self._part, self._fraction, units, id_base, self._transforms)
@@ -269,34 +283,41 @@ class BlockSamples(Blockwise):
 
     def joined(self, parts: Sequence[Samples], experiences: Sequence[int | Tensor]) -> JoinedBlocks:
         """As `strategies.api.data.BlockSamples.joined`."""
-        return JoinedBlocks(parts, experiences, self.input_shape, self.dtype)
+        return JoinedBlocks(parts, experiences, self.empty_rows)
 
     def subset(self, index: Tensor, targets: Tensor | None = None, ids: Tensor | None = None) -> BlockSamples:
         """Raises DataError: samples in lanes cannot be divided sample by sample."""
         raise DataError("stream.lanes: this divides the data sample by sample, which samples in lanes cannot be")
 
-    def _labels(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _labels(self, block: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
         number = int(self._blocks[block])
-        ids, classes = patiently(lambda: self._source.labelled(number))
-        at, targets = self._chosen(number, classes)
-        return ids[at] + self._id_base, targets
+        found = patiently(lambda: self._source.outline(number))
+        at = self._chosen(number, found.strata)
+        targets = found.targets[at]
+        return found.ids[at] + self._id_base, targets if self._units is None else self._units[targets]
 
-    def _chosen(self, number: int, classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Which rows of a block are selected, ascending, and their targets."""
-        chosen = np.ones(len(classes), dtype=bool)
+    def _selected(self, number: int) -> NDArray[np.int64] | None:
+        """Which rows of a block of the source are selected, ascending; None: all."""
+        if self._held_out is None and self._units is None and self._source.group is None:
+            return None
+        return self._chosen(number, self._source.outline(number).strata)
+
+    def _chosen(self, number: int, strata: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which rows of a block are selected, ascending."""
+        chosen = strata >= 0
         if self._held_out is not None:
-            test = held_out(classes, self._held_out[number], number)
-            chosen = test if self._part == "test" else ~test
-        targets = classes if self._units is None else self._units[classes]
-        at = np.flatnonzero(chosen & (targets >= 0))
-        return at, targets[at]
+            test = held_out(strata, self._held_out[number], number)
+            chosen &= test if self._part == "test" else ~test
+        if self._units is not None:
+            chosen &= self._units[strata] >= 0
+        return np.flatnonzero(chosen)
 
     def _block_of(self, index: Tensor) -> NDArray[np.int64]:
         return np.searchsorted(self._starts, index.numpy(), side="right") - 1
 
     def _few(self) -> Rows:
         """The first samples."""
-        made = self._made(min(FEW, int(self.block_sizes[0])))
+        made = self.empty_rows(min(FEW, int(self.block_sizes[0])))
         done = 0
         for piece in self.pieces(0):
             count = min(len(piece.ids), len(made.ids) - done)
@@ -306,25 +327,12 @@ class BlockSamples(Blockwise):
                 break
         return made
 
-    def _made(self, n: int) -> Rows:
-        inputs = torch.empty((n, *self.input_shape), dtype=self.dtype).numpy()
-        return Rows(inputs, np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64))
+    def empty_rows(self, n: int) -> Rows:
+        """Memory for n rows. Pages that nothing is written to cost nothing."""
+        kind = self._source.input_kind
+        inputs = torch.empty((n, *kind.shape), dtype=kind.dtype).numpy()
+        targets = torch.empty((n, *kind.target_shape), dtype=kind.target_dtype).numpy()
+        return Rows(inputs, targets, np.empty(n, dtype=np.int64))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_first_rows": None}
-
-
-def _ahead(pool: ThreadPoolExecutor, read: Callable[[int], Given], blocks: Iterable[int]) -> Iterator[Given]:
-    """What `read` returns for each block, in their order; at most one more than there are threads at a time."""
-    waiting: deque[Future[Given]] = deque()
-    coming = iter(blocks)
-    try:
-        while True:
-            while len(waiting) < THREADS + 1 and (block := next(coming, None)) is not None:
-                waiting.append(pool.submit(read, block))
-            if not waiting:
-                return
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_index import BlockIndex, IndexedFile
 from pipelines.data.blocks.block_reader import BlockReader, Extents
+from pipelines.data.blocks.table_content import BlockFeatures
+from pipelines.data.datasets.label_columns import LabelColumns
 from pipelines.data.datasets.labels import LabelMap, id_numbers
 from pipelines.data.datasets.location import FileState, Location, states
 from pipelines.data.datasets.tables import TableFiles
@@ -28,6 +30,7 @@ WHOLE_BYTES = 2**23
 PIECE_BYTES = 2**21
 """Of the inputs of a larger one that are decoded at a time: they stay in the processor's cache."""
 _PIECE = 64
+_ROWS = 16_384
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,44 @@ class InputKind:
 
     Attributes:
         shape, dtype: of one input.
+        target_shape, target_dtype: of one target.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+    target_shape: tuple[int, ...] = ()
+    target_dtype: torch.dtype = torch.int64
 
     @property
     def bytes(self) -> int:
         """Of one input."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def target_bytes(self) -> int:
+        """Of one target."""
+        return math.prod(self.target_shape) * self.target_dtype.itemsize
+
+    @classmethod
+    def of(cls, samples: TensorSamples) -> InputKind:
+        """What some samples have in common."""
+        targets = samples.targets
+        return cls(samples.input_shape, samples.dtype, tuple(targets.shape[1:]), targets.dtype)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The rows of a block without their inputs.
+
+    Attributes:
+        ids: (n,) int64.
+        strata: (n,) int64: the class of each row, or 0 where targets are no classes; -1 for rows of other groups.
+        targets: (n,) class numbers, or (n, k) columns.
+    """
+
+    ids: NDArray[np.int64]
+    strata: NDArray[np.int64]
+    targets: NDArray[Any]
 
 
 class BlockSource:
@@ -52,9 +84,10 @@ class BlockSource:
 
     Attributes:
         blocks: (n,) `BLOCK`.
-        counts: (n, classes) uint32: rows of each class in each block.
-        labels: from labels to class numbers.
+        counts: (n, classes) uint32: rows of each class in each block; (n, 1) where targets are no classes.
+        labels: from labels to targets.
         id_base: the id of the first row, of rows without ids.
+        group: the rows that belong to it: those whose value of the column `dataset.by` it is; None: all.
     """
 
     def __init__(
@@ -62,26 +95,34 @@ class BlockSource:
         reader: BlockReader,
         options: TableFiles,
         files: Sequence[IndexedFile],
-        labels: LabelMap,
+        labels: LabelMap | LabelColumns,
         index: BlockIndex,
         id_base: int = 0,
+        group: Any = None,
     ) -> None:
         self._reader, self._options = reader, options
         self._files: list[tuple[Location, FileState]] = [(file.location, file.state) for file in files]
         self._extents: list[Extents | None] = [file.extents for file in files]
         self._indexed: tuple[BlockIndex, Sequence[IndexedFile]] | None = (index, files)
         self._hashed = False
-        self.labels, self.id_base = labels, id_base
+        self.labels, self.id_base, self.group = labels, id_base, group
+        self.columns = isinstance(labels, LabelColumns)
         self.kind: InputKind | None = None
         self.blocks = np.zeros(sum(len(file.rows) for file in files), dtype=BLOCK)
-        self.counts = np.zeros((len(self.blocks), labels.count), dtype=np.uint32)
+        self.counts = np.zeros((len(self.blocks), 1 if self.columns else labels.count), dtype=np.uint32)
         at = 0
         for number, file in enumerate(files):
             part = slice(at, at + len(file.rows))
             self.blocks[part]["file"], self.blocks[part]["number"] = number, np.arange(len(file.rows))
             self.blocks[part]["rows"] = file.rows
-            classes = labels.numbers(np.array(file.labels), file.location.path)
-            np.add.at(self.counts, (np.arange(part.start, part.stop)[:, None], classes[None]), file.counts)
+            chosen = np.arange(len(file.labels))
+            if group is not None:
+                chosen = np.array([at for at, one in enumerate(file.groups or ()) if one == group], dtype=np.int64)
+            classes = np.zeros(len(chosen), dtype=np.int64)
+            if not self.columns:
+                classes = labels.numbers(np.array([file.labels[one] for one in chosen]), file.location.path)
+            rows = np.arange(part.start, part.stop)[:, None]
+            np.add.at(self.counts, (rows, classes[None]), file.counts[:, chosen])
             at = part.stop
         self.first = np.concatenate([[0], np.cumsum(self.blocks["rows"].astype(np.int64))])
 
@@ -90,16 +131,39 @@ class BlockSource:
         """The shape and dtype of an input: those of the first block, unless `kind` was set."""
         if self.kind is None:
             first = next(self.pieces(0))
-            self.kind = InputKind(first.input_shape, first.dtype)
+            self.kind = InputKind.of(first)
         return self.kind
 
     def describe(self) -> dict[str, Any]:
         """What is read from the files, as plain data."""
         shape = self._options.shape
+        features = self.features
+        fitted = None if features is None else features.preprocessing
         return self._reader.describe() | {
             "shape": None if shape is None else list(shape),
             "channels": self._options.channels,
+            **({} if fitted is None else {"preprocessing": fitted.digest}),
+            **({} if self.group is None else {"group": self.group}),
         }
+
+    @property
+    def features(self) -> BlockFeatures | None:
+        """What makes inputs of the columns of a table; None: nothing."""
+        found: BlockFeatures | None = getattr(self._reader, "features", None)
+        return found
+
+    def tables(self, block: int) -> Iterator[tuple[Any, str, int]]:
+        """All rows of a block of a table as arrow tables: each, where it is, and the number of its first row there.
+
+        Raises:
+            DataError: as `pieces`, beside values that cannot be inputs.
+        """
+        location, number, state, place = self._checked(block)
+        reader, done = self._reader, 0
+        extents = self._extents[self.blocks[block]["file"]]
+        for table in reader.tables(location, number, state, _ROWS, extents=extents):  # type: ignore[attr-defined]
+            yield table, place.path, done
+            done += len(table)
 
     def hashes(self) -> NDArray[np.void]:
         """(n,) the content hashes of the blocks; computed where the index was made, and known to whom it is sent."""
@@ -124,7 +188,7 @@ class BlockSource:
             here = place if not done else Location(f"{place.path}, from row {done} on")
             id_base = int(self.id_base + self.first[block]) + done
             found = self._options.samples(table, self.labels, here, id_base)
-            if self.kind is not None and (found.input_shape, found.dtype) != (self.kind.shape, self.kind.dtype):
+            if self.kind is not None and InputKind.of(found) != self.kind:
                 raise DataError(
                     f"{place.path}: its inputs are {found.input_shape} {found.dtype}, but those of the first block are "
                     f"{self.kind.shape} {self.kind.dtype}"
@@ -134,8 +198,8 @@ class BlockSource:
         if done != rows:
             raise DataError(f"{place.path}: has {done} rows, where it had {rows}")
 
-    def labelled(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Ids and class numbers of all rows of a block, (rows,), read without the inputs. Raises DataError."""
+    def outline(self, block: int) -> Outline:
+        """Ids and targets of all rows of a block, read without the inputs. Raises DataError."""
         location, number, state, place = self._checked(block)
         entry = self.blocks[block]
         extents = self._extents[entry["file"]]
@@ -145,7 +209,12 @@ class BlockSource:
             ids = np.arange(len(table.labels)) + int(self.id_base + self.first[block])
         else:
             ids = id_numbers(table.ids, place.path)
-        return ids, self.labels.numbers(table.labels, place.path)
+        targets = self.labels.numbers(table.labels, place.path)
+        strata = np.zeros(len(targets), dtype=np.int64) if self.columns else targets
+        if self.group is not None:
+            assert table.groups is not None
+            strata = np.where(table.groups == self.group, strata, -1)
+        return Outline(ids, strata, targets)
 
     def _checked(self, block: int) -> tuple[Location, int, FileState, Location]:
         """Where a block is, and that its file is what it was: by size and time, else by the block's hash."""

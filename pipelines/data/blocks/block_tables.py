@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack
+from typing import NotRequired, TypedDict, Unpack
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_dataset import load_blocks
 from pipelines.data.blocks.block_index import IndexStore
 from pipelines.data.blocks.block_reader import BlockReader
+from pipelines.data.blocks.table_content import BlockFeatures
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.held_out_part import TestPart
 from pipelines.data.datasets.image_layout import Channels
 from pipelines.data.datasets.tables import TableFiles
 from pipelines.data.datasets.time_periods import TimePeriods
+from pipelines.data.features.feature_columns import FeatureOptions, Features
 from strategies.objectives.objective import TargetKind
-
-if TYPE_CHECKING:
-    from pipelines.data.features.feature_columns import Features
 
 
 class TableOptions(TypedDict):
@@ -42,7 +41,7 @@ def load_block_tables(
     name: str,
     store: IndexStore | None,
     path: str,
-    reader: Callable[[Columns], BlockReader],
+    reader: Callable[..., BlockReader],
     *,
     from_training: bool = False,
     **options: Unpack[TableOptions],
@@ -52,14 +51,20 @@ def load_block_tables(
     Args:
         name: for messages.
         store: keeps the index of the blocks.
-        reader: of the file format, for some columns.
+        reader: of the file format, for some columns, `kind` and `features`.
         from_training: as in `TableFiles`.
 
     Raises:
         DataError: files are missing or do not fit, or are not read by blocks with these options.
     """
-    refuse_in_lanes(options.get("features"), options.get("target_kind", "classes"), options.get("by"))
-    made = reader(Columns.of(options["inputs"], options["label"], options["id"], time=options.get("time")))
+    columns = Columns.of(options["inputs"], options["label"], options["id"], options.get("by"), options.get("time"))
+    kind, features = options.get("target_kind", "classes"), options.get("features")
+    if features is not None and (options["shape"] is not None or options["channels"] != "first"):
+        raise DataError("stream.dataset: features make inputs of one dimension: leave out shape and channels")
+    given = None
+    if features is not None:
+        given = BlockFeatures(FeatureOptions() if isinstance(features, str) else features)
+    made = reader(columns, kind=kind, features=given)
     files = TableFiles.of(
         made,
         path,
@@ -70,13 +75,4 @@ def load_block_tables(
         options["channels"],
         from_training,
     )
-    return load_blocks(name, made, files, store)
-
-
-def refuse_in_lanes(features: Features | None, target_kind: TargetKind, by: str | TimePeriods | None) -> None:
-    """Refuse what is not read by blocks. Raises DataError."""
-    if features is not None or target_kind != "classes":
-        remedy = "leave out dataset.features" if features is not None else "use objective: classification"
-        raise DataError(f"stream.lanes: in lanes inputs are columns of numbers, and targets are classes: {remedy}")
-    if by is not None:
-        raise DataError("stream.lanes: in lanes each experience has a file of its own: leave out dataset.by")
+    return load_blocks(name, made, files.learning(kind, columns.label_names, columns.by), store)

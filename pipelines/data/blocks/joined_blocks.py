@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -38,27 +38,26 @@ class JoinedBlocks:
     Attributes:
         block_sizes: (blocks,) int64, of all parts, in their order.
         experiences: indexed by positions, (m,) int64, the experiences that these samples come from.
-        input_shape, dtype: of one input, the same in all parts.
     """
 
     def __init__(
         self,
         parts: Sequence[Samples],
         experiences: Sequence[int | Tensor],
-        input_shape: tuple[int, ...],
-        dtype: torch.dtype,
+        empty_rows: Callable[[int], Rows],
     ) -> None:
         """
         Args:
             parts: read by blocks, or in memory.
             experiences: for each part one for all of its samples, or (n,) int64.
+            empty_rows: memory for so many rows of any part.
         """
         self._parts = list(parts)
         self._blocks: list[Readable] = [part if in_blocks(part) else _InMemory(part) for part in parts]  # type: ignore[misc]
         self.block_sizes: NDArray[np.int64] = np.concatenate([one.block_sizes for one in self._blocks])
         self._first_blocks = np.concatenate([[0], np.cumsum([len(one.block_sizes) for one in self._blocks])])
         self._starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-        self.input_shape, self.dtype = input_shape, dtype
+        self._empty_rows = empty_rows
         self.experiences = Origins(self._starts, experiences)
 
     def __len__(self) -> int:
@@ -117,7 +116,11 @@ class JoinedBlocks:
 
     def joined(self, parts: Sequence[Samples], experiences: Sequence[int | Tensor]) -> JoinedBlocks:
         """As `strategies.api.data.BlockSamples.joined`."""
-        return JoinedBlocks(parts, experiences, self.input_shape, self.dtype)
+        return JoinedBlocks(parts, experiences, self._empty_rows)
+
+    def empty_rows(self, n: int) -> Rows:
+        """Memory for n rows."""
+        return self._empty_rows(n)
 
 
 class Origins:

@@ -32,14 +32,8 @@ class Blocks(Protocol):
 
     block_sizes: NDArray[np.int64]
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
-        ...
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The stored dtype of the inputs."""
+    def empty_rows(self, n: int) -> Rows:
+        """Memory for n rows."""
         ...
 
     def read_into(self, made: Rows, block: int, places: NDArray[np.int64]) -> None:
@@ -88,6 +82,7 @@ class LaneReader:
         self._epoch = 0
         self._open: dict[Key, _Open] = {}
         self._free: list[Rows] = []
+        self._none = samples.empty_rows(0)
         self.ids = torch.empty(0, dtype=torch.int64)
         self.waited = 0.0
         self.blocks_read = 0
@@ -126,8 +121,9 @@ class LaneReader:
                 if stop >= window.stop:
                     # Another thread may write into its buffer only when the batch has been copied.
                     coming.done.append(key)
-        made = _joined(inputs, self._empty), _joined(targets, _no_numbers)
-        self.ids = _joined(ids, _no_numbers)
+        none = self._none
+        made = _joined(inputs, none.inputs), _joined(targets, none.targets)
+        self.ids = _joined(ids, none.ids)
         for key in coming.done:
             self._free.append(self._open.pop(key).buffer)
         coming.done.clear()
@@ -157,14 +153,7 @@ class LaneReader:
 
     def _new_buffer(self) -> Rows:
         # Pages that no window reaches cost nothing.
-        rows = self._order.window * int(self._samples.block_sizes.max())
-        empty = self._empty()
-        inputs = np.empty((rows, *empty.shape[1:]), dtype=empty.dtype)
-        return Rows(inputs, np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64))
-
-    def _empty(self) -> NDArray[Any]:
-        samples = self._samples
-        return torch.empty((0, *samples.input_shape), dtype=samples.dtype).numpy()
+        return self._samples.empty_rows(self._order.window * int(self._samples.block_sizes.max()))
 
 
 class _Coming:
@@ -194,10 +183,6 @@ class _Coming:
         return self._waiting.popleft()
 
 
-def _joined(parts: list[NDArray[Any]], empty: Any) -> Tensor:
+def _joined(parts: list[NDArray[Any]], empty: NDArray[Any]) -> Tensor:
     """The parts one behind the other, in memory of their own."""
-    return torch.from_numpy(np.concatenate(parts) if parts else empty())
-
-
-def _no_numbers() -> NDArray[np.int64]:
-    return np.empty(0, dtype=np.int64)
+    return torch.from_numpy(np.concatenate(parts) if parts else empty.copy())

@@ -1,10 +1,17 @@
-"""How much a reader of lanes holds in memory: the windows at hand, those that come next, and blocks being decoded."""
+"""Reading ahead in threads, and how much a reader of lanes holds in memory: the windows at hand, those that come next,
+and blocks being decoded."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pipelines.data.blocks.blockwise import Blockwise
+
+Given = TypeVar("Given")
 
 THREADS = 4
 """Threads that read and decode blocks."""
@@ -75,3 +82,19 @@ def reader_memory(samples: object, lanes: int | None, window: int, workers: int,
     if not isinstance(samples, Blockwise) or lanes is None:
         return None
     return ReaderMemory(-(-lanes // workers), window, samples.largest_block, samples.row_bytes, THREADS, batch)
+
+
+def read_ahead(pool: ThreadPoolExecutor, read: Callable[[int], Given], blocks: Iterable[int]) -> Iterator[Given]:
+    """What `read` returns for each block, in their order; at most one more than there are threads at a time."""
+    waiting: deque[Future[Given]] = deque()
+    coming = iter(blocks)
+    try:
+        while True:
+            while len(waiting) < THREADS + 1 and (block := next(coming, None)) is not None:
+                waiting.append(pool.submit(read, block))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

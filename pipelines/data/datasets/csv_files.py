@@ -136,7 +136,7 @@ def blocks(
         store: keeps the index of the blocks.
 
     Raises:
-        DataError: beside what `load` raises: packed files, features, or targets that are not classes.
+        DataError: beside what `load` raises: packed files.
     """
     made = partial(TextBlocks, format=CsvRows(delimiter), suffix=SUFFIXES)
     return load_block_tables("csv", store, path, made, from_training=True, **options)

@@ -38,7 +38,7 @@ class Dataset:
         preprocessing: what made the inputs from the columns of a table; None: nothing.
         images: how image files become inputs; None: inputs were no image files.
         fit: where that is not fitted yet, and inputs are numbers of rows (n, 1): from the inputs of the training
-            samples of experience 0 to the dataset with the preprocessing fitted on them.
+            samples of experience 0, or from samples in blocks, to the dataset with the preprocessing fitted on these.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
     images: ImageInputs | None = None
-    fit: Callable[[Tensor], Dataset] | None = field(default=None, compare=False)
+    fit: Callable[[Any], Dataset] | None = field(default=None, compare=False)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -102,6 +102,10 @@ class ExperienceDataset(ABC):
         """The file of an experience, for messages; None: it is in no file of its own."""
         return None
 
+    def group(self, index: int) -> str | None:
+        """The value of the column that divides the rows; None: no column does."""
+        return None
+
 
 def from_tensors(
     name: str,
@@ -129,8 +133,7 @@ def from_tensors(
         own = None if ids is None else _tensor(f"{name}: {part} ids", ids[len(made)])
         targets = target_values(name, part, labels, kind)
         made.append(TensorSamples(_tensor(f"{name}: {part} inputs", inputs), targets, own))
-    first, second = made
-    return _whole(name, first, second, classes, kind)
+    return _whole(name, made[0], made[1], classes, kind)
 
 
 def from_map_style(
@@ -329,8 +332,7 @@ def _whole(
 
 def labels_of(name: str, part: str, data: Any, kind: TargetKind = "classes") -> Any:
     """The labels of a map-style dataset: its attribute `targets` or `labels`, else those of its items."""
-    for attribute in ("targets", "labels"):
-        labels = getattr(data, attribute, None)
+    for labels in (getattr(data, attribute, None) for attribute in ("targets", "labels")):
         if labels is not None:
             return labels if isinstance(labels, Tensor) else np.asarray(labels)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ class GroupedRows(ExperienceDataset):
         self.preprocessing = preprocessing
         self.input_shape = rows.samples.input_shape
         self._rows, self._test, self._held_out, self._fit = rows, test, held_out, fit
-        self._values = _ascending(rows.groups)
+        self._values = ascending(rows.groups.tolist())
         for value in self._values if test is not None else ():
             assert test is not None
             if not (test.groups == value).any():
@@ -116,8 +116,9 @@ class GroupedRows(ExperienceDataset):
         return {**self.__dict__, "_fit": None}
 
 
-def _ascending(groups: NDArray[Any]) -> list[Any]:
-    found = list(dict.fromkeys(groups.tolist()))
+def ascending(groups: Iterable[Any]) -> list[Any]:
+    """The different values, ascending: numbers by size, text as people count."""
+    found = list(dict.fromkeys(groups))
     if all(isinstance(value, str) for value in found):
         return sorted(found, key=natural_order)
     return sorted(found)

@@ -115,7 +115,7 @@ def blocks(store: IndexStore | None, path: str, **options: Unpack[TableOptions])
         store: keeps the index of the blocks.
 
     Raises:
-        DataError: beside what `load` raises: packed files, features, or targets that are not classes.
+        DataError: beside what `load` raises: packed files.
     """
     made = partial(TextBlocks, format=JsonRows(), suffix=SUFFIXES)
     return load_block_tables("jsonl", store, path, made, from_training=True, **options)

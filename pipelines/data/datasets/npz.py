@@ -9,7 +9,6 @@ from pydantic import Field
 
 from pipelines.data.blocks.block_dataset import load_blocks
 from pipelines.data.blocks.block_index import IndexStore
-from pipelines.data.blocks.block_tables import refuse_in_lanes
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.held_out_part import Test, TestPart
 from pipelines.data.datasets.image_layout import Channels
@@ -78,11 +77,11 @@ def blocks(
         store: keeps the index of the blocks.
 
     Raises:
-        DataError: beside what `load` raises: compressed archives, or targets that are not classes.
+        DataError: beside what `load` raises: compressed archives.
     """
-    refuse_in_lanes(None, target_kind, None)
-    reader = NpzBlocks(inputs, label, id)
-    return load_blocks("npz", reader, TableFiles.of(reader, path, test, test_fraction, classes, shape, channels), store)
+    reader = NpzBlocks(inputs, label, id, kind=target_kind)
+    files = TableFiles.of(reader, path, test, test_fraction, classes, shape, channels)
+    return load_blocks("npz", reader, files.learning(target_kind, (label,)), store)
 
 
 BLOCKS = blocks

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_reader import Extents, Survey, unique_labels
+from pipelines.data.blocks.block_reader import Extents, Survey, found_labels
 from pipelines.data.datasets.location import FileState, Location, states
 from pipelines.data.datasets.missing_name import missing_name
 from pipelines.data.datasets.npz_reader import UNREADABLE, NpzReader, array_header
 from pipelines.data.datasets.tables import Table
+from strategies.objectives.objective import TargetKind
 
 BLOCK_BYTES = 2**22
 """Of inputs in a block. It decides the order in which samples are learned, and so never changes."""
@@ -62,20 +63,23 @@ class NpzBlocks(NpzReader):
 
     Attributes:
         block_bytes: of the inputs of a block, at the most, unless one is larger.
+        kind: what labels are read as.
     """
 
     block_bytes: int = BLOCK_BYTES
+    kind: TargetKind = "classes"
 
     def describe(self) -> dict[str, Any]:
         names = {"inputs": self.inputs, "label": self.label, "id": self.id}
-        return {"format": "npz", **names, "block": self.block_bytes}
+        targets = {} if self.kind == "classes" else {"targets": self.kind}
+        return {"format": "npz", **names, "block": self.block_bytes, **targets}
 
     def survey(self, location: Location) -> Survey:
         arrays = self._arrays(location)
         labels = arrays["label"]
         with location.open() as raw:
             edges = self._edges(arrays)
-            found = [unique_labels(labels.read(raw, a, b)) for a, b in pairwise(edges)]
+            found = [found_labels(labels.read(raw, a, b), self.kind) for a, b in pairwise(edges)]
         return Survey.of(np.diff(edges).tolist(), found)
 
     def hashes(self, location: Location, numbers: Sequence[int], extents: Extents | None = None) -> list[bytes]:

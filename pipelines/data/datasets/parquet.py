@@ -80,7 +80,7 @@ def blocks(store: IndexStore | None, path: str, **options: Unpack[TableOptions])
         store: keeps the index of the row groups.
 
     Raises:
-        DataError: beside what `load` raises: with features, or targets that are not classes.
+        DataError: as `load`.
     """
     return load_block_tables("parquet", store, path, ParquetBlocks, **options)
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_reader import Extents, Survey, unique_labels
-from pipelines.data.datasets.arrow_columns import PANDAS_INDEX, check_columns, values
+from pipelines.data.blocks.block_reader import Extents, Survey
+from pipelines.data.blocks.table_content import (
+    BlockFeatures,
+    description,
+    featured,
+    labels_in,
+    outline,
+    outline_names,
+)
+from pipelines.data.datasets.arrow_columns import PANDAS_INDEX, check_columns
 from pipelines.data.datasets.location import FileState, Location
 from pipelines.data.datasets.parquet_reader import ParquetReader, opened_parquet
 from pipelines.data.datasets.tables import Table
+from strategies.objectives.objective import TargetKind
 
 _CHUNK = 2**23
 """Bytes that are hashed at a time."""
@@ -23,27 +30,39 @@ _BUFFER = 2**16
 """Bytes of a local file that are read at a time."""
 
 
+@dataclass(frozen=True)
 class ParquetBlocks(ParquetReader):
-    """Row groups. A column chunk's stored bytes are hashed as they are, so that nothing is decoded for it."""
+    """Row groups. A column chunk's stored bytes are hashed as they are, so that nothing is decoded for it.
+
+    Attributes:
+        kind: what labels are read as.
+        features: makes inputs of columns; None: inputs are columns of numbers.
+    """
+
+    kind: TargetKind = "classes"
+    features: BlockFeatures | None = None
 
     def describe(self) -> dict[str, Any]:
-        inputs = self.columns.inputs
-        names = None if inputs is None else list(inputs)
-        return {"format": "parquet", "inputs": names, "label": list(self.columns.label_names), "id": self.columns.id}
+        return {"format": "parquet", **description(self.columns, self.kind, self.features)}
 
     def survey(self, location: Location) -> Survey:
         with opened_parquet(location) as file:
-            names = file.schema_arrow.names
-            self.columns.wanted(self._inputs(names, location), names, location)  # what is missing is said here
-            groups = range(file.num_row_groups)
+            schema = file.schema_arrow
+            self.columns.wanted(self._inputs(schema, location), schema.names, location)  # what is missing is said here
+            groups, names = range(file.num_row_groups), outline_names(self.columns)
             rows = [file.metadata.row_group(group).num_rows for group in groups]
-            return Survey.of(rows, [self._labels_of(file, group, row_group(location, group)) for group in groups])
+            tables = (file.read_row_group(group, columns=names, use_threads=False) for group in groups)
+            found = [
+                labels_in(self.columns, self.kind, table, row_group(location, group))
+                for group, table in enumerate(tables)
+            ]
+            return Survey.of(rows, found)
 
     def hashes(self, location: Location, numbers: Sequence[int], extents: Extents | None = None) -> list[bytes]:
         with location.open() as raw:
             metadata = _metadata_of(raw, location)
             schema = metadata.schema.to_arrow_schema()
-            wanted = self.columns.wanted(self._inputs(schema.names, location), schema.names, location)
+            wanted = self.columns.wanted(self._inputs(schema, location), schema.names, location)
             return [self._hash(raw, metadata, schema, wanted, number) for number in numbers]
 
     def read_block(
@@ -56,6 +75,21 @@ class ParquetBlocks(ParquetReader):
         inputs: bool = True,
         extents: Extents | None = None,
     ) -> Iterator[Table]:
+        place, done = row_group(location, number), 0
+        for table, columns in self._pieces(location, number, state, rows, inputs=inputs):
+            yield self._table(table, columns, place, done)
+            done += len(table)
+
+    def tables(
+        self, location: Location, number: int, state: FileState, rows: int, *, extents: Extents | None = None
+    ) -> Iterator[Any]:
+        """As `table_content.TableBlocks.tables`."""
+        return (table for table, _ in self._pieces(location, number, state, rows, inputs=True))
+
+    def _pieces(
+        self, location: Location, number: int, state: FileState, rows: int, *, inputs: bool
+    ) -> Iterator[tuple[Any, Sequence[str]]]:
+        """Arrow tables, with the columns of the inputs."""
         import pyarrow
         from pyarrow import parquet
 
@@ -68,28 +102,28 @@ class ParquetBlocks(ParquetReader):
                 file = parquet.ParquetFile(
                     raw, metadata=metadata, pre_buffer=location.remote, buffer_size=0 if location.remote else _BUFFER
                 )
-                names = file.schema_arrow.names
-                columns = self._inputs(names, place) if inputs else ()
-                wanted = self.columns.wanted(columns, names, place)
+                schema = file.schema_arrow
+                columns = self._inputs(schema, place) if inputs else ()
+                wanted = self.columns.wanted(columns, schema.names, place)
                 pieces = file.iter_batches(rows, row_groups=[number], columns=wanted, use_threads=False)
                 for piece in pieces:
-                    yield self._table(pyarrow.Table.from_batches([piece]), columns, place)
+                    yield pyarrow.Table.from_batches([piece]), columns
             except (pyarrow.ArrowException, OSError) as error:
                 # Arrow says so where bytes are missing, or are not what they should be.
                 raise DataError(f"{place.path}: cannot be read: {str(error).partition(chr(10))[0]}") from error
 
-    def _table(self, table: Any, inputs: Sequence[str], place: Location) -> Table:
-        if inputs:
-            return self.columns.table(table, inputs, place)
-        ids = None if self.columns.id is None else values(table[self.columns.id], self.columns.id, place)
-        labels = self.columns.labels(table, place)
-        return Table(np.empty((len(labels), 0)), labels, ids)
+    def _table(self, table: Any, inputs: Sequence[str], place: Location, first_row: int) -> Table:
+        if not inputs:
+            return outline(self.columns, table, place)
+        if self.features is not None:
+            return featured(self.columns, self.features, table, place, first_row)
+        return self.columns.table(table, inputs, place)
 
-    def _labels_of(self, file: Any, group: int, place: Location) -> tuple[list[Any], NDArray[np.int64]]:
-        names = list(self.columns.label_names)
-        return unique_labels(self.columns.labels(file.read_row_group(group, columns=names, use_threads=False), place))
-
-    def _inputs(self, names: Sequence[str], location: Location) -> tuple[str, ...]:
+    def _inputs(self, schema: Any, location: Location) -> tuple[str, ...]:
+        names = schema.names
+        if self.features is not None:
+            types = {field.name: field.type for field in schema if not PANDAS_INDEX.fullmatch(field.name)}
+            return self.features.names(self.columns, types, location.path)
         found = self.columns.input_names([name for name in names if not PANDAS_INDEX.fullmatch(name)], location)
         check_columns(found, names, location, "inputs")
         return found

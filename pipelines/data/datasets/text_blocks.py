@@ -12,11 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_reader import Extents, Survey, unique_labels
-from pipelines.data.datasets.arrow_columns import Columns, check_columns, values
+from pipelines.data.blocks.block_reader import Extents, Found, Survey
+from pipelines.data.blocks.table_content import (
+    BlockFeatures,
+    description,
+    featured,
+    labels_in,
+    outline,
+    outline_names,
+)
+from pipelines.data.datasets.arrow_columns import Columns, check_columns
 from pipelines.data.datasets.location import FileState, Location
 from pipelines.data.datasets.tables import Table
 from pipelines.data.datasets.text_tables import refuse_text, text_start, text_table
+from strategies.objectives.objective import TargetKind
 
 BLOCK_BYTES = 2**22
 """Of text in a block. It decides the order in which samples are learned, and so never changes."""
@@ -74,22 +83,20 @@ class TextBlocks:
         format: of the files.
         suffix: of the files.
         block_bytes: of a block, at the most, unless a row is longer.
+        kind: what labels are read as.
+        features: makes inputs of columns; None: inputs are columns of numbers.
     """
 
     columns: Columns
     format: RowFormat
     suffix: tuple[str, ...]
     block_bytes: int = BLOCK_BYTES
+    kind: TargetKind = "classes"
+    features: BlockFeatures | None = None
 
     def describe(self) -> dict[str, Any]:
-        inputs = self.columns.inputs
-        return {
-            "format": self.format.name,
-            "inputs": None if inputs is None else list(inputs),
-            "label": list(self.columns.label_names),
-            "id": self.columns.id,
-            "block": self.block_bytes,
-        } | self.format.describe()
+        said = description(self.columns, self.kind, self.features)
+        return {"format": self.format.name, **said, "block": self.block_bytes} | self.format.describe()
 
     def read(self, location: Location) -> tuple[Table, Table | None]:
         survey = self.survey(location)
@@ -105,36 +112,34 @@ class TextBlocks:
         start, schema = self._header(location)
         wanted: Any = None
         rows: list[int] = []
-        found: list[tuple[list[Any], NDArray[np.int64]]] = []
+        found: list[Found] = []
+        outlined = outline_names(self.columns)
         types, places = [], []
         for at, data in self._runs(location, start):
             place = _place(location, at)
             table = self.format.table(data, schema, (), place)
             wanted = table.schema if wanted is None else self.format.unified(wanted, table.schema, place)
-            for name in self._wanted_inputs(table.column_names, location):
-                refuse_text(table[name], name, place)
+            self._check_inputs(table, location, place)
             rows.append(len(table))
-            types.append(table.schema.field(self.columns.label_names[0]).type)
+            types.append([table.schema.field(name).type for name in outlined])
             places.append((at, at + len(data)))
-            found.append(unique_labels(self.columns.labels(table, place)))
+            found.append(labels_in(self.columns, self.kind, table, place))
         if wanted is None:
             raise DataError(f"{location.path}: has no rows. Add rows, or remove the file")
-        kind = wanted.field(self.columns.label_names[0]).type
-        if any(one != kind for one in types):
+        if any(one != [wanted.field(name).type for name in outlined] for one in types):
             # Only the whole file shows what labels are: 1 is text where another block has words.
-            names = self.columns.label_names
             parsed = (
-                (self.format.table(data, wanted, names, _place(location, at)), _place(location, at))
+                (self.format.table(data, wanted, outlined, _place(location, at)), _place(location, at))
                 for at, data in self._runs(location, start)
             )
-            found = [unique_labels(self.columns.labels(table, place)) for table, place in parsed]
+            found = [labels_in(self.columns, self.kind, table, place) for table, place in parsed]
         extents = Extents(np.array(places, dtype=np.int64), wanted.serialize().to_pybytes().hex())
         return Survey.of(rows, found, extents)
 
     def hashes(self, location: Location, numbers: Sequence[int], extents: Extents | None = None) -> list[bytes]:
         extents = extents or self._extents(location)
         schema = schema_of(extents.schema)
-        wanted = self._wanted(schema.names, location)
+        wanted = self.columns.wanted(self._inputs(schema, location), schema.names, location)
         kinds = [f"{name} {schema.field(name).type}" for name in wanted]
         found = []
         for number in numbers:
@@ -156,41 +161,61 @@ class TextBlocks:
         extents = extents or self._extents(location)
         yield from self._block(location, number, extents, rows, inputs=inputs)
 
+    def tables(
+        self, location: Location, number: int, state: FileState, rows: int, *, extents: Extents | None = None
+    ) -> Iterator[Any]:
+        """As `table_content.TableBlocks.tables`."""
+        table, _, _ = self._whole(location, number, extents or self._extents(location), inputs=True)
+        return (table.slice(at, rows) for at in range(0, len(table), rows))
+
     def _block(
         self, location: Location, number: int, extents: Extents | None, rows: int = 0, *, inputs: bool = True
     ) -> Iterator[Table]:
         assert extents is not None
-        schema = schema_of(extents.schema)
-        place = _place(location, int(extents.bytes[number, 0]))
-        columns = self._inputs(schema.names, location) if inputs else ()
-        wanted = self.columns.wanted(columns, schema.names, place)
-        table = self.format.table(_bytes(location, extents, number), schema, wanted, place)
+        table, columns, place = self._whole(location, number, extents, inputs=inputs)
         for at in range(0, len(table), rows or len(table)):
             piece = table.slice(at, rows or len(table))
-            if inputs:
-                yield text_table(self.columns, piece, columns, place)
+            if not inputs:
+                yield outline(self.columns, piece, place)
+            elif self.features is not None:
+                yield featured(self.columns, self.features, piece, place, at)
             else:
-                ids = None if self.columns.id is None else values(piece[self.columns.id], self.columns.id, place)
-                yield Table(np.empty((len(piece), 0)), self.columns.labels(piece, place), ids)
+                yield text_table(self.columns, piece, columns, place)
+
+    def _whole(
+        self, location: Location, number: int, extents: Extents, *, inputs: bool
+    ) -> tuple[Any, Sequence[str], Location]:
+        """A block as an arrow table, the columns of its inputs, and where it is."""
+        schema = schema_of(extents.schema)
+        place = _place(location, int(extents.bytes[number, 0]))
+        columns = self._inputs(schema, location) if inputs else ()
+        wanted = self.columns.wanted(columns, schema.names, place)
+        return self.format.table(_bytes(location, extents, number), schema, wanted, place), columns, place
 
     def _extents(self, location: Location) -> Extents:
         found = self.survey(location).extents
         assert found is not None
         return found
 
-    def _inputs(self, names: Sequence[str], location: Location) -> tuple[str, ...]:
+    def _inputs(self, schema: Any, location: Location) -> tuple[str, ...]:
+        names = schema.names
+        if self.features is not None:
+            types = {field.name: field.type for field in schema if field.name}
+            return self.features.names(self.columns, types, location.path)
         found = self.columns.input_names([name for name in names if name], location)
         check_columns(found, names, location, "inputs")
         return found
 
-    def _wanted_inputs(self, names: Sequence[str], location: Location) -> tuple[str, ...]:
-        """The columns of the inputs, of a file that has all that are wanted."""
-        inputs = self._inputs(names, location)
-        self.columns.wanted(inputs, names, location)
-        return inputs
-
-    def _wanted(self, names: Sequence[str], location: Location) -> list[str]:
-        return self.columns.wanted(self._inputs(names, location), names, location)
+    def _check_inputs(self, table: Any, location: Location, place: Location) -> None:
+        """Refuse rows that lack a column that is wanted, or that have text where numbers are. Raises DataError."""
+        if self.features is not None:
+            # Only all blocks show which types columns have.
+            self.columns.wanted((), table.column_names, location)
+            return
+        inputs = self._inputs(table.schema, location)
+        self.columns.wanted(inputs, table.column_names, location)
+        for name in inputs:
+            refuse_text(table[name], name, place)
 
     def _header(self, location: Location) -> tuple[int, Any]:
         """Where the first row begins, and what is known of the columns."""
@@ -206,7 +231,9 @@ class TextBlocks:
         if not data.strip():
             raise DataError(f"{location.path}: the file is empty")
         end, names = self.format.header(data[start:], location)
-        return start + end, pyarrow.schema([pyarrow.field(name, pyarrow.null()) for name in names])
+        texts = () if self.features is None else self.features.texts
+        types = {name: pyarrow.string() if name in texts else pyarrow.null() for name in names}
+        return start + end, pyarrow.schema([pyarrow.field(name, types[name]) for name in names])
 
     def _runs(self, location: Location, start: int) -> Iterator[tuple[int, bytes]]:
         """The blocks of a file: where each begins, and its bytes. Those without any row are left out."""

@@ -131,7 +131,11 @@ class Categorical:
 
     @classmethod
     def fit(cls, name: str, values: NDArray[Any], vocabulary: int) -> Categorical:
-        counts = Counter(value for value in values.tolist() if value is not None)
+        return cls.of_counts(name, Counter(value for value in values.tolist() if value is not None), vocabulary)
+
+    @classmethod
+    def of_counts(cls, name: str, counts: Counter[str], vocabulary: int) -> Categorical:
+        """Fitted on values of which it is known how often each occurs."""
         often = sorted(counts, key=lambda value: (-counts[value], value))[:vocabulary]
         return cls(name, tuple(sorted(often)))
 
@@ -227,8 +231,13 @@ def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
         return 0.0, 1.0
     mean = math.fsum(known) / len(known)
     deviation = math.sqrt(math.fsum((known - mean) ** 2) / len(known))
+    return mean, scale_of(mean, deviation)
+
+
+def scale_of(mean: float, deviation: float) -> float:
+    """The standard deviation, or 1 where all values are the same."""
     # Rounding leaves the deviation of equal values a little above 0.
-    return mean, deviation if deviation > 1e-12 * max(abs(mean), 1e-300) else 1.0
+    return deviation if deviation > 1e-12 * max(abs(mean), 1e-300) else 1.0
 
 
 def _cycle(positions: NDArray[np.int64], length: int) -> NDArray[np.float64]:

@@ -49,10 +49,17 @@ class Image:
         Raises:
             DataError: an image is broken; the message names it.
         """
+        return cls.of_counts(name, brightness_counts(values, options), options)
+
+    @classmethod
+    def of_counts(cls, name: str, counts: NDArray[np.int64], options: ImageOptions) -> Image:
+        """Fitted on images of which it is known how often each brightness occurs.
+
+        Args:
+            counts: (channels, 256).
+        """
         assert options.size is not None and options.channels != "auto"
-        pixels = _pixels([source for source in values.tolist() if source is not None], options, keep=True)
-        moments = [_moments(pixels[:, channel]) for channel in range(pixels.shape[1])]
-        mean, scale = zip(*moments, strict=True)
+        mean, scale = zip(*map(_moments, counts), strict=True)
         return cls(name, *options.size, options.channels, mean, scale)
 
     @property
@@ -124,9 +131,15 @@ def _pixels(sources: list[Any], options: ImageOptions, *, keep: bool) -> NDArray
     return decode_images(sources, options)
 
 
-def _moments(pixels: NDArray[np.uint8]) -> tuple[float, float]:
+def brightness_counts(values: NDArray[Any], options: ImageOptions) -> NDArray[np.int64]:
+    """(channels, 256): how many pixels of (n,) ImageSource or None have each brightness. Raises DataError."""
+    pixels = _pixels([source for source in values.tolist() if source is not None], options, keep=True)
+    return np.stack([np.bincount(pixels[:, one].ravel(), minlength=256) for one in range(pixels.shape[1])])
+
+
+def _moments(brightness: NDArray[np.int64]) -> tuple[float, float]:
     """Mean and standard deviation of pixels / 255, from exact sums; 0 and 1 of none, and deviation 1 of equal ones."""
-    counts: list[int] = np.bincount(pixels.ravel(), minlength=256).tolist()
+    counts: list[int] = brightness.tolist()
     n = sum(counts)
     if not n:
         return 0.0, 1.0

@@ -43,7 +43,13 @@ class Text:
 
     @classmethod
     def fit(cls, name: str, values: NDArray[Any], vocabulary: int, length: int = 64) -> Text:
-        counts = Counter(word for text in _filled(values) for word in words_of(text))
+        return cls.of_counts(
+            name, Counter(word for text in filled(values) for word in words_of(text)), vocabulary, length
+        )
+
+    @classmethod
+    def of_counts(cls, name: str, counts: Counter[str], vocabulary: int, length: int) -> Text:
+        """Fitted on texts of which it is known how often each word occurs."""
         often = sorted(counts, key=lambda word: (-counts[word], word))[:vocabulary]
         return cls(name, tuple(sorted(often)), length)
 
@@ -80,5 +86,6 @@ class Text:
         return f"codes of its first {self.length} words; the vocabulary has {len(self.words_known):,}"
 
 
-def _filled(values: NDArray[Any]) -> Iterable[str]:
+def filled(values: NDArray[Any]) -> Iterable[str]:
+    """The texts that are not missing."""
     return (text for text in values.tolist() if text is not None)
