@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +24,7 @@ from orchestrator.progress.printable import say
 if TYPE_CHECKING:
     from orchestrator.updates.admission_entries import FileRecord
     from orchestrator.updates.run_step import StepResult
+    from orchestrator.updates.stream_metrics import Samples
     from pipelines.config.schema import Pipeline
 
 STOPPED = 4
@@ -37,10 +39,22 @@ _MOST_LINES = 20
     "--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers; it does not change the result."
 )
 @click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
+@click.option(
+    "--metrics-file",
+    metavar="PATH",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write metrics for Prometheus to this file, as node_exporter's textfile collector reads them (NAME.prom).",
+)
 @json_option
 @click.pass_obj
 def step(
-    settings: Settings, file: str, overrides: tuple[str, ...], workers: int | None, address: str | None, as_json: bool
+    settings: Settings,
+    file: str,
+    overrides: tuple[str, ...],
+    workers: int | None,
+    address: str | None,
+    metrics_file: Path | None,
+    as_json: bool,
 ) -> int:
     """Look at FILE's source once: admit the files that are new, and train the experiences that are due.
 
@@ -58,6 +72,10 @@ def step(
         result = turn(settings, file, overrides, workers, address)
         for line in lines(result, f"{program()} sources {as_arguments(file, overrides)}"):
             say(line)
+    if metrics_file is not None:
+        from orchestrator.updates.stream_metrics import metrics_text, write_metrics
+
+        write_metrics(metrics_file, metrics_text(samples_of(file, overrides, result), {"pipeline": result.pipeline}))
     if result.outcome == "stopped":
         return STOPPED
     return REFUSED if result.judged is not None and result.judged["outcome"] == "refused" else 0
@@ -91,6 +109,18 @@ def turn(
     if result.judged is not None:
         show_in_mlflow(pipeline, Lineage(open_store(pipeline.storage), pipeline.name), stream_of(pipeline))
     return result
+
+
+def samples_of(file: str, overrides: tuple[str, ...], result: StepResult) -> Samples:
+    """The metrics after a step of a pipeline file. Raises StorageError."""
+    import time
+
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.open_by_uri import open_store
+    from orchestrator.updates.stream_metrics import stream_samples
+
+    pipeline = load(file, overrides)
+    return stream_samples(pipeline, Lineage(open_store(pipeline.storage), pipeline.name), result, time.time())
 
 
 def lines(result: StepResult, sources: str) -> list[str]:

@@ -6,24 +6,26 @@ import json
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from orchestrator.cli.step import lines, turn
+from orchestrator.cli.step import lines, samples_of, turn
 from orchestrator.cli.support.command_options import (
     Command,
     Settings,
     Terminated,
     as_arguments,
     file_argument,
+    load,
     program,
     set_option,
 )
 from orchestrator.cli.support.duration import Duration
 from orchestrator.cli.support.failure_messages import failure_lines
 from orchestrator.cli.support.output import reserved_stdout
+from orchestrator.errors import StorageError
 from orchestrator.progress.printable import printable_json, say
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
     from orchestrator.errors import OrchestratorError
     from orchestrator.updates.run_step import StepResult
+    from orchestrator.updates.stream_metrics import MetricsServer
+
+_LAST_PORT = 65535
 
 
 @click.command("watch", cls=Command, short_help="Step again and again, as files arrive for FILE.")
@@ -39,6 +44,12 @@ if TYPE_CHECKING:
 @click.option("--every", type=Duration(), default="5m", show_default=True, help="Time between two steps.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers.")
 @click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    callback=lambda context, option, value: None if value is None else _endpoint(value),
+    help="Answer GET /metrics for Prometheus there; without a host only on this machine.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each step that did something.")
 @click.pass_obj
 def watch(
@@ -48,6 +59,7 @@ def watch(
     every: float,
     workers: int | None,
     address: str | None,
+    metrics: tuple[str, int] | None,
     as_json: bool,
 ) -> None:
     """Do what `everlearn step` does, again and again, until Ctrl-C or SIGTERM.
@@ -57,7 +69,7 @@ def watch(
     """
     settings.interrupted = "Interrupted. Run the same command to continue: what was admitted and trained stays."
     with reserved_stdout() as stdout:
-        _watch(settings, file, overrides, every, workers, address, as_json=as_json, out=stdout)
+        _watch(settings, file, overrides, every, workers, address, metrics, as_json=as_json, out=stdout)
 
 
 def _watch(
@@ -67,6 +79,7 @@ def _watch(
     every: float,
     workers: int | None,
     address: str | None,
+    metrics: tuple[str, int] | None,
     *,
     as_json: bool,
     out: TextIO,
@@ -77,6 +90,10 @@ def _watch(
     told: list[Any] = []
 
     def on_result(result: StepResult) -> None:
+        if server is not None:
+            # A store that cannot be read now has stopped no step: the next one tells.
+            with suppress(StorageError):
+                server.stepped(result.outcome, samples_of(file, overrides, result))
         same = told == [result.outcome, result.quarantined]
         told[:] = [result.outcome, result.quarantined]
         if result.outcome in ("nothing-new", "busy") or (same and not result.decided and not result.trained):
@@ -89,6 +106,8 @@ def _watch(
             say(line, file=out)
 
     def on_failure(error: OrchestratorError, seconds: float) -> None:
+        if server is not None:
+            server.failed()
         for line in failure_lines(error):
             say(line, err=True)
         say(f"trying again in {seconds:g} s", err=True)
@@ -97,6 +116,7 @@ def _watch(
         with stopping.at_work():
             return turn(settings, file, overrides, workers, address, as_json=True)
 
+    server = None if metrics is None else _metrics_server(metrics, load(file, overrides).name)
     stopping = _Stopping()
     before = signal.signal(signal.SIGTERM, stopping)
     say(f"watching, a step every {every:g} s", file=sys.stderr)
@@ -104,6 +124,26 @@ def _watch(
         watch_loop.watch(one, every, stopping.event, on_result=on_result, on_failure=on_failure)
     finally:
         signal.signal(signal.SIGTERM, before)
+        if server is not None:
+            server.close()
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > _LAST_PORT:
+        raise click.BadParameter("must be a port such as 9464, or an address such as 0.0.0.0:9464")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _metrics_server(where: tuple[str, int], pipeline: str) -> MetricsServer:
+    from orchestrator.updates.stream_metrics import MetricsServer
+
+    try:
+        server = MetricsServer(*where, {"pipeline": pipeline})
+    except OSError as error:
+        raise click.UsageError(f"--metrics {where[0]}:{where[1]}: cannot be used: {error.strerror or error}") from None
+    say(f"metrics at http://{server.address}/metrics", file=sys.stderr)
+    return server
 
 
 class _Stopping:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import getpass
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -21,6 +21,7 @@ from orchestrator.errors import CorruptCommit, MissingKey, RefConflict, StorageE
 from orchestrator.lineage import layout
 from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
 from orchestrator.lineage.commit import Sha256, utc_now
+from orchestrator.lineage.decision_index import DecisionIndex, Number
 from orchestrator.lineage.fencing import create, is_note
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ CHAMPION, PROPOSED = "champion", "proposed"
 Kind = Literal["verdict", "proposal", "promotion", "rollback", "update", "retune", "training"]
 UPDATES: tuple[Kind, ...] = ("update", "retune", "training")
 """Decisions on training, which move nothing. Format 1 does not know them."""
-Number = Annotated[int, Field(ge=1, le=10**9 - 1)]
 Text = Annotated[str, Field(max_length=2000)]
 
 
@@ -159,40 +159,87 @@ def read_decision(lineage: Lineage, number: int) -> Decision | None:
 
 
 def newest_first(lineage: Lineage) -> Iterator[Decision]:
-    """All records, the newest first.
+    """All records, the newest first; each costs a request when it is asked for.
 
     Raises:
         CorruptCommit: one of them is damaged, missing, or does not belong to its neighbours.
     """
-    child: Decision | None = None
-    for number in reversed(decision_numbers(lineage)):
-        decision = read_decision(lineage, number)
-        if decision is None and child is None:
-            continue  # an unfinished write
-        where = f"{lineage.store.uri}/{layout.decision_key(lineage.pipeline, number)}"
-        if child is not None and (decision is None or not _follows(decision, child)):
-            raise CorruptCommit(
-                f"{where}: decision {child.number} was made after another one than this: the history was changed.\n"
-                "Restore it from a copy of the storage; everlearn fsck says what is damaged"
-            )
-        assert decision is not None
+    decision = last_decision(lineage)
+    while decision is not None:
         yield decision
         child = decision
-    if child is not None and (child.number != 1 or child.previous is not None):
-        first = layout.decision_key(lineage.pipeline, 1)
-        raise CorruptCommit(
-            f"{lineage.store.uri}/{first}: the decisions before number {child.number} are missing.\n"
-            "Restore them from a copy of the storage"
-        )
+        decision = read_decision(lineage, child.number - 1) if child.number > 1 else None
+        if decision is None and child.previous is not None:
+            earlier = [number for number in decision_numbers(lineage) if number < child.number]
+            if not earlier:
+                raise CorruptCommit(
+                    f"{lineage.store.uri}/{layout.decision_key(lineage.pipeline, 1)}: the decisions before number "
+                    f"{child.number} are missing.\nRestore them from a copy of the storage"
+                )
+            raise _changed(lineage, earlier[-1], child)
+        if decision is not None and not _follows(decision, child):
+            raise _changed(lineage, decision.number, child)
 
 
 def last_decision(lineage: Lineage) -> Decision | None:
     """The newest record. Raises CorruptCommit when it is damaged."""
-    for number in reversed(decision_numbers(lineage)):
-        decision = read_decision(lineage, number)
-        if decision is not None:
-            return decision
-    return None
+    return _newest(lineage)[0]
+
+
+def decision_index(lineage: Lineage) -> DecisionIndex | None:
+    """What all records say together, newer ones than the stored index knows included; None: there is no index.
+
+    Raises:
+        CorruptCommit: a record is damaged.
+    """
+    return _newest(lineage)[1]
+
+
+def index_of(decisions: Iterable[Decision], index: DecisionIndex | None = None) -> DecisionIndex:
+    """The index of records, oldest first, after those that an index knows."""
+    index = index or DecisionIndex()
+    for one in decisions:
+        state = one.state
+        index = index.followed(one.number, one.checksum, one.kind, one.commit, state.champion, state.bad)
+    return index
+
+
+def stored_index(lineage: Lineage) -> DecisionIndex | None:
+    """The index as it is stored; None where it is missing or damaged: it follows from the records."""
+    try:
+        data = lineage.store.get(layout.decision_index_key(lineage.pipeline))
+        return None if is_note(data) else DecisionIndex.model_validate_json(data)
+    except (MissingKey, ValidationError):
+        return None
+
+
+def last_of(lineage: Lineage, kind: Kind) -> Decision | None:
+    """The newest record of a kind. Raises CorruptCommit, as `newest_first`."""
+    index = decision_index(lineage)
+    if index is None:
+        return next((one for one in newest_first(lineage) if one.kind == kind), None)
+    number = index.newest.get(kind)
+    return None if number is None else read_decision(lineage, number)
+
+
+def _newest(lineage: Lineage) -> tuple[Decision | None, DecisionIndex | None]:
+    """The newest record, and the index with it; by a list of all where there is no index."""
+    index = stored_index(lineage)
+    last = read_decision(lineage, index.records) if index is not None and index.records else None
+    if index is None or last is None or last.checksum != index.last:
+        found = (read_decision(lineage, number) for number in reversed(decision_numbers(lineage)))
+        return next((one for one in found if one is not None), None), None
+    while (further := read_decision(lineage, last.number + 1)) is not None:
+        index, last = index_of([further], index), further
+    return last, index
+
+
+def _changed(lineage: Lineage, number: int, child: Decision) -> CorruptCommit:
+    return CorruptCommit(
+        f"{lineage.store.uri}/{layout.decision_key(lineage.pipeline, number)}: decision {child.number} was made after "
+        "another one than this: the history was changed.\n"
+        "Restore it from a copy of the storage; everlearn fsck says what is damaged"
+    )
 
 
 def decision_state(lineage: Lineage) -> DecisionState:
@@ -211,7 +258,7 @@ def append_decision(lineage: Lineage, **fields: Any) -> Decision:
         RefConflict: another process added one at the same time.
         ClaimLost: the claim was taken over; the record is not added.
     """
-    last = last_decision(lineage)
+    last, index = _newest(lineage)
     decision = Decision.create(
         number=last.number + 1 if last else 1,
         previous=last.checksum if last else None,
@@ -222,6 +269,11 @@ def append_decision(lineage: Lineage, **fields: Any) -> Decision:
     if not create(lineage.store, lineage.fence, key, decision.to_json()):
         lineage.check_fence()
         raise RefConflict(f"{lineage.store.uri}/{key}: another process decided at the same time.\nRun this again")
+    if index is None:
+        index = index_of([] if last is None else list(newest_first(lineage))[:0:-1])
+    # Whoever writes it writes what the records say: it needs no claim.
+    key = layout.decision_index_key(lineage.pipeline)
+    lineage.store.put(key, index_of([decision], index).to_json())
     return decision
 
 

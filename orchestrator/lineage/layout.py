@@ -56,6 +56,11 @@ def decision_key(pipeline: str, number: int) -> str:
     return f"{decisions_prefix(pipeline)}{number:09}.json"
 
 
+def decision_index_key(pipeline: str) -> str:
+    """What the decisions say together."""
+    return f"{decisions_prefix(pipeline)}index.json"
+
+
 def tombstones_key(pipeline: str) -> str:
     """What must never be remembered again."""
     return f"{checked_pipeline(pipeline)}/forgotten.json"

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import StorageError
 from orchestrator.lineage import layout
-from orchestrator.lineage.decisions import UPDATES, Decision, DecisionState, decision_numbers, read_decision
+from orchestrator.lineage.decisions import (
+    UPDATES,
+    Decision,
+    DecisionState,
+    decision_numbers,
+    index_of,
+    read_decision,
+    stored_index,
+)
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -17,6 +25,7 @@ def decision_problems(lineage: Lineage) -> list[tuple[str, str]]:
     problems: list[tuple[str, str]] = []
     before: Decision | None = None
     expected: int | None = 1
+    whole: list[Decision] = []
     for number in decision_numbers(lineage):
         key = layout.decision_key(lineage.pipeline, number)
         try:
@@ -34,6 +43,12 @@ def decision_problems(lineage: Lineage) -> list[tuple[str, str]]:
         elif expected is not None and not _possible(decision, before.state if before else DecisionState()):
             problems.append((key, "its state does not follow from the decisions before it"))
         before, expected = decision, number + 1
+        whole.append(decision)
+    key = layout.decision_index_key(lineage.pipeline)
+    index = stored_index(lineage)
+    # A decision may be added meanwhile: the index is compared with as many as it names.
+    if not problems and lineage.store.exists(key) and (index is None or index != index_of(whole[: index.records])):
+        problems.append((key, "does not follow from the records: delete it, the next decision makes it anew"))
     return problems
 
 

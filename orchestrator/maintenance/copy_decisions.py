@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import CorruptCommit
 from orchestrator.lineage import layout
-from orchestrator.lineage.decisions import newest_first, settle
+from orchestrator.lineage.decisions import index_of, newest_first, settle
 from orchestrator.lineage.fencing import create
 
 if TYPE_CHECKING:
@@ -35,5 +35,7 @@ def copy_decisions(source: Lineage, target: Lineage) -> tuple[int, list[str]]:
     for decision in ours[shared:]:
         key = layout.decision_key(target.pipeline, decision.number)
         create(target.store, target.fence, key, decision.to_json())
+    if ours[shared:]:
+        target.store.put(layout.decision_index_key(target.pipeline), index_of(ours).to_json())
     settle(target)
     return len(ours) - shared, []

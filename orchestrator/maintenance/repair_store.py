@@ -49,6 +49,8 @@ def repair(lineage: Lineage, check: Callable[[Lineage], Report], *, on_warning: 
                 _remove(held, damage.key, "its content was damaged", done)
             elif damage.key == layout.admission_index_key(lineage.pipeline):
                 _remove(held, damage.key, "the next step makes it anew from the records", done)
+            elif damage.key == layout.decision_index_key(lineage.pipeline):
+                _remove(held, damage.key, "the next decision makes it anew from the records", done)
             elif damage.key.startswith(layout.runs_prefix(lineage.pipeline)):
                 _remove(held, damage.key, damage.problem, done)
             elif damage.key.startswith(layout.refs_prefix(lineage.pipeline)) and damage.problem == "damaged":

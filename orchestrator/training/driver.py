@@ -148,7 +148,7 @@ def run(
                                 verbose=verbose,
                                 ref=ref,
                             )
-                        chain = lineage.chain(plan[-1].id)
+                        chain = lineage.leading(ids, chain)
                         observers.catch_up(chain)
                     held.point(ref, plan[-1].id)
             remove_checkpoints(lineage, plan[-1].id)

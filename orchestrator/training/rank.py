@@ -84,7 +84,8 @@ class RankTraining:
             NonFiniteLoss, StrategyError, PipelineError, StorageError.
         """
         self.lineage.check_fence()
-        done = int(self.group.broadcast(str(self.lineage.longest([p.id for p in self.plan])).encode()))
+        chain = self.lineage.leading([p.id for p in self.plan])
+        done = int(self.group.broadcast(str(len(chain)).encode()))
         if done and self.group.rank == 0:
             # A run that died between a commit and its clean-up has left them.
             remove_checkpoints(self.lineage, self.plan[done - 1].id)
@@ -98,7 +99,8 @@ class RankTraining:
             check_workers(learner.model, example)
         if not done:
             check_storable(self.pipeline, self.stream, learner)
-        chain = self.lineage.chain(self.plan[done - 1].id) if done else []
+        if len(chain) != done:  # another rank has seen more, or less
+            chain = self.lineage.chain(self.plan[done - 1].id) if done else []
         unknown = self._unknown(c.baseline for c in chain)
         if unknown and learner.objective.targets == "numbers":
             # Scores are in the unit of the targets of experience 0.

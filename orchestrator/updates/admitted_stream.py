@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import BlobRecord
     from pipelines.config.schema import Pipeline
 
+_KEPT_BYTES = 64 * 2**20
+"""Bytes of test sets that are kept, so that every evaluation need not read them anew."""
+
 
 def stream_of(pipeline: Pipeline) -> Stream:
     """The stream of a pipeline: what was admitted, where there is an admission log, else what its dataset holds.
@@ -146,6 +149,8 @@ class _Files:
         self._labels = labels_of(state.contents)
         self._tests: dict[int, BlobRecord] = {one.serial: state.test_blob(one) for one in state.experiences}
         self._last: tuple[int, TensorSamples] | None = None
+        self._kept: dict[int, TensorSamples] = {}
+        self._kept_bytes = 0
 
     def train(self, experience: AdmittedExperience) -> TensorSamples:
         """The training set; the last one is kept.
@@ -166,7 +171,15 @@ class _Files:
         return self._last[1]
 
     def test(self, experience: AdmittedExperience) -> TensorSamples:
-        """The test set, from the store. Raises StorageError."""
+        """The test set, from the store; kept in memory while all kept ones are small. Raises StorageError."""
+        if experience.serial not in self._kept:
+            samples, size = self._read_test(experience), self._tests[experience.serial].bytes
+            if self._kept_bytes + size > _KEPT_BYTES:
+                return samples
+            self._kept[experience.serial], self._kept_bytes = samples, self._kept_bytes + size
+        return self._kept[experience.serial]
+
+    def _read_test(self, experience: AdmittedExperience) -> TensorSamples:
         lineage = Lineage(open_store(self._storage), self._pipeline)
         tensors = lineage.tensors(self._tests[experience.serial].sha256)
         try:
@@ -186,4 +199,4 @@ class _Files:
         return data
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_last": None}
+        return {**self.__dict__, "_last": None, "_kept": {}, "_kept_bytes": 0}

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.lineage.bad_commits import plan_without_bad
+from orchestrator.lineage.decisions import last_of
 from orchestrator.updates.admitted_stream import admitted_stream
 from orchestrator.updates.observe_pending import Observed, observe
 from orchestrator.updates.retune import retune
 from orchestrator.updates.training_due import Past, Pending, training_due
 from orchestrator.updates.update_log import (
     SECONDS,
-    last_of,
     record_due,
     record_search,
     record_training,

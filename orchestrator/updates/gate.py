@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import StorageError
 from orchestrator.lineage.claim import OnWarning, claimed
-from orchestrator.lineage.decisions import Decision, DecisionState, append_decision, newest_first, settle, tainted
+from orchestrator.lineage.decisions import (
+    Decision,
+    DecisionState,
+    append_decision,
+    decision_index,
+    newest_first,
+    read_decision,
+    settle,
+    tainted,
+)
 from pipelines.config.sections.gate_section import GateSpec
 from pipelines.gating.error_budget import refusal_level
 from pipelines.gating.gate_conditions import (
@@ -109,13 +119,25 @@ def known_verdict(lineage: Lineage, commit: str, gate: GateSpec, state: Decision
     Raises:
         StorageError: the decisions cannot be read.
     """
-    for decision in newest_first(lineage):
+    for decision in _judged(lineage, commit):
         if decision.state.champion != state.champion or decision.state.bad != state.bad:
             return None
         same = decision.commit == commit and decision.evidence.get("conditions") == gate.conditions()
         if decision.kind == "verdict" and same:
             return decision
     return None
+
+
+def _judged(lineage: Lineage, commit: str) -> Iterator[Decision]:
+    """The verdicts on a commit since the champion changed, newest first; all decisions, where there is no index."""
+    index = decision_index(lineage)
+    if index is None:
+        yield from newest_first(lineage)
+        return
+    for number in reversed(index.verdicts.get(commit, ())):
+        decision = read_decision(lineage, number)
+        if decision is not None:
+            yield decision
 
 
 def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any
 
 from orchestrator.errors import Claimed
@@ -50,7 +51,8 @@ def judge_latest(
         followed = follow_verdict(lineage, verdict, gate, on_warning=on_warning)
     except Claimed:
         return None
-    fresh = [one for one in newest_first(lineage) if last is None or one.number > last.number][::-1]
+    since = 0 if last is None else last.number
+    fresh = list(takewhile(lambda one: one.number > since, newest_first(lineage)))[::-1]
     notify(gate.notify, pipeline.name, fresh, on_warning)
     return {
         "outcome": verdict.outcome,

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.lineage.claim import claimed
-from orchestrator.lineage.decisions import UPDATES, Decision, append_decision, newest_first, settle
+from orchestrator.lineage.decisions import UPDATES, Decision, append_decision, last_of, newest_first, settle
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -91,11 +91,6 @@ def record_training(lineage: Lineage, latest: Commit, workers: int) -> Decision 
 def record_search(lineage: Lineage, latest: str, reason: str, evidence: dict[str, Any]) -> Decision:
     """Record a search of settings. Raises as `record_due`."""
     return _append(lineage, kind="retune", commit=latest, reason=reason[:2000], evidence=evidence)
-
-
-def last_of(lineage: Lineage, kind: str) -> Decision | None:
-    """The newest decision of a kind. Raises StorageError."""
-    return next((one for one in newest_first(lineage) if one.kind == kind), None)
 
 
 def _append(lineage: Lineage, **fields: Any) -> Decision:

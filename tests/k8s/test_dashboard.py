@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from orchestrator.training.prometheus import COMMIT_SECONDS, GAUGES
+from orchestrator.updates.stream_metrics import METRICS, PREFIX
 from tests.k8s.manifests import K8S
 
 DASHBOARD: dict[str, Any] = json.loads((K8S / "dashboard.json").read_text())
@@ -20,11 +21,13 @@ def test_names_are_the_exported_ones() -> None:
     shown = {name for expr in expressions() for name in re.findall(r"\bray_\w+", expr)}
     histogram = {f"ray_{COMMIT_SECONDS}_{part}" for part in ("bucket", "sum", "count")}
     assert shown == {f"ray_{name}" for name in GAUGES} | histogram
+    streams = {name for expr in expressions() for name in re.findall(rf"\b{PREFIX}\w+", expr)}
+    assert streams == {f"{PREFIX}{name}" for name in METRICS}
 
 
 def test_every_query_is_of_the_chosen_pipelines() -> None:
     for expr in expressions():
-        assert expr.count("ray_everlearn") == expr.count('{pipeline=~"$pipeline"}')
+        assert expr.count("everlearn_") == expr.count('{pipeline=~"$pipeline"}')
     variables = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
     assert variables == {"datasource", "pipeline"}
 

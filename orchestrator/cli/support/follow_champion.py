@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from orchestrator.progress.printable import say
@@ -21,7 +22,7 @@ def follow_champion(pipeline: Pipeline, lineage: Lineage, *, since: int, stream:
     from orchestrator.lineage.decisions import newest_first
     from orchestrator.updates.webhooks import notify
 
-    fresh = [decision for decision in newest_first(lineage) if decision.number > since][::-1]
+    fresh = list(takewhile(lambda decision: decision.number > since, newest_first(lineage)))[::-1]
     if pipeline.gate is not None:
         notify(pipeline.gate.notify, pipeline.name, fresh, warn)
     if fresh:

@@ -17,6 +17,7 @@ from orchestrator.maintenance.check_decisions import decision_problems
 from orchestrator.maintenance.check_store import fsck
 from orchestrator.maintenance.collect_garbage import collect
 from orchestrator.maintenance.copy_store import copy
+from orchestrator.maintenance.repair_store import repair
 from orchestrator.updates.promotion import promote, rollback
 from tests.orchestrator.maintenance.lineages import age, folder, grow
 
@@ -62,6 +63,20 @@ def test_a_broken_chain_is_reported(
     found = dict(decision_problems(lineage))
     assert problem in found[key(lineage, where)]
     assert {damage.key for damage in fsck(lineage).damage} == set(found)
+
+
+def test_an_index_that_does_not_follow_is_reported_and_made_anew(lineage: Lineage) -> None:
+    index = layout.decision_index_key(lineage.pipeline)
+    whole = lineage.store.get(index)
+    for data in (b"", whole.replace(b'"records":4', b'"records":3'), whole.replace(b'"promotion":3', b'"promotion":1')):
+        lineage.store.put(index, data)
+        assert [(one.key, one.problem[:19]) for one in fsck(lineage).damage] == [(index, "does not follow fro")]
+        repair(lineage, fsck)
+        assert not lineage.store.exists(index) and fsck(lineage).damage == []
+    commit = next(newest_first(lineage)).commit
+    promote(lineage, sorted(lineage.commits())[0], force=True, reason="again")
+    rollback(lineage, to=commit, reason="and back")
+    assert lineage.store.exists(index) and fsck(lineage).damage == []
 
 
 def test_gc_keeps_decisions_the_champion_and_the_one_before_it(tmp_path: Path) -> None:

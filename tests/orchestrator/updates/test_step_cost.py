@@ -1,0 +1,113 @@
+"""What a step costs after 10 and after 50 experiences: requests and bytes by kind of object, counted at the store.
+
+An idle step sends the same requests, a training step the same ones for refs, claims, decisions and the admission log.
+What grows is named, with the slope that is allowed: it was the same up to 100.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator.lineage.decisions import append_decision, decision_state
+from orchestrator.storage.folder_store import FolderStore
+from orchestrator.updates import admitted_stream, run_step
+from orchestrator.updates.observe_pending import FOLLOWED
+from tests.orchestrator.updates import arrivals
+from tests.orchestrator.updates.arrivals import deliver, lineage_of, pipeline_of
+
+FEW, MANY = 10, 50
+TEXT = (
+    arrivals.FILE.replace("class-incremental", "domain-incremental")
+    + "gate: {{score: {{margin: 0.3}}, holdout: {{samples: 20}}, undecided: promote, promote: automatic}}\n"
+    + "update: {{when: drift}}\n"
+)
+Cost = dict[str, tuple[int, int]]
+
+
+class Counting:
+    """Counts the requests to a store, and the bytes that go there and come back, by the folder of the key."""
+
+    def __init__(self, store: FolderStore) -> None:
+        self._store = store
+        self.requests: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        return self._counted(name, found) if callable(found) else found
+
+    def _counted(self, name: str, request: Any) -> Any:
+        def counted(*arguments: Any) -> Any:
+            answer = request(*arguments)
+            if name in ("list", "entries"):
+                answer = list(answer)
+                moved = sum(len(str(entry)) for entry in answer)
+            else:
+                back = answer if isinstance(answer, tuple) else (answer,)
+                moved = sum(len(part) for part in (*arguments, *back) if isinstance(part, bytes))
+            folder = str(arguments[0]).split("/")[1] if arguments and "/" in str(arguments[0]) else ""
+            self.requests[folder] += 1
+            self.bytes[folder] += moved
+            return answer
+
+        return counted
+
+    def taken(self) -> Cost:
+        found = {folder: (count, self.bytes[folder]) for folder, count in self.requests.items()}
+        self.requests.clear()
+        self.bytes.clear()
+        return found
+
+
+def costs(folder: Path, past: int) -> tuple[Cost, Cost]:
+    """Of an idle step, and of one that trains, after so many experiences and as many further decisions."""
+    folder.mkdir()
+    pipeline = pipeline_of(folder, text=TEXT)
+    store = Counting(FolderStore(folder / "store"))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (run_step, admitted_stream, arrivals):
+            patch.setattr(module, "open_store", lambda uri: store)
+        for number in range(past):
+            deliver(folder, f"{number:04}", [0, 1], seed=number, rows=40)
+        assert arrivals.step(pipeline).trained == past
+        lineage = lineage_of(pipeline)
+        latest = lineage.ref("latest")
+        assert latest is not None
+        evidence = {"pending": [1], "rows": 12, "rule": "drift", "retune": 0, "measures": {}}
+        for _ in range(past):
+            state = decision_state(lineage)
+            append_decision(
+                lineage, kind="update", commit=latest.commit, outcome="wait", evidence=evidence, state=state
+            )
+        store.taken()
+        assert arrivals.step(pipeline).outcome == "nothing-new"
+        idle = store.taken()
+        late = deliver(folder, "9999", [0, 1], seed=past, rows=80)
+        with np.load(late) as held:
+            np.savez(late, x=held["x"] + 9, y=held["y"])
+        os.utime(late, (time.time() - 1000,) * 2)
+        assert arrivals.step(pipeline).trained == 1
+        return idle, store.taken()
+
+
+def test_the_cost_of_a_step_does_not_grow_with_the_past(tmp_path: Path) -> None:
+    (idle, training), (idle_later, training_later) = costs(tmp_path / "few", FEW), costs(tmp_path / "many", MANY)
+    more = MANY - FEW
+    assert {folder: count for folder, (count, _) in idle_later.items()} == {
+        folder: count for folder, (count, _) in idle.items()
+    }
+    # What the log says of each file, and the newest commit's score on each test set.
+    grown = {folder: (idle_later[folder][1] - idle[folder][1]) / more for folder in idle}
+    assert {folder for folder, size in grown.items() if size > 1} == {"admissions", "commits"}
+    assert grown["admissions"] < 800 and grown["commits"] < 200
+    # The plan and the worker each read the chain, which has the scores; each test set is read once.
+    requests = {folder: (training_later[folder][0] - count) / more for folder, (count, _) in training.items()}
+    assert {folder for folder, count in requests.items() if count > 0} == {"commits", "blobs"}
+    assert requests["commits"] <= 2 + FOLLOWED / more and requests["blobs"] <= 1 + 30 / more
