@@ -23,10 +23,12 @@ def even_split(classes: Sequence[int], experiences: int) -> list[Classes]:
     if experiences < 1:
         raise DataError(f"stream.experiences: must be at least 1, got {experiences}")
     if experiences > len(classes):
+        has = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
         raise DataError(
-            f"stream.experiences: {experiences} experiences, but the dataset has only {len(classes)} classes. If each "
-            "experience is to have all classes (domains), give the data in experiences: a folder with one file for "
-            "each, or a function that returns a list with (train, test) of each; or name a stream.transform"
+            f"stream.experiences: {experiences} experiences, but the dataset has only {has}. If each experience is to "
+            "have all classes (domains), give the data in experiences: a folder with one file for each, one file that "
+            "a column divides (dataset.by), or a function that returns a list with (train, test) of each; or name a "
+            "stream.transform"
         )
     size, more = divmod(len(classes), experiences)
     bounds = [i * size + min(i, more) for i in range(experiences + 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -97,8 +97,10 @@ class Columns:
             return values(table[self.label], self.label, location)
         names = self.label_names
         for name in names:
-            if pyarrow.types.is_string(table[name].type) or pyarrow.types.is_large_string(table[name].type):
-                raise DataError(f"{location.path}: label column '{name}' is not numbers but {table[name].type}")
+            if _is_text(table[name].type):
+                raise DataError(
+                    f"{location.path}: label column '{name}' is not numbers but {table[name].type}{_first(table[name])}"
+                )
         return together([numbers(table[name], name, location) for name in names], names, location)
 
     def wanted(self, inputs: Sequence[str], names: Sequence[str], location: Location) -> list[str]:
@@ -154,6 +156,23 @@ class Columns:
         return Table(made, labels, ids, tuple(inputs), groups, self.marks(table, location))
 
 
+def label_table(columns: Columns, rows: Callable[..., Any], location: Location) -> Any:
+    """The columns of the labels of a file, and no others, as an arrow table.
+
+    Args:
+        rows: reads a file, as `pipelines.data.features.feature_reader.ArrowFile`.
+
+    Raises:
+        DataError: it lacks one.
+    """
+    names = columns.label_names
+    table = rows(location, only=names)
+    if any(name not in table.column_names for name in names):
+        # All names, for the message.
+        check_columns(names, rows(location).column_names, location, "label")
+    return table
+
+
 def check_columns(wanted: Sequence[str], names: Sequence[str], location: Location, key: str) -> None:
     """Check that a file has the columns that the option `key` names.
 
@@ -184,7 +203,7 @@ def numbers(column: Any, name: str, location: Location) -> NDArray[Any]:
 
     # To combine even one chunk copies it.
     column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    check_filled(column, name, location)
+    check_filled(column, name, location, "; dataset.features takes missing values of inputs")
     shape: list[int] = [len(column)]
     while (
         pyarrow.types.is_list(column.type)
@@ -201,7 +220,9 @@ def numbers(column: Any, name: str, location: Location) -> NDArray[Any]:
         column = inner
     array: NDArray[Any] = column.to_numpy(zero_copy_only=False).reshape(shape)
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{location.path}: column '{name}' is not numbers but {column.type}; name the inputs: [...]")
+        raise DataError(
+            f"{location.path}: column '{name}' is not numbers but {column.type}{_first(column)}; name the inputs: [...]"
+        )
     return array
 
 
@@ -212,13 +233,29 @@ def _moments(column: Any, kind: Literal["numeric", "timestamp"], name: str, loca
     return raw_values(column, kind, Place(location.path, name))
 
 
-def check_filled(column: Any, name: str, location: Location) -> None:
+def check_filled(column: Any, name: str, location: Location, remedy: str = "") -> None:
+    """Refuse a column with missing values. Raises DataError, whose message names the first such row.
+
+    Args:
+        remedy: what else can be done.
+    """
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise DataError(
             f"{location.path}: column '{name}' has no value in row {row} ({column.null_count} such rows). "
-            "Fill them in, or leave the rows out; dataset.features takes missing values of inputs"
+            f"Fill them in, or leave the rows out{remedy}"
         )
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow
+
+    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
+
+
+def _first(column: Any) -> str:
+    """The first value of a column of text, for messages."""
+    return f": {column[0].as_py()[:50]!r} in row 0" if _is_text(column.type) and len(column) else ""
 
 
 def together(columns: list[NDArray[Any]], names: Sequence[str], location: Location) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.config.suggest import did_you_mean
-from pipelines.data.datasets.arrow_columns import Columns, check_columns
+from pipelines.data.datasets.arrow_columns import Columns, label_table
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.held_out_part import Test, TestPart
 from pipelines.data.datasets.image_folder import ImageTableReader, with_images
@@ -43,10 +43,7 @@ class SavedReader:
         return self.columns.table(table, inputs, location), None
 
     def labels(self, location: Location) -> NDArray[Any]:
-        names = self.columns.label_names
-        table = read_saved(location, only=names)
-        check_columns(names, table.column_names, location, "label")
-        return self.columns.labels(table, location)
+        return self.columns.labels(label_table(self.columns, read_saved, location), location)
 
 
 def load(

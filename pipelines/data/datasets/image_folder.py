@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.datasets.arrow_columns import Columns, check_columns, values
+from pipelines.data.datasets.arrow_columns import Columns, check_columns, label_table, values
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.held_out_part import Test
 from pipelines.data.datasets.init_formats import FolderFormat, Found
@@ -89,10 +89,7 @@ class ImageTableReader:
         return Table(cached_images(sources, self.options), labels, ids, groups=groups, marks=marks), None
 
     def labels(self, location: Location) -> NDArray[Any]:
-        names = self.columns.label_names
-        table = self.rows(location, only=names)
-        check_columns(names, table.column_names, location, "label")
-        return self.columns.labels(table, location)
+        return self.columns.labels(label_table(self.columns, self.rows, location), location)
 
 
 def load(

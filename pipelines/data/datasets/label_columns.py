@@ -52,7 +52,7 @@ class LabelColumns:
         Raises:
             DataError: a value that does not fit; the message names its row, its column and the file.
         """
-        found = column_values(labels, self.kind, where)
+        found = column_values(labels, self.kind, where, self.names)
         if found.shape[1] != self.count:
             raise DataError(f"{where}: has {found.shape[1]} columns of labels, where other files have {self.count}")
         return found
@@ -74,8 +74,11 @@ def label_columns(kind: TargetKind, labels: NDArray[Any], names: tuple[str, ...]
     return LabelColumns(kind, count, names if names is not None and len(names) == count else None)
 
 
-def column_values(labels: Any, kind: TargetKind, where: str) -> NDArray[Any]:
+def column_values(labels: Any, kind: TargetKind, where: str, names: tuple[str, ...] | None = None) -> NDArray[Any]:
     """Labels, (n,) or (n, k), as targets, (n, k): float64 numbers, uint8 of 0 and 1, or int32 tokens.
+
+    Args:
+        names: of the columns, for messages.
 
     Raises:
         DataError: they are not of the kind; the message names row and column.
@@ -93,7 +96,8 @@ def column_values(labels: Any, kind: TargetKind, where: str) -> NDArray[Any]:
     if len(wrong):
         row, column = (int(place) for place in wrong[0])
         rule = _RULES[kind]
-        at = f"row {row}, column {column}" if columns.shape[1] > 1 else f"row {row}"
+        called = column if names is None else repr(names[column])
+        at = f"row {row}, column {called}" if columns.shape[1] > 1 else f"row {row}"
         rows = len(np.unique(wrong[:, 0]))
         raise DataError(
             f"{where}: label {values[row, column]:g} in {at} does not fit: labels are {rule} ({rows} such rows)"

@@ -188,7 +188,10 @@ def plain_labels(labels: NDArray[Any], where: str) -> NDArray[Any]:
         whole = labels.astype(np.int64) if kind == "u" else np.nan_to_num(labels).astype(np.int64)
         wrong = np.flatnonzero(whole != labels)
         if len(wrong):
-            raise DataError(f"{where}: label {labels[wrong[0]]} in row {wrong[0]} does not fit: not a whole number")
+            raise DataError(
+                f"{where}: label {labels[wrong[0]]} in row {wrong[0]} does not fit: not a whole number; "
+                "objective: regression learns numbers"
+            )
         return whole
     if kind == "S":
         return np.char.decode(labels, "utf-8", "replace")

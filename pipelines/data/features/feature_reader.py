@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.datasets.arrow_columns import Columns, check_columns, values
+from pipelines.data.datasets.arrow_columns import Columns, check_columns, label_table, values
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import Table
 from pipelines.data.features.feature_columns import FeatureOptions, Features, feature_columns
@@ -72,10 +72,7 @@ class FeatureReader:
         return Table(made, labels, ids, groups=groups, marks=marks), None
 
     def labels(self, location: Location) -> NDArray[Any]:
-        names = self.columns.label_names
-        table = self.rows(location, only=names)
-        check_columns(names, table.column_names, location, "label")
-        return self.columns.labels(table, location)
+        return self.columns.labels(label_table(self.columns, self.rows, location), location)
 
     def fitted(self, location: Location, rows: NDArray[np.int64]) -> FeatureReader:
         """The reader with the preprocessing fitted on some rows of a file.
