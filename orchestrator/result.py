@@ -26,6 +26,8 @@ class RunResult:
         class_accuracy: by output unit, over all test sets, after the last experience.
         score: name of the score in the matrix.
         matrices: as the score matrix, of each of the pipeline's further metrics by name.
+        capabilities: what became of each capability of the pipeline after the last experience
+            (`orchestrator.lineage.capability_record.CapabilityRecord`); None: it has none.
         class_names: the name of the class of each output unit; None: classes have numbers.
         confusion_matrix: samples by the unit that is right (row) and the one that answered; None: not counted.
         task_labels: how test samples got their task, "given" or "inferred", for strategies that ask for it.
@@ -46,6 +48,7 @@ class RunResult:
     class_names: list[str] | None = None
     score: str = "accuracy"
     matrices: dict[str, list[list[float | None]]] = field(default_factory=dict)
+    capabilities: list[dict[str, Any]] | None = None
 
     @property
     def accuracy_matrix(self) -> list[list[float | None]]:
@@ -80,6 +83,7 @@ class RunResult:
             "history": {name: [_finite(metrics.get(name)) for metrics in self.history] for name in listed},
             "score": self.score,
             "matrices": {name: _rows(rows) for name, rows in self.matrices.items()},
+            **({} if self.capabilities is None else {"capabilities": self.capabilities}),
         }
 
 

@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 
 def make_stream(pipeline: Pipeline, index: IndexStore | None = None) -> Stream:
-    """The experiences, with targets as the objective learns them. Raises as `pipelines.data.streams.build_stream`.
+    """The experiences, with targets as the objective learns them, and the capabilities. Raises as `build_stream`.
 
     Args:
         index: keeps the index of data that is read by blocks; None: it is made anew.
     """
+    from pipelines.capabilities.read_capabilities import with_capabilities
     from pipelines.data.streams import build_stream
 
     objective: Any = resolve("objectives", pipeline.objective.name)
-    return build_stream(pipeline.stream, pipeline.seed, objective.targets, index)
+    return with_capabilities(pipeline, build_stream(pipeline.stream, pipeline.seed, objective.targets, index))
 
 
 def make_model(pipeline: Pipeline, stream: Stream) -> nn.Module:

@@ -69,7 +69,8 @@ def _lacks(commit: Commit, wanted: Sequence[str]) -> bool:
     return held[0] != wanted[0] or not {*wanted} - {ACCURACY} <= {*held}
 
 
-def _learner(pipeline: Pipeline, stream: Stream) -> Learner:
+def new_learner(pipeline: Pipeline, stream: Stream) -> Learner:
+    """A learner before its first experience, in this process."""
     from pipelines.build import make_learner
     from strategies.loop.process_group import Group
 
@@ -77,9 +78,20 @@ def _learner(pipeline: Pipeline, stream: Stream) -> Learner:
     return make_learner(pipeline, stream, Group(), torch.device("cuda:0" if gpu else "cpu"))
 
 
+def trained_learner(pipeline: Pipeline, stream: Stream, lineage: Lineage, commit: Commit, place: int) -> Learner:
+    """A learner as it was after experience `place`, of which the commit is, in this process."""
+    from orchestrator.checkpointing.snapshot import load_commit
+    from pipelines.build import configure, train_settings
+
+    learner = new_learner(pipeline, stream)
+    configure(learner, pipeline, place)
+    load_commit(learner, lineage, commit, optimizer=train_settings(pipeline, place).optimizer)
+    return learner
+
+
 def _baseline(pipeline: Pipeline, stream: Stream) -> dict[int, Count]:
     """The untrained model on every test set."""
-    learner = _learner(pipeline, stream)
+    learner = new_learner(pipeline, stream)
     if learner.objective.targets == "numbers":
         learner.objective.begin_samples(stream[0].train, learner.outputs)
     return dict(enumerate(learner.evaluate(list(stream))))
@@ -87,12 +99,7 @@ def _baseline(pipeline: Pipeline, stream: Stream) -> dict[int, Count]:
 
 def _evaluated(pipeline: Pipeline, stream: Stream, lineage: Lineage, commit: Commit, place: int) -> dict[str, Any]:
     """The fields of a commit that its model's scores change."""
-    from orchestrator.checkpointing.snapshot import load_commit
-    from pipelines.build import configure, train_settings
-
-    learner = _learner(pipeline, stream)
-    configure(learner, pipeline, place)
-    load_commit(learner, lineage, commit, optimizer=train_settings(pipeline, place).optimizer)
+    learner = trained_learner(pipeline, stream, lineage, commit, place)
     assessed = learner.assess(list(stream), seen=place + 1)
     quality = commit.quality or QualityRecord()
     scores = {**(quality.scores or {}), **assessed.scores}

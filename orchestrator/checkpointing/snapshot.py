@@ -21,6 +21,7 @@ from strategies.memory.reservoir import Shard
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from orchestrator.lineage.capability_record import AnswersRecord, CapabilityRecord
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.measurements import QualityRecord, ScoreRecord, TestCount
     from orchestrator.lineage.plan import PlannedCommit
@@ -42,7 +43,8 @@ class Snapshot:
         size: of the model and the memories.
         answers: which test samples were classified correctly (see `orchestrator.checkpointing.evaluation_record`).
         description: what the commit says of its model (see `orchestrator.checkpointing.model_description`).
-        row, previous, baseline, quality, scores, task_labels, losses, steps, timings: as in `Commit`.
+        row, previous, baseline, quality, scores, capabilities, capabilities_before, task_labels, losses, steps,
+            timings: as in `Commit`.
     """
 
     planned: PlannedCommit
@@ -57,6 +59,8 @@ class Snapshot:
     baseline: Sequence[TestCount] = ()
     quality: QualityRecord | None = None
     scores: Sequence[ScoreRecord] | None = None
+    capabilities: Sequence[CapabilityRecord] | None = None
+    capabilities_before: Sequence[AnswersRecord] | None = None
     task_labels: str | None = None
     losses: Sequence[tuple[int, float, int]] = ()
     steps: int = 0
@@ -113,6 +117,8 @@ def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
         baseline=snapshot.baseline,
         quality=snapshot.quality,
         scores=snapshot.scores,
+        capabilities=snapshot.capabilities,
+        capabilities_before=snapshot.capabilities_before,
         size=snapshot.size,
         task_labels=snapshot.task_labels,
         blobs=blobs,

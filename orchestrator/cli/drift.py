@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor
 
+    from orchestrator.lineage.commit import Commit
     from pipelines.config.schema import Pipeline
     from pipelines.drift.stream_drift import ExperienceDrift
 
@@ -50,6 +51,11 @@ TESTS = ("ks", "mmd", "classifier")
     metavar="COMMIT",
     help="Compare what the model of this commit or ref predicts (BBSD) instead of the inputs.",
 )
+@click.option(
+    "--capabilities",
+    is_flag=True,
+    help="Show instead what each trained model of FILE can still do of what it could.",
+)
 @json_option
 def drift(
     file: str,
@@ -58,13 +64,20 @@ def drift(
     alpha: float,
     least_effect: float | None,
     commit: str | None,
+    capabilities: bool,
     as_json: bool,
 ) -> None:
     """Compare the training data of each experience of FILE with that of the experiences before it.
 
     It is called drift when the effect is large enough, larger than is usual between the experiences so far, and
     significant. The data is read; nothing is trained or stored.
+
+    With --capabilities the commits say what their models answered to the items of the section `capabilities`, and
+    neither data nor models are read.
     """
+    if capabilities:
+        _capabilities(file, overrides, as_json)
+        return
 
     def found() -> list[ExperienceDrift]:
         from orchestrator.updates.admitted_stream import stream_of
@@ -89,6 +102,36 @@ def drift(
     changed = [str(e.experience) for e in experiences if e.drift]
     screen.print()
     screen.print(f"drift in experience {', '.join(changed)}" if changed else "no drift")
+
+
+def _capabilities(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    from orchestrator.cli.support.read_history import read_history
+    from orchestrator.errors import StorageError
+    from orchestrator.lineage.capability_record import capability_documents
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.progress.capability_table import capability_table
+    from orchestrator.storage.open_by_uri import open_store
+
+    def chain() -> list[Commit]:
+        pipeline = load(file, overrides, import_code=False)
+        found = read_history(Lineage(open_store(pipeline.storage), pipeline.name)).chain
+        if not any(commit.capabilities for commit in found):
+            missing = "was asked for capabilities" if found else "is trained yet"
+            raise StorageError(
+                f"{pipeline.name}: no model {missing}: list them under `capabilities`, then `everlearn run {file}`"
+            )
+        return found
+
+    if as_json:
+        with reserved_stdout() as stdout:
+            documents = [
+                {"experience": one.experience.index, "commit": one.id, "capabilities": capability_documents(one)}
+                for one in chain()
+            ]
+            print_json(documents, stdout)
+        return
+    commits = chain()
+    console().print(capability_table(commits))
 
 
 def _outputs(pipeline: Pipeline, commit: str) -> Callable[[Tensor], Tensor]:

@@ -79,6 +79,7 @@ def _parts(history: History) -> list[RenderableType]:
         _accuracies(history),
         "",
         *_classes(commit),
+        *_capabilities(commit),
         _stored(commit),
         "",
         "\n".join(f"  {line}" for line in ("specification (what influenced the commit):", *spec.splitlines())),
@@ -165,6 +166,12 @@ def _classes(commit: Commit) -> list[RenderableType]:
         words = ", ".join(f"{answer} ({percent(samples / totals[unit])} %)" for samples, answer in taken)
         table.add_row(str(unit), percent(accuracies[unit]), words)
     return [table, ""]
+
+
+def _capabilities(commit: Commit) -> list[RenderableType]:
+    from orchestrator.progress.capability_table import capability_table
+
+    return [capability_table([commit]), ""] if commit.capabilities else []
 
 
 def _stored(commit: Commit) -> Table:

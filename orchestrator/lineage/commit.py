@@ -10,6 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
+from orchestrator.lineage.capability_record import AnswersRecord, CapabilityRecord
 from orchestrator.lineage.measurements import (
     Count,
     Name,
@@ -22,8 +23,8 @@ from orchestrator.lineage.measurements import (
 )
 
 # Commits of a newer format are refused; an older one is read for ever. Format 2 has scores beside the accuracy; a
-# commit without them is written in format 1, with the same bytes as ever.
-FORMAT = 2
+# commit without them is written in format 1, with the same bytes as ever. Format 3 has capabilities.
+FORMAT = 3
 _ID_FORMAT = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -116,6 +117,9 @@ class Commit(Record):
         forgotten: samples that were removed from its memories after it was made.
         scores: what the test sets were scored by, beside which there may be the accuracy: the first is the score of the
             pipeline, which the score matrix holds; None: the accuracy alone.
+        capabilities: what the model answered to items that no experience trains on, and whether it still can what it
+            could; None: it was not asked.
+        capabilities_before: what the model answered before the first experience; only in the first commit of a chain.
         thinned: when its blobs and memories were removed to save space, ISO 8601, UTC; None: it is complete.
         checksum: SHA-256 of the canonical JSON of all other fields.
     """
@@ -142,6 +146,8 @@ class Commit(Record):
     forgotten: tuple[ForgottenRecord, ...] = ()
     thinned: Annotated[str, Field(pattern=_TIME)] | None = None
     scores: Annotated[tuple[ScoreRecord, ...] | None, Field(exclude_if=is_none)] = None
+    capabilities: Annotated[tuple[CapabilityRecord, ...] | None, Field(exclude_if=is_none)] = None
+    capabilities_before: Annotated[tuple[AnswersRecord, ...] | None, Field(exclude_if=is_none)] = None
     checksum: Sha256
 
     @classmethod
@@ -251,7 +257,9 @@ def commit_id(*, parent: str | None, fingerprint: str, spec: Any) -> str:
 
 
 def _format(document: dict[str, Any]) -> int:
-    return 1 if document.get("scores") is None else FORMAT
+    if document.get("capabilities") is not None or document.get("capabilities_before") is not None:
+        return FORMAT
+    return 1 if document.get("scores") is None else 2
 
 
 def utc_now() -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
 
 LOSS = "loss/train"
+VERDICTS = {"lost": -1.0, "undecided": 0.0, "kept": 1.0}
+"""How MLflow, which takes numbers alone, shows the verdict on a capability."""
 # The same limit as that of a confusion matrix: a chart of more classes cannot be read.
 MOST_CLASSES = 256
 
@@ -68,6 +70,12 @@ def parent_points(
                 if value is not None:
                     yield Point(f"{key_of(name)}/{label(column, stream_length)}", value, time, index)
         yield from _class_points(commit, time, index, class_names)
+        for one in commit.capabilities or ():
+            name = key_of(one.name)
+            if not index:
+                yield Point(f"capability_before/{name}", round(one.base, 12), time, 0)
+            yield Point(f"capability/{name}", round(one.value, 12), time, index)
+            yield Point(f"capability_verdict/{name}", VERDICTS[one.verdict], time, index)
         yield Point("progress/samples", float(commit.experience.samples), time, index)
         yield Point("progress/optimizer_steps", float(commit.steps), time, index)
         for part, seconds in sorted(commit.timings.items()):

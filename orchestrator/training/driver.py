@@ -68,6 +68,7 @@ def run(
     if not runs_in_this_process(pipeline.scaling, address):
         refuse_unfit(address)
 
+    from orchestrator.checkpointing.ask_capabilities import ask_commits, unasked
     from orchestrator.checkpointing.checkpoint import remove_checkpoints
     from orchestrator.checkpointing.load_model import example_and_model
     from orchestrator.checkpointing.score_commits import score_commits, unscored
@@ -91,9 +92,10 @@ def run(
     chain = lineage.leading(ids)
     reused = len(chain)
     notes: list[str] = []
-    if unscored(pipeline, chain):
+    if unscored(pipeline, chain) or unasked(stream, chain):
         with claimed(lineage, "run", target=plan[-1].id, on_warning=notes.append) as claim:
             chain = score_commits(pipeline, stream, lineage.fenced(claim.fence), chain)
+            chain = ask_commits(pipeline, stream, lineage.fenced(claim.fence), chain)
     reporter = reporter or Reporter()
     reporter.start(_summary(pipeline, stream, chain, store.uri))
     observers = Observers(reporter, callbacks, chain, _LatestMetrics(stream, Reference(lineage)))
@@ -218,6 +220,7 @@ def summarise(
         reference: what joint training reaches, as far as it is known.
     """
     from orchestrator.lineage.accuracy_matrix import accuracy_matrix, chain_scores
+    from orchestrator.lineage.capability_record import capability_documents
     from orchestrator.lineage.chain_metrics import chain_metrics, class_accuracy, confusion_matrix
 
     tests = [stream.test_fingerprint(index) for index in range(len(stream))]
@@ -238,6 +241,7 @@ def summarise(
         task_labels=chain[-1].task_labels,
         class_names=None if stream.unit_names is None else list(stream.unit_names),
         score=scores[0].name,
+        capabilities=capability_documents(chain[-1]),
         matrices={score.name: accuracy_matrix(chain, tests, score.name)[0] for score in scores[1:]},
     )
 

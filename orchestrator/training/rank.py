@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.checkpointing.ask_capabilities import answer, records
 from orchestrator.checkpointing.async_commit import Committer
 from orchestrator.checkpointing.check_storable import check_storable
 from orchestrator.checkpointing.checkpoint import (
@@ -22,6 +23,7 @@ from orchestrator.checkpointing.model_description import describing
 from orchestrator.checkpointing.snapshot import Snapshot, load_answers, load_commit, take_snapshot
 from orchestrator.events import Event, Resumed, StageStarted, Warned
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
+from orchestrator.progress.capability_table import lost_text
 from orchestrator.training.loss_curve import LossCurve
 from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.found_settings import with_found
@@ -38,6 +40,7 @@ from strategies.metrics import ACCURACY, result_warning
 if TYPE_CHECKING:
     import torch
 
+    from orchestrator.lineage.capability_record import AnswersRecord
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.measurements import TestCount
     from orchestrator.lineage.plan import PlannedCommit
@@ -106,6 +109,10 @@ class RankTraining:
             # Scores are in the unit of the targets of experience 0.
             learner.objective.begin_samples(self.stream[0].train, learner.outputs)
         baseline = self._evaluate(learner, unknown)
+        asked = bool(self.stream.capabilities) and self.ref is not None  # a search has many trials
+        before: Sequence[AnswersRecord] = (chain[0].capabilities_before or ()) if chain else ()
+        if asked and not chain:
+            before = answer(learner, self.stream, -1)
         previous: list[TestCount] = []
         answers: Mapping[int, torch.Tensor] = {}
         tombstones = read_tombstones(self.lineage)
@@ -121,6 +128,11 @@ class RankTraining:
                 snapshot.quality = quality(assessed, flips(answers, assessed.right, index))
                 if index == len(self.plan) - 1 and self.ref is not None:  # a search has many trials
                     self._warn_of_classes(index, snapshot.quality.classes)
+                if asked:
+                    snapshot.capabilities = records(self.stream, before, answer(learner, self.stream, index))
+                    snapshot.capabilities_before = None if index else before
+                    for lost in (one for one in snapshot.capabilities if one.verdict == "lost"):
+                        self._emit(Warned(f"experience {index}: {lost_text(lost)}"))
                 answers = assessed.right
                 snapshot.previous, snapshot.baseline = previous, baseline
                 previous, baseline = [], []

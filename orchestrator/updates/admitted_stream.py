@@ -21,6 +21,7 @@ from orchestrator.updates.admission_record import State
 from orchestrator.updates.file_verdict import labels_of
 from orchestrator.updates.source_files import SourceFiles, open_source
 from pipelines.build import make_stream
+from pipelines.capabilities.read_capabilities import with_capabilities
 from pipelines.config.components import resolve
 from pipelines.config.pipeline_errors import DataError, PipelineError
 from pipelines.config.sections.source_section import SUFFIXES, SourceSpec
@@ -97,7 +98,7 @@ def admitted_stream(pipeline: Pipeline, source: SourceSpec, state: State) -> Str
     prints: dict[tuple[int, bool], str] = {}
     for index, one in enumerate(state.experiences):
         prints[index, False], prints[index, True] = one.fingerprint, one.test_fingerprint
-    return Stream(
+    stream = Stream(
         parts,
         setting=pipeline.stream.setting,
         outputs=labels.count,
@@ -108,6 +109,7 @@ def admitted_stream(pipeline: Pipeline, source: SourceSpec, state: State) -> Str
         class_names=labels.names,
         unit_names=labels.names if labels.names is not None and len(labels.names) == labels.count else None,
     )
+    return with_capabilities(pipeline, stream)
 
 
 @dataclass(frozen=True, eq=False)

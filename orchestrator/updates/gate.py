@@ -18,6 +18,7 @@ from orchestrator.lineage.decisions import (
     settle,
     tainted,
 )
+from orchestrator.updates.gate_capabilities import CAPABILITIES, capability_finding
 from pipelines.config.sections.gate_section import GateSpec
 from pipelines.gating.error_budget import refusal_level
 from pipelines.gating.gate_conditions import (
@@ -159,7 +160,8 @@ def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:
     ]
     old = {i: evidence.experiences[i] for i in sorted(evidence.old)} if gate.forgetting is not None else {}
     asked = [gate.negative_flips, gate.calibration, gate.latency]
-    tests = 1 + len(old) + len(parts) + len(extra) + sum(limit is not None for limit in asked)
+    limits = sum(limit is not None for limit in asked)
+    tests = 1 + len(old) + len(parts) + len(extra) + len(evidence.capabilities) + limits
     levels = Levels(level / tests, 1 - gate.score.confidence)
     together = evidence.together
     findings = [drop_finding(SCORE, "", together, gate.score.margin, levels)]
@@ -173,6 +175,7 @@ def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:
         findings.append(calibration_finding(evidence.calibration, gate.calibration, together.samples, levels))
     if slices is not None:
         findings += [drop_finding("slices", name, pairs, slices.margin, levels) for name, pairs in parts.items()]
+    findings += [capability_finding(name, one, levels) for name, one in evidence.capabilities.items()]
     if gate.latency is not None and evidence.ratios:
         findings.append(latency_finding(evidence.ratios, gate.latency, levels))
     if gate.size is not None and evidence.size is not None:
@@ -199,7 +202,8 @@ def why(findings: list[Finding]) -> str:
 
 def _measured(finding: Finding) -> str:
     name = f"{finding.condition} of {finding.subject}" if finding.subject else finding.condition
-    change = "+" if finding.condition in (SCORE, "forgetting", "holdout", "recent", "slices", "calibration") else ""
+    signed = (SCORE, "forgetting", "holdout", "recent", "slices", "calibration", CAPABILITIES)
+    change = "+" if finding.condition in signed else ""
     return f"{name} {finding.value:{change}.4g} (limit {finding.limit:.4g})"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from orchestrator.errors import CorruptBlob, StorageError
+from orchestrator.updates.gate_capabilities import ComparedCapability, compare_capabilities
 from pipelines.data.named_columns import named_columns
 from pipelines.gating.calibration_change import CalibrationChange, calibration_change
 from pipelines.gating.column_slices import column_slices
@@ -39,6 +40,7 @@ class Evidence:
         calibration: of the same test sets; None: not known.
         ratios: of the times of predictions; empty: not measured.
         size: how many times as large the candidate's model is; None: not known.
+        capabilities: of both models, by name.
         gaps: what could not be compared, and why.
     """
 
@@ -51,6 +53,7 @@ class Evidence:
     calibration: CalibrationChange | None = None
     ratios: list[float] = field(default_factory=list)
     size: float | None = None
+    capabilities: dict[str, ComparedCapability] = field(default_factory=dict)
     gaps: list[str] = field(default_factory=list)
 
     @property
@@ -90,6 +93,9 @@ def gather(
     if champion.size is not None and candidate.size is not None and champion.size.bytes:
         found.size = candidate.size.bytes / champion.size.bytes
     _measure(found, champion, candidate, gate, models, tests)
+    if gate.capabilities is not None:
+        found.capabilities, lacking = compare_capabilities(lineage, champion, candidate, gate.capabilities)
+        found.gaps += lacking
     return found
 
 

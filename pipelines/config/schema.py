@@ -15,6 +15,7 @@ from pipelines.config.environment_variables import DEFAULT_STORAGE, DEFAULT_TRAC
 from pipelines.config.lane_problems import lane_problems
 from pipelines.config.masking import mask_value
 from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.sections.capability_section import CapabilitySpec, capability_problems
 from pipelines.config.sections.cluster_section import ClusterSpec
 from pipelines.config.sections.gate_section import GateSpec
 from pipelines.config.sections.model_section import ModelSpec
@@ -91,6 +92,8 @@ class Pipeline(Spec):
         score: what the score matrix holds, by default what the objective says: accuracy for classification. Changing it
             trains nothing anew: stored models are evaluated.
         metrics: further scores, which are recorded for each test set and for all test sets so far taken together.
+        capabilities: what the model should still be able to do, asked before the first experience and after each.
+            Changing it trains nothing anew: stored models are asked.
         strategy: methods against forgetting, in the order in which they are applied.
         train: how each experience is trained.
         scaling: how many workers train, and what each of them needs.
@@ -110,6 +113,7 @@ class Pipeline(Spec):
     objective: Annotated[ObjectiveSpec, Influence(added="0.2")] = ObjectiveSpec(name="classification")
     score: Annotated[str | None, NOT_LEARNED] = None
     metrics: Annotated[list[str] | None, NOT_LEARNED] = None
+    capabilities: Annotated[list[CapabilitySpec] | None, NOT_LEARNED] = None
     strategy: Annotated[list[StrategySpec], LEARNED] = Field(
         default_factory=lambda: [StrategySpec(name="naive")], min_length=1
     )
@@ -173,11 +177,11 @@ class Pipeline(Spec):
     def flat(self) -> dict[str, str | int | float | bool]:
         """The pipeline as dotted parameters, strategies by their names, lists as JSON, passwords left out.
 
-        Without `cluster`, `gate` and `update`: where a run was submitted, when, and how its model is judged are no
-        parameters of the run, and may change until the run is finished.
+        Without `cluster`, `gate`, `update` and `capabilities`: where a run was submitted, when, and how its model is
+        judged are no parameters of the run, and may change until the run is finished.
         """
         document = self.to_document(masked=True)
-        for key in ("cluster", "gate", "update"):
+        for key in ("cluster", "gate", "update", "capabilities"):
             document.pop(key, None)
         document["strategy"] = {
             entry["name"]: {key: value for key, value in entry.items() if key != "name"} or "default"
@@ -235,8 +239,9 @@ class Pipeline(Spec):
             return []  # said with its line where the options are checked
         changes_loss = getattr(options, "changes_loss", False)
         reasons = refusals(listed, objective.name, targets=objective.targets, changes_loss=changes_loss)
+        wrong = capability_problems(self.capabilities, objective.name, objective.targets)
         setting = setting_refusal(objective, self.stream.setting)
-        wrong: list[tuple[KeyPath, str]] = [] if setting is None else [(("stream", "setting"), setting)]
+        wrong += [] if setting is None else [(("stream", "setting"), setting)]
         if self.stream.source is not None and objective.targets != "classes":
             text = (
                 f"files that arrive have classes as labels, which {objective.name} does not learn: name a folder under "

@@ -27,6 +27,7 @@ from pipelines.data.transforms import TRANSFORMS
 from strategies.objectives.objective import TargetKind
 
 if TYPE_CHECKING:
+    from pipelines.capabilities.capability_items import CapabilitySet
     from pipelines.data.features.column_layout import ColumnLayout
     from pipelines.data.features.preprocessing import Preprocessing
     from pipelines.data.images.image_options import ImageInputs
@@ -112,6 +113,7 @@ class Stream(Sequence[StreamExperience]):
         preprocessing: what made the inputs from the columns of a table, fitted on experience 0; None: nothing.
         images: how image files become inputs; None: inputs were none.
         column_names: of inputs that are the numbers of a table; None: they have none, or `preprocessing` knows them.
+        capabilities: what the model is asked beside the test sets (`pipelines.capabilities`).
         settings: found for single experiences on the way, by index: values by path (`pipelines.config.found_settings`).
     """
 
@@ -131,13 +133,12 @@ class Stream(Sequence[StreamExperience]):
         settings: Mapping[int, Mapping[str, Any]] | None = None,
         column_names: tuple[str, ...] | None = None,
     ) -> None:
-        self._parts = dict(parts)
-        self._indices = list(parts)
-        self.setting, self.outputs = setting, outputs
-        self.input_shape = input_shape
+        self._parts, self._indices = dict(parts), list(parts)
+        self.setting, self.outputs, self.input_shape = setting, outputs, input_shape
         self.class_names, self.unit_names, self.warnings = class_names, unit_names, warnings
         self.preprocessing, self.images, self.column_names = preprocessing, images, column_names
         self.settings: Mapping[int, Mapping[str, Any]] = settings or {}
+        self.capabilities: tuple[CapabilitySet, ...] = ()
         self._fingerprints: dict[tuple[int, bool], str] = {} if fingerprints is None else fingerprints
 
     def __len__(self) -> int:
@@ -168,8 +169,7 @@ class Stream(Sequence[StreamExperience]):
 
     def without(self, index: int) -> Stream:
         """The stream as if the data of experience `index` had never come: later experiences count one less."""
-        rest = copy.copy(self)
-        kept = [position for place, position in enumerate(self._indices) if place != index]
+        rest, kept = copy.copy(self), [position for place, position in enumerate(self._indices) if place != index]
         rest._indices, rest._parts = list(range(len(kept))), {new: self._parts[old] for new, old in enumerate(kept)}
         known = {old: new for new, old in enumerate(kept)}
         rest._fingerprints = {(known[i], t): found for (i, t), found in self._fingerprints.items() if i in known}

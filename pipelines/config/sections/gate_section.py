@@ -140,6 +140,9 @@ class GateSpec(Spec):
         slices: parts of the samples; null: not judged.
         latency: how many times as long a prediction may take; null: not measured.
         size: how many times as large the model may be; null: not judged.
+        capabilities: what the model must still be able to do; `base`: compared with the model before the stream, so
+            that small losses do not add up; `champion`: with the one in use. The margins are those of the section
+            `capabilities`. null: not judged.
         promote: `propose`: a commit that passes waits for `everlearn promote`; `automatic`: it becomes the champion.
         undecided: what happens where there are too few samples to tell. `propose`: a person decides; `promote`: as if
             it had passed; `refuse`: as if it had been refused.
@@ -155,6 +158,7 @@ class GateSpec(Spec):
     slices: Annotated[SlicesCondition | None, NOT_LEARNED] = None
     latency: Annotated[Positive | None, NOT_LEARNED] = None
     size: Annotated[Positive | None, NOT_LEARNED] = None
+    capabilities: Annotated[Literal["base", "champion"] | None, NOT_LEARNED] = None
     promote: Annotated[Literal["propose", "automatic"], NOT_LEARNED] = "propose"
     undecided: Annotated[Literal["propose", "promote", "refuse"], NOT_LEARNED] = "propose"
     notify: Annotated[list[WebhookSpec], NOT_LEARNED] = Field(default_factory=list)
@@ -163,5 +167,5 @@ class GateSpec(Spec):
         """The conditions alone, as plain data: two gates with equal ones judge alike."""
         chosen = {"score", "forgetting", "negative_flips", "calibration", "slices", "latency", "size"}
         # What came later is left out where it is not asked for: earlier verdicts stand.
-        later = {name for name in ("holdout", "recent") if getattr(self, name) is not None}
+        later = {name for name in ("holdout", "recent", "capabilities") if getattr(self, name) is not None}
         return self.model_dump(mode="json", include=chosen | later)

@@ -5,8 +5,11 @@ import pytest
 
 from orchestrator.cli.drift import TESTS
 from orchestrator.cli.main import invoke
+from orchestrator.lineage.capability_record import judged
+from orchestrator.storage.folder_store import FolderStore
 from pipelines.drift import two_sample
-from tests.orchestrator.cli.lineages import write_pipeline
+from tests.orchestrator.cli.lineages import write_lineage, write_pipeline
+from tests.orchestrator.lineage.test_capability_record import answers, bits
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +45,20 @@ def test_what_is_wrong_ends_with_2_or_3(capsys: pytest.CaptureFixture[str]) -> N
     assert invoke(["drift", "small.yaml", "--alpha", "0"]) == 2
     assert invoke(["drift", "small.yaml", "--model", "latest"]) == 3
     assert "no commit or ref of pipeline" in capsys.readouterr().err
+
+
+def test_capabilities_are_shown_from_the_commits(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["drift", "small.yaml", "--capabilities"]) == 3
+    assert "no model is trained yet: list them under `capabilities`" in " ".join(capsys.readouterr().err.split())
+    before = answers(bits([0, 1, 2], 20))
+    asked = judged([before], [answers(bits([1, 2, 3], 20))], {"facts": 0.05})
+    (commit,) = write_lineage(folder, 1)
+    store = FolderStore(folder / ".everlearn/store")
+    whole = commit.revised(capabilities=asked, capabilities_before=[before])
+    store.put(f"small/commits/{commit.id}.json", whole.to_json())
+    assert invoke(["drift", "small.yaml", "--capabilities"]) == 0
+    text = capsys.readouterr().out
+    assert "undecided" in text and "295 items" in text and max(map(len, text.splitlines())) <= 80
+    assert invoke(["drift", "small.yaml", "--capabilities", "--json"]) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert document["capabilities"][0]["verdict"] == "undecided" and "answers" not in document["capabilities"][0]

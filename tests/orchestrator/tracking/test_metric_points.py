@@ -51,6 +51,20 @@ def test_what_was_counted_beyond_the_matrix_has_a_history() -> None:
     assert ("intransigence", 2) not in found
 
 
+def test_capabilities_have_a_history_and_their_verdicts_as_numbers() -> None:
+    asked = {
+        "name": "facts", "kind": "multiple-choice", "data": "0" * 64, "items": 8, "answers": "AA==", "base": 0.75,
+        "value": 0.5, "lost": 3, "won": 1, "margin": 0.05, "p_lost": 0.3, "p_kept": 0.6, "verdict": "lost",
+    }  # fmt: skip
+    chain = [_again(commit, capabilities=[asked]) for commit in make_chain(2)]
+    found = {(p.key, p.step): p.value for p in parent_points(chain, 5) if p.key.startswith("capability")}
+    assert found == {
+        ("capability_before/facts", 0): 0.75,
+        **{("capability/facts", step): 0.5 for step in (0, 1)},
+        **{("capability_verdict/facts", step): -1 for step in (0, 1)},
+    }
+
+
 def test_classes_sort_as_they_count() -> None:
     commit = make_chain(1)[0]
     wide = _again(commit, spec={"outputs": 101})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.rank import RankTraining
+from pipelines.build import make_stream
 from pipelines.config.load import load_text
-from pipelines.data.streams import build_stream
 from strategies.loop.process_group import Group
 from tests.orchestrator.maintenance.lineages import put_checkpoint
 from tests.processes import Processes
@@ -29,9 +30,9 @@ train: {epochs: 1, batch_size: 32}
 """
 
 
-def rank_training(folder: Path, events: list[Event], until: int = 3, **fields: Any) -> RankTraining:
-    pipeline = load_text(f"{TEXT}storage: {folder}\n")
-    stream = build_stream(pipeline.stream, pipeline.seed)
+def rank_training(folder: Path, events: list[Event], until: int = 3, *, more: str = "", **fields: Any) -> RankTraining:
+    pipeline = load_text(f"{TEXT}storage: {folder}\n{more}")
+    stream = make_stream(pipeline)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     plan = make_plan(pipeline, stream)[:until]
     return RankTraining(pipeline, stream, plan, lineage, Group.current(), torch.device("cpu"), events.append, **fields)
@@ -99,19 +100,24 @@ def test_checkpoints_that_a_dead_run_left_behind_its_commit_are_removed(tmp_path
     assert list(made.lineage.store.list("digits/runs/")) == []
 
 
-def _as_rank(folder: Path) -> list[str]:
+def _as_rank(folder: Path, capabilities: str) -> list[str]:
     events: list[Event] = []
-    rank_training(folder, events).run()
+    rank_training(folder, events, more=capabilities).run()
     return kinds(events)
 
 
 def test_rank_0_alone_tells_and_writes(tmp_path: Path) -> None:
+    rows = [{"inputs": [[row * 9 + column for column in range(8)] for row in range(8)], "label": n} for n in range(5)]
+    (tmp_path / "items.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    more = f"capabilities: [{{name: grey, kind: classification, data: '{tmp_path}/items.jsonl'}}]\n"
     with Processes(2) as processes:
-        told, silent = processes.run(_as_rank, tmp_path / "two")
+        told, silent = processes.run(_as_rank, tmp_path / "two", more)
     assert told.count("commit") == 3 and "step" in told and set(silent) <= {"experience"}
-    _as_rank(tmp_path / "one")
+    _as_rank(tmp_path / "one", more)
     one, two = (rank_training(tmp_path / name, []) for name in ("one", "two"))
     for planned in one.plan:
         mine, theirs = one.lineage.read(planned.id), two.lineage.read(planned.id)
         assert mine.row == theirs.row
+        assert mine.capabilities == theirs.capabilities is not None
+        assert mine.capabilities_before == theirs.capabilities_before
         assert [loss for _, loss, _ in mine.losses] == pytest.approx([loss for _, loss, _ in theirs.losses])
