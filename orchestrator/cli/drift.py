@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,17 +11,20 @@ from orchestrator.cli.support.command_options import Command, file_argument, jso
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rich.table import Table
     from torch import Tensor
 
     from orchestrator.lineage.commit import Commit
+    from orchestrator.updates.drift_report import Accuracy, Errors
     from pipelines.config.schema import Pipeline
+    from pipelines.data.streams import Stream
     from pipelines.drift.stream_drift import ExperienceDrift
 
 TESTS = ("ks", "mmd", "classifier")
 """The tests that may be chosen; `pipelines.drift.two_sample.TESTS`, named here so that help needs no numpy."""
+_MOST_COLUMNS = 3
 
 
 @click.command("drift", cls=Command, short_help="Show which experiences of FILE differ from those before them.")
@@ -56,6 +60,7 @@ TESTS = ("ks", "mmd", "classifier")
     is_flag=True,
     help="Show instead what each trained model of FILE can still do of what it could.",
 )
+@click.option("--mlflow", is_flag=True, help="Show drift over time and columns by effect as figures of the MLflow run.")
 @json_option
 def drift(
     file: str,
@@ -65,12 +70,15 @@ def drift(
     least_effect: float | None,
     commit: str | None,
     capabilities: bool,
+    mlflow: bool,
     as_json: bool,
 ) -> None:
     """Compare the training data of each experience of FILE with that of the experiences before it.
 
     It is called drift when the effect is large enough, larger than is usual between the experiences so far, and
-    significant. The data is read; nothing is trained or stored.
+    significant. Shown beside it, and deciding nothing: how much the columns of a table have changed, the errors of the
+    model before each experience where it was trained, and with --model an estimate of the accuracy without labels. The
+    data is read; nothing is trained or stored.
 
     With --capabilities the commits say what their models answered to the items of the section `capabilities`, and
     neither data nor models are read.
@@ -79,26 +87,46 @@ def drift(
         _capabilities(file, overrides, as_json)
         return
 
-    def found() -> list[ExperienceDrift]:
+    def found() -> list[_Shown]:
         from orchestrator.updates.admitted_stream import stream_of
+        from pipelines.data.named_columns import named_columns
         from pipelines.drift.stream_drift import stream_drift
 
         pipeline = load(file, overrides)
         stream = stream_of(pipeline)
         outputs = None if commit is None else _outputs(pipeline, commit)
-        chosen = tuple(dict.fromkeys(tests)) or TESTS[:1]
-        return stream_drift(stream, chosen, alpha=alpha, least_effect=least_effect, seed=pipeline.seed, outputs=outputs)
+        drifts = stream_drift(
+            stream,
+            tuple(dict.fromkeys(tests)) or TESTS[:1],
+            alpha=alpha,
+            least_effect=least_effect,
+            seed=pipeline.seed,
+            outputs=outputs,
+            columns=named_columns(stream),
+        )
+        shown = _with_errors(pipeline, stream, drifts, commit, outputs)
+        if mlflow:
+            from orchestrator.tracking.drift_figures import show_drift
+
+            show_drift(pipeline, drifts, {one.drift.experience: one.errors.share for one in shown if one.errors})
+        return shown
 
     if as_json:
         with reserved_stdout() as stdout:
-            print_json([_document(drift) for drift in found()], stdout)
+            print_json([_document(one) for one in found()], stdout)
         return
-    experiences = found()
+    shown = found()
+    experiences = [one.drift for one in shown]
     screen = console()
     if not experiences:
         screen.print("The stream has one experience: there is nothing to compare it with.")
         return
     screen.print(_table(experiences))
+    further = list(_further(shown))
+    if further:
+        screen.print()
+    for line in further:
+        screen.print(line)
     changed = [str(e.experience) for e in experiences if e.drift]
     screen.print()
     screen.print(f"drift in experience {', '.join(changed)}" if changed else "no drift")
@@ -150,12 +178,70 @@ def _outputs(pipeline: Pipeline, commit: str) -> Callable[[Tensor], Tensor]:
     return outputs
 
 
-def _document(found: ExperienceDrift) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Shown:
+    """What is shown of an experience."""
+
+    drift: ExperienceDrift
+    errors: Errors | None
+    accuracy: Accuracy | None
+
+
+def _with_errors(
+    pipeline: Pipeline,
+    stream: Stream,
+    drifts: list[ExperienceDrift],
+    commit: str | None,
+    outputs: Callable[[Tensor], Tensor] | None,
+) -> list[_Shown]:
+    from orchestrator.checkpointing.commit_weights import commit_called
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.open_by_uri import open_store
+    from orchestrator.updates.drift_report import estimated_accuracies, followed_errors
+
+    lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+    latest = lineage.ref("latest")
+    errors = followed_errors(lineage, lineage.read(latest.commit)) if latest is not None else {}
+    accuracy = {}
+    if commit is not None and outputs is not None:
+        learned = lineage.read(commit_called(lineage, commit)).experience.index
+        accuracy = estimated_accuracies(stream, outputs, learned, pipeline.seed)
+    return [_Shown(one, errors.get(one.experience), accuracy.get(one.experience)) for one in drifts]
+
+
+def _document(shown: _Shown) -> dict[str, Any]:
+    found = shown.drift
     tests = {
         name: {"effect": v.effect, "usual": v.usual, "p_value": v.p_value, "drift": v.drift}
         for name, v in found.tests.items()
     }
-    return {"experience": found.experience, "drift": found.drift, "tests": tests}
+    columns = [{"name": c.name, "stability": c.stability, "wasserstein": c.distance} for c in found.columns]
+    return {
+        "experience": found.experience,
+        "drift": found.drift,
+        "tests": tests,
+        "columns": columns,
+        "errors": None if shown.errors is None else asdict(shown.errors),
+        "accuracy": None if shown.accuracy is None else asdict(shown.accuracy),
+    }
+
+
+def _further(shown: list[_Shown]) -> Iterator[str]:
+    """Lines on what decides nothing."""
+    for one in shown:
+        parts = [f"{c.name} {c.stability:.2f} ({c.distance:.2f} sd)" for c in one.drift.columns[:_MOST_COLUMNS]]
+        if parts:
+            yield f"columns of experience {one.drift.experience}, PSI: {', '.join(parts)}"
+    for one in shown:
+        if one.errors is not None:
+            change = f", grown from {one.errors.before:.3f} to {one.errors.now:.3f}" if one.errors.grown else ""
+            yield f"errors on experience {one.drift.experience} before it was learned: {one.errors.share:.3f}{change}"
+    for one in shown:
+        if one.accuracy is not None:
+            yield (
+                f"accuracy on experience {one.drift.experience}: {one.accuracy.estimated:.3f} estimated without "
+                f"labels, {one.accuracy.measured:.3f} measured"
+            )
 
 
 def _table(experiences: list[ExperienceDrift]) -> Table:

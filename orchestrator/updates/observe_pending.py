@@ -75,7 +75,7 @@ def _observe_errors(
     from orchestrator.updates.model_answers import ModelAnswers
     from pipelines.drift.error_change import error_change
 
-    chunks = prequential_errors(lineage, latest, FOLLOWED)
+    chunks = [counts for _, counts in prequential_errors(lineage, latest, FOLLOWED)]
     try:
         answers = ModelAnswers(lineage, pipeline, stream).assess(latest, range(done, len(stream))).right
     except CorruptBlob as error:
@@ -92,8 +92,8 @@ def _observe_errors(
         found.drift.append(found.errors)
 
 
-def prequential_errors(lineage: Lineage, latest: Commit, most: int) -> list[tuple[int, int]]:
-    """Errors and samples of the last experiences' test sets, by the model before each was learned, oldest first.
+def prequential_errors(lineage: Lineage, latest: Commit, most: int) -> list[tuple[int, tuple[int, int]]]:
+    """The last experiences, and errors and samples of their test sets by the model before each, oldest first.
 
     Args:
         most: so many commits are read.
@@ -101,7 +101,7 @@ def prequential_errors(lineage: Lineage, latest: Commit, most: int) -> list[tupl
     Raises:
         StorageError: a commit cannot be read.
     """
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, tuple[int, int]]] = []
     commit: Commit | None = latest
     for _ in range(most):
         if commit is None or commit.parent is None:
@@ -111,6 +111,6 @@ def prequential_errors(lineage: Lineage, latest: Commit, most: int) -> list[tupl
         index = commit.experience.index
         count = next((one for one in counts if one.experience == index), None)
         if count is not None and count.correct is not None and count.total:
-            found.append((count.total - count.correct, count.total))
+            found.append((index, (count.total - count.correct, count.total)))
         commit = parent
     return found[::-1]

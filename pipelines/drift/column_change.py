@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipelines.drift.two_sample import Array
 
 BINS = 10
 _SMOOTHING = 0.5
+
+
+@dataclass(frozen=True)
+class ColumnChange:
+    """How much a column has changed.
+
+    Attributes:
+        name: of the column.
+        stability: the population stability index.
+        distance: the Wasserstein distance, in standard deviations of the reference.
+    """
+
+    name: str
+    stability: float
+    distance: float
+
+
+def column_changes(names: Sequence[str], reference: Array, sample: Array) -> tuple[ColumnChange, ...]:
+    """The change of each column, the largest stability index first.
+
+    Args:
+        names: of the columns, (d,).
+        reference: (n, d), n > 0.
+        sample: (m, d), m > 0.
+    """
+    found = zip(names, population_stability(reference, sample), wasserstein(reference, sample), strict=True)
+    changes = [ColumnChange(name, float(index), float(distance)) for name, index, distance in found]
+    return tuple(sorted(changes, key=lambda change: -change.stability))
 
 
 def population_stability(reference: Array, sample: Array, bins: int = BINS) -> Array:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from pipelines.data.datasets.label_columns import is_columns
+from pipelines.data.named_columns import NamedColumn
 from pipelines.data.samples import StoredSamples
 from pipelines.data.streams import Stream
+from pipelines.drift.column_change import ColumnChange, column_changes
 from pipelines.drift.label_change import class_shares
 from pipelines.drift.two_sample import TESTS, Array
 from pipelines.drift.verdicts import Verdict, judge
@@ -28,10 +30,12 @@ class ExperienceDrift:
     Attributes:
         experience: its index, from 1.
         tests: verdicts by the name of the test.
+        columns: how much each column of a table has changed, the most first; they decide nothing.
     """
 
     experience: int
     tests: dict[str, Verdict]
+    columns: tuple[ColumnChange, ...] = ()
 
     @property
     def drift(self) -> bool:
@@ -46,6 +50,7 @@ def stream_drift(
     least_effect: float | None = None,
     seed: int = 0,
     outputs: Callable[[Tensor], Tensor] | None = None,
+    columns: Sequence[NamedColumn] = (),
 ) -> list[ExperienceDrift]:
     """Compare the training set of each experience with those before it.
 
@@ -61,19 +66,27 @@ def stream_drift(
         outputs: a trained model's outputs for stored inputs, (n, units): its softmax is compared instead of the inputs
             (BBSD, Lipton, Wang & Smola 2018), or where targets are columns the outputs themselves.
         seed: of projection and resampling.
+        columns: of the inputs, whose change is measured one by one.
 
     Raises:
         ValueError: there is no such test.
     """
     _refuse_unknown(tests)
     comparison = _Comparison(tests, stream.outputs, alpha, least_effect, seed, outputs)
+    names, positions = [column.name for column in columns], [column.position for column in columns]
+    tables: list[Array] = []
     numbers: list[Array] = []
     labels: list[Array] = []
     found: list[ExperienceDrift] = []
     for experience in stream:
-        rows, own, columns = comparison.sampled(experience.train)
+        inputs, targets = sampled_rows(experience.train, seed)
+        rows, own, in_columns = comparison.compared(inputs, targets, experience.train.targets)
+        table: Array = inputs[:, positions].numpy().astype(np.float64) if names else np.zeros((0, 0))
         if numbers:
-            found.append(ExperienceDrift(experience.index, comparison.verdicts(numbers, labels, rows, own, columns)))
+            verdicts = comparison.verdicts(numbers, labels, rows, own, in_columns)
+            changes = column_changes(names, np.concatenate(tables), table) if names else ()
+            found.append(ExperienceDrift(experience.index, verdicts, changes))
+        tables.append(table)
         numbers.append(rows)
         labels.append(own)
     return found
@@ -121,11 +134,13 @@ class _Comparison:
 
     def sampled(self, samples: StoredSamples) -> tuple[Array, Array, bool]:
         """What is compared of a set of samples: its inputs, its labels, and whether these are columns."""
-        # In the order of the hashes: tests that draw rows at random then draw the same ones, whatever the stored order.
-        inputs, targets = samples.take(torch.argsort(_hashes(samples.ids, self.seed))[:MOST_ROWS])
+        return self.compared(*sampled_rows(samples, self.seed), samples.targets)
+
+    def compared(self, inputs: Tensor, targets: Tensor, all_targets: Tensor) -> tuple[Array, Array, bool]:
+        """The same of its sampled rows, and the targets of all."""
         columns = is_columns(targets)
         rows = _columns(inputs, self.seed) if self.outputs is None else _predicted(self.outputs(inputs), columns)
-        own: Array = targets.numpy().astype(np.float64) if columns else _histogram(samples.targets, self.classes)
+        own: Array = targets.numpy().astype(np.float64) if columns else _histogram(all_targets, self.classes)
         return rows, own, columns
 
     def verdicts(
@@ -151,6 +166,14 @@ class _Comparison:
         shares = class_shares(sum(labels[1:], labels[0]).tolist(), own.tolist())
         changed = shares.p_value < alpha and shares.effect > limit
         return found | {"labels": Verdict(shares.effect, limit, shares.p_value, changed)}
+
+
+def sampled_rows(samples: StoredSamples, seed: int) -> tuple[Tensor, Tensor]:
+    """The inputs and targets of at most 1000 samples: those whose ids have the smallest hashes, in their order.
+
+    Tests that draw rows at random then draw the same ones, whatever the stored order.
+    """
+    return samples.take(torch.argsort(_hashes(samples.ids, seed))[:MOST_ROWS])
 
 
 def _refuse_unknown(tests: Sequence[str]) -> None:
