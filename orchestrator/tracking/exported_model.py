@@ -6,7 +6,9 @@ which is text; the tests compare it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import io
 import json
 import platform
 from collections.abc import Sequence
@@ -37,7 +39,9 @@ def export_model(folder: Path, model: nn.Module, example: Tensor, packages: Sequ
 
     with torch.no_grad():
         output = model(example)
-    graph = torch.export.export(model, (example,), dynamic_shapes=({0: Dim.AUTO},))
+    # Where it fails, PyTorch prints the graph so far to the terminal.
+    with contextlib.redirect_stderr(io.StringIO()):
+        graph = torch.export.export(model, (example,), dynamic_shapes=({0: Dim.AUTO},))
     (folder / _DATA).mkdir(parents=True)
     torch.export.save(graph, folder / _DATA / "model.pt2")
     rows = example.tolist()

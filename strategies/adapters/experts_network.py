@@ -47,12 +47,16 @@ class ExpertsNetwork(AdaptedNetwork):
         log_router = self.router(self.features(inputs))
         known = log_router.shape[1]
         chosen = log_router.topk(min(self.top_k, known), 1).indices
-        scores = log_router.new_full((len(inputs), self.outputs), -torch.inf)
+        scores = log_router.new_full((inputs.shape[0], self.outputs), -torch.inf)
         for expert in range(known):
             units = self.head(expert).units
-            own = log_router.new_full((len(inputs), len(units)), -math.log(len(units)))
-            rows = (chosen == expert).any(1).nonzero().squeeze(1)
-            if len(rows):
+            own = log_router.new_full((inputs.shape[0], len(units)), -math.log(len(units)))
+            passes = (chosen == expert).any(1)
+            if torch.compiler.is_exporting():
+                # A graph cannot choose rows by their values: all pass, and the answers of the others are left out.
+                logits = self.answers(inputs, [expert])[0]
+                own = torch.where(passes[:, None], logits.double().log_softmax(1), own)
+            elif len(rows := passes.nonzero().squeeze(1)):
                 logits = self.answers(inputs[rows], [expert])[0]
                 own = own.index_copy(0, rows, logits.double().log_softmax(1))
             mixed = torch.logaddexp(scores.index_select(1, units), log_router[:, expert, None] + own)

@@ -37,7 +37,7 @@ class Router(nn.Module):
         self.register_buffer("counts", torch.zeros(groups, dtype=torch.float64))
         self.register_buffer("owners", torch.zeros(groups, dtype=torch.int64))
         self.register_buffer("products", torch.zeros(width, width, dtype=torch.float64))
-        self._weights: tuple[Tensor, Tensor] | None = None
+        self._weights: tuple[Tensor, Tensor, list[Tensor]] | None = None
 
     def add(self, owner: int, sums: Tensor, counts: Tensor, products: Tensor) -> None:
         """The groups of a further experience; those without samples are left out."""
@@ -52,20 +52,20 @@ class Router(nn.Module):
         """(n, d) to log-probabilities of the experiences, (n, experiences) float64."""
         if self._weights is None or self._weights[0].device != features.device:
             self._weights = self._discriminant()
-        w, b = self._weights
+        w, b, groups = self._weights
         log_p = (features.double() @ w.T + b).log_softmax(1)
-        experiences = int(self.owners.max()) + 1
-        own = [log_p[:, self.owners == owner].logsumexp(1) for owner in range(experiences)]
-        return torch.stack(own, 1)
+        return torch.stack([log_p[:, own].logsumexp(1) for own in groups], 1)
 
-    def _discriminant(self) -> tuple[Tensor, Tensor]:
+    def _discriminant(self) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Weights and biases of the groups, and which groups each experience has."""
         means, total = self.sums / self.counts[:, None], self.counts.sum()
         within = (self.products - means.T @ (means * self.counts[:, None])) / total
         d = len(within)
         scale = (within.diagonal().sum() / d).clamp(min=1e-12)
         identity = torch.eye(d, dtype=within.dtype, device=within.device)
         w = torch.linalg.solve((1 - self.shrinkage) * within + self.shrinkage * scale * identity, means.T).T
-        return w, (self.counts / total).log() - (means * w).sum(1) / 2
+        groups = [torch.nonzero(self.owners == owner).squeeze(1) for owner in range(int(self.owners.max()) + 1)]
+        return w, (self.counts / total).log() - (means * w).sum(1) / 2, groups
 
     def _load_from_state_dict(self, *arguments: object) -> None:
         super()._load_from_state_dict(*arguments)

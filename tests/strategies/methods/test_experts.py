@@ -44,6 +44,9 @@ def test_scores_are_the_mixture_of_the_experts_that_the_router_chooses() -> None
                     if expert in best:
                         own = network.answers(inputs[row : row + 1], [expert])[0][0].double().softmax(0)
                     torch.testing.assert_close(scores[units].exp(), router[row, expert] * own, rtol=1e-5, atol=1e-6)
+            if top_k == 2:  # as MLflow gets it: a graph, for batches of any size
+                export = torch.export.export(network, (inputs[:3],), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+                torch.testing.assert_close(export.module()(inputs).double(), found, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(found.exp().sum(1), torch.ones(6, dtype=torch.float64), rtol=1e-5, atol=1e-5)
 
 
