@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,8 @@ class RunResult:
         pipeline: the pipeline's name.
         lineage: commit ids, oldest first, one for each experience.
         score_matrix: R[i][j], the score on experience j's test set after training on experience i; accuracies are in
-            [0, 1]; None where it was not evaluated.
+            [0, 1]; None where it was not evaluated. With `evaluate` in the pipeline file, rows are sparse: in JSON, an
+            object of the experiences that were evaluated.
         metrics: the stream's metrics by name (`strategies.metrics`); None where one is not defined, such as
             forgetting after a single experience.
         trained: experiences trained by this run.
@@ -35,7 +37,7 @@ class RunResult:
 
     pipeline: str
     lineage: list[str]
-    score_matrix: list[list[float | None]]
+    score_matrix: Sequence[Sequence[float | None]]
     metrics: dict[str, float | None]
     trained: int
     reused: int
@@ -47,11 +49,11 @@ class RunResult:
     task_labels: str | None = None
     class_names: list[str] | None = None
     score: str = "accuracy"
-    matrices: dict[str, list[list[float | None]]] = field(default_factory=dict)
+    matrices: Mapping[str, Sequence[Sequence[float | None]]] = field(default_factory=dict)
     capabilities: list[dict[str, Any]] | None = None
 
     @property
-    def accuracy_matrix(self) -> list[list[float | None]]:
+    def accuracy_matrix(self) -> Sequence[Sequence[float | None]]:
         """The matrix of accuracies: the score matrix, or that of a further metric; empty where there is none."""
         return self.score_matrix if self.score == "accuracy" else self.matrices.get("accuracy", [])
 
@@ -87,8 +89,10 @@ class RunResult:
         }
 
 
-def _rows(matrix: list[list[float | None]]) -> list[list[float | None]]:
-    return [[_finite(value) for value in row] for row in matrix]
+def _rows(matrix: Sequence[Sequence[float | None]]) -> list[list[float | None] | dict[str, float]]:
+    from orchestrator.lineage.sparse_row import SparseRow, to_plain
+
+    return [to_plain(row) if isinstance(row, SparseRow) else [_finite(value) for value in row] for row in matrix]
 
 
 def _finite(value: float | None) -> float | None:

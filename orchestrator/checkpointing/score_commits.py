@@ -14,6 +14,7 @@ import torch
 from orchestrator.checkpointing.evaluation_record import score_records, test_count
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.measurements import ACCURACY, ACCURACY_RECORD, QualityRecord, TestCount
+from pipelines.config.sections.evaluate_section import evaluated
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -100,11 +101,12 @@ def _baseline(pipeline: Pipeline, stream: Stream) -> dict[int, Count]:
 def _evaluated(pipeline: Pipeline, stream: Stream, lineage: Lineage, commit: Commit, place: int) -> dict[str, Any]:
     """The fields of a commit that its model's scores change."""
     learner = trained_learner(pipeline, stream, lineage, commit, place)
-    assessed = learner.assess(list(stream), seen=place + 1)
+    chosen = evaluated(pipeline.evaluate, place, len(stream))
+    assessed = learner.assess([stream[index] for index in chosen], seen=place + 1)
     quality = commit.quality or QualityRecord()
     scores = {**(quality.scores or {}), **assessed.scores}
     return {
-        "row": _joined(commit.row, dict(enumerate(assessed.counts)), stream, missing=True),
+        "row": _joined(commit.row, dict(zip(chosen, assessed.counts, strict=True)), stream, missing=True),
         "quality": quality.model_copy(update={"scores": scores}),
     }
 

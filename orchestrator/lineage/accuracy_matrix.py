@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.measurements import ACCURACY, ACCURACY_RECORD, ScoreRecord, TestCount
+from orchestrator.lineage.sparse_row import SparseRow, cells
 
-Row = list[float | None]
+Row = Sequence[float | None]
 
 
 def accuracy_matrix(
     chain: Sequence[Commit], test_fingerprints: Sequence[str] | None = None, score: str | None = None
-) -> tuple[list[list[float | None]], list[float | None]]:
+) -> tuple[list[Row], Row]:
     """R and b, accuracies in shares of 1, or another score in its own unit, from the commits of a chain.
 
     Args:
@@ -22,15 +23,17 @@ def accuracy_matrix(
     Returns:
         R, where R[i][j] is the score of commit i's model on test set j, and b, where b[j] is that of the untrained
         model. None: not evaluated, such as an early model on an experience that was added to the stream much later.
+        With `evaluate` in the pipeline file, the rows of R are sparse.
     """
     if test_fingerprints is None:
         test_fingerprints = columns(chain)
     name = chain_scores(chain)[0].name if score is None else score
-    rows = [values_of(commit.row, test_fingerprints, name) for commit in chain]
+    one = sparse_values if is_partial(chain) else values_of
+    rows = [one(commit.row, test_fingerprints, name) for commit in chain]
     baseline: Row = [None] * len(test_fingerprints)
     for index, commit in enumerate(chain):
         if index:
-            rows[index - 1] = filled(rows[index - 1], values_of(commit.previous, test_fingerprints, name))
+            rows[index - 1] = filled(rows[index - 1], one(commit.previous, test_fingerprints, name))
         baseline = filled(baseline, values_of(commit.baseline, test_fingerprints, name))
     return rows, baseline
 
@@ -42,9 +45,18 @@ def chain_scores(chain: Sequence[Commit]) -> tuple[ScoreRecord, ...]:
 
 
 def columns(chain: Sequence[Commit]) -> list[str]:
-    """The test sets of the last commit's row, by experience."""
+    """The test sets of the last commit's row, by experience; where it leaves some out, those of each commit."""
     last = sorted(chain[-1].row, key=lambda count: count.experience) if chain else []
+    if is_partial(chain):
+        # Each commit is evaluated on the test set of its own experience, by whose place they are sorted.
+        own = [next((c.test for c in reversed(one.row) if c.experience == at), "") for at, one in enumerate(chain)]
+        return own + [count.test for count in last if count.experience >= len(chain)]
     return [count.test for count in last]
+
+
+def is_partial(chain: Sequence[Commit]) -> bool:
+    """Whether the commits leave test sets out on purpose: `evaluate` in the pipeline file."""
+    return bool(chain) and chain[-1].spec.get("evaluate") is not None
 
 
 def values_of(counts: Iterable[TestCount], tests: Sequence[str], score: str = ACCURACY) -> Row:
@@ -60,6 +72,14 @@ def values_of(counts: Iterable[TestCount], tests: Sequence[str], score: str = AC
     return [own.get((place, test), equal.get(test)) for place, test in enumerate(tests)]
 
 
+def sparse_values(counts: Iterable[TestCount], tests: Sequence[str], score: str = ACCURACY) -> SparseRow:
+    """The score on those of the test sets that were evaluated, each at its own place."""
+    here = (count for count in counts if count.experience < len(tests) and tests[count.experience] == count.test)
+    return SparseRow({count.experience: count.value(score) for count in here}, len(tests))
+
+
 def filled(row: Row, more: Row) -> Row:
     """`row`, with `more` where it has nothing."""
+    if isinstance(row, SparseRow):
+        return row.filled(dict(cells(more)))
     return [new if old is None else old for old, new in zip(row, more, strict=True)]

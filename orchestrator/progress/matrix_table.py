@@ -8,6 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.lineage.sparse_row import SparseRow
+from orchestrator.lineage.sparse_row import cells as known_cells
 from orchestrator.progress.number_format import percent, unit_text
 from strategies.metrics import ACCURACY, Score, metrics_for, metrics_in, score_in
 
@@ -42,6 +44,11 @@ def matrix_view(matrix: Matrix, score: Score = ACCURACY) -> RenderableType:
     what = f"{score.title} in percent" if score.unit == "fraction" else score.title
     caption = f"{what}; row: trained up to this experience; column: tested on it"
     parts: list[RenderableType] = [Text(caption, style="dim"), table]
+    if matrix and isinstance(matrix[-1], SparseRow):
+        trained = len(matrix)
+        newest = sum(1 for at, _ in known_cells(matrix[-1]) if at < trained)
+        text = f"a dot: not evaluated; the last model on {newest} of {trained} experiences, which its metrics are over"
+        parts.append(Text(text, style="dim"))
     if None in rows or None in columns:
         parts.append(Text("only the first and the last experiences; --json has all", style="dim"))
     return Group(*parts)
@@ -98,4 +105,5 @@ def _cell(matrix: Matrix, row: int, column: int, score: Score) -> Text:
 
 def _mean(matrix: Matrix, row: int, score: Score) -> str:
     known = [value for value in matrix[row][: row + 1] if value is not None]
-    return _text(sum(known) / len(known), score) if len(known) == row + 1 else ""
+    whole = len(known) == row + 1 or (known and isinstance(matrix[row], SparseRow))
+    return _text(sum(known) / len(known), score) if whole else ""

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.lineage.accuracy_matrix import values_of
+from orchestrator.lineage.accuracy_matrix import sparse_values, values_of
 from orchestrator.lineage.chain_metrics import class_accuracy, course_metrics
 from orchestrator.lineage.running_matrix import Course
+from orchestrator.lineage.sparse_row import cells
 
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
@@ -64,11 +65,11 @@ def parent_points(
                     # The UI draws a bar for each run if a metric has one point, at step 0.
                     yield Point(f"final/{key_of(name)}", value, time, 0)
         rows = {course.scores[0].name: course.rows[index]}
-        rows |= {score.name: values_of(commit.row, course.tests, score.name) for score in course.scores[1:]}
+        values = sparse_values if course.partial else values_of
+        rows |= {score.name: values(commit.row, course.tests, score.name) for score in course.scores[1:]}
         for name, row in rows.items():
-            for column, value in enumerate(row):
-                if value is not None:
-                    yield Point(f"{key_of(name)}/{label(column, stream_length)}", value, time, index)
+            for column, value in cells(row):
+                yield Point(f"{key_of(name)}/{label(column, stream_length)}", value, time, index)
         yield from _class_points(commit, time, index, class_names)
         for one in commit.capabilities or ():
             name = key_of(one.name)
@@ -126,9 +127,8 @@ def child_points(chain: Sequence[Commit], first: int = 0, course: Course | None 
     rows, name = course.rows, f"eval/{key_of(course.scores[0].name)}"
     points: dict[int, list[Point]] = {experience: [] for experience in range(len(chain))}
     for index in range(first, len(chain)):
-        for experience in range(index + 1):
-            value = rows[index][experience]
-            if value is not None:
+        for experience, value in cells(rows[index]):
+            if experience <= index:
                 points[experience].append(Point(name, value, milliseconds(chain[index]), index))
         points[index] += [Point("train/loss", loss, time, step) for step, loss, time in chain[index].losses]
     return points

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.lineage.chain_metrics import confusion_matrix
+from orchestrator.lineage.sparse_row import to_plain
 from orchestrator.tracking.confusion_figure import confusion_figure
 from orchestrator.tracking.matrix_figures import curves_figure, matrix_figure
 from orchestrator.tracking.metric_figure import metrics_figure
@@ -18,14 +19,24 @@ if TYPE_CHECKING:
     from orchestrator.lineage.running_matrix import Course
     from pipelines.config.schema import Pipeline
 
+MOST_DRAWN = 200
+"""Experiences of a sparse matrix that is drawn."""
+
 
 def matrix_name(course: Course) -> str:
     """The first part of the names of the matrix and of its figures."""
     return "accuracy" if (find_score(course.scores[0].name) or ACCURACY).name == ACCURACY.name else "score"
 
 
+def _drawn(course: Course) -> bool:
+    """A long sparse matrix is not drawn: a picture has the square of the stream's length."""
+    return not course.partial or len(course.rows) <= MOST_DRAWN
+
+
 def pictures(run_id: str, course: Course) -> dict[str, str]:
     """What the pictures of the matrix and of the curves show, and where MLflow's pages find them."""
+    if not _drawn(course):
+        return {}
     kind = matrix_name(course)
     title = (find_score(course.scores[0].name) or ACCURACY).title.capitalize()
     where = f"get-artifact?run_uuid={run_id}&path=figures%2F{kind}"
@@ -61,8 +72,8 @@ def write_files(
     document: dict[str, Any] = {
         "pipeline": pipeline.name,
         "lineage": [commit.id for commit in chain],
-        f"{kind}_matrix": course.rows,
-        "baseline": course.baseline,
+        f"{kind}_matrix": [to_plain(row) for row in course.rows],
+        "baseline": list(course.baseline),
         "metrics": history[-1],
     }
     if kind == "score":
@@ -72,10 +83,11 @@ def write_files(
     (folder / "pipeline.yaml").write_text(_yaml(pipeline.to_document(masked=True)))
     (folder / f"{kind}_matrix.json").write_text(json.dumps(document, indent=1))
     classes = [commit.experience.classes for commit in chain]
-    matrix = matrix_figure(course.rows, classes=classes, score=score, experiences=experiences, **look)
-    (figures / f"{kind}_matrix.png").write_bytes(matrix)
-    curves = curves_figure(course.rows, score=score, experiences=experiences, **look)
-    (figures / f"{kind}_curves.png").write_bytes(curves)
+    if _drawn(course):
+        matrix = matrix_figure(course.rows, classes=classes, score=score, experiences=experiences, **look)
+        (figures / f"{kind}_matrix.png").write_bytes(matrix)
+        curves = curves_figure(course.rows, score=score, experiences=experiences, **look)
+        (figures / f"{kind}_curves.png").write_bytes(curves)
     (figures / "metrics.png").write_bytes(metrics_figure(history, **look))
     confusion = confusion_matrix(chain[-1])
     if confusion is not None:

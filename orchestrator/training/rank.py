@@ -29,6 +29,7 @@ from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.found_settings import with_found
 from pipelines.config.named_scores import named_scores
 from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.sections.evaluate_section import evaluated
 from pipelines.models.global_batch_norm import check_workers
 from pipelines.models.model_contract import check_model
 from pipelines.models.trained_weights import trained_weights
@@ -119,7 +120,7 @@ class RankTraining:
         if chain:
             configure(learner, self.pipeline, done - 1)
             load_commit(learner, self.lineage, chain[-1], optimizer=train_settings(self.pipeline, done - 1).optimizer)
-            previous = self._evaluate(learner, self._unknown([chain[-1].row]))
+            previous = self._evaluate(learner, self._missed(chain[-1].row, done))
             answers = load_answers(self.lineage, chain[-1])
         with Committer(self.lineage, self.ref, self._emit, write=self.group.rank == 0) as committer:
             for index in range(done, len(self.plan)):
@@ -183,10 +184,11 @@ class RankTraining:
                 self._emit(Warned(str(warning.message)))
         check_ranks(learner)
         lap("consolidate", "evaluating")
-        assessed = learner.assess(list(self.stream), seen=index + 1)
+        chosen = evaluated(self.pipeline.evaluate, index, len(self.stream))
+        assessed = learner.assess([self.stream[i] for i in chosen], seen=index + 1)
         lap("evaluate", "committing")
         snapshot = take_snapshot(learner, self.plan[index], experience, samples)
-        snapshot.row, snapshot.answers = self._row(range(len(self.stream)), assessed.counts), packed(assessed.right)
+        snapshot.row, snapshot.answers = self._row(chosen, assessed.counts), packed(assessed.right)
         snapshot.scores = score_records(self.pipeline)
         snapshot.description = describing(self.stream)
         snapshot.task_labels = learner.task_labels(experience)
@@ -214,6 +216,13 @@ class RankTraining:
         """Experiences whose test sets occur in none of the rows."""
         known = {count.test for row in rows for count in row}
         return [i for i in range(len(self.stream)) if self.stream.test_fingerprint(i) not in known]
+
+    def _missed(self, row: Sequence[TestCount], index: int) -> list[int]:
+        """Of the test sets that the model before experience `index` is evaluated on, those that its row lacks."""
+        if self.pipeline.evaluate is None:
+            return self._unknown([row])
+        # The stream was shorter when that model was made.
+        return [] if any(count.experience == index for count in row) else [index]
 
     def _warn_of_classes(self, index: int, classes: Sequence[tuple[int, int, int]]) -> None:
         """Say what the accuracy of the last experience's model hides."""

@@ -17,6 +17,7 @@ from pipelines.config.masking import mask_value
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.sections.capability_section import CapabilitySpec, capability_problems
 from pipelines.config.sections.cluster_section import ClusterSpec
+from pipelines.config.sections.evaluate_section import EvaluateSpec
 from pipelines.config.sections.gate_section import GateSpec
 from pipelines.config.sections.model_section import ModelSpec
 from pipelines.config.sections.scaling_section import ScalingSpec
@@ -96,6 +97,7 @@ class Pipeline(Spec):
             Changing it trains nothing anew: stored models are asked.
         strategy: methods against forgetting, in the order in which they are applied.
         train: how each experience is trained.
+        evaluate: on which test sets each model is evaluated; by default on all.
         scaling: how many workers train, and what each of them needs.
         storage: a folder or s3://bucket/prefix. Environment variables are read here: ${NAME} or ${NAME:-default}.
         tracking: where MLflow records the metrics.
@@ -118,6 +120,7 @@ class Pipeline(Spec):
         default_factory=lambda: [StrategySpec(name="naive")], min_length=1
     )
     train: Annotated[TrainSpec, LEARNED] = TrainSpec()
+    evaluate: Annotated[EvaluateSpec | None, Influence(added="0.2")] = None
     scaling: Annotated[ScalingSpec, NOT_LEARNED] = ScalingSpec()
     storage: Annotated[str, NOT_LEARNED] = Field(
         default_factory=lambda: expand(DEFAULT_STORAGE), min_length=1, repr=False
@@ -204,6 +207,7 @@ class Pipeline(Spec):
                 *self._composition_problems(),
                 *score_problems(self),
                 *self._size_problems(),
+                *self._evaluation_problems(),
                 *self._online_problems(),
                 *lane_problems(self.stream, self.strategy, self.scaling.maximum),
                 *update_problems(self.update, self.stream, self.tune.space if self.tune else None),
@@ -249,6 +253,11 @@ class Pipeline(Spec):
             )
             wrong.append((("stream", "source"), text))
         return [*wrong, *((("strategy",), reason) for reason in reasons)]
+
+    def _evaluation_problems(self) -> list[tuple[KeyPath, str]]:
+        if self.evaluate is None or self.stream.source is None:
+            return []
+        return [(("evaluate",), "must be left out: with a source, the gate compares models on all test sets")]
 
     def _online_problems(self) -> list[tuple[KeyPath, str]]:
         if not self.stream.online:

@@ -43,6 +43,8 @@ class Evidence:
         parameters, model_bytes: size of the model.
         memory_bytes: size of all rehearsal memories.
         seconds: duration of training on experience k.
+        partial: test sets are left out on purpose (`evaluate` in the pipeline file): metrics of the matrix are over the
+            cells that are known, and `rows` holds row k alone, if it is the newest.
     """
 
     rows: tuple[Values, ...]
@@ -63,11 +65,26 @@ class Evidence:
     model_bytes: float = math.nan
     memory_bytes: float = math.nan
     seconds: float = math.nan
+    partial: bool = False
 
     @property
     def row(self) -> Values:
         """(k + 1,) R[k, 0..k]."""
         return self.rows[-1]
+
+    def known(self, values: Values) -> Values:
+        """The values that count: all of them, or where test sets are left out, those that are known."""
+        return values[~np.isnan(values)] if self.partial else values
+
+    def mean(self, values: Values) -> float:
+        """Of the values that count; NaN without any."""
+        counted = self.known(values)
+        return float(counted.mean()) if len(counted) else math.nan
+
+    def lowest(self, values: Values) -> float:
+        """Of the values that count; NaN without any."""
+        counted = self.known(values)
+        return float(counted.min()) if len(counted) else math.nan
 
     @classmethod
     def of(cls, R: ArrayLike, b: ArrayLike | None = None, k: int | None = None) -> Self:

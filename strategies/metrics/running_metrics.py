@@ -18,11 +18,14 @@ class RunningMetrics:
     `summary` of a whole accuracy matrix gives the same numbers, in time that grows with the size of the matrix.
     """
 
-    def __init__(self, score: Named = ACCURACY) -> None:
+    def __init__(self, score: Named = ACCURACY, partial: bool = False) -> None:
         """
         Args:
             score: what R holds.
+            partial: NaN stands for test sets that are left out on purpose: the metrics are then over the others, and
+                only the newest row is kept.
         """
+        self._partial = partial
         self._sign = 1 if score.better == "higher" else -1
         self._metrics = [metric for metric in metrics_for([score]) if metric.scope == "matrix"]
         nothing: Values = np.zeros(0)
@@ -43,14 +46,16 @@ class RunningMetrics:
             row: (k + 1 or more,) R[k, 0..k], NaN where nothing was evaluated.
             ahead: R[k - 1, k], the score on it before it was learned; baseline: b_k, that of the untrained model.
         """
-        k = len(self._rows)
+        k = len(self._learned)
         seen = self._sign * np.asarray(row, dtype=np.float64)[: k + 1]
         # Of NaN and a number, NaN is the maximum: as in the definition.
-        best = np.append(np.maximum(self._best[-1], self._rows[-1][:-1]), self._rows[-1][-1]) if k else np.zeros(0)
-        self._best = (*self._best, best)
-        self._rows = (*self._rows, seen)
+        higher = np.fmax if self._partial else np.maximum
+        best = np.append(higher(self._best[-1], self._rows[-1][:-1]), self._rows[-1][-1]) if k else np.zeros(0)
+        self._best = (best,) if self._partial else (*self._best, best)
+        self._rows = (seen,) if self._partial else (*self._rows, seen)
         self._learned = np.append(self._learned, seen[k])
-        self._averages = np.append(self._averages, seen.mean())
+        known = seen[~np.isnan(seen)] if self._partial else seen
+        self._averages = np.append(self._averages, known.mean() if len(known) else math.nan)
         if k:
             self._ahead = np.append(self._ahead, self._sign * ahead)
             self._untrained = np.append(self._untrained, self._sign * baseline)
@@ -59,10 +64,14 @@ class RunningMetrics:
 
     def evidence(self, k: int) -> Evidence:
         """The evidence after experience k, which has been added."""
+        rows, best = self._rows[: k + 1], self._best[min(k, len(self._best) - 1)]
+        if self._partial and k < len(self._learned) - 1:
+            rows, best = (np.full(k + 1, math.nan),), np.full(k, math.nan)
         return Evidence(
-            rows=self._rows[: k + 1],
+            partial=self._partial,
+            rows=rows,
             learned=self._learned[: k + 1],
-            best=self._best[k],
+            best=best,
             averages=self._averages[: k + 1],
             ahead=self._ahead[:k],
             untrained=self._untrained[:k],

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from orchestrator.events import Event, TrackingOpened, from_dict
 from orchestrator.jobs.relay.sender import MARK
+from orchestrator.lineage.sparse_row import from_plain
 from orchestrator.progress.run_reporter import Reporter
 from orchestrator.result import RunResult
 from orchestrator.tuning.search_reporter import SearchReporter, SearchSummary
@@ -112,7 +113,7 @@ def _result(content: dict[str, Any]) -> RunResult:
     # The version in the job may have other metrics than this one.
     metrics = {name: content[name] for name in content.get("history") or metric_names() if name in content}
     score = content.get("score", "accuracy")
-    matrix = content.get("score_matrix", content.get("accuracy_matrix", []))
+    matrix = from_plain(content.get("score_matrix", content.get("accuracy_matrix", [])))
     return RunResult(**{name: content[name] for name in fields}, score_matrix=matrix, metrics=metrics, score=score)
 
 

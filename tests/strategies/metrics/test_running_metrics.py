@@ -44,3 +44,18 @@ def test_what_is_kept_is_what_the_whole_matrix_says(stream: tuple[np.ndarray, np
         assert len(found.rows) == len(expected.rows) == k + 1
         for name in ("row", "learned", "best", "averages", "ahead", "untrained", "reference"):
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12, err_msg=name)
+
+
+def test_cells_that_are_left_out_on_purpose_do_not_count() -> None:
+    running, gap = RunningMetrics(partial=True), math.nan
+    running.add([0.9])
+    running.add([0.7, 0.8], ahead=0.2, baseline=0.1)
+    found = running.add([gap, 0.6, 1.0], ahead=gap, baseline=0.1)
+    assert found["average_accuracy"] == pytest.approx(0.8)
+    assert found["forgetting"] == pytest.approx(0.2) and found["backward_transfer"] == pytest.approx(-0.2)
+    assert found["forward_transfer"] == pytest.approx(0.1)
+    assert found["average_incremental_accuracy"] == pytest.approx((0.9 + 0.75 + 0.8) / 3)
+    assert found["worst_accuracy"] == 0.6
+    # The best of an experience is remembered while it is not evaluated.
+    assert running.add([0.5, gap, gap, 1.0])["forgetting"] == pytest.approx(0.4)
+    assert running.evidence(3).partial and len(running.evidence(3).rows) == 1
