@@ -1,7 +1,4 @@
-"""`evaluate`: models are evaluated on some test sets, and everything that shows scores says so.
-
-Covers: `orchestrator/lineage/accuracy_matrix.py` `orchestrator/progress/matrix_table.py`
-"""
+"""`evaluate`: models are evaluated on some test sets, and everything that shows scores says so."""
 
 from __future__ import annotations
 

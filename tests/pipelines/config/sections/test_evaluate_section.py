@@ -43,6 +43,7 @@ def test_every_old_experience_is_looked_at_again() -> None:
 
 
 def test_a_stream_of_files_that_arrive_has_none() -> None:
-    text = "name: s\nstream: {source: {path: ./in, format: parquet, label: y, classes: 2}}\nmodel: mlp\nevaluate: {window: 5}\n"
+    source = "{path: ./in, format: parquet, label: y, classes: 2}"
+    text = f"name: s\nstream: {{source: {source}}}\nmodel: mlp\nevaluate: {{window: 5}}\n"
     with pytest.raises(PipelineError, match="with a source, the gate compares models on all test sets"):
         load_text(text)
