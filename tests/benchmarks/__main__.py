@@ -1,7 +1,8 @@
 """`make bench`: what Everlearn costs, as ratios against plain loops measured in the same run.
 
-`make bench ARGS="steps scale"` runs these sections only. `peers` installs another library, and `text_tasks` needs a
-folder of texts and an encoder: these run only when named.
+`make bench ARGS="steps scale"` runs these sections only. `peers` installs another library, and `text_tasks` and
+`fashion_features` need data and a pretrained model: these run only when named.
+`adapter_steps` needs everlearn[llm].
 `start`, `ray_start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc`, `lanes` takes
 `megabytes=3000`: `make bench ARGS="peers rounds=5 epochs=1"`.
 """
@@ -15,8 +16,10 @@ from typing import Any
 import torch
 
 from tests.benchmarks import (
+    adapter_steps,
     blobs,
     evaluation,
+    fashion_features,
     lanes,
     memory,
     parts,
@@ -87,20 +90,21 @@ def _lanes() -> None:
     lanes.main(**{name: float(value) for name, value in OPTIONS.items() if name == "megabytes"})
 
 
-def _text_tasks() -> None:
-    text_tasks.main(
+def _methods() -> dict[str, Any]:
+    return {
         **{name: int(value) for name, value in OPTIONS.items() if name == "seeds"},
-        **{name: value.split(",") for name, value in OPTIONS.items() if name == "methods"},  # type: ignore[arg-type]
-    )
+        **{name: value.split(",") for name, value in OPTIONS.items() if name == "methods"},
+    }
 
 
-ONLY_NAMED = ("peers", "text_tasks")
+ONLY_NAMED = ("peers", "text_tasks", "fashion_features")
 
 SECTIONS: dict[str, Callable[[], None]] = {
     "start": _start,
     "ray_start": _ray_start,
     "peers": _peers,
     "steps": _steps,
+    "adapter_steps": adapter_steps.main,
     "evaluation": _evaluation,
     "memory": _memory,
     "parts": _parts,
@@ -109,7 +113,8 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "blobs": blobs.main,
     "lanes": _lanes,
     "scale": scale.main,
-    "text_tasks": _text_tasks,
+    "text_tasks": lambda: text_tasks.main(**_methods()),
+    "fashion_features": lambda: fashion_features.main(**_methods()),
 }
 
 

@@ -110,6 +110,15 @@ METHODS = {
     "packnet": Method("packnet", structure=True, target=1.15),
     "progressive": Method("progressive", structure=True),
     "expand": Method("expand", structure=True),
+    "lora": Method("lora", structure=True),
+    "adapter": Method("adapter", structure=True),
+    "prompt": Method("prompt", structure=True),
+    "o-lora": Method("o-lora", structure=True),
+    "experts": Method("experts", structure=True),
+    "kl-to-base": Method("kl-to-base", passes=Passes(teacher=True)),
+    "osf": Method("osf", structure=True, target=1.70),  # its projections are not among the bare loop's passes
+    "merge": Method("merge"),
+    "slda": Method("slda"),
 }
 """Every registered strategy, by what is printed."""
 

@@ -55,7 +55,10 @@ TOP = 4
 """The first layer with adapters, from 0."""
 ADAPTED: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
     "lora": ([{"name": "lora", **_LORA}], {}),
-    "lora+ewc": ([{"name": "lora", **_LORA}, {"name": "ewc", "lambda": 1000, "samples": 50}], {}),
+    "lora+ewc": (
+        [{"name": "lora", **_LORA}, {"name": "ewc", "lambda": 1000, "samples": 50, "estimate": "empirical"}],
+        {},
+    ),
     "lora+replay-20": ([{"name": "lora", **_LORA}, {"name": "replay", "capacity": 60}], {}),
     "o-lora": ([{"name": "o-lora", **_LORA}], {}),
     "experts": ([{"name": "experts", **_LORA}], {}),
@@ -135,9 +138,14 @@ def learn(folder: Path, encoder: Path, strategies: Strategies, options: Mapping[
     return follow(learner, stream, settings)
 
 
+def units(experiences: Sequence[Task]) -> int:
+    """Classes of all tasks."""
+    return 1 + max(max(experience.classes) for experience in experiences)
+
+
 def learn_top(experiences: Sequence[Task], model: nn.Module, strategies: Strategies, options: Any, seed: int) -> Found:
     """One run on the hidden states of the lower layers."""
-    outputs = 1 + max(max(experience.classes) for experience in experiences)
+    outputs = units(experiences)
     given = options.get("setting") == "task-incremental"
     stream = [one if given else replace(one, outputs=None) for one in experiences]
     learner = Learner(model, [made(entry) for entry in strategies], outputs=outputs, seed=seed)
@@ -196,9 +204,9 @@ def main(seeds: int = 3, methods: Sequence[str] = ()) -> None:
                 ADAPTED,
                 lambda strategies, options, seed: learn_top(
                     experiences,
-                    drawn(lambda: TopLayers(encoder, TOP, 1 + experiences[-1].classes[-1]), seed),
+                    drawn(lambda: TopLayers(encoder, TOP, units(experiences)), seed),
                     strategies,
-                    {"epochs": 3, "lr": 0.001, **options},
+                    {"epochs": 1, "lr": 0.001, **options},
                     seed,
                 ),
             )

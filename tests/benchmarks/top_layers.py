@@ -16,7 +16,9 @@ _CHUNK = 50
 def load(encoder: Path) -> Any:
     """A model of the kind of BERT, with float32 weights."""
     import transformers
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     return transformers.AutoModel.from_pretrained(encoder, local_files_only=True, dtype=torch.float32).eval()
 
 
