@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-# What workers need and is slow to import.
-PRELOADED = ["torch", "torch.distributed", "torch.func", "scipy.optimize", "strategies.loop.learner"]
+# What workers need and is slow to import, torch's compiler included, which DistributedDataParallel imports.
+PRELOADED = ["torch", "torch.distributed", "torch.func", "torch._dynamo", "scipy.optimize", "strategies.loop.learner"]
 GRACE = 1.0
 
 

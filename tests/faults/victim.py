@@ -142,7 +142,7 @@ def prepared(text: str) -> tuple[Pipeline, Stream, list[PlannedCommit]]:
 
 def serve() -> None:
     """Answer requests until there are no more."""
-    # The first optimiser imports half of torch: here once, instead of in every process.
+    # The first optimiser imports half of torch, and so do several ranks: here once, instead of in every process.
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
     for line in sys.stdin:
         request = json.loads(line)

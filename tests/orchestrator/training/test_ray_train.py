@@ -155,8 +155,10 @@ def test_a_second_run_trains_nothing(alone: tuple[Pipeline, RunResult]) -> None:
 
 
 def test_a_longer_stream_trains_only_what_is_new_and_other_settings_share_the_beginning(
-    alone: tuple[Pipeline, RunResult], tmp_path: Path
+    alone: tuple[Pipeline, RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # In this process, whose commits are those of Ray's worker to the bit, as the test above shows.
+    monkeypatch.setattr("orchestrator.training.in_process.runs_in_this_process", lambda *_: True)
     _, reference = alone
     short = pipeline(tmp_path, experiences=2)
     first = train(short)
