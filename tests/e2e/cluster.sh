@@ -140,7 +140,7 @@ name: e2e
 stream: {dataset: digits, setting: class-incremental, order: [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]}
 model: {name: mlp, hidden: [64]}
 strategy: [{name: ewc, lambda: 10}, {name: replay, capacity: 200, ratio: 0.5}]
-train: {steps: 1000, batch_size: 32, checkpoint_every: 100, optimizer: {name: adam, lr: 0.001}}
+train: {steps: 1500, batch_size: 32, checkpoint_every: 100, optimizer: {name: adam, lr: 0.001}}
 scaling: {workers: [1, 2]}
 storage: s3://$bucket/lineages
 cluster:
