@@ -15,14 +15,18 @@ PADDING = -1
 Tokens = NDArray[np.int32]
 
 
-def pack(documents: Sequence[Sequence[int]], length: int, end: int) -> tuple[Tokens, Tokens]:
-    """Documents one behind the other, each with `end` behind it, cut into blocks.
+def pack(documents: Sequence[Sequence[int]], length: int, end: int, *, ends: bool = True) -> tuple[Tokens, Tokens]:
+    """Documents one behind the other, each with `end` behind it, cut into blocks; the last without it unless `ends`.
 
     Each token but the first is the target of one position, and none is left out: the last block is padded. Within a
     block a document sees the ones before it.
     """
     whole = np.fromiter((token for document in documents for token in (*document, end)), dtype=np.int32)
-    blocks = -(-(len(whole) - 1) // length)
+    whole = whole if ends else whole[:-1]
+    blocks = max(0, -(-(len(whole) - 1) // length))
+    if not blocks:
+        nothing = np.zeros((0, length), dtype=np.int32)
+        return nothing, nothing
     padded = np.full(blocks * length + 1, PADDING, dtype=np.int32)
     padded[: len(whole)] = whole
     inputs, targets = padded[:-1].copy(), padded[1:].copy()

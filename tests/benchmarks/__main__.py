@@ -1,7 +1,7 @@
 """`make bench`: what Everlearn costs, as ratios against plain loops measured in the same run.
 
-`make bench ARGS="steps scale"` runs these sections only. `peers` installs another library, and `text_tasks` and
-`fashion_features` need data and a pretrained model: these run only when named.
+`make bench ARGS="steps scale"` runs these sections only. `peers` and `lane_peers` install other libraries, and
+`text_tasks` and `fashion_features` need data and a pretrained model: these run only when named.
 `adapter_steps` needs everlearn[llm].
 `start`, `ray_start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc`, `lanes` takes
 `megabytes=3000`: `make bench ARGS="peers rounds=5 epochs=1"`.
@@ -21,6 +21,7 @@ from tests.benchmarks import (
     evaluation,
     fashion_features,
     growth,
+    lane_peers,
     lanes,
     memory,
     parts,
@@ -91,6 +92,11 @@ def _lanes() -> None:
     lanes.main(**{name: float(value) for name, value in OPTIONS.items() if name == "megabytes"})
 
 
+def _lane_peers() -> None:
+    known: dict[str, Callable[[str], Any]] = {"megabytes": float, "rounds": int, "ways": lambda value: value.split(",")}
+    lane_peers.main(**{name: known[name](value) for name, value in OPTIONS.items() if name in known})
+
+
 def _methods() -> dict[str, Any]:
     return {
         **{name: int(value) for name, value in OPTIONS.items() if name == "seeds"},
@@ -98,7 +104,7 @@ def _methods() -> dict[str, Any]:
     }
 
 
-ONLY_NAMED = ("peers", "text_tasks", "fashion_features")
+ONLY_NAMED = ("peers", "lane_peers", "text_tasks", "fashion_features")
 
 SECTIONS: dict[str, Callable[[], None]] = {
     "start": _start,
@@ -114,6 +120,7 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "recovery": recovery.main,
     "blobs": blobs.main,
     "lanes": _lanes,
+    "lane_peers": _lane_peers,
     "scale": scale.main,
     "text_tasks": lambda: text_tasks.main(**_methods()),
     "fashion_features": lambda: fashion_features.main(**_methods()),

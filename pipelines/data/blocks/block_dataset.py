@@ -18,7 +18,7 @@ from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.divided_rows import DividedReader
 from pipelines.data.datasets.grouped_rows import ascending
 from pipelines.data.datasets.image_layout import layout_warnings
-from pipelines.data.datasets.label_columns import LabelColumns, label_columns
+from pipelines.data.datasets.label_columns import LabelColumns, TokenColumns, label_columns
 from pipelines.data.datasets.labels import LabelMap, label_map
 from pipelines.data.datasets.location import Location, states
 from pipelines.data.datasets.tables import TableFiles
@@ -166,6 +166,9 @@ class _Blocks:
     def labels(self, files: Sequence[IndexedFile]) -> LabelMap | LabelColumns:
         """From the labels of the files to targets."""
         options = self.options
+        if options.target_kind == "tokens":
+            assert isinstance(options.classes, int)
+            return TokenColumns("tokens", options.classes)
         if options.target_kind != "classes":
             first = files[0].location
             (state,) = states([first])

@@ -2,97 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.datasets import jsonl_files
-from pipelines.data.datasets.arrow_columns import check_columns
-from pipelines.data.datasets.dataset import Dataset
+from pipelines.data.blocks.block_dataset import load_blocks
+from pipelines.data.blocks.block_index import IndexStore
+from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.document_blocks import DocumentBlocks
+from pipelines.data.datasets.document_reader import SUFFIXES, Document, DocumentReader
 from pipelines.data.datasets.listed_experiences import ListedExperiences
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.stratified_holdout import stratified_holdout
-from pipelines.data.datasets.text_tables import text_of
-from pipelines.data.packing import one_by_one, pack
-from pipelines.data.samples import TensorSamples
-from pipelines.data.tokenizer_file import end_token, read_tokenizer
-
-_TEXT_SUFFIXES = (".txt", ".txt.gz", ".md")
-_SUFFIXES = (*_TEXT_SUFFIXES, *jsonl_files.SUFFIXES)
-
-Document = tuple[list[int], list[int]]
-"""The tokens of a prompt, often none, and of the text."""
-
-
-@dataclass(frozen=True)
-class DocumentReader:
-    """Reads the documents of an experience and makes sequences of them; attributes are the options of `load`."""
-
-    tokenizer: str
-    max_length: int
-    text: str
-    prompt: str | None
-    packed: bool
-    separate: Literal["file", "paragraph", "line"]
-    end: str | None
-
-    @cached_property
-    def _encoder(self) -> tuple[Any, int]:
-        encoder = read_tokenizer(self.tokenizer)
-        encoder.no_truncation()
-        return encoder, end_token(self.tokenizer, encoder, self.end)
-
-    @property
-    def vocabulary(self) -> int:
-        """Tokens of the tokenizer."""
-        return int(self._encoder[0].get_vocab_size(with_added_tokens=True))
-
-    def documents(self, location: Location) -> list[Document]:
-        """The documents of a file, or of all files of a folder, in natural order. Raises DataError: there are none."""
-        files = location.files(_SUFFIXES) if location.is_folder() else [location]
-        rows = [row for file in files for row in self._rows(file)]
-        if not rows:
-            raise DataError(f"{location.path}: has no documents")
-        encoder, _ = self._encoder
-        columns = ([row[0] for row in rows], [row[1] for row in rows])
-        prompts, texts = ([one.ids for one in encoder.encode_batch(c, add_special_tokens=False)] for c in columns)
-        return list(zip(prompts, texts, strict=True))
-
-    def samples(self, documents: Sequence[Document]) -> TensorSamples:
-        """The documents as sequences."""
-        prompts, texts = zip(*documents, strict=True)
-        end = self._encoder[1]
-        made = pack(texts, self.max_length, end) if self.packed else one_by_one(prompts, texts, self.max_length, end)
-        inputs, targets = (torch.from_numpy(part) for part in made)
-        return TensorSamples(inputs, targets)
-
-    def _rows(self, file: Location) -> list[tuple[str, str]]:
-        name = file.name.lower()
-        if name.endswith(_TEXT_SUFFIXES):
-            if self.prompt is not None:
-                raise DataError(f"{file.path}: a file of plain text has no prompts: leave out dataset.prompt")
-            whole = text_of(file).decode()
-            parts = {"file": [whole], "paragraph": whole.split("\n\n"), "line": whole.splitlines()}[self.separate]
-            return [("", part) for part in parts if part.strip()]
-        if not name.endswith(jsonl_files.SUFFIXES):
-            raise DataError(f"{file.path}: must be a file of texts: {', '.join(_SUFFIXES)}")
-        table = jsonl_files.read_jsonl(file)
-        for key, column in (("text", self.text), ("prompt", self.prompt)):
-            if column is not None:
-                check_columns([column], table.column_names, file, key)
-        texts = table[self.text].to_pylist()
-        prompts = [""] * len(texts) if self.prompt is None else table[self.prompt].to_pylist()
-        rows = list(zip(prompts, texts, strict=True))
-        wrong = next((row for row, pair in enumerate(rows) if not all(isinstance(text, str) for text in pair)), None)
-        if wrong is not None:
-            raise DataError(f"{file.path}: row {wrong} has no text: {rows[wrong]!r}")
-        return rows
+from pipelines.data.datasets.tables import TableFiles
 
 
 def load(
@@ -126,10 +50,7 @@ def load(
             documents is held out for testing; of a single document its last part.
         test_fraction: share of the documents that is held out.
     """
-    packed = prompt is None if pack is None else pack
-    if packed and prompt is not None:
-        raise DataError("dataset.pack: sequences with prompts stand alone: leave `pack` out, or `prompt`")
-    reader = DocumentReader(tokenizer, max_length, text, prompt, packed, separate, end)
+    reader = _reader(tokenizer, max_length, text, prompt, pack, separate, end)
     where = Location.of(path)
     parts = _experiences(where)
     tests = None if test is None else {part.name: part for part in _experiences(Location.of(test))}
@@ -149,10 +70,56 @@ def load(
     return ListedExperiences("documents", found)
 
 
+def blocks(
+    store: IndexStore | None,
+    path: str,
+    tokenizer: str,
+    max_length: int,
+    text: str,
+    prompt: str | None,
+    pack: bool | None,
+    separate: Literal["file", "paragraph", "line"],
+    end: str | None,
+    test: str | None,
+    test_fraction: float,
+) -> Dataset | ExperienceDataset:
+    """The same, read and packed by blocks of text when they are needed, for streams with `lanes`.
+
+    Without `test`, sequences are held out, of each block the same share.
+
+    Args:
+        store: keeps the index of the blocks.
+
+    Raises:
+        DataError: beside what `load` raises: packed files.
+    """
+    reader = DocumentBlocks(_reader(tokenizer, max_length, text, prompt, pack, separate, end))
+    files = TableFiles.of(reader, path, test, test_fraction, reader.documents.vocabulary, None, "first")
+    return load_blocks("documents", reader, files.learning("tokens", ()), store)
+
+
+BLOCKS = blocks
+
+
+def _reader(
+    tokenizer: str,
+    max_length: int,
+    text: str,
+    prompt: str | None,
+    pack: bool | None,
+    separate: Literal["file", "paragraph", "line"],
+    end: str | None,
+) -> DocumentReader:
+    packed = prompt is None if pack is None else pack
+    if packed and prompt is not None:
+        raise DataError("dataset.pack: sequences with prompts stand alone: leave `pack` out, or `prompt`")
+    return DocumentReader(tokenizer, max_length, text, prompt, packed, separate, end)
+
+
 def _experiences(where: Location) -> list[Location]:
     if not where.is_folder():
         return [where]
-    return where.folders() or where.files(_SUFFIXES)
+    return where.folders() or where.files(SUFFIXES)
 
 
 def _divided(documents: list[Document], share: float, where: Location) -> tuple[list[Document], list[Document]]:

@@ -58,6 +58,15 @@ class LabelColumns:
         return found
 
 
+@dataclass(frozen=True)
+class TokenColumns(LabelColumns):
+    """The tokens of sequences, of which there are `count` different ones."""
+
+    def numbers(self, labels: NDArray[Any], where: str) -> NDArray[Any]:
+        """(n, length) int32, as the tokenizer gave them."""
+        return labels.astype(np.int32, copy=False)
+
+
 def label_columns(kind: TargetKind, labels: NDArray[Any], names: tuple[str, ...] | None, classes: Any) -> LabelColumns:
     """The columns of labels, (n,) or (n, k), as the first file has them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO, Protocol
@@ -144,7 +144,7 @@ class TextBlocks:
         found = []
         for number in numbers:
             digest = hashlib.blake2b(f"{self.format.name} 1 {kinds}".encode(), digest_size=16)
-            digest.update(_bytes(location, extents, number))
+            digest.update(block_bytes_of(location, extents, number))
             found.append(digest.digest())
         return found
 
@@ -190,7 +190,7 @@ class TextBlocks:
         place = _place(location, int(extents.bytes[number, 0]))
         columns = self._inputs(schema, location) if inputs else ()
         wanted = self.columns.wanted(columns, schema.names, place)
-        return self.format.table(_bytes(location, extents, number), schema, wanted, place), columns, place
+        return self.format.table(block_bytes_of(location, extents, number), schema, wanted, place), columns, place
 
     def _extents(self, location: Location) -> Extents:
         found = self.survey(location).extents
@@ -236,27 +236,39 @@ class TextBlocks:
         return start + end, pyarrow.schema([pyarrow.field(name, types[name]) for name in names])
 
     def _runs(self, location: Location, start: int) -> Iterator[tuple[int, bytes]]:
-        """The blocks of a file: where each begins, and its bytes. Those without any row are left out."""
-        with location.open() as file:
-            file.seek(start)
-            rest, limit, ended = b"", self.block_bytes, False
-            while rest or not ended:
-                if len(rest) < limit and not ended:
-                    more = _read(file, limit - len(rest))
-                    ended, rest = len(more) < limit - len(rest), rest + more
-                last = ended and len(rest) <= limit
-                end = len(rest) if last else self.format.rows_end(rest[:limit], location)
-                if not end:
-                    if limit >= LONGEST_ROW * self.block_bytes:
-                        raise DataError(
-                            f"{location.path}: the row at byte {start:,} does not end within {limit:,} bytes: is a "
-                            "quotation mark missing?"
-                        )
-                    limit *= 2
-                    continue
-                if rest[:end].strip():
-                    yield start, rest[:end]
-                start, rest, limit = start + end, rest[end:], self.block_bytes
+        return text_runs(location, start, self.block_bytes, self.format.rows_end)
+
+
+def text_runs(
+    location: Location, start: int, block_bytes: int, rows_end: Callable[[bytes, Location], int]
+) -> Iterator[tuple[int, bytes]]:
+    """The blocks of a file: where each begins, and its bytes. Those without any row are left out.
+
+    Args:
+        start: where the first row begins.
+        block_bytes: of a block, at the most, unless a row is longer.
+        rows_end: as `RowFormat.rows_end`.
+    """
+    with location.open() as file:
+        file.seek(start)
+        rest, limit, ended = b"", block_bytes, False
+        while rest or not ended:
+            if len(rest) < limit and not ended:
+                more = _read(file, limit - len(rest))
+                ended, rest = len(more) < limit - len(rest), rest + more
+            last = ended and len(rest) <= limit
+            end = len(rest) if last else rows_end(rest[:limit], location)
+            if not end:
+                if limit >= LONGEST_ROW * block_bytes:
+                    raise DataError(
+                        f"{location.path}: the row at byte {start:,} does not end within {limit:,} bytes: is a "
+                        "quotation mark missing?"
+                    )
+                limit *= 2
+                continue
+            if rest[:end].strip():
+                yield start, rest[:end]
+            start, rest, limit = start + end, rest[end:], block_bytes
 
 
 @lru_cache(maxsize=64)
@@ -272,7 +284,8 @@ def _place(location: Location, start: int) -> Location:
     return Location(f"{location.path}, rows from byte {start:,} on")
 
 
-def _bytes(location: Location, extents: Extents, number: int) -> bytes:
+def block_bytes_of(location: Location, extents: Extents, number: int) -> bytes:
+    """The bytes of a block. Raises DataError: the file ends before."""
     start, stop = extents.bytes[number].tolist()
     with location.open() as file:
         file.seek(start)
