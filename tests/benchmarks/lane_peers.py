@@ -1,6 +1,6 @@
 """Reading in lanes beside others: a plain pyarrow scan, MosaicML's StreamingDataset and Ray Data, on the same rows.
 
-`make bench ARGS="lane_peers megabytes=1000 rounds=3"`, also `ways=lanes,ray`. Each pass is a process of its own, in turn;
+`make bench ARGS="lane_peers megabytes=1000 rounds=3 ways=lanes,ray"`. Each pass is a process of its own, in turn;
 what counts is the CPU time of the pass with all processes that it started, without imports and, for Ray, without its
 start. All end with batches of 512 rows as tensors, but for the scan, which ends with whole row groups as arrays.
 MosaicML reads its own shards, converted before; `mosaicml-streaming` 0.13.0 is installed into build/streaming, once.
