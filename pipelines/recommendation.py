@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 from pipelines.build import strategy_class
 from pipelines.config.load import with_settings
 from pipelines.config.pipeline_errors import PipelineError
-from strategies.api.guide import NEEDS, TASK, needs
-from strategies.api.selection_rules import RULES
+from strategies.api.guide import DOMAIN, NEEDS, TASK, needs
+from strategies.api.selection_rules import (
+    DOMAIN_ADAPTATION,
+    FEW_SHOT,
+    FINE_TUNING,
+    LANGUAGE_MODEL,
+    PRETRAINING,
+    RULES,
+)
 from strategies.registry import BUILT_IN
 
 if TYPE_CHECKING:
@@ -28,12 +35,15 @@ class Situation:
         online: whether each sample is shown once.
         memory: samples that may be kept, 0: none; None: neither the file nor the caller limits it.
         task_labels: whether the task of each test sample is given.
+        family: of a model that starts from trained weights, one of `strategies.api.selection_rules.FAMILIES`; empty: it
+            starts from random ones.
     """
 
     setting: str
     online: bool
     memory: int | None
     task_labels: bool
+    family: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,17 +109,19 @@ class Recommendation:
         }
 
 
-def recommend(pipeline: Pipeline, memory: int | None = None) -> Recommendation:
+def recommend(pipeline: Pipeline, memory: int | None = None, *, few: bool = False) -> Recommendation:
     """Which methods fit a pipeline, best first, and why others do not.
 
     Args:
         memory: samples that may be kept, 0: none; None: as many as the pipeline's own strategies keep.
+        few: an experience has few samples, such as 16 of a class.
     """
     situation = Situation(
         setting=pipeline.stream.setting,
         online=pipeline.stream.online,
         memory=_capacity(pipeline) if memory is None else memory,
         task_labels=pipeline.stream.setting == TASK,
+        family=_family(pipeline, few),
     )
     suggestions: list[Suggestion] = []
     for rule in RULES:
@@ -130,6 +142,18 @@ def recommend(pipeline: Pipeline, memory: int | None = None) -> Recommendation:
     )
 
 
+def _family(pipeline: Pipeline, few: bool) -> str:
+    """The family of a pipeline whose model starts from trained weights; empty for others."""
+    options = pipeline.model.options
+    if not (options.get("pretrained") or pipeline.model.trained_weights):
+        return ""
+    if pipeline.objective.name == "next-token":
+        return LANGUAGE_MODEL if pipeline.stream.dataset.options.get("prompt") else PRETRAINING
+    if few:
+        return FEW_SHOT
+    return DOMAIN_ADAPTATION if pipeline.stream.setting == DOMAIN else FINE_TUNING
+
+
 def _capacity(pipeline: Pipeline) -> int | None:
     """Samples that the pipeline's strategies keep; None where none of them keeps any."""
     found = [getattr(spec.options, "capacity", None) for spec in pipeline.strategy]
@@ -138,6 +162,8 @@ def _capacity(pipeline: Pipeline) -> int | None:
 
 def _applies(rule: Rule, situation: Situation) -> bool:
     if situation.setting not in rule.settings or rule.online not in (None, situation.online):
+        return False
+    if rule.families and situation.family not in rule.families:
         return False
     if situation.memory == 0 and any(strategy_class(name).keeps_samples for name in rule.names):
         return False

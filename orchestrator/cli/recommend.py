@@ -32,18 +32,21 @@ if TYPE_CHECKING:
     metavar="SAMPLES",
     help="Past samples that may be stored, 0 for none; by default as many as the strategies of FILE store.",
 )
+@click.option("--few-shot", "few", is_flag=True, help="An experience has few samples, such as 16 of a class.")
 @json_option
-def recommend(file: str, overrides: tuple[str, ...], memory: int | None, as_json: bool) -> None:
+def recommend(file: str, overrides: tuple[str, ...], memory: int | None, few: bool, as_json: bool) -> None:
     """Show which strategies fit FILE, best first, with the reasons for them and against the others.
 
     The recommendation depends on the setting of the stream, on whether it is online, on how many past samples may be
-    stored, and on whether test samples have task labels. Figures are those of the papers, in their own protocols.
+    stored, on whether test samples have task labels, and, for a model that starts from trained weights, on what it is
+    for: fine-tuning, few samples, domain adaptation, a language model, or continual pretraining. Figures are those of
+    the papers, in their own protocols.
     """
     if as_json:
         with reserved_stdout() as stdout:
-            print_json(_recommend(file, overrides, memory).to_json(), stdout)
+            print_json(_recommend(file, overrides, memory, few).to_json(), stdout)
         return
-    found = _recommend(file, overrides, memory)
+    found = _recommend(file, overrides, memory, few)
     screen = console()
     screen.print(_situation(found.situation), soft_wrap=True, markup=False, highlight=False)
     screen.print()
@@ -60,13 +63,13 @@ def recommend(file: str, overrides: tuple[str, ...], memory: int | None, as_json
         screen.print(f"then: {program()} validate {as_arguments(file, overrides)}", style="dim", soft_wrap=True)
 
 
-def _recommend(file: str, overrides: tuple[str, ...], memory: int | None) -> Recommendation:
+def _recommend(file: str, overrides: tuple[str, ...], memory: int | None, few: bool) -> Recommendation:
     from pipelines import recommendation
     from pipelines.config.components import without_own_code
 
     pipeline = load(file, overrides, import_code=False)
     with without_own_code():
-        return recommendation.recommend(pipeline, memory)
+        return recommendation.recommend(pipeline, memory, few=few)
 
 
 def _situation(situation: Situation) -> str:
@@ -79,6 +82,7 @@ def _situation(situation: Situation) -> str:
     parts = [
         situation.setting + (", online" if situation.online else ""),
         "test samples have task labels" if situation.task_labels else "test samples have no task labels",
+        *([situation.family] if situation.family else []),
         kept.get(situation.memory) or f"{count(situation.memory or 0, 'past sample')} may be stored",
     ]
     return "; ".join(parts)

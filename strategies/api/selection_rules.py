@@ -28,6 +28,14 @@ GANIN = "Ganin et al. 2016, Domain-adversarial training of neural networks"
 CHAUDHRY = "Chaudhry et al. 2019, On tiny episodic memories in continual learning"
 AGEM = "Chaudhry et al. 2019, Efficient lifelong learning with A-GEM"
 NO_FIGURE = "Kirkpatrick et al. 2017 and Chaudhry et al. 2019 together; no published figure"
+HAYES = "Hayes & Kanan 2020, Lifelong machine learning with deep streaming linear discriminant analysis"
+WANG = "Wang et al. 2023, Orthogonal subspace learning for language model continual learning (O-LoRA)"
+BIDERMAN = "Biderman et al. 2024, LoRA learns less and forgets less"
+IBRAHIM = "Ibrahim et al. 2024, Simple and scalable strategies to continually pre-train large language models"
+LESTER = "Lester et al. 2021, The power of scale for parameter-efficient prompt tuning; Razdaibiedina et al. 2023"
+ALJUNDI = "Aljundi et al. 2017, Expert Gate: lifelong learning with a network of experts"
+NAYAK = "Nayak et al. 2025, Sculpting subspaces: constrained full fine-tuning in LLMs for continual learning"
+MAROUF = "Marouf et al. 2023, Weighted ensemble models are strong continual learners"
 SCHWARZ = "Schwarz et al. 2018, Progress & compress"
 
 
@@ -42,6 +50,7 @@ class Rule:
         why: the reason.
         source: where the reason comes from.
         most: the largest memory, in samples, that it fits; None: any size.
+        families: the families of pretrained models and texts that it is for; empty: any pipeline.
     """
 
     strategies: Sequence[Mapping[str, Any]]
@@ -50,16 +59,116 @@ class Rule:
     source: str
     online: bool | None = None
     most: int | None = None
+    families: Sequence[str] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(str(entry["name"]) for entry in self.strategies)
 
 
+FINE_TUNING = "fine-tuning of a pretrained model"
+DOMAIN_ADAPTATION = "domain adaptation of a pretrained model"
+FEW_SHOT = "few samples for a pretrained model"
+LANGUAGE_MODEL = "fine-tuning of a language model"
+PRETRAINING = "continual pretraining"
+FAMILIES = (FINE_TUNING, DOMAIN_ADAPTATION, FEW_SHOT, LANGUAGE_MODEL, PRETRAINING)
+"""Families of pipelines with a model that starts from trained weights."""
+
 # Below this number of samples, extra data stored with each sample matters more than the number of samples.
 SMALL_MEMORY = 500
 
+_ADAPTED: tuple[Rule, ...] = (
+    Rule(
+        [{"name": "replay", "ratio": 0.05, "exact": True}],
+        [DOMAIN],
+        "5 % of old text with a learning rate that is warmed up again keeps up with training on all text; for another "
+        "language 25 %",
+        IBRAHIM,
+        online=False,
+        families=(PRETRAINING,),
+    ),
+    Rule(
+        [{"name": "slda"}],
+        [CLASS, TASK, DOMAIN],
+        "class means of frozen features need few samples, and give what all data at once would give",
+        HAYES,
+        families=(FEW_SHOT, FINE_TUNING),
+    ),
+    Rule(
+        [{"name": "prompt", "per": "experience"}],
+        [TASK],
+        "a few vectors learn from few samples, and the prompt of an experience is frozen: nothing is forgotten",
+        LESTER,
+        families=(FEW_SHOT,),
+    ),
+    Rule(
+        [{"name": "prompt"}],
+        [DOMAIN],
+        "a few thousand numbers learn, which few samples can determine",
+        LESTER,
+        families=(FEW_SHOT, LANGUAGE_MODEL),
+    ),
+    Rule(
+        [{"name": "lora", "per": "experience"}],
+        [TASK],
+        "the adapter of an experience is frozen: it is not forgotten at all, and a commit is small",
+        BIDERMAN,
+        online=False,
+        families=(FINE_TUNING,),
+    ),
+    Rule(
+        [{"name": "lora"}, {"name": "replay"}],
+        [CLASS, TASK, DOMAIN],
+        "low-rank adapters forget less than full fine-tuning, and a memory holds what is left",
+        BIDERMAN,
+        online=False,
+        families=(FINE_TUNING, DOMAIN_ADAPTATION, LANGUAGE_MODEL),
+    ),
+    Rule(
+        [{"name": "experts"}],
+        [CLASS, DOMAIN],
+        "an adapter for each experience, and a router over frozen features: no data is kept and no task is told",
+        ALJUNDI,
+        online=False,
+        families=(FINE_TUNING,),
+    ),
+    Rule(
+        [{"name": "o-lora"}],
+        [TASK, DOMAIN],
+        "each experience learns in directions that the earlier ones do not read, and no data is kept",
+        WANG,
+        online=False,
+        families=(FINE_TUNING, DOMAIN_ADAPTATION, LANGUAGE_MODEL),
+    ),
+    Rule(
+        [{"name": "osf"}],
+        [TASK, DOMAIN],
+        "more learns than with an adapter, orthogonal to the strongest directions of the weights; no data is kept",
+        NAYAK,
+        online=False,
+        families=(DOMAIN_ADAPTATION, LANGUAGE_MODEL, PRETRAINING),
+    ),
+    Rule(
+        [{"name": "merge"}],
+        [TASK, DOMAIN],
+        "an average of the weights before and after an experience keeps much of both, at no cost in a step",
+        MAROUF,
+        online=False,
+        families=(DOMAIN_ADAPTATION, LANGUAGE_MODEL),
+    ),
+    Rule(
+        [{"name": "lora"}, {"name": "kl-to-base"}],
+        [DOMAIN],
+        "adapters forget less than full fine-tuning, and outputs stay close to those of the pretrained model",
+        BIDERMAN,
+        online=False,
+        families=(PRETRAINING, LANGUAGE_MODEL),
+    ),
+)
+"""For models that start from trained weights."""
+
 RULES: tuple[Rule, ...] = (
+    *_ADAPTED,
     # Old samples may be kept; classes share one head.
     Rule(
         [{"name": "der"}],

@@ -8,10 +8,22 @@ import re
 import pytest
 import yaml
 
+from pipelines.build import strategy_class
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
 from pipelines.recommendation import Recommendation, recommend
-from strategies.api.selection_rules import CLASS, DOMAIN, RULES, TASK
+from strategies.api.selection_rules import (
+    CLASS,
+    DOMAIN,
+    DOMAIN_ADAPTATION,
+    FAMILIES,
+    FEW_SHOT,
+    FINE_TUNING,
+    LANGUAGE_MODEL,
+    PRETRAINING,
+    RULES,
+    TASK,
+)
 from strategies.registry import BUILT_IN
 
 SITUATIONS = list(itertools.product((CLASS, TASK, DOMAIN), (False, True), (None, 0, 200, 5000)))
@@ -24,6 +36,41 @@ def pipeline(
         f"name: r\nstream: {{dataset: digits, setting: {setting}, experiences: 5, online: {str(online).lower()}}}\n"
         f"model: {{name: mlp, hidden: [8]}}\nstrategy: {strategy}\ntrain: {{epochs: 1{train}}}\n"
     )
+
+
+def pretrained(family: str, setting: str) -> Pipeline:
+    """Its files are not read."""
+    texts = family in (LANGUAGE_MODEL, PRETRAINING)
+    prompt = ", prompt: question, text: answer" if family == LANGUAGE_MODEL else ""
+    return load_text(
+        f"name: r\nobjective: {'next-token' if texts else 'classification'}\n"
+        f"stream: {{dataset: {{name: {'documents' if texts else 'text'}, path: t, tokenizer: t{prompt}}}, "
+        f"setting: {setting}}}\n"
+        f"model: {{name: transformers, pretrained: t, head: {'causal-lm' if texts else 'sequence-classification'}}}\n"
+        "train: {epochs: 1}\n"
+    )
+
+
+FAMILY_SITUATIONS = [
+    (family, setting, memory)
+    for family in FAMILIES
+    for setting in (CLASS, TASK, DOMAIN)
+    for memory in (0, 500)
+    if not (setting != DOMAIN and family in (LANGUAGE_MODEL, PRETRAINING, DOMAIN_ADAPTATION))
+    and not (setting == DOMAIN and family == FINE_TUNING)
+]
+
+
+@pytest.mark.parametrize(("family", "setting", "memory"), FAMILY_SITUATIONS)
+def test_pretrained_models_get_what_suits_them(family: str, setting: str, memory: int) -> None:
+    made = pretrained(family, setting)
+    found = recommend(made, memory, few=family == FEW_SHOT)
+    assert found.situation.family == family
+    kinds = [strategy_class(name) for name in next(iter(titles(found)), "").split(" + ")]
+    assert any(not kind.starts_afresh for kind in kinds)
+    own = {" + ".join(rule.names) for rule in RULES if family in rule.families}
+    assert titles(found)[0] in own
+    assert memory or not any(strategy_class(n).keeps_samples for title in titles(found) for n in title.split(" + "))
 
 
 def titles(found: Recommendation) -> list[str]:
@@ -96,5 +143,9 @@ def test_every_rule_is_met_somewhere() -> None:
         (suggestion.title, suggestion.why)
         for setting, online, memory in SITUATIONS
         for suggestion in recommend(pipeline(setting, online), memory).suggestions
+    } | {
+        (suggestion.title, suggestion.why)
+        for family, setting, memory in FAMILY_SITUATIONS
+        for suggestion in recommend(pretrained(family, setting), memory, few=family == FEW_SHOT).suggestions
     }
     assert met == {(" + ".join(rule.names), rule.why) for rule in RULES}

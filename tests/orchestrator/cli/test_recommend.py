@@ -30,7 +30,7 @@ def test_json_has_it_all(capsys: pytest.CaptureFixture[str]) -> None:
     )
     document = json.loads(capsys.readouterr().out)
     assert document["situation"] == {
-        "setting": "task-incremental", "online": False, "memory": 0, "task_labels": True
+        "setting": "task-incremental", "online": False, "memory": 0, "task_labels": True, "family": ""
     }  # fmt: skip
     assert document["suggestions"][0]["strategies"] == [{"name": "lwf"}] and document["suggestions"][0]["needs"] == []
     assert "none may be kept" in " ".join(document["unfit"]["replay"])
