@@ -20,6 +20,7 @@ from pipelines.build import configure, make_learner, train_settings
 from pipelines.config.pipeline_errors import PipelineError
 from strategies.api.data import in_blocks
 from strategies.loop.process_group import Group
+from strategies.networks.frozen_parts import MODEL
 
 if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
@@ -90,7 +91,7 @@ def _check_round_trip(trial: Learner, other: Learner, pipeline: Pipeline, exampl
     configure(other, pipeline, 0)
     try:
         state: State = copied_state(trial)
-        stored = {group: decode(encode(tensors)) for group, tensors in state.items() if tensors}
+        stored = {group: decode(encode(tensors)) for group, tensors in state.items() if tensors or group == MODEL}
         other.load_state_dict(stored, optimizer=train_settings(pipeline, 0).optimizer)
         found = other.state_dict()
     except Exception as error:

@@ -25,6 +25,7 @@ from orchestrator.lineage.canonical_json import parse_json
 from orchestrator.lineage.layout import runs_prefix
 from orchestrator.storage.tensors import decode, decode_metadata, encode
 from strategies.memory.reservoir import Shard
+from strategies.networks.frozen_parts import MODEL
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,6 +88,7 @@ class Checkpoint:
         for key, tensor in decode(data).items():
             group, _, name = key.partition("|")
             groups.setdefault(group, {})[name] = tensor
+        groups.setdefault(MODEL, {})  # an empty group leaves no tensors
         try:
             if metadata["format"] != _FORMAT:
                 raise ValueError(f"format {metadata['format'][:20]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -105,25 +105,66 @@ def model_maker(
     return of
 
 
-def _model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:
+def load_commit(
+    pipeline: Pipeline,
+    lineage: Lineage,
+    commit: Commit,
+    bare: nn.Module,
+    parts: Sequence[Mapping[str, Tensor]],
+) -> Predicting:
+    """As `load_model`, of parts that are there: `orchestrator.checkpointing.shared_weights`.
+
+    Args:
+        bare: of `bare_model`, for this model alone; its parameters may be on the meta device.
+        parts: the tensors of the model's parts, which become those of the model.
+    """
+    from orchestrator.prediction.predicting import with_predict
+
+    return with_predict(_model(pipeline, lineage, commit, bare, parts), _manner(pipeline, lineage, commit))
+
+
+def bare_model(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> nn.Module:
+    """The model before any strategy, with the weights that it begins with.
+
+    Raises:
+        CorruptBlob: the commit does not say how large it is.
+    """
     from orchestrator.checkpointing.model_description import read_description
     from orchestrator.checkpointing.restore import fitting
-    from pipelines.build import freeze_parameters, make_strategy
+    from pipelines.build import freeze_parameters
     from pipelines.models.build_model import build_model
-    from strategies.networks.frozen_parts import join_model, model_groups
 
-    commit.require_state()
     layout = read_description(lineage, commit).layout
     with fitting(f"commit {commit.id[:12]}"):
         shape, outputs = _size(commit)
         name, options = pipeline.model.name, pipeline.model.options
         model = build_model(name, options, shape, outputs, seed=pipeline.seed, layout=layout)
         freeze_parameters(pipeline, model)
-        groups = ["model", *model_groups(commit.blobs)]
-        state = join_model({g: lineage.tensors(commit.blobs[g].sha256, commit=commit.id) for g in groups})
+    return model
+
+
+def _model(
+    pipeline: Pipeline,
+    lineage: Lineage,
+    commit: Commit,
+    bare: nn.Module | None = None,
+    parts: Sequence[Mapping[str, Tensor]] | None = None,
+) -> nn.Module:
+    from orchestrator.checkpointing.restore import fitting
+    from pipelines.build import make_strategy
+    from strategies.networks.frozen_parts import join_model, model_groups
+
+    commit.require_state()
+    model = bare_model(pipeline, lineage, commit) if bare is None else bare
+    with fitting(f"commit {commit.id[:12]}"):
+        groups = model_groups(commit.blobs)
+        if parts is None:
+            parts = [lineage.tensors(commit.blobs[group].sha256, commit=commit.id) for group in groups]
+        own = lineage.tensors(commit.blobs["model"].sha256, commit=commit.id)
+        state = join_model({"model": own, **dict(zip(groups, parts, strict=True))})
         for spec in pipeline.strategy_at(commit.experience.index):
             model = make_strategy(spec.name, spec.options).restructure(model, state)
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=bare is not None)
         if OBJECTIVE in commit.blobs:
             model = _in_unit(pipeline, model, lineage.tensors(commit.blobs[OBJECTIVE].sha256, commit=commit.id))
     return model.eval()

@@ -17,6 +17,7 @@ from orchestrator.lineage.forgotten_ids import read_tombstones
 from orchestrator.lineage.measurements import SizeRecord
 from orchestrator.storage.tensors import encode
 from strategies.memory.reservoir import Shard
+from strategies.networks.frozen_parts import MODEL
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -102,7 +103,7 @@ def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
     parent = lineage.read(snapshot.planned.parent) if snapshot.planned.parent else None
     fresh: dict[str, bytes] = {}
     groups = {**snapshot.state, ANSWERS: snapshot.answers, DESCRIPTION: snapshot.description}
-    blobs = {group: _blob(tensors, fresh) for group, tensors in groups.items() if tensors}
+    blobs = {group: _blob(tensors, fresh) for group, tensors in groups.items() if tensors or group == MODEL}
     memories = {
         name: MemoryRecord(shards=tuple(_shard(shard, _known(parent, name), fresh) for shard in shards))
         for name, shards in snapshot.shards.items()

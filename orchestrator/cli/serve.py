@@ -28,6 +28,7 @@ _MIB = 2**20
 @file_argument()
 @set_option
 @click.option("--ref", default="champion", show_default=True, help="Ref to follow, or first characters of a commit.")
+@click.option("--also", multiple=True, metavar="REF", help="Further refs or commits, which a request may name.")
 @click.option("--local", is_flag=True, help="One process, without Ray.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0: all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one.")
@@ -48,6 +49,7 @@ def serve(
     file: str,
     overrides: tuple[str, ...],
     ref: str,
+    also: tuple[str, ...],
     local: bool,
     host: str,
     port: int,
@@ -63,8 +65,9 @@ def serve(
     rollback the next commit is loaded beside the one that answers, tried out, and put in its place.
 
     POST /predict takes rows, columns or tensors in JSON, a CSV or a parquet file. Each answer is that of one commit,
-    which the header everlearn-commit names. GET / says what the model takes; /healthz, /readyz and /metrics are for
-    operators. With a token, clients send Authorization: Bearer TOKEN.
+    which the header everlearn-commit names. /predict?commit=REF asks another one of those that are served (--also), and
+    ?experience=N the adapter or head that experience N has of its own. GET / says what the model takes; /healthz,
+    /readyz and /metrics are for operators. With a token, clients send Authorization: Bearer TOKEN.
 
     FILE is read once: start the command again after a change of its model. SIGTERM lets requests that were begun end,
     and exits with status 0.
@@ -92,14 +95,16 @@ def serve(
                 say(f"serving  {pipeline.name}, ref {ref}, at {at}", err=True)
 
         if local:
-            ended = _here(pipeline, ref, host, port, every, token, max_body * _MIB, on_event, on_start)
+            ended = _here(pipeline, ref, also, host, port, every, token, max_body * _MIB, on_event, on_start)
         else:
             from orchestrator.serving.ray_deployment import RaySettings
             from orchestrator.serving.ray_server import serve_on_ray
 
             ended = serve_on_ray(
                 pipeline,
-                RaySettings(ref, every, replicas, batch, most_bytes=max_body * _MIB, token_file=token_file),
+                RaySettings(
+                    ref, every, replicas, batch, most_bytes=max_body * _MIB, token_file=token_file, also=list(also)
+                ),
                 address=address,
                 host=host,
                 port=port,
@@ -114,6 +119,7 @@ def serve(
 def _here(
     pipeline: Pipeline,
     ref: str,
+    also: tuple[str, ...],
     host: str,
     port: int,
     every: float,
@@ -122,20 +128,20 @@ def _here(
     on_event: Callable[[ServingEvent], object],
     on_start: Callable[[int], object],
 ) -> int | None:
-    from orchestrator.checkpointing.load_model import load_model
+    from orchestrator.checkpointing.shared_weights import SharedWeights
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.serving.http_service import Limits
     from orchestrator.serving.local_server import Serving, listening, serve_locally
-    from orchestrator.serving.model_swap import ModelSwap
-    from orchestrator.serving.ref_follower import RefFollower, ref_reader
+    from orchestrator.serving.ref_follower import ref_reader
+    from orchestrator.serving.served_set import ServedSet
     from orchestrator.storage.open_by_uri import open_store
 
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-    swap = ModelSwap(lambda commit: load_model(pipeline, commit))
+    models = ServedSet(SharedWeights(pipeline).load, ref, also)
     where = listening(host, port)
     return serve_locally(
-        Serving(swap, pipeline.name, ref, every, Limits(token, most_bytes)),
-        lambda note: RefFollower(ref_reader(lineage, ref), swap, note, name=ref),
+        Serving(models, pipeline.name, every, Limits(token, most_bytes)),
+        lambda word: ref_reader(lineage, word),
         where,
         on_event=on_event,
         on_error=_log,

@@ -7,33 +7,74 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import nn
+
+from strategies.adapters.adapted_network import AdaptedNetwork
+from strategies.adapters.experts_network import ExpertsNetwork
+from strategies.adapters.low_rank import adapted_layers
+
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from strategies.adapters.low_rank import LowRankLinear
 
 BASE = "base.safetensors"
 _PREFIX = "base_model.model."
 
 
 def write_adapter(model: nn.Module, folder: Path) -> bool:
-    """Write the adapter of a model of `lora` with `per: stream` into a folder, which is made.
+    """Write the adapters of a model of `lora` into a folder, which is made.
 
-    `base.safetensors` beside it are the tensors of the model without the adapter, head included, by their own names.
+    `per: stream`: PEFT's files. `per: experience`: a folder with PEFT's files for each experience, `experience_0` and
+    so on; the adapter's head has the model's units, of which those of other experiences are at -inf.
+
+    `base.safetensors` beside them are the tensors of the model without adapters, by its own names: with the head of
+    `per: stream`, and with a head of zeros, that each adapter replaces, of `per: experience`.
 
     Returns:
-        Whether the model has one adapter in each of its adapted layers; otherwise nothing is written.
+        Whether the model has adapters that PEFT can express; otherwise nothing is written. A router is none of PEFT's.
     """
-    from safetensors.torch import save_file
-
-    from strategies.adapters.low_rank import adapted_layers
-
+    if isinstance(model, ExpertsNetwork):
+        return False
+    if isinstance(model, AdaptedNetwork):
+        return _write_for_experiences(model, folder)
     layers = dict(adapted_layers(model))
     names = {name for layer in layers.values() for name in layer.lora_A}
     if len(names) != 1 or any(list(layer.lora_A) != list(names) for layer in layers.values()):
         return False
-    (name,) = names
-    tensors: dict[str, Tensor] = {}
-    ranks: dict[str, int] = {}
-    alphas: dict[str, float] = {}
+    _write(layers, next(iter(names)), folder, {}, None)
+    _write_base(_without_adapters(model), folder)
+    return True
+
+
+def _write_for_experiences(model: AdaptedNetwork, folder: Path) -> bool:
+    first = model.head(0).layer
+    place = next((name for name, part in model.body.named_modules() if type(part) is nn.Identity), None)
+    if place is None or not isinstance(first, nn.Linear) or first.bias is None:
+        return False  # units of other experiences have no place at -inf
+    layers = dict(adapted_layers(model.body))
+    for task in range(len(model.heads)):
+        head = model.head(task)
+        assert isinstance(head.layer, nn.Linear)
+        weight = head.layer.weight.new_zeros(model.outputs, head.layer.in_features)
+        bias = weight.new_full((model.outputs,), -torch.inf)
+        weight[head.units], bias[head.units] = head.layer.weight.detach(), head.layer.bias.detach()
+        own = {f"{_PREFIX}{place}.weight": weight, f"{_PREFIX}{place}.bias": bias}
+        _write(layers, str(task), folder / f"experience_{int(head.experience)}", own, place)
+    base = _without_adapters(model.body)
+    base |= {f"{place}.weight": torch.zeros_like(weight), f"{place}.bias": torch.zeros_like(bias)}
+    _write_base(base, folder)
+    return True
+
+
+def _write(
+    layers: dict[str, LowRankLinear], name: str, folder: Path, others: dict[str, Tensor], head: str | None
+) -> None:
+    """PEFT's two files of the adapter called `name`; `others` are tensors of the layer `head`, which is saved whole."""
+    from safetensors.torch import save_file
+
+    tensors, ranks, alphas = dict(others), {}, {}
     for path, layer in layers.items():
         first: Tensor = layer.lora_A[name].get_parameter("weight").detach()
         last: Tensor = layer.lora_B[name].get_parameter("weight").detach()
@@ -42,14 +83,22 @@ def write_adapter(model: nn.Module, folder: Path) -> bool:
         ranks[path], alphas[path] = first.shape[0], layer.alpha
     folder.mkdir(parents=True)
     save_file(tensors, folder / "adapter_model.safetensors")
-    (folder / "adapter_config.json").write_text(json.dumps(_config(ranks, alphas), indent=2, sort_keys=True))
-    base = {
+    config = _config(ranks, alphas) | ({} if head is None else {"modules_to_save": [head]})
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
+
+
+def _without_adapters(model: nn.Module) -> dict[str, Tensor]:
+    return {
         path.replace(".base_layer.", "."): tensor.detach().clone().contiguous()
         for path, tensor in model.state_dict().items()
         if ".lora_A." not in path and ".lora_B." not in path
     }
-    save_file(base, folder / BASE)
-    return True
+
+
+def _write_base(tensors: dict[str, Tensor], folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(tensors, folder / BASE)
 
 
 def _config(ranks: dict[str, int], alphas: dict[str, float]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ import torch
 from orchestrator.prediction.answers import ClassPredictions, LabelPredictions, ValuePredictions
 from orchestrator.prediction.predicting import manner, predictions
 from orchestrator.serving.request_body import Question, TooManyRows, inputs_of
-from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.pipeline_errors import DataError, PipelineError
+from strategies.networks.task_network import TaskNetwork
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from orchestrator.prediction.answers import Predictions
     from orchestrator.serving.model_swap import ServedModel
@@ -49,18 +51,48 @@ def answer_batch(served: ServedModel, questions: Sequence[Question]) -> list[Rep
     replies: dict[int, Reply] = {}
     for place, question in enumerate(questions):
         try:
+            check_experience(served, question.experience)
             inputs[place] = inputs_of(question, served)
         except PipelineError as error:
             replies[place] = Reply(413 if isinstance(error, TooManyRows) else 400, problem(str(error)), served.commit)
-    for places in _alike(inputs):
-        found = predictions(served.model, torch.cat([inputs[place] for place in places]))
+    network = task_network(served.model)
+    for places in _alike(inputs, questions):
+        experience = questions[places[0]].experience
+        with nullcontext() if network is None else network.answering_for(experience):
+            found = predictions(served.model, torch.cat([inputs[place] for place in places]))
         start = 0
         for place in places:
             end = start + len(inputs[place])
-            document = {"commit": served.commit, **as_document(_part(found, start, end))}
+            asked = {} if experience is None else {"experience": experience}
+            document = {"commit": served.commit, **asked, **as_document(_part(found, start, end))}
             replies[place] = Reply(200, document, served.commit, end - start)
             start = end
     return [replies[place] for place in range(len(questions))]
+
+
+def task_network(model: nn.Module) -> TaskNetwork | None:
+    """The part of a model that has outputs for each experience; None: it has none."""
+    return next((part for part in model.modules() if isinstance(part, TaskNetwork)), None)
+
+
+def experiences_of(served: ServedModel) -> list[int]:
+    """The experiences that have outputs of their own, in the order of learning."""
+    network = task_network(served.model)
+    return [] if network is None else [int(network.head(k).experience) for k in range(len(network.heads))]
+
+
+def check_experience(served: ServedModel, experience: int | None) -> None:
+    """Raises DataError: a request names an experience that the model has no adapter or head for."""
+    known = experiences_of(served)
+    if experience is not None and experience not in known:
+        raise DataError(
+            f"experience={experience}: "
+            + (
+                f"was not learned by commit {served.commit[:12]}, which has {', '.join(map(str, known))}"
+                if known
+                else "the model has no adapter or head of its own for each experience: leave experience out"
+            )
+        )
 
 
 def problem(text: str) -> dict[str, Any]:
@@ -78,7 +110,8 @@ def input_schema(served: ServedModel) -> dict[str, Any]:
         schema |= {} if preprocessing.images else {"columns": dict(preprocessing.kinds)}
     elif use.inputs.columns.inputs is not None:
         schema["columns"] = dict.fromkeys(use.inputs.columns.inputs, "numeric")
-    return schema
+    experiences = experiences_of(served)
+    return schema | ({"experiences": experiences} if experiences else {})
 
 
 @singledispatch
@@ -116,11 +149,11 @@ def _finite(values: Any) -> list[list[float | None]]:
     return [[number if math.isfinite(number) else None for number in row] for row in values.tolist()]
 
 
-def _alike(inputs: dict[int, Tensor]) -> list[list[int]]:
-    """Places whose inputs can go through the model together: of one dtype."""
-    groups: dict[torch.dtype, list[int]] = {}
+def _alike(inputs: dict[int, Tensor], questions: Sequence[Question]) -> list[list[int]]:
+    """Places whose inputs can go through the model together: of one dtype, for one experience."""
+    groups: dict[tuple[torch.dtype, int | None], list[int]] = {}
     for place, tensor in inputs.items():
-        groups.setdefault(tensor.dtype, []).append(place)
+        groups.setdefault((tensor.dtype, questions[place].experience), []).append(place)
     return list(groups.values())
 
 

@@ -140,6 +140,7 @@ def _readme(about: dict[str, Any]) -> str:
     if about["adapter"]:
         parts.append(
             "`adapter/` is one that PEFT loads on the model that it was trained on, whose tensors, head included, are\n"
-            '`adapter/base.safetensors`: `peft.PeftModel.from_pretrained(base, "adapter")`.'
+            '`adapter/base.safetensors`: `peft.PeftModel.from_pretrained(base, "adapter")`. Where it has a folder for\n'
+            'each experience, load `"adapter/experience_0"`, and the others with `load_adapter`.'
         )
     return "\n\n".join(parts) + "\n"

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -68,17 +68,19 @@ class PredictionService:
         ref: str,
         pipeline: str,
         limits: Limits | None = None,
+        commits: Callable[[], Mapping[str, str]] = dict,
         on_error: Callable[[Exception], object] = lambda error: None,
     ) -> None:
         """
         Args:
             answer: called where `current` has a model.
             ref: that is followed.
+            commits: the commits that a request may name, by ref; empty: it names none.
             on_error: gets what failed unexpectedly; the client gets no details of it.
         """
         self._answer, self._current, self._metrics = answer, current, metrics
         self._ref, self._pipeline = ref, pipeline
-        self._limits = limits or Limits()
+        self._limits, self._commits = limits or Limits(), commits
         self._on_error = on_error
         self._waiting = 0
         self.draining = False
@@ -100,7 +102,7 @@ class PredictionService:
             reply = await self._predict(request)
             if isinstance(reply, Reply):
                 self._metrics.request(reply.status, time.monotonic() - began, reply.rows)
-                return _json(reply.status, reply.document, {COMMIT_HEADER: reply.commit})
+                return _json(reply.status, reply.document, {COMMIT_HEADER: reply.commit} if reply.commit else None)
             self._metrics.request(reply.status_code, time.monotonic() - began, 0)
             return reply
         return self._refused(request) or self._page(path)
@@ -113,7 +115,8 @@ class PredictionService:
             return _json(200, {"status": "ready"}) if served and not self.draining else _json(503, problem("not ready"))
         if path == "/metrics":
             return Response(self._metrics.text(), media_type=CONTENT_TYPE)
-        about = {"pipeline": self._pipeline, "ref": self._ref, "commit": served.commit if served else None}
+        about: dict[str, Any] = {"pipeline": self._pipeline, "ref": self._ref}
+        about |= {"commit": served.commit if served else None, "commits": dict(self._commits())}
         headers = {COMMIT_HEADER: served.commit} if served else {}
         return _json(200, about | (input_schema(served) if served else {}), headers)
 
@@ -155,7 +158,12 @@ class PredictionService:
             body = await self._body(request)
             if body is None:
                 return _json(413, problem(f"the body has more than {self._limits.most_bytes:,} bytes: send fewer rows"))
-            return await self._answer(Question(body, content_type or "application/json"))
+            asked = request.query_params
+            experience = asked.get("experience")
+            if experience is not None and not (experience.isascii() and experience.isdigit() and len(experience) < 7):
+                return _json(400, problem("experience must be the number of an experience, such as 0"))
+            number = None if experience is None else int(experience)
+            return await self._answer(Question(body, content_type or "application/json", asked.get("commit"), number))
         except ClientDisconnect:
             raise
         except Exception as error:

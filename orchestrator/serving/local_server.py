@@ -16,17 +16,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.serving.batch_answers import answer_batch
 from orchestrator.serving.http_service import PredictionService
+from orchestrator.serving.served_set import followers, turn_all
 from orchestrator.serving.serving_metrics import ServingMetrics
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
     from orchestrator.serving.batch_answers import Reply
     from orchestrator.serving.http_service import Limits
-    from orchestrator.serving.model_swap import ModelSwap
     from orchestrator.serving.ref_follower import RefFollower, ServingEvent
     from orchestrator.serving.request_body import Question
+    from orchestrator.serving.served_set import ServedSet
 
 DRAIN_S = 30
 """How long requests that were begun may take after the server was told to stop."""
@@ -37,23 +37,21 @@ class Serving:
     """What is served, and how.
 
     Attributes:
-        swap: holds the model.
+        models: that answer.
         pipeline: its name.
-        ref: that is followed.
         every: seconds between two looks at the ref.
         limits: of requests.
     """
 
-    swap: ModelSwap
+    models: ServedSet
     pipeline: str
-    ref: str
     every: float
     limits: Limits
 
 
 def serve_locally(
     serving: Serving,
-    follower: Callable[[Callable[[ServingEvent], object]], RefFollower],
+    target: Callable[[str], Callable[[], str | None]],
     where: socket.socket,
     *,
     on_event: Callable[[ServingEvent], object],
@@ -63,7 +61,7 @@ def serve_locally(
     """Serve until SIGTERM or SIGINT, then answer what was begun. To be called in the main thread.
 
     Args:
-        follower: makes the follower of the ref, given what is to be called with its events.
+        target: for a ref, gives the commit that is to be served.
         where: listens.
         on_event: gets what happens to the model.
         on_error: gets what failed unexpectedly in a request.
@@ -75,33 +73,33 @@ def serve_locally(
     Raises:
         Exception: the first model cannot be loaded. Later ones that cannot leave the one before in place.
     """
-    metrics = ServingMetrics({"pipeline": serving.pipeline, "ref": serving.ref})
+    models = serving.models
+    metrics = ServingMetrics({"pipeline": serving.pipeline, "ref": models.ref})
 
-    def note(event: ServingEvent) -> None:
-        metrics.event(event.kind, event.commit)
+    def note(ref: str, event: ServingEvent) -> None:
+        metrics.event(event.kind, event.commit, answers=ref == models.ref)
         on_event(event)
 
     with ThreadPoolExecutor(1, "predict") as answering:
 
         def answered(question: Question) -> Reply:
-            served = serving.swap.current
-            assert served is not None
-            return answer_batch(served, [question])[0]
+            return models.answer([question])[0]
 
         async def answer(question: Question) -> Reply:
             return await asyncio.get_running_loop().run_in_executor(answering, answered, question)
 
         service = PredictionService(
             answer,
-            lambda: serving.swap.current,
+            lambda: models.current,
             metrics,
-            ref=serving.ref,
+            ref=models.ref,
             pipeline=serving.pipeline,
             limits=serving.limits,
+            commits=models.commits,
             on_error=on_error,
         )
         server = _server(service)
-        following = _Following(follower(note), serving, stop=lambda: _stop(server))
+        following = _Following(followers(models, target, note), serving, stop=lambda: _stop(server))
         with _signals(service, server) as received:
             # Before anything happens to the model, of which is told afterwards.
             on_start()
@@ -179,14 +177,14 @@ def _signals(service: PredictionService, server: Any) -> Iterator[list[int]]:
 
 
 class _Following:
-    """A thread that follows the ref while the block runs.
+    """A thread that follows the refs while the block runs.
 
     Attributes:
         failed: why not even a first model could be loaded; None: one was, or there was none to load yet.
     """
 
-    def __init__(self, follower: RefFollower, serving: Serving, stop: Callable[[], None]) -> None:
-        self._follower, self._serving, self._stop_server = follower, serving, stop
+    def __init__(self, followers: list[RefFollower], serving: Serving, stop: Callable[[], None]) -> None:
+        self._followers, self._serving, self._stop_server = followers, serving, stop
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follow-ref", daemon=True)
         self.failed: Exception | None = None
@@ -201,9 +199,10 @@ class _Following:
 
     def _follow(self) -> None:
         while not self._ended.is_set():
-            self._follower.turn()
-            if self._follower.failure is not None and self._serving.swap.current is None:
-                self.failed = self._follower.failure
+            turn_all(self._followers)
+            first = self._followers[0]
+            if first.failure is not None and self._serving.models.current is None:
+                self.failed = first.failure
                 self._stop_server()
                 return
             self._ended.wait(self._serving.every)

@@ -14,19 +14,20 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.progress.printable import say
-from orchestrator.serving.batch_answers import Reply, answer_batch
+from orchestrator.serving.batch_answers import Reply
 from orchestrator.serving.bearer_token import read_token
 from orchestrator.serving.http_service import MOST_BYTES, Limits, PredictionService
-from orchestrator.serving.model_swap import ModelSwap
-from orchestrator.serving.ref_follower import RefFollower, ServingEvent, ref_reader
+from orchestrator.serving.ref_follower import ServingEvent, ref_reader
 from orchestrator.serving.request_body import Question
+from orchestrator.serving.served_set import ServedSet, followers, turn_all
 from orchestrator.serving.serving_metrics import ServingMetrics
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class RaySettings:
         batch_wait: seconds that a request waits for others.
         most_bytes: of a request's body.
         token_file: on each node; None: the environment of the replicas may have a token.
+        also: further refs that a request may name.
     """
 
     ref: str = "champion"
@@ -64,6 +66,7 @@ class RaySettings:
     batch_wait: float = 0.002
     most_bytes: int = MOST_BYTES
     token_file: str | None = None
+    also: Sequence[str] = ()
 
 
 class _Follower:
@@ -91,27 +94,27 @@ class CommitDecider:
     """Decides which commit is served."""
 
     def __init__(self, pipeline: Pipeline, settings: RaySettings) -> None:
-        from orchestrator.checkpointing.load_model import load_model
+        from orchestrator.checkpointing.shared_weights import SharedWeights
         from orchestrator.storage.open_by_uri import open_store
 
         lineage = Lineage(open_store(pipeline.storage), pipeline.name)
-        self._swap = ModelSwap(lambda commit: load_model(pipeline, commit))
+        self._models = ServedSet(SharedWeights(pipeline).load, settings.ref, settings.also)
         self._events: list[dict[str, Any]] = []
-        self._served: str | None = None
-        self._follower = RefFollower(ref_reader(lineage, settings.ref), self._swap, self._note, name=settings.ref)
+        self._served: dict[str, str] = {}
+        self._followers = followers(self._models, lambda word: ref_reader(lineage, word), self._note)
         self._counted = _event_counter(pipeline.name, settings.ref)
         self._thread = _Follower(self._turn, settings.every)
 
-    async def decided(self, serving: str | None = None) -> str | None:
-        """The commit to serve; None: there is none.
+    async def decided(self, word: str, serving: str | None = None) -> str | None:
+        """The commit to serve for a ref; None: there is none.
 
         Args:
-            serving: what the replica that asks serves now.
+            serving: what the replica that asks serves for it now.
         """
-        self._served = serving or self._served
+        if serving is not None:
+            self._served[word] = serving
         await asyncio.to_thread(self._thread.first_turn.wait)
-        current = self._swap.current
-        return self._served if current is None else current.commit
+        return self._models.commits().get(word, self._served.get(word))
 
     def events(self, after: int = 0) -> list[dict[str, Any]]:
         """What happened, without the first `after` events."""
@@ -122,13 +125,15 @@ class CommitDecider:
         self._thread.check()
 
     def _turn(self) -> None:
-        self._follower.turn()
-        if self._swap.current is None and self._served is not None:
-            # This decider is new, and what the ref names cannot be served: what replicas serve was tried out before.
-            with suppress(Exception):
-                self._swap.move_to(self._served)
+        turn_all(self._followers)
+        for word, swap in self._models.swaps.items():
+            served = self._served.get(word)
+            if swap.current is None and served is not None:
+                # This decider is new, and what the ref names cannot be served: what replicas serve was tried out.
+                with suppress(Exception):
+                    swap.move_to(served)
 
-    def _note(self, event: ServingEvent) -> None:
+    def _note(self, ref: str, event: ServingEvent) -> None:
         self._events.append(asdict(event))
         self._counted(event.kind)
         say(f"{event.kind:<9}{event.text}", file=sys.stderr)
@@ -144,26 +149,27 @@ class ModelReplica:
         """
         from ray import serve
 
-        from orchestrator.checkpointing.load_model import load_model
+        from orchestrator.checkpointing.shared_weights import SharedWeights
 
-        self._swap = ModelSwap(lambda commit: load_model(pipeline, commit))
+        self._models = ServedSet(SharedWeights(pipeline).load, settings.ref, settings.also)
         self._decider = decider
         replica = serve.get_replica_context().replica_tag
         self._metrics = ServingMetrics({"pipeline": pipeline.name, "ref": settings.ref, "replica": str(replica)})
-        follower = RefFollower(self._decided, self._swap, self._note, name=settings.ref)
+        moves = followers(self._models, lambda word: partial(self._decided, word), self._note)
         self._batched = serve.batch(max_batch_size=settings.batch, batch_wait_timeout_s=settings.batch_wait)(
             self._batch_answerer()
         )
         self._service = PredictionService(
             self._answer,
-            lambda: self._swap.current,
+            lambda: self._models.current,
             self._metrics,
             ref=settings.ref,
             pipeline=pipeline.name,
+            commits=self._models.commits,
             limits=Limits(read_token(settings.token_file), settings.most_bytes),
             on_error=_log,
         )
-        self._thread = _Follower(follower.turn, LOOK_S)
+        self._thread = _Follower(lambda: turn_all(moves), LOOK_S)
         # Requests come when this is done: a replica that replaces another one has its model by then.
         self._thread.first_turn.wait(FIRST_LOAD_S)
 
@@ -182,17 +188,14 @@ class ModelReplica:
         """Raises where this replica does not follow any more: Ray Serve then replaces it."""
         self._thread.check()
 
-    def _decided(self) -> str | None:
-        current = self._swap.current
-        found: str | None = self._decider.decided.remote(current.commit if current else None).result(timeout_s=60)
+    def _decided(self, word: str) -> str | None:
+        serving = self._models.commits().get(word)
+        found: str | None = self._decider.decided.remote(word, serving).result(timeout_s=60)
         return found
 
     def _batch_answerer(self) -> Callable[[list[Question]], Any]:
         async def answer(questions: list[Question]) -> list[Reply]:
-            # One model for the whole batch.
-            served = self._swap.current
-            assert served is not None
-            return await asyncio.to_thread(answer_batch, served, questions)
+            return await asyncio.to_thread(self._models.answer, questions)
 
         return answer
 
@@ -200,8 +203,8 @@ class ModelReplica:
         reply: Reply = await self._batched(question)
         return reply
 
-    def _note(self, event: ServingEvent) -> None:
-        self._metrics.event(event.kind, event.commit)
+    def _note(self, ref: str, event: ServingEvent) -> None:
+        self._metrics.event(event.kind, event.commit, answers=ref == self._models.ref)
         say(f"{event.kind:<9}{event.text}", file=sys.stderr)
 
 

@@ -50,10 +50,14 @@ class Question:
     Attributes:
         body: its bytes.
         content_type: without parameters, in small letters.
+        commit: that is to answer, or a ref; None: that of the ref that is followed.
+        experience: whose adapter or head is to answer; None: the model finds it itself, or needs none.
     """
 
     body: bytes = field(repr=False)
     content_type: str = "application/json"
+    commit: str | None = None
+    experience: int | None = None
 
 
 def is_known(content_type: str) -> bool:

@@ -45,11 +45,15 @@ class ServingMetrics:
             self._seconds += seconds
             self._rows += rows
 
-    def event(self, kind: str, commit: str | None) -> None:
-        """Something happened to the model: see `orchestrator.serving.ref_follower.ServingEvent`."""
+    def event(self, kind: str, commit: str | None, *, answers: bool = True) -> None:
+        """Something happened to the model: see `orchestrator.serving.ref_follower.ServingEvent`.
+
+        Args:
+            answers: whether the model is the one that answers requests that name no commit.
+        """
         with self._lock:
             self._events[kind] += 1
-            if kind == "swapped":
+            if kind == "swapped" and answers:
                 self._commit, self._since = commit, time.time()
 
     def text(self) -> str:

@@ -152,7 +152,7 @@ class TransformersEncoder(nn.Module):
         """As torch's; features that other weights gave are not used any more."""
         if self._kept is not None:
             stored = ((state_dict.get(f"{prefix}body.{name}"), t) for name, t in self.body.state_dict().items())
-            if any(new is not None and not torch.equal(new.to(old), old) for new, old in stored):
+            if any(new is not None and (old.is_meta or not torch.equal(new.to(old), old)) for new, old in stored):
                 self._kept = {}
         super()._load_from_state_dict(state_dict, prefix, *args)
 

@@ -42,7 +42,7 @@ class ExpertsNetwork(AdaptedNetwork):
         An expert that a sample does not pass through gives all of its units the same probability. Units that no expert
         has are at -inf.
         """
-        if self.training or not len(self.router.counts):
+        if self.training or self.chosen is not None or not len(self.router.counts):
             return super().forward(inputs)
         log_router = self.router(self.features(inputs))
         known = log_router.shape[1]

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
-_MODEL = "model"
+MODEL = "model"
+"""The group of what is in no part; there always is one, also where it is empty."""
 
 
 def split_model(
@@ -18,11 +19,11 @@ def split_model(
         state: the model's state.
         parts: what the names of a part's tensors begin with, or all its names; no tensor is in two parts.
     """
-    groups: dict[str, dict[str, Tensor]] = {_MODEL: dict(state)}
+    groups: dict[str, dict[str, Tensor]] = {MODEL: dict(state)}
     for part, prefix in parts.items():
-        there = groups[_MODEL]
+        there = groups[MODEL]
         names = [n for n in there if (n.startswith(prefix) if isinstance(prefix, str) else n in prefix)]
-        groups[f"{_MODEL}.{part}"] = {name: groups[_MODEL].pop(name) for name in names}
+        groups[f"{MODEL}.{part}"] = {name: groups[MODEL].pop(name) for name in names}
     return groups
 
 
@@ -33,7 +34,7 @@ def join_model(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         KeyError: there is none.
         ValueError: a tensor is in two of them.
     """
-    joined = dict(groups[_MODEL])
+    joined = dict(groups[MODEL])
     for name in model_groups(groups):
         if joined.keys() & groups[name].keys():
             raise ValueError(f"{name} holds tensors that the model has elsewhere")
@@ -43,4 +44,4 @@ def join_model(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def model_groups(groups: Mapping[str, object]) -> list[str]:
     """The names of a model's parts among the names of all groups."""
-    return [name for name in groups if name.startswith(f"{_MODEL}.")]
+    return [name for name in groups if name.startswith(f"{MODEL}.")]

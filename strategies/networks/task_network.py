@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -47,12 +48,14 @@ class TaskNetwork(nn.Module, ABC):
         outputs: units that `forward` returns.
         infer: whether `forward` infers the task of each sample: the one whose logits have the lowest entropy.
         heads: one for each task, oldest first.
+        chosen: position of the task that `forward` answers for in evaluation mode; None: it knows no task.
     """
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
         self.outputs = outputs
         self.infer = False
+        self.chosen: int | None = None
         self.heads = nn.ModuleList()
         self._own_units: list[list[int]] = []
 
@@ -76,6 +79,8 @@ class TaskNetwork(nn.Module, ABC):
         if self.training:
             newest = len(self.heads) - 1
             return self._spread(self.answers(inputs, [newest])[0], newest, 0.0)
+        if self.chosen is not None:
+            return self.answer(inputs, self.chosen)
         if self.infer:
             return self._inferred(self.answers(inputs, range(len(self.heads))))
         tasks = self._needed()
@@ -88,6 +93,22 @@ class TaskNetwork(nn.Module, ABC):
     def answer(self, inputs: Tensor, task: int) -> Tensor:
         """(n, outputs): the logits of the task at position `task` on its units, -inf elsewhere."""
         return self._spread(self.answers(inputs, [task])[0], task, -torch.inf)
+
+    @contextmanager
+    def answering_for(self, experience: int | None) -> Iterator[None]:
+        """Let `forward` answer for the task of an experience, for the time of the block; None: as ever.
+
+        Raises:
+            ValueError: the experience was not learned.
+        """
+        position = None if experience is None else self.position(experience)
+        if position is None and experience is not None:
+            raise ValueError(f"experience {experience} was not learned")
+        before, self.chosen = self.chosen, position
+        try:
+            yield
+        finally:
+            self.chosen = before
 
     def head(self, task: int) -> TaskHead:
         """The head at a position, -1 for the newest."""

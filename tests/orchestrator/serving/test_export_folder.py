@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from orchestrator.checkpointing.load_model import load_model
 from orchestrator.cli.main import invoke
 from orchestrator.prediction.predicting import manner
+from orchestrator.serving.batch_answers import task_network
 from orchestrator.serving.export_folder import export_folder
 from orchestrator.serving.standalone_preprocessing import inputs_of
 from pipelines.config.load import load_text
@@ -31,9 +32,12 @@ from pipelines.data.features.text_encoder import Text
 from pipelines.models.build_model import build_model
 from pipelines.models.tabular_mlp import TabularMLP
 from tests.orchestrator.cli.commands import documented
+from tests.orchestrator.serving.adapters import Adapted, chains
 from tests.orchestrator.serving.conftest import Trained
 from tests.orchestrator.train_stream import train
 from tests.required import missing
+
+__all__ = ["chains"]
 
 ALONE = """
 import json, sys, torch
@@ -116,6 +120,30 @@ def test_images_have_the_pixels_that_training_gives_them(channels: str, tmp_path
     found = inputs_of([{"photo": row} for row in rows], fitted.document())
     np.testing.assert_allclose(found, fitted.transform(table, "t"), atol=1e-5)
     assert found[-1, -1] == 1 and len(np.unique(found[:6], axis=0)) == 6
+
+
+@pytest.mark.slow
+def test_peft_loads_an_adapter_for_each_experience(chains: dict[str, Adapted], tmp_path: Path) -> None:
+    try:
+        import peft
+    except ImportError:
+        missing("peft is not installed")
+    chain = chains["experience"]
+    model = load_model(chain.pipeline, chain.commits[-1])
+    network = task_network(model)
+    assert network is not None and export_folder(model, chain.commits[-1], "d", tmp_path / "out")["adapter"]
+    folder = tmp_path / "out" / "adapter"
+    base = build_model("mlp", chain.pipeline.model.options, (1, 8, 8), 10, seed=99)
+    base.load_state_dict(load_file(folder / "base.safetensors"))
+    inputs = torch.randn(5, 1, 8, 8)
+    loaded = peft.PeftModel.from_pretrained(base, str(folder / "experience_0"), adapter_name="0")
+    for experience in (1, 2):
+        loaded.load_adapter(str(folder / f"experience_{experience}"), adapter_name=str(experience))
+    for experience in (2, 0, 1):
+        loaded.set_adapter(str(experience))
+        loaded.eval()
+        with torch.no_grad():
+            assert torch.allclose(loaded(inputs), network.answer(inputs, experience), atol=1e-6)
 
 
 def test_texts_have_the_codes_that_training_gives_them() -> None:

@@ -74,6 +74,11 @@ def test_addresses(one: tuple[Service, int], chain: Chain) -> None:
     assert missing.status == 404 and missing.json["error"].startswith("there is no such address; there are /")
     assert client.predict(b"x", content_type="image/png").status == 415
     assert client.predict(b'{"inputs": 1}').status == 400
+    for wrong in ("-1", "x", "1.0", "9" * 50, "%D9%A1", ""):
+        got = client.ask("POST", f"/predict?experience={wrong}", ROW)
+        assert got.status == 400 and got.json["error"].startswith("experience must be the number")
+    got = client.ask("POST", "/predict?experience=1", ROW)
+    assert got.json["error"].startswith("experience=1: the model has no adapter or head of its own")
     assert client.predict({"inputs": [[1]]}).json == {
         "error": "the body: its inputs are of shape (1,), but the model takes (1, 8, 8)"
     }

@@ -65,8 +65,8 @@ def test_no_request_fails_over_50_promotions_and_rollbacks(copied: Chain) -> Non
                 return
             (asked if got.status == 200 else failed).append((question, got))
 
-    with process(copied.file, "--local", "--every", "0.02s") as server:
-        assert server.event("swapped")["commit"] == first
+    with process(copied.file, "--local", "--every", "0.02s", "--also", others[1][:12]) as server:
+        assert [server.event("swapped")["commit"] for _ in range(2)] == [first, others[1]]
         clients = [Client(server.port) for _ in range(4)]
         threads = [threading.Thread(target=ask, args=(client, n)) for n, client in enumerate(clients[1:])]
         for thread in threads:
@@ -86,7 +86,12 @@ def test_no_request_fails_over_50_promotions_and_rollbacks(copied: Chain) -> Non
         ended.set()
         for thread in threads:
             thread.join()
+        for name, status, commit in ((others[1][:9], 200, others[1]), ("champion", 200, first), ("latest", 404, None)):
+            got = clients[0].ask("POST", f"/predict?commit={name}", {"inputs": images(0)})
+            assert (got.status, got.commit) == (status, commit)
+        assert clients[0].ask("GET", "/").json["commits"] == {"champion": first, others[1][:12]: others[1]}
         metrics = clients[0].ask("GET", "/metrics").body.decode()
+        assert f'commit_info{{pipeline="digits",ref="champion",commit="{first}"}} 1' in metrics
         server.running.send_signal(signal.SIGTERM)
         assert server.running.wait(60) == 0
     assert failed == [] and len(asked) > MOVES
@@ -99,8 +104,8 @@ def test_no_request_fails_over_50_promotions_and_rollbacks(copied: Chain) -> Non
         assert np.array_equal(np.array(got.json["probabilities"], np.float32), found.probabilities)
         assert got.json["predictions"] == found.labels.tolist()
     assert set(models) == set(copied.commits)
-    assert f'everlearn_serve_requests_total{{pipeline="digits",ref="champion",code="200"}} {len(asked)}' in metrics
-    assert f'everlearn_serve_swapped_total{{pipeline="digits",ref="champion"}} {MOVES + 1}' in metrics
+    assert f'everlearn_serve_requests_total{{pipeline="digits",ref="champion",code="200"}} {len(asked) + 2}' in metrics
+    assert f'everlearn_serve_swapped_total{{pipeline="digits",ref="champion"}} {MOVES + 2}' in metrics
 
 
 def damage(lineage: Lineage, commit: str) -> None:

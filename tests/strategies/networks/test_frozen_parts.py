@@ -25,6 +25,11 @@ def test_a_model_without_parts_is_one_group() -> None:
     assert join_model({"model": STATE}) == STATE
 
 
+def test_a_model_that_is_all_parts_has_an_empty_group() -> None:
+    groups = split_model(STATE, {"all": ""})
+    assert groups == {"model": {}, "model.all": STATE} and join_model(groups) == STATE
+
+
 def test_a_tensor_in_two_parts_is_refused() -> None:
     with pytest.raises(ValueError, match=r"model\.x holds tensors that the model has elsewhere"):
         join_model({"model": STATE, "model.x": {"b": torch.ones(())}})
