@@ -45,7 +45,8 @@ def predict(
 
     The output has the id of a row, if the dataset of FILE names an id and the input has it, the prediction, and the
     probability of each class. The preprocessing is that of the commit; neither the training data nor a label is needed.
-    With --workers or --address, workers of a Ray cluster predict what this process reads and writes, in the same order.
+    A language model gives the log-probability and the perplexity of each document of a text file or a folder. With
+    --workers or --address, workers of a Ray cluster predict what this process reads and writes, in the same order.
     """
     options = (file, overrides, ref, source, target, force, workers, address)
     if as_json:
@@ -54,7 +55,10 @@ def predict(
         return
     found = _predicted(*options)
     counts = ", ".join(f"{name}: {count:,}" for name, count in list(found["predicted"].items())[:10])
-    say(f"wrote    {target}: {found['rows']:,} rows by commit {found['commit'][:12]}")
+    what = "documents" if "tokens" in found else "rows"
+    say(f"wrote    {target}: {found['rows']:,} {what} by commit {found['commit'][:12]}")
+    if "tokens" in found:
+        say(f"scored   {found['tokens']:,} tokens, perplexity {found['perplexity']:.4g}")
     if counts:
         say(f"classes  {counts}")
 
@@ -76,10 +80,21 @@ def _predicted(
     _, commit = find_commit(open_store(pipeline.storage), ref, [pipeline.name])
 
     from orchestrator.checkpointing.load_model import load_model
+    from orchestrator.prediction.answers import tokens
     from orchestrator.prediction.predict_file import predict_file
+    from orchestrator.prediction.predicting import manner
+    from pipelines.config.pipeline_errors import PipelineError
 
     model = load_model(pipeline, commit)
     options = pipeline.stream.dataset.options
+    if manner(model).answers is tokens:
+        if workers or address:
+            raise PipelineError("--workers, --address: documents are scored in this process: leave them out")
+        from orchestrator.prediction.document_scores import predict_documents
+
+        scored, together = predict_documents(model, options, source, Path(target), replace=force)
+        found = {"commit": commit, "input": source, "output": target, "rows": scored.rows, "predicted": {}}
+        return found | {"tokens": together.tokens, "perplexity": together.perplexity}
     delimiter = options.get("delimiter") if isinstance(options.get("delimiter"), str) else None
     number = workers or (pipeline.scaling.maximum if address else 1)
     with _answering(pipeline, commit, number, address) as through:

@@ -32,6 +32,7 @@ from tests.benchmarks import (
     search,
     start,
     steps,
+    switching,
     text_tasks,
 )
 
@@ -122,6 +123,7 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "lanes": _lanes,
     "lane_peers": _lane_peers,
     "scale": scale.main,
+    "switching": switching.main,
     "text_tasks": lambda: text_tasks.main(**_methods()),
     "fashion_features": lambda: fashion_features.main(**_methods()),
 }

@@ -1,7 +1,11 @@
-"""A causal language model that goes on learning documents, domain after domain, with an adapter."""
+"""A causal language model that goes on learning documents, domain after domain, with an adapter.
+
+Covers: `orchestrator/prediction/document_scores.py`
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from orchestrator import load_model, run
+from orchestrator.cli.main import invoke
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.maintenance.check_store import fsck
 from orchestrator.maintenance.collect_garbage import collect
@@ -18,6 +23,8 @@ from orchestrator.storage.open_by_uri import open_store
 from pipelines.build import make_stream
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
+from pipelines.data.tokenizer_file import end_token, read_tokenizer
+from tests.orchestrator.cli.commands import documented
 from tests.pipelines.models.pretrained import save_tiny_llama
 
 FILE = """
@@ -107,6 +114,36 @@ def test_a_second_run_trains_nothing_and_the_model_is_loaded_with_its_adapter(
         loss = F.cross_entropy(load_model(pipeline)(inputs), targets.long(), ignore_index=-1)
     recorded = Lineage(open_store(str(root / "store")), "language").read(commits[1]).row[1].scores
     assert float(loss) == pytest.approx(-recorded["negative_log_perplexity"], rel=1e-5)
+
+
+def test_predict_scores_documents(
+    learned: tuple[Path, Pipeline, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of a domain that was learned are the likelier ones; each score is that of its tokens one by one."""
+    root, _, commits = learned
+    lines = ["the film was very good", "good very was film the", "a dull day not a good day " * 3]
+    (tmp_path / "new.txt").write_text("\n".join(lines))
+    (tmp_path / "l.yaml").write_text(FILE.format(root=root))
+    asked = ("predict", str(tmp_path / "l.yaml"), "--input", str(tmp_path / "new.txt"), "--ref", commits[1])
+    found = documented(capsys, 0, *asked, "--output", str(tmp_path / "out.jsonl"))
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["document"] for row in rows] == [0, 1, 2] == list(range(found["rows"]))
+    assert rows[0]["perplexity"] < rows[1]["perplexity"]
+    assert found["tokens"] == sum(row["tokens"] for row in rows)
+    encoder, model = read_tokenizer(str(root / "base")), load_model(load_text(FILE.format(root=root)), commits[1])
+    end = end_token(str(root / "base"), encoder, None)
+    for line, row in zip(lines, rows, strict=True):
+        tokens = [*encoder.encode(line, add_special_tokens=False).ids, end]
+        expected = 0.0
+        for place, token in enumerate(tokens[1:], 1):
+            first = (place - 1) // 8 * 8  # of its sequence
+            with torch.no_grad():
+                logits = model(torch.tensor([tokens[first:place]]))[0, :, -1]
+            expected += float(logits.log_softmax(0)[token])
+        assert row["tokens"] == len(tokens) - 1 and row["log_probability"] == pytest.approx(expected, abs=1e-3)
+        assert row["perplexity"] == pytest.approx(2.718281828459045 ** (-expected / row["tokens"]), rel=1e-3)
+    assert invoke([*asked, "--output", str(tmp_path / "out.csv"), "--workers", "2"]) == 2
+    assert "documents are scored in this process" in capsys.readouterr().err
 
 
 def test_a_further_domain_goes_on_from_the_stored_adapter_and_memory(
