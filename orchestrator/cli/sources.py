@@ -100,5 +100,6 @@ def _experiences(found: Overview) -> Table:
     for index, one in enumerate(found.experiences[first:], start=first):
         files = ", ".join(member.key for member in one.files[:3]) + (", ..." if len(one.files) > 3 else "")
         state = "" if index < found.trained else " (not trained yet)"
-        table.add_row(str(index), f"{one.rows:,}", ", ".join(map(str, one.classes[:8])), files + state)
+        shown = [found.labels[place] if found.labels else place for place in one.classes[:8]]
+        table.add_row(str(index), f"{one.rows:,}", ", ".join(map(str, shown)), files + state)
     return table

@@ -40,6 +40,7 @@ class Overview:
         files: the last decision on each file, in natural order.
         gone: keys of files that are not there any more.
         unknown: how many files are there of which nothing was decided in this version: the next step may read them.
+        labels: of the classes, in their order; None: they are numbers.
     """
 
     pipeline: str
@@ -49,6 +50,7 @@ class Overview:
     files: tuple[FileRecord, ...]
     gone: frozenset[str]
     unknown: int
+    labels: tuple[int | str, ...] | None = None
 
     def of(self, *verdicts: Verdict) -> list[FileRecord]:
         """The files with one of these verdicts that are still there."""
@@ -89,6 +91,7 @@ def overview(pipeline: Pipeline) -> Overview:
         tuple(sorted(state.files.values(), key=lambda file: natural_order(file.key))),
         frozenset(state.files.keys() - found.keys()),
         sum(_is_new(one, state) for one in found.values()),
+        None if state.contents is None else state.contents.labels,
     )
 
 
