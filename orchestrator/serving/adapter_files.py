@@ -54,6 +54,8 @@ def _write_for_experiences(model: AdaptedNetwork, folder: Path) -> bool:
     if place is None or not isinstance(first, nn.Linear) or first.bias is None:
         return False  # units of other experiences have no place at -inf
     layers = dict(adapted_layers(model.body))
+    if not layers:
+        return False  # adapters of another kind
     for task in range(len(model.heads)):
         head = model.head(task)
         assert isinstance(head.layer, nn.Linear)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from orchestrator.prediction.answers import ClassPredictions, LabelPredictions, ValuePredictions
-from orchestrator.prediction.predicting import manner, predictions
+from orchestrator.prediction.predicting import ROWS, manner, predictions
 from orchestrator.serving.request_body import Question, TooManyRows, inputs_of
 from pipelines.config.pipeline_errors import DataError, PipelineError
 from strategies.networks.task_network import TaskNetwork
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from orchestrator.prediction.answers import Predictions
     from orchestrator.serving.model_swap import ServedModel
+
+_FEW = 1024
+"""Rows of a request at most that go through a model together with those of other experiences."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,14 @@ def answer_batch(served: ServedModel, questions: Sequence[Question]) -> list[Rep
             replies[place] = Reply(413 if isinstance(error, TooManyRows) else 400, problem(str(error)), served.commit)
     network = task_network(served.model)
     for places in _alike(inputs, questions):
-        experience = questions[places[0]].experience
-        with nullcontext() if network is None else network.answering_for(experience):
+        with _for_experiences(network, inputs, questions, places):
             found = predictions(served.model, torch.cat([inputs[place] for place in places]))
         start = 0
         for place in places:
             end = start + len(inputs[place])
-            asked = {} if experience is None else {"experience": experience}
-            document = {"commit": served.commit, **asked, **as_document(_part(found, start, end))}
+            experience = questions[place].experience
+            named = {} if experience is None else {"experience": experience}
+            document = {"commit": served.commit, **named, **as_document(_part(found, start, end))}
             replies[place] = Reply(200, document, served.commit, end - start)
             start = end
     return [replies[place] for place in range(len(questions))]
@@ -150,11 +153,34 @@ def _finite(values: Any) -> list[list[float | None]]:
 
 
 def _alike(inputs: dict[int, Tensor], questions: Sequence[Question]) -> list[list[int]]:
-    """Places whose inputs can go through the model together: of one dtype, for one experience."""
-    groups: dict[tuple[torch.dtype, int | None], list[int]] = {}
+    """Places whose inputs can go through the model together: of one dtype, and all for an experience, or none.
+
+    Those for several experiences are no more rows than pass through a model at a time, so that each meets its own.
+    """
+    groups: dict[tuple[object, ...], list[int]] = {}
+    rows = 0
     for place, tensor in inputs.items():
-        groups.setdefault((tensor.dtype, questions[place].experience), []).append(place)
+        experience = questions[place].experience
+        if experience is not None and len(tensor) < _FEW:
+            rows += len(tensor)
+            key: tuple[object, ...] = (tensor.dtype, "mixed", rows // (ROWS - _FEW))
+        else:
+            key = (tensor.dtype, experience)
+        groups.setdefault(key, []).append(place)
     return list(groups.values())
+
+
+def _for_experiences(
+    network: TaskNetwork | None, inputs: dict[int, Tensor], questions: Sequence[Question], places: Sequence[int]
+) -> AbstractContextManager[None]:
+    """Lets each row be answered for the experience that its request names, if it does."""
+    named = [(questions[place].experience, len(inputs[place])) for place in places]
+    experiences = [number for number, _ in named if number is not None]
+    if network is None or not experiences:
+        return nullcontext()
+    if len(set(experiences)) == 1:
+        return network.answering_for(experiences[:1])
+    return network.answering_for([number for number, rows in named for _ in range(rows) if number is not None])
 
 
 def _part(found: Predictions, start: int, end: int) -> Predictions:

@@ -13,6 +13,7 @@ from strategies.adapters.low_rank import (
     LowRankLinear,
     activate,
     adapt,
+    adapters_by_rows,
     add_adapter,
     keep_statistics,
     restore_adapter,
@@ -93,6 +94,18 @@ class AdaptedNetwork(TaskNetwork):
             activate(self.body, str(task))
             found.append(self.heads[task](self.body(inputs)))
         return found
+
+    def answer_rows(self, inputs: Tensor, tasks: Tensor) -> Tensor:
+        """See `TaskNetwork.answer_rows`; low-rank adapters of all tasks take one pass through the frozen model."""
+        if self._kind is not LowRankLinear:
+            return super().answer_rows(inputs, tasks)
+        rows = {task: (tasks == task).nonzero().squeeze(1) for task in tasks.unique().tolist()}
+        with adapters_by_rows(self.body, {str(task): own for task, own in rows.items()}):
+            features = self.body(inputs)
+        scores: Tensor = features.new_full((len(inputs), self.outputs), -torch.inf)
+        for task, own in rows.items():
+            scores[own] = self._spread(self.heads[task](features[own]), task, -torch.inf)
+        return scores
 
     def train(self, mode: bool = True) -> AdaptedNetwork:
         """Training mode; layers with running statistics stay in evaluation mode, because the model is frozen."""

@@ -25,11 +25,13 @@ class LowRankLinear(AdaptedLinear):
     Attributes:
         lora_A, lora_B: the layers A, (r, inputs), and B, (outputs, r), of each adapter by its name.
         alpha: the factor.
+        by_rows: further adapters, each with the rows of the batch, (k,) int64, that it is for.
     """
 
     parts = ("lora_A", "lora_B")
     lora_A: nn.ModuleDict
     lora_B: nn.ModuleDict
+    by_rows: Sequence[tuple[str, Tensor]] = ()
 
     def make(self, size: int, seed: int) -> tuple[nn.Linear, nn.Linear]:
         """A and B of rank `size`."""
@@ -41,10 +43,15 @@ class LowRankLinear(AdaptedLinear):
         """(n, ..., inputs) to (n, ..., outputs)."""
         output: Tensor = self.base_layer(inputs)
         for name in self.active:
-            first = self.lora_A[name]
-            low: Tensor = self.lora_B[name](first(inputs))
-            output = output + low * (self.alpha / first.out_features)  # type: ignore[operator]
+            output = output + self._product(name, inputs)
+        for name, rows in self.by_rows:
+            output = output.index_add(0, rows, self._product(name, inputs[rows]))
         return output
+
+    def _product(self, name: str, inputs: Tensor) -> Tensor:
+        first = self.lora_A[name]
+        low: Tensor = self.lora_B[name](first(inputs))
+        return low * (self.alpha / first.out_features)  # type: ignore[operator]
 
 
 def adapted_layers(model: nn.Module) -> Iterator[tuple[str, LowRankLinear]]:
@@ -102,6 +109,23 @@ def without_adapters(model: nn.Module) -> Iterator[None]:
     finally:
         for module, active in before:
             module.active = active
+
+
+@contextmanager
+def adapters_by_rows(model: nn.Module, rows: Mapping[str, Tensor]) -> Iterator[None]:
+    """Each row of a batch with the low-rank adapter that is named for it, and no other, for the time of the block.
+
+    Args:
+        rows: (k,) int64 by the name of the adapter; what passes through the layers has these rows first.
+    """
+    with without_adapters(model):
+        for _, layer in adapted_layers(model):
+            layer.by_rows = tuple(rows.items())
+        try:
+            yield
+        finally:
+            for _, layer in adapted_layers(model):
+                layer.by_rows = ()
 
 
 def stored_adapters(state: Mapping[str, Tensor], kind: type[AdaptedLinear] = LowRankLinear) -> list[str]:

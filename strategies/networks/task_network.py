@@ -48,14 +48,15 @@ class TaskNetwork(nn.Module, ABC):
         outputs: units that `forward` returns.
         infer: whether `forward` infers the task of each sample: the one whose logits have the lowest entropy.
         heads: one for each task, oldest first.
-        chosen: position of the task that `forward` answers for in evaluation mode; None: it knows no task.
+        chosen: (n,) or (1,) int64, the position of the task that `forward` answers for in evaluation mode, for each row
+            of its input or for all; None: it knows no task.
     """
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
         self.outputs = outputs
         self.infer = False
-        self.chosen: int | None = None
+        self.chosen: Tensor | None = None
         self.heads = nn.ModuleList()
         self._own_units: list[list[int]] = []
 
@@ -80,7 +81,7 @@ class TaskNetwork(nn.Module, ABC):
             newest = len(self.heads) - 1
             return self._spread(self.answers(inputs, [newest])[0], newest, 0.0)
         if self.chosen is not None:
-            return self.answer(inputs, self.chosen)
+            return self.answer_rows(inputs, self.chosen.expand(len(inputs)))
         if self.infer:
             return self._inferred(self.answers(inputs, range(len(self.heads))))
         tasks = self._needed()
@@ -94,21 +95,38 @@ class TaskNetwork(nn.Module, ABC):
         """(n, outputs): the logits of the task at position `task` on its units, -inf elsewhere."""
         return self._spread(self.answers(inputs, [task])[0], task, -torch.inf)
 
+    def answer_rows(self, inputs: Tensor, tasks: Tensor) -> Tensor:
+        """(n, outputs): for each row the logits of its task on that task's units, -inf elsewhere.
+
+        Args:
+            tasks: (n,) int64: positions in `heads`.
+        """
+        scores: Tensor | None = None
+        for task in tasks.unique().tolist():
+            rows = (tasks == task).nonzero().squeeze(1)
+            own = self.answer(inputs[rows], task)
+            scores = own.new_full((len(inputs), self.outputs), -torch.inf) if scores is None else scores
+            scores[rows] = own
+        return self.answer(inputs, 0) if scores is None else scores
+
     @contextmanager
-    def answering_for(self, experience: int | None) -> Iterator[None]:
-        """Let `forward` answer for the task of an experience, for the time of the block; None: as ever.
+    def answering_for(self, experiences: Sequence[int]) -> Iterator[None]:
+        """Let `forward` answer for the tasks of experiences that were learned, for the time of the block.
+
+        Args:
+            experiences: for each row of the input, or one for all.
 
         Raises:
-            ValueError: the experience was not learned.
+            ValueError: one was not learned.
         """
-        position = None if experience is None else self.position(experience)
-        if position is None and experience is not None:
-            raise ValueError(f"experience {experience} was not learned")
-        before, self.chosen = self.chosen, position
+        positions = {experience: self.position(experience) for experience in set(experiences)}
+        if None in positions.values():
+            raise ValueError(f"not all of the experiences {sorted(positions)} were learned")
+        self.chosen = torch.tensor([positions[experience] for experience in experiences])
         try:
             yield
         finally:
-            self.chosen = before
+            self.chosen = None
 
     def head(self, task: int) -> TaskHead:
         """The head at a position, -1 for the newest."""
