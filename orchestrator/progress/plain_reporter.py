@@ -44,15 +44,16 @@ class PlainReporter(Reporter):
         self._tables = tables
         self._state: RunState | None = None
         self._names: Sequence[str] | None = None
+        self._domains: Sequence[str] | None = None
         self._last_step = time.monotonic()
 
     def start(self, summary: Summary) -> None:
         self._state = state = RunState(summary)
-        self._names = summary.get("class_names")
+        self._names, self._domains = summary.get("class_names"), summary.get("domains")
         for line in headline(summary).split():
             self._print(line)
         for commit in summary.get("chain", []):
-            self._print(experience_line(commit, reused=True, names=self._names))
+            self._print(experience_line(commit, reused=True, names=self._names, domains=self._domains))
             state.take(CommitWritten(commit))
 
     def event(self, event: Event) -> None:
@@ -66,7 +67,7 @@ class PlainReporter(Reporter):
                 self._last_step = time.monotonic()
                 self._print(Text(self._step_line()))
             case CommitWritten(commit=commit):
-                self._print(experience_line(commit, names=self._names))
+                self._print(experience_line(commit, names=self._names, domains=self._domains))
             case Warned(text=text) | WorkersRestarted(text=text) | Waiting(text=text):
                 self._print(Text(f"{event.kind}: {text}"))
             case Resumed():

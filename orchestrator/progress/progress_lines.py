@@ -11,9 +11,12 @@ from rich.text import Text
 from orchestrator.events import Resumed
 from orchestrator.progress.matrix_table import matrix_view, metrics_view
 from orchestrator.progress.number_format import classes, count, duration, short
+from orchestrator.progress.printable import printable
 from orchestrator.progress.run_reporter import Summary, so_far
 from orchestrator.result import RunResult
 from strategies.metrics import score_in
+
+_ROOM = 21
 
 
 def headline(summary: Summary) -> Text:
@@ -28,12 +31,25 @@ def headline(summary: Summary) -> Text:
     return text.append("\n" + ", ".join(part for part in parts if part), style="dim")
 
 
-def experience_line(commit: Mapping[str, Any], reused: bool = False, names: Sequence[str] | None = None) -> Text:
-    """A finished experience: its classes, the mean accuracy so far, the loss, and the time or "reused"."""
+def experience_line(
+    commit: Mapping[str, Any],
+    reused: bool = False,
+    names: Sequence[str] | None = None,
+    domains: Sequence[str] | None = None,
+) -> Text:
+    """A finished experience: its classes, the mean accuracy so far, the loss, and the time or "reused".
+
+    Args:
+        names: of the classes.
+        domains: names of the experiences, which then stand in the place of their classes.
+    """
     experience = commit["experience"]
     text = Text("  ").append(f"experience {experience['index']:<3}")
     held = "classes " + classes(experience["classes"], 12, names) if experience["classes"] else ""
-    text.append(f" {held:<21}", style="dim")
+    if domains is not None and experience["index"] < len(domains):
+        held = " ".join(printable(domains[experience["index"]]).split())
+        held = held if len(held) < _ROOM else f"{held[: _ROOM - 2]}\N{HORIZONTAL ELLIPSIS}"
+    text.append(f" {held:<{_ROOM}}", style="dim")
     text.append(so_far(commit, width=5))
     losses = commit.get("losses") or []
     text.append(f"   loss {losses[-1][1]:<9.3g}" if losses else " " * 17, style="dim")

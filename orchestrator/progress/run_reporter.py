@@ -29,6 +29,8 @@ class Summary(TypedDict, total=False):
     tracking: str
     class_names: list[str] | None
     """The name of each class of the dataset; None: classes have numbers."""
+    domains: list[str] | None
+    """The name of each experience where all have the same classes; None: they have none."""
     chain: list[dict[str, Any]]
     """The commits that are reused, as JSON, oldest first."""
 

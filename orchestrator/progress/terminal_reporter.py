@@ -45,15 +45,16 @@ class TerminalReporter(Reporter):
         self._tables = tables
         self._state: RunState | None = None
         self._names: Sequence[str] | None = None
+        self._domains: Sequence[str] | None = None
         self._live: Live | None = None
 
     def start(self, summary: Summary) -> None:
         self._state = state = RunState(summary)
-        self._names = summary.get("class_names")
+        self._names, self._domains = summary.get("class_names"), summary.get("domains")
         self._console.print(headline(summary))
         self._console.print()
         for commit in summary.get("chain", []):
-            self._console.print(experience_line(commit, reused=True, names=self._names))
+            self._console.print(experience_line(commit, reused=True, names=self._names, domains=self._domains))
             state.take(CommitWritten(commit))
         self._live = Live(_Present(state), console=self._console, refresh_per_second=8, transient=True)
         self._live.start()
@@ -64,7 +65,7 @@ class TerminalReporter(Reporter):
         self._state.take(event)
         match event:
             case CommitWritten(commit=commit):
-                self._console.print(experience_line(commit, names=self._names))
+                self._console.print(experience_line(commit, names=self._names, domains=self._domains))
             case Warned(text=text) | WorkersRestarted(text=text):
                 self._console.print(Text(f"  {event.kind}  ", style="yellow").append(text, style="default"))
             case Resumed():

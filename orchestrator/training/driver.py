@@ -297,6 +297,8 @@ def _train_on_ray(
 
 
 def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str) -> Summary:
+    from pipelines.data.experience_names import domain_names
+
     scaling = pipeline.scaling
     return {
         "pipeline": pipeline.name,
@@ -310,5 +312,6 @@ def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storag
         "storage": storage,
         "tracking": pipeline.tracking.uri,
         "class_names": None if stream.class_names is None else list(stream.class_names),
+        "domains": domain_names(stream),
         "chain": [commit.document() for commit in chain],
     }

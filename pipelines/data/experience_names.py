@@ -26,6 +26,15 @@ def experience_names(stream: Stream) -> tuple[str | None, ...]:
     return tuple(map(_short, found))
 
 
+def domain_names(stream: Stream) -> list[str] | None:
+    """Names of the experiences that the data itself gives, where all have the same classes: files, months, sites."""
+    parts = [experience._part for experience in stream]
+    found = [_short(_domain(part)) for part in parts]
+    named = [name for name in found if name is not None]
+    same = len({tuple(part.classes) for part in parts}) == 1
+    return named if same and len(set(named)) == len(parts) else None
+
+
 def class_text(classes: Sequence[int], names: Sequence[str] | None = None) -> str:
     """Classes by their names, or `classes 4, 5`; three and more in a row as `classes 4-9`."""
     if names is not None and all(label < len(names) for label in classes):

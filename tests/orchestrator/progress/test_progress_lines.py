@@ -30,6 +30,8 @@ def test_an_experience_is_one_line() -> None:
     line = experience_line(commit(1)).plain
     assert line.split() == ["experience", "1", "classes", "2", "3", "accuracy", "87.5", "%", "loss", "0.25", "1.8", "s"]
     assert experience_line(commit(1), reused=True).plain.endswith("  reused")
+    named = experience_line(commit(1), domains=["2024-01", "2024-02 and\na name that is long"]).plain
+    assert " 2024-02 and a name \N{HORIZONTAL ELLIPSIS} " in named and "classes" not in named
     assert " classes cat emu " in experience_line(commit(1), names=["ox", "fox", "cat", "emu"]).plain
     without = {**commit(1), "losses": [], "timings": None}
     assert "loss" not in experience_line(without).plain

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.data.experience_names import class_text, experience_names
+from pipelines.data.experience_names import class_text, domain_names, experience_names
 from tests.pipelines.data.made_streams import stream
 
 
@@ -21,6 +21,7 @@ def test_by_their_transform() -> None:
         setting="domain-incremental", experiences=2, transform="rotate", transform_options={"degrees": [0, 60]}
     )
     assert experience_names(turned) == (None, "rotated by 60 degrees")
+    assert domain_names(turned) is None and domain_names(stream(experiences=2)) is None
 
 
 @pytest.mark.parametrize("folder", [True, False], ids=["files", "a column"])
@@ -34,3 +35,4 @@ def test_by_what_divides_the_data(tmp_path: Path, folder: bool) -> None:
     where: dict[str, str] = {"path": str(tmp_path)} if folder else {"path": str(tmp_path / "all.csv"), "by": "month"}
     found = stream("csv", setting="domain-incremental", inputs=["x"], **where)
     assert experience_names(found) == ("2026-01", "2026-02")
+    assert domain_names(found) == ["2026-01", "2026-02"]
