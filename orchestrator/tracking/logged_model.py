@@ -77,7 +77,7 @@ def warm_up(*, rehearse: bool = False) -> None:
     `torch.compiler.is_compiling()` would be true there, too.
 
     Args:
-        rehearse: nothing trains in this process: make a figure and export a model, too, which load the rest.
+        rehearse: nothing trains in this process: export a model, too, which loads the rest.
     """
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
@@ -87,18 +87,10 @@ def warm_up(*, rehearse: bool = False) -> None:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
     if rehearse:
-        with contextlib.suppress(Exception):
-            _rehearse()
+        from torch import nn, zeros
 
-
-def _rehearse() -> None:
-    from torch import nn, zeros
-
-    from orchestrator.tracking.matrix_figures import matrix_figure
-
-    matrix_figure([[1.0, 0.0], [0.5, 1.0]], title="a")
-    with tempfile.TemporaryDirectory(prefix="everlearn-model-") as folder:
-        export_model(Path(folder) / NAME, nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval(), zeros(2, 2))
+        with contextlib.suppress(Exception), tempfile.TemporaryDirectory(prefix="everlearn-model-") as folder:
+            export_model(Path(folder) / NAME, nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval(), zeros(2, 2))
 
 
 def find_model(client: MlflowClient, owner: Owner) -> str | None:

@@ -75,7 +75,7 @@ class Tracker:
     ) -> None:
         """
         Args:
-            alone: nothing trains in this process, so that figures and exports may be rehearsed.
+            alone: nothing trains in this process, so that an export may be rehearsed.
         """
         self.uri = redact(resolve_uri(pipeline.tracking.uri))
         self.run_id: str | None = None

@@ -8,6 +8,7 @@ does, however that ends: it then leaves MLflow as a thread would.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import queue
@@ -53,6 +54,8 @@ class TrackingProcess:
         here, there = Pipe()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
+        # What is loaded stays: neither process has to look through it for garbage, and to copy it for that.
+        gc.freeze()
         pid = os.fork()
         if not pid:
             here.close()
