@@ -52,7 +52,7 @@ def load_blocks(
         raise DataError(f"stream.lanes: in lanes each class is held out by itself: leave out dataset.test.{form}")
     train = experience_files(options.path, reader.suffix)
     tests = None if options.test is None else experience_files(options.test, reader.suffix)
-    plan = _Blocks(name, reader, options, BlockIndex(reader, store))
+    plan = BlockFiles(name, reader, options, BlockIndex(reader, store))
     if isinstance(train, Location):
         if tests is not None and not isinstance(tests, Location):
             raise DataError(f"{options.test}: dataset.test is a folder, but dataset.path is a file: name a file")
@@ -79,7 +79,7 @@ def experience_files(path: Location, suffix: str | tuple[str, ...]) -> Location 
 
 
 @dataclass(frozen=True)
-class _Blocks:
+class BlockFiles:
     """What all kinds of datasets of blocks are made of."""
 
     name: str
@@ -177,7 +177,7 @@ class _Blocks:
         found = ((np.array(file.labels), file.location.path) for file in files)
         return label_map(options.classes, found, sparse=options.from_training)
 
-    def fitted(self, samples: BlockSamples) -> _Blocks:
+    def fitted(self, samples: BlockSamples) -> BlockFiles:
         """The same with the preprocessing fitted on samples."""
         reader = fit_features(self.reader, samples, self.index)
         return replace(self, reader=reader, options=replace(self.options, reader=reader))

@@ -108,6 +108,8 @@ class BlockIndex:
             store: keeps the index; None: it is made anew each time.
         """
         self._reader, self._store = reader, store
+        # What takes the place of a file may be a folder, whose format knows what it is now.
+        self._states = getattr(reader, "states", states)
         self._derived: dict[str, Any] = {}
         self._known = self._load()
 
@@ -126,7 +128,7 @@ class BlockIndex:
         Raises:
             DataError: a file cannot be read, or has no rows.
         """
-        now = dict(zip(locations, states(locations), strict=True))
+        now = dict(zip(locations, self._states(locations), strict=True))
         fresh = [one for one in locations if one not in self._known or self._known[one].state != now[one]]
         for found in _in_threads(lambda one: self._surveyed(one, now[one]), fresh):
             self._known[found.location] = found
@@ -157,7 +159,7 @@ class BlockIndex:
 
     def _with_hashes(self, file: IndexedFile) -> IndexedFile:
         found = self._reader.hashes(file.location, range(len(file.rows)), file.extents)
-        if states([file.location]) != [file.state]:
+        if self._states([file.location]) != [file.state]:
             raise DataError(f"{file.location.path}: was written again while it was read. Run the command again")
         return replace(file, hashes=np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, HASH_BYTES))
 

@@ -222,7 +222,11 @@ class BlockSource:
         location, state = self._files[entry["file"]]
         number = int(entry["number"])
         place = Location(f"{location.path}, block {number}")
-        (now,) = states([location])
+        extents = self._extents[entry["file"]]
+        if hasattr(self._reader, "block_state"):
+            now = self._reader.block_state(location, number, state, extents)
+        else:
+            (now,) = states([location])
         if now != state and (now.bytes != state.bytes or not self._same(location, entry)):
             size = f"it has {now.bytes:,} bytes, and had {state.bytes:,}" if now.bytes != state.bytes else "its content"
             raise DataError(

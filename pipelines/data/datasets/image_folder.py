@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_dataset import BlockFiles
+from pipelines.data.blocks.block_index import BlockIndex, IndexStore
 from pipelines.data.datasets.arrow_columns import Columns, check_columns, label_table, values
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
-from pipelines.data.datasets.held_out_part import Test
+from pipelines.data.datasets.held_out_part import Test, TestPart
+from pipelines.data.datasets.image_blocks import ImageBlocks
 from pipelines.data.datasets.init_formats import FolderFormat, Found
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.table_rows import TABLES, read_rows
 from pipelines.data.datasets.tables import FileExperiences, Table, TableFiles
-from pipelines.data.datasets.time_periods import By
+from pipelines.data.datasets.time_periods import By, TimePeriods
 from pipelines.data.features.feature_reader import ArrowFile
 from pipelines.data.images.class_folders import IMAGE_SUFFIXES, class_images, class_names, union
 from pipelines.data.images.image_cache import cached_images
@@ -165,6 +168,54 @@ def load(
     named = classes if classes is not None else union(experiences)
     found = FileExperiences("image-folder", replace(files, classes=named), experiences, tests)
     return with_images(found, resize, image)
+
+
+def blocks(
+    store: IndexStore | None,
+    path: str,
+    test: str | TestPart | None,
+    test_fraction: float,
+    size: Size | None,
+    channels: Colours,
+    resize: Resize,
+    by: str | TimePeriods | None,
+    time: str | None,
+    image: str,
+    label: str | Sequence[str],
+    id: str | None,  # noqa: A002 (the option's name)
+    classes: int | Sequence[int | str] | None,
+    target_kind: TargetKind = "classes",
+) -> Dataset | ExperienceDataset:
+    """The same, of folders, decoded by blocks of files when they are needed, for streams with `lanes`.
+
+    Args:
+        store: keeps the index of the blocks.
+
+    Raises:
+        DataError: beside what `load` raises: tables of paths, and a part for testing that is no folder.
+    """
+    where = Location.of(path)
+    if _in_tables(where) or target_kind != "classes" or isinstance(test, TestPart):
+        raise DataError(
+            f"{where.path}: in lanes images lie in a folder for each class, and dataset.test is a folder like it; "
+            "those that a table lists are read in lanes by the dataset of the table: features: {image: [path]}"
+        )
+    if by not in (None, FOLDER):
+        raise DataError(f"{where.path}: a folder is divided by its folders: set dataset.by: {FOLDER}, not {by!r}")
+    reader = ImageBlocks(ImageOptions.of(size, channels, resize), above=by == FOLDER)
+    files = TableFiles.of(reader, path, test, test_fraction, classes, None, "first", from_training=True)
+    experiences = [where] if by is None else where.folders()
+    if not experiences:
+        raise DataError(f"{where.path}: has no folder of an experience (dataset.by: {FOLDER})")
+    named = classes if classes is not None else union(experiences)
+    made = BlockFiles("image-folder", reader, replace(files, classes=named), BlockIndex(reader, store))
+    if by is None:
+        return with_images(made.single(where, files.test), resize, image)
+    tests = None if files.test is None else {one: [one] for one in _tests(experiences, files.test)}
+    return with_images(made.experiences({one: [one] for one in experiences}, tests), resize, image)
+
+
+BLOCKS = blocks
 
 
 def with_images(dataset: Dataset | ExperienceDataset, resize: Resize, column: str) -> Dataset | ExperienceDataset:

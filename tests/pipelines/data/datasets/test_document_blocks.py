@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_samples import BlockSamples
-from pipelines.data.datasets import document_blocks
+from pipelines.data.datasets import documents
 from pipelines.data.datasets.dataset import ExperienceDataset
 from pipelines.data.datasets.document_blocks import DocumentBlocks
 from pipelines.data.datasets.document_reader import DocumentReader
@@ -64,8 +65,8 @@ def test_one_block_has_the_sequences_that_memory_has(separate: Any, base: str, f
 
 @pytest.mark.parametrize("separate", ["file", "line"])
 def test_no_token_is_lost_between_blocks(separate: Any, base: str, folder: Path) -> None:
-    documents = DocumentReader(base, 4, "text", None, True, separate, None)
-    alone, small = DocumentBlocks(documents), DocumentBlocks(documents, block_bytes=30)
+    made = DocumentReader(base, 4, "text", None, True, separate, None)
+    alone, small = DocumentBlocks(made), DocumentBlocks(made, block_bytes=30)
     place = Location.of(str(folder / "0.txt"))
     survey = small.survey(place)
     assert len(survey.rows) > 2 and len(alone.survey(place).rows) == 1
@@ -83,10 +84,11 @@ def test_no_token_is_lost_between_blocks(separate: Any, base: str, folder: Path)
 def test_a_language_model_learns_in_lanes_at_any_number_of_readers(
     base: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document_blocks.DocumentBlocks, "block_bytes", 30)
+    monkeypatch.setattr(documents, "DocumentBlocks", partial(DocumentBlocks, block_bytes=30))
     found = blocks(None, str(folder), **{**GIVEN, "tokenizer": base})
     assert isinstance(found, ExperienceDataset)
     samples = pickle.loads(pickle.dumps(found.train(0)))
+    assert len(samples.block_sizes) > 2
     assert {*samples.ids.tolist()}.isdisjoint(found.test(0).ids.tolist())
     learner = Learner(build("language", found.classes), [Replay()], outputs=found.classes, objective=NextToken())
 
