@@ -10,6 +10,7 @@ from generators.docstrings import docstring
 from generators.option_table import section_table, table
 from pipelines.config.optimizers import OPTIMIZERS
 from pipelines.config.schema import ObjectiveSpec, Pipeline, StrategySpec, TrackingSpec
+from pipelines.config.sections.capability_section import CapabilitySpec
 from pipelines.config.sections.cluster_section import ClusterSpec
 from pipelines.config.sections.evaluate_section import EvaluateSpec
 from pipelines.config.sections.gate_section import (
@@ -73,6 +74,7 @@ SECTIONS = (
     Section("train.optimizer", OptimizerSpec, "The other keys are the optimiser's options, below."),
     Section("train.scheduler", SchedulerSpec, "The arguments are those of torch's class, the optimiser left out."),
     Section("evaluate", EvaluateSpec, "See [long streams](../concepts/metrics.md#long-streams)."),
+    Section("capabilities", CapabilitySpec, "A list. See [capabilities](../how-to/capabilities.md)."),
     Section("scaling", ScalingSpec),
     Section("tracking", TrackingSpec),
     Section("cluster", ClusterSpec),
