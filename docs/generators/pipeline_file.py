@@ -67,6 +67,7 @@ SECTIONS = (
         ObjectiveSpec,
         "The other keys are the objective's options: see [objectives](objectives.md).",
     ),
+    Section("capabilities", CapabilitySpec, "A list. See [know what a model lost](../how-to/capabilities.md)."),
     Section(
         "strategy", StrategySpec, "A list. The other keys are the strategy's options: see [strategies](strategies.md)."
     ),

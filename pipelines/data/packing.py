@@ -50,3 +50,14 @@ def one_by_one(
         first = max(0, len(prompt) - 1)
         targets[row, first : len(following)] = following[first:]
     return inputs, targets
+
+
+def marked(texts: Sequence[Sequence[int]], learned: Sequence[Sequence[int]], length: int) -> tuple[Tokens, Tokens]:
+    """A sequence for each text; longer ones are cut. Only the tokens that are marked are targets."""
+    inputs = np.full((len(texts), length), PADDING, dtype=np.int32)
+    targets = inputs.copy()
+    for row, (text, marks) in enumerate(zip(texts, learned, strict=True)):
+        known, following = text[:-1][:length], text[1:][:length]
+        inputs[row, : len(known)] = known
+        targets[row, : len(following)] = np.where(marks[1:][:length], following, PADDING)
+    return inputs, targets

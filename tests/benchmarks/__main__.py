@@ -1,7 +1,7 @@
 """`make bench`: what Everlearn costs, as ratios against plain loops measured in the same run.
 
 `make bench ARGS="steps scale"` runs these sections only. `peers` and `lane_peers` install other libraries, and
-`text_tasks` and `fashion_features` need data and a pretrained model: these run only when named.
+`text_tasks`, `fashion_features` and `languages` need data and a pretrained model: these run only when named.
 `adapter_steps` needs everlearn[llm].
 `start`, `ray_start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc`, `lanes` takes
 `megabytes=3000`: `make bench ARGS="peers rounds=5 epochs=1"`.
@@ -23,6 +23,7 @@ from tests.benchmarks import (
     growth,
     lane_peers,
     lanes,
+    languages,
     memory,
     parts,
     peers,
@@ -105,7 +106,12 @@ def _methods() -> dict[str, Any]:
     }
 
 
-ONLY_NAMED = ("peers", "lane_peers", "text_tasks", "fashion_features")
+def _languages() -> None:
+    replay, sequences = OPTIONS.get("replay", "0,0.05,0.25"), OPTIONS.get("sequences", "32")
+    languages.main(replay, int(sequences))
+
+
+ONLY_NAMED = ("peers", "lane_peers", "text_tasks", "fashion_features", "languages")
 
 SECTIONS: dict[str, Callable[[], None]] = {
     "start": _start,
@@ -126,6 +132,7 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "switching": switching.main,
     "text_tasks": lambda: text_tasks.main(**_methods()),
     "fashion_features": lambda: fashion_features.main(**_methods()),
+    "languages": _languages,
 }
 
 

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.chat_template import answers_in, read_chat_template
 from pipelines.data.datasets import jsonl_files
 from pipelines.data.datasets.arrow_columns import check_columns
 from pipelines.data.datasets.jsonl_blocks import JsonRows
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.text_tables import text_of
-from pipelines.data.packing import one_by_one, pack
+from pipelines.data.packing import marked, one_by_one, pack
 from pipelines.data.samples import TensorSamples
 from pipelines.data.tokenizer_file import end_token, read_tokenizer
 
@@ -25,7 +26,7 @@ TEXT_SUFFIXES = (".txt", ".txt.gz", ".md")
 SUFFIXES = (*TEXT_SUFFIXES, *jsonl_files.SUFFIXES)
 
 Document = tuple[list[int], list[int]]
-"""The tokens of a prompt, often none, and of the text."""
+"""The tokens of a prompt, often none, and of the text; of a conversation its tokens, and 1 for those of answers."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class DocumentReader:
     packed: bool
     separate: Literal["file", "paragraph", "line"]
     end: str | None
+    chat: str | None = None
 
     @cached_property
     def encoder(self) -> tuple[Any, int]:
@@ -55,6 +57,8 @@ class DocumentReader:
     def documents(self, location: Location) -> list[Document]:
         """The documents of a file, or of all files of a folder, in natural order. Raises DataError: there are none."""
         files = location.files(SUFFIXES) if location.is_folder() else [location]
+        if self.chat is not None:
+            return [one for file in files for one in self._conversations(file, self.chat)]
         rows = [row for file in files for row in self._rows(file)]
         if not rows:
             raise DataError(f"{location.path}: has no documents")
@@ -84,10 +88,30 @@ class DocumentReader:
             nothing = np.zeros((0, self.max_length), dtype=np.int32)
             return nothing, nothing
         prompts, texts = zip(*documents, strict=True)
+        if self.chat is not None:
+            return marked(prompts, texts, self.max_length)
         end = self.encoder[1]
         if self.packed:
             return pack(texts, self.max_length, end, ends=ends)
         return one_by_one(prompts, texts, self.max_length, end)
+
+    def _conversations(self, file: Location, column: str) -> list[Document]:
+        if not file.name.lower().endswith(jsonl_files.SUFFIXES):
+            raise DataError(f"{file.path}: conversations are in files of JSON Lines: {', '.join(jsonl_files.SUFFIXES)}")
+        table, render, found = jsonl_files.read_jsonl(file), read_chat_template(self.tokenizer), []
+        check_columns([column], table.column_names, file, "chat")
+        for row, messages in enumerate(table[column].to_pylist()):
+            try:
+                text, spans = answers_in(messages, render)
+            except DataError as error:
+                raise DataError(f"{file.path}: row {row}: {column} {error}") from None
+            tokens = self.encoder[0].encode(text, add_special_tokens=False)
+            marks = [int(any(a <= first and last <= b for a, b in spans)) for first, last in tokens.offsets]
+            if not any(marks[1 : self.max_length + 1]):
+                why = f"its first answer is behind {self.max_length} tokens: raise max_length"
+                raise DataError(f"{file.path}: row {row}: {why}")
+            found.append((list(tokens.ids), marks))
+        return found
 
     def _rows(self, file: Location) -> list[tuple[str, str]]:
         if file.name.lower().endswith(jsonl_files.SUFFIXES):

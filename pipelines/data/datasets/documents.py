@@ -26,6 +26,7 @@ def load(
     max_length: Annotated[int, Field(ge=2, le=1 << 20)] = 512,
     text: str = "text",
     prompt: str | None = None,
+    chat: str | None = None,
     pack: bool | None = None,
     separate: Literal["file", "paragraph", "line"] = "file",
     end: str | None = None,
@@ -42,6 +43,8 @@ def load(
         text: column of the texts, in JSON Lines.
         prompt: column, in JSON Lines, of what stands before each text and is not learned itself: completions alone
             are.
+        chat: column, in JSON Lines, of conversations: lists of {role, content}, as text by the chat template of the
+            tokenizer; the answers (role: assistant) alone are learned.
         pack: documents one behind the other, cut into sequences of max_length tokens; false: a sequence for each
             document, the longer ones cut. By default true without prompts.
         separate: what a document is in plain text: a file, a paragraph or a line.
@@ -50,7 +53,7 @@ def load(
             documents is held out for testing; of a single document its last part.
         test_fraction: share of the documents that is held out.
     """
-    reader = _reader(tokenizer, max_length, text, prompt, pack, separate, end)
+    reader = _reader(tokenizer, max_length, text, prompt, pack, separate, end, chat)
     where = Location.of(path)
     parts = _experiences(where)
     tests = None if test is None else {part.name: part for part in _experiences(Location.of(test))}
@@ -58,6 +61,8 @@ def load(
     for part in parts:
         documents = reader.documents(part)
         if tests is None:
+            if chat is not None and len(documents) == 1:
+                raise DataError(f"{part.path}: one conversation cannot be divided: give a second one, or dataset.test")
             train, held_out = _divided(documents, test_fraction, part)
         elif len(parts) == len(tests) == 1:
             train, held_out = documents, reader.documents(next(iter(tests.values())))
@@ -82,6 +87,7 @@ def blocks(
     end: str | None,
     test: str | None,
     test_fraction: float,
+    chat: str | None = None,
 ) -> Dataset | ExperienceDataset:
     """The same, read and packed by blocks of text when they are needed, for streams with `lanes`.
 
@@ -91,8 +97,10 @@ def blocks(
         store: keeps the index of the blocks.
 
     Raises:
-        DataError: beside what `load` raises: packed files.
+        DataError: beside what `load` raises: packed files, or conversations.
     """
+    if chat is not None:
+        raise DataError("dataset.chat: conversations are read whole: leave stream.lanes out")
     reader = DocumentBlocks(_reader(tokenizer, max_length, text, prompt, pack, separate, end))
     files = TableFiles.of(reader, path, test, test_fraction, reader.documents.vocabulary, None, "first")
     return load_blocks("documents", reader, files.learning("tokens", ()), store)
@@ -109,11 +117,14 @@ def _reader(
     pack: bool | None,
     separate: Literal["file", "paragraph", "line"],
     end: str | None,
+    chat: str | None = None,
 ) -> DocumentReader:
+    if chat is not None and (prompt is not None or pack):
+        raise DataError("dataset.chat: conversations stand alone: leave `prompt` and `pack` out")
     packed = prompt is None if pack is None else pack
     if packed and prompt is not None:
         raise DataError("dataset.pack: sequences with prompts stand alone: leave `pack` out, or `prompt`")
-    return DocumentReader(tokenizer, max_length, text, prompt, packed, separate, end)
+    return DocumentReader(tokenizer, max_length, text, prompt, packed, separate, end, chat)
 
 
 def _experiences(where: Location) -> list[Location]:
