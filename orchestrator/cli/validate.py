@@ -137,7 +137,12 @@ def _reading(pipeline: Pipeline, stream: Stream) -> dict[str, Any] | None:
         for experience in stream
     ]
     largest = max((one for one in found if one is not None), key=lambda one: one.bytes, default=None)
-    return None if largest is None else {"bytes": largest.bytes, "text": str(largest)}
+    if largest is None:
+        return None
+    from pipelines.data.blocks.block_cache import cache_text
+
+    remote = str(pipeline.stream.dataset.extras.get("path", "")).startswith("s3://")
+    return {"bytes": largest.bytes, "text": f"{largest}; {cache_text()}" if remote else str(largest)}
 
 
 def _experience_documents(pipeline: Pipeline, stream: Stream) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_reader import BlockReader, Extents
+from pipelines.data.blocks.patience import patiently
 from pipelines.data.datasets.location import FileState, Location, states
 
 FORMAT = 1
@@ -128,7 +129,7 @@ class BlockIndex:
         Raises:
             DataError: a file cannot be read, or has no rows.
         """
-        now = dict(zip(locations, self._states(locations), strict=True))
+        now = dict(zip(locations, patiently(lambda: self._states(locations)), strict=True))
         fresh = [one for one in locations if one not in self._known or self._known[one].state != now[one]]
         for found in _in_threads(lambda one: self._surveyed(one, now[one]), fresh):
             self._known[found.location] = found
@@ -153,12 +154,12 @@ class BlockIndex:
         return [self._known[one.location] for one in files]
 
     def _surveyed(self, location: Location, state: FileState) -> IndexedFile:
-        found = self._reader.survey(location)
+        found = patiently(lambda: self._reader.survey(location))
         counts = found.counts.astype(np.uint32)
         return IndexedFile(location, state, found.rows, found.labels, counts, None, found.extents, found.groups)
 
     def _with_hashes(self, file: IndexedFile) -> IndexedFile:
-        found = self._reader.hashes(file.location, range(len(file.rows)), file.extents)
+        found = patiently(lambda: self._reader.hashes(file.location, range(len(file.rows)), file.extents))
         if self._states([file.location]) != [file.state]:
             raise DataError(f"{file.location.path}: was written again while it was read. Run the command again")
         return replace(file, hashes=np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, HASH_BYTES))

@@ -141,7 +141,7 @@ class BlockSamples(Blockwise):
         if len(index) and int(index.max()) < min(FEW, int(self.block_sizes[0])):
             # A few samples are often asked for, as an example of the inputs.
             if self._first_rows is None:
-                self._first_rows = self._few()
+                self._first_rows = patiently(self._few)
             made.put(np.arange(len(index)), self._first_rows, index.numpy())
             return made.tensors()
         blocks = self._block_of(index)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_index import BlockIndex, IndexedFile
 from pipelines.data.blocks.block_reader import BlockReader, Extents
+from pipelines.data.blocks.patience import patiently
 from pipelines.data.blocks.table_content import BlockFeatures
 from pipelines.data.datasets.label_columns import LabelColumns
 from pipelines.data.datasets.labels import LabelMap, id_numbers
@@ -130,7 +131,7 @@ class BlockSource:
     def input_kind(self) -> InputKind:
         """The shape and dtype of an input: those of the first block, unless `kind` was set."""
         if self.kind is None:
-            first = next(self.pieces(0))
+            first = patiently(lambda: next(self.pieces(0)))
             self.kind = InputKind.of(first)
         return self.kind
 

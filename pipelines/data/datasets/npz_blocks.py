@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_cache import opened
 from pipelines.data.blocks.block_reader import Extents, Survey, found_labels
 from pipelines.data.datasets.location import FileState, Location, states
 from pipelines.data.datasets.missing_name import missing_name
@@ -77,7 +78,7 @@ class NpzBlocks(NpzReader):
     def survey(self, location: Location) -> Survey:
         arrays = self._arrays(location)
         labels = arrays["label"]
-        with location.open() as raw:
+        with opened(location) as raw:
             edges = self._edges(arrays)
             found = [found_labels(labels.read(raw, a, b), self.kind) for a, b in pairwise(edges)]
         return Survey.of(np.diff(edges).tolist(), found)
@@ -86,7 +87,7 @@ class NpzBlocks(NpzReader):
         arrays = self._arrays(location)
         edges = self._edges(arrays)
         found = []
-        with location.open() as raw:
+        with opened(location) as raw:
             for number in numbers:
                 start, stop = edges[number], edges[number + 1]
                 digest = hashlib.blake2b(f"npz 1 {stop - start}".encode(), digest_size=16)
@@ -108,7 +109,7 @@ class NpzBlocks(NpzReader):
     ) -> Iterator[Table]:
         arrays = _arrays(self, location, state)
         edges = self._edges(arrays)
-        with location.open() as raw:
+        with opened(location) as raw:
             for start in range(edges[number], edges[number + 1], rows):
                 stop = min(start + rows, edges[number + 1])
                 made = {key: array.read(raw, start, stop) for key, array in arrays.items() if inputs or key != "inputs"}
@@ -133,7 +134,7 @@ def _arrays(reader: NpzBlocks, location: Location, state: FileState) -> dict[str
         DataError: it is no archive of arrays that can be read row by row.
     """
     names = {"inputs": reader.inputs, "label": reader.label} | ({} if reader.id is None else {"id": reader.id})
-    with location.open() as raw:
+    with opened(location) as raw:
         try:
             with zipfile.ZipFile(raw) as archive:
                 there = [name.removesuffix(".npy") for name in archive.namelist()]

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_cache import opened
 from pipelines.data.blocks.block_reader import Extents, Survey
 from pipelines.data.blocks.table_content import (
     BlockFeatures,
@@ -59,7 +60,7 @@ class ParquetBlocks(ParquetReader):
             return Survey.of(rows, found)
 
     def hashes(self, location: Location, numbers: Sequence[int], extents: Extents | None = None) -> list[bytes]:
-        with location.open() as raw:
+        with opened(location) as raw:
             metadata = _metadata_of(raw, location)
             schema = metadata.schema.to_arrow_schema()
             wanted = self.columns.wanted(self._inputs(schema, location), schema.names, location)
@@ -95,7 +96,7 @@ class ParquetBlocks(ParquetReader):
 
         place = row_group(location, number)
         metadata = _metadata(location, state)
-        with location.open() as raw:
+        with opened(location) as raw:
             try:
                 # From a server, the ranges of all columns at once, neighbours in one request; of a local file, little
                 # at a time, which stays in the processor's cache.
@@ -148,7 +149,7 @@ def row_group(location: Location, number: int) -> Location:
 @lru_cache(maxsize=64)
 def _metadata(location: Location, state: FileState) -> Any:
     """The footer of a file; `state` makes a file that was written again another one."""
-    with location.open() as raw:
+    with opened(location) as raw:
         return _metadata_of(raw, location)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_cache import opened
 from pipelines.data.blocks.block_reader import Extents, Found, Survey
 from pipelines.data.blocks.table_content import (
     BlockFeatures,
@@ -225,7 +226,7 @@ class TextBlocks:
             raise DataError(
                 f"{location.path}: a packed file cannot be read by blocks: unpack it, or leave out stream.lanes"
             )
-        with location.open() as file:
+        with opened(location) as file:
             data = file.read(_HEADER_BYTES)
         start = text_start(data, location)
         if not data.strip():
@@ -249,7 +250,7 @@ def text_runs(
         block_bytes: of a block, at the most, unless a row is longer.
         rows_end: as `RowFormat.rows_end`.
     """
-    with location.open() as file:
+    with opened(location) as file:
         file.seek(start)
         rest, limit, ended = b"", block_bytes, False
         while rest or not ended:
@@ -287,7 +288,7 @@ def _place(location: Location, start: int) -> Location:
 def block_bytes_of(location: Location, extents: Extents, number: int) -> bytes:
     """The bytes of a block. Raises DataError: the file ends before."""
     start, stop = extents.bytes[number].tolist()
-    with location.open() as file:
+    with opened(location) as file:
         file.seek(start)
         data = _read(file, stop - start)
     if len(data) != stop - start:
