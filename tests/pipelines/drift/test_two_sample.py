@@ -57,3 +57,14 @@ def test_the_effect_grows_with_the_distance_and_the_p_value_falls_with_it(name: 
     assert effects == sorted(effects) and effects[0] < 0.12 and effects[-1] > 0.6
     assert p_values[0] > 0.01 > p_values[1] >= p_values[-1]
     assert all(0 <= effect <= 2**0.5 for effect in effects)
+
+
+def test_a_million_rows_alarm_as_rarely_as_stated() -> None:
+    """4 pairs at a level of 0.05: above 1 alarm has a probability of 1.4 % (binomial)."""
+    random = np.random.default_rng(4)
+    alarms = 0
+    for _ in range(4):
+        found = TESTS["ks"].compare(random.normal(size=(1_000_000, 1)), random.normal(size=(100_000, 1)), 0)
+        alarms += found.p_value < 0.05
+        assert found.effect < 0.006
+    assert alarms <= 1
