@@ -18,7 +18,7 @@ from pipelines.config.components import Kind, resolve
 from pipelines.config.found_settings import with_found
 from pipelines.config.sections.section import NamedSpec
 from pipelines.models.trained_weights import trained_weights
-from strategies.api.influence import all_at_once, at_default, first_effect, influence_of
+from strategies.api.influence import all_at_once, at_default, influences
 
 if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
@@ -86,11 +86,11 @@ def influential(part: BaseModel, index: int, *, at_once: bool = False) -> dict[s
         at_once: every field has an effect from experience 0 on.
     """
     at_once = at_once or all_at_once(part)
-    fields = type(part).model_fields
+    fields, said = type(part).model_fields, influences(type(part))
     kept = {name for name in fields if at_once or _effect(part, name) <= index}
-    kept -= {name for name in kept if influence_of(fields[name]).added is not None and at_default(part, name)}
-    values = {name for name in kept if influence_of(fields[name]).on == "model"}
-    sections = {name for name in kept if influence_of(fields[name]).on == "section"}
+    kept -= {name for name in kept if said[name].added is not None and at_default(part, name)}
+    values = {name for name in kept if said[name].on == "model"}
+    sections = {name for name in kept if said[name].on == "section"}
     options = part.declared_options if isinstance(part, NamedSpec) else None
     written = set(part.extras) if isinstance(part, NamedSpec) and options is not None else set()
     found: dict[str, Any] = part.model_dump(mode="json", by_alias=True, exclude={*fields} - values | written)
@@ -109,7 +109,8 @@ def influential(part: BaseModel, index: int, *, at_once: bool = False) -> dict[s
 def _effect(part: BaseModel, name: str) -> int:
     from strategies.api.strategy import StrategyOptions
 
-    return part.first_effect(name) if isinstance(part, StrategyOptions) else first_effect(part, name)
+    # Asked only where no setting makes all of them have an effect at once.
+    return part.first_effect(name) if isinstance(part, StrategyOptions) else influences(type(part))[name].experience
 
 
 def _nested(value: Any, data: Any, index: int, at_once: bool) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -60,16 +61,24 @@ def influence_of(field: FieldInfo) -> Influence:
     return Influence(experience=int(extra.get("since", 0)), added="" if extra.get("added") else None)  # type: ignore[arg-type]
 
 
+@cache
+def influences(kind: type[BaseModel]) -> Mapping[str, Influence]:
+    """`influence_of` each field of a model."""
+    return {name: influence_of(field) for name, field in kind.model_fields.items()}
+
+
 def at_default(part: BaseModel, name: str) -> bool:
     """Whether the field called `name` has its default value."""
-    default = type(part).model_fields[name].get_default(call_default_factory=True, validated_data=part.__dict__)
+    field = type(part).model_fields[name]
+    # Asking a field for it copies it, which is slow where plans are long.
+    made = field.default_factory is not None
+    default = field.get_default(call_default_factory=True, validated_data=part.__dict__) if made else field.default
     return bool(getattr(part, name) == default)
 
 
 def all_at_once(part: BaseModel) -> bool:
     """Whether a field with `at_once` is in use, in this part or in a section of it."""
-    for name, field in type(part).model_fields.items():
-        influence = influence_of(field)
+    for name, influence in influences(type(part)).items():
         if influence.at_once and not at_default(part, name):
             return True
         section: Any = getattr(part, name) if influence.on == "section" else None
@@ -80,4 +89,4 @@ def all_at_once(part: BaseModel) -> bool:
 
 def first_effect(part: BaseModel, name: str) -> int:
     """The first experience in which the field called `name` has an effect, given all the others of its part."""
-    return 0 if all_at_once(part) else influence_of(type(part).model_fields[name]).experience
+    return 0 if all_at_once(part) else influences(type(part))[name].experience
