@@ -258,10 +258,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.stream_year", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--first", type=int, default=0, help="the first seed, to share them among processes")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     results: Results = []
-    for seed in range(given.seeds):
+    for seed in range(given.first, given.first + given.seeds):
         results.append(one_year(seed, given.days))
         # After each, as a year of many seeds takes hours.
         print("\n".join(table(results)), flush=True)
