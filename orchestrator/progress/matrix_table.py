@@ -47,7 +47,7 @@ def matrix_view(matrix: Matrix, score: Score = ACCURACY) -> RenderableType:
     if matrix and isinstance(matrix[-1], SparseRow):
         trained = len(matrix)
         newest = sum(1 for at, _ in known_cells(matrix[-1]) if at < trained)
-        text = f"a dot: not evaluated; the last model on {newest} of {trained} experiences, which its metrics are over"
+        text = f"a dot: not evaluated; metrics are of the last model on {newest} of {trained} experiences"
         parts.append(Text(text, style="dim"))
     if None in rows or None in columns:
         parts.append(Text("only the first and the last experiences; --json has all", style="dim"))
