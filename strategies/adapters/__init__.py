@@ -1,5 +1,6 @@
 """Small trainable parts inside a frozen model: low-rank adapters, and the network that has one for each experience.
 
-`low_rank` has the layer and puts it into a model, `adapted_network` is a model with adapters and heads by experience.
+`low_rank` and `bottleneck` are the layers, `soft_prompts` what stands in front of a text; `adapted_network` and
+`prompted_network` have a head and an adapter or a prompt for each experience.
 They use torch alone; names and shapes are those of PEFT, so that an exported adapter is one of its files.
 """
