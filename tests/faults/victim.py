@@ -17,6 +17,7 @@ the jump, after a third of a second ahead, on odd ranks the other way round: an 
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -142,10 +143,11 @@ def prepared(text: str) -> tuple[Pipeline, Stream, list[PlannedCommit]]:
 
 def serve() -> None:
     """Answer requests until there are no more."""
-    # The first optimiser imports half of torch, and so do several ranks: here once, instead of in every process.
-    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
     for line in sys.stdin:
         request = json.loads(line)
+        if request["ranks"] > 1:
+            # DistributedDataParallel imports torch's compiler: here once, instead of in every process.
+            importlib.import_module("torch._dynamo")
         prepared(request["pipeline"])
         with tempfile.TemporaryDirectory(prefix="victims-") as folder:
             answer = _live(request, Path(folder))
