@@ -188,18 +188,20 @@ def blocks(
 ) -> Dataset | ExperienceDataset:
     """The same, of folders, decoded by blocks of files when they are needed, for streams with `lanes`.
 
+    Images that a table lists, or of which a part is for testing (`{id_hash: 0.2}`), lie in memory.
+
     Args:
         store: keeps the index of the blocks.
 
     Raises:
-        DataError: beside what `load` raises: tables of paths, and a part for testing that is no folder.
+        DataError: as `load`.
     """
     where = Location.of(path)
     if _in_tables(where) or target_kind != "classes" or isinstance(test, TestPart):
-        raise DataError(
-            f"{where.path}: in lanes images lie in a folder for each class, and dataset.test is a folder like it; "
-            "those that a table lists are read in lanes by the dataset of the table: features: {image: [path]}"
-        )
+        return load(
+            path, test=test, test_fraction=test_fraction, size=size, channels=channels, resize=resize, by=by, time=time,
+            image=image, label=label, id=id, classes=classes, target_kind=target_kind,
+        )  # fmt: skip
     if by not in (None, FOLDER):
         raise DataError(f"{where.path}: a folder is divided by its folders: set dataset.by: {FOLDER}, not {by!r}")
     reader = ImageBlocks(ImageOptions.of(size, channels, resize), above=by == FOLDER)

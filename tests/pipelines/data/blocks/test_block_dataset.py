@@ -5,6 +5,7 @@ Covers: `pipelines/config/lane_problems.py`
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from orchestrator.lineage.plan import make_plan
+from pipelines.config.components import DATASETS, declared, resolve
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError, PipelineError
 from pipelines.data.blocks.block_dataset import experience_files
@@ -123,3 +125,10 @@ def test_files_of_experiences(tmp_path: Path) -> None:
     location = Location.of(str(tmp_path))
     assert experience_files(location / "0.parquet", ".parquet") == location / "0.parquet"
     assert experience_files(location, ".parquet") == {location / "0.parquet": [location / "0.parquet"]}
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if declared("datasets", name, "BLOCKS") is not None])
+def test_what_reads_by_blocks_takes_the_options_of_the_dataset(name: str) -> None:
+    load, by_blocks = resolve("datasets", name), declared("datasets", name, "BLOCKS")
+    given = dict.fromkeys(inspect.signature(load).parameters)
+    inspect.signature(by_blocks).bind(None, **given)  # type: ignore[arg-type]

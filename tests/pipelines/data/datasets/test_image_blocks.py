@@ -88,9 +88,10 @@ def test_an_image_that_changes_is_refused_and_one_that_was_only_touched_is_not(t
     assert print_ not in prints
 
 
-def test_tables_are_left_to_their_datasets(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("path,label\n")
-    with pytest.raises(DataError, match=r"features: \{image:"):
-        blocks(None, str(tmp_path / "a.csv"), **GIVEN)
+def test_other_images_lie_in_memory(tmp_path: Path) -> None:
+    folder = write(tmp_path / "b", 0, 2)
+    (tmp_path / "a.csv").write_text("path,label\n" + "".join(f"b/cat/{n}.png,{n}\n" for n in (0, 1)))
+    table = blocks(None, str(tmp_path / "a.csv"), **{**GIVEN, "test": str(tmp_path / "a.csv")})
+    assert isinstance(table, Dataset) and not isinstance(table.train, BlockSamples) and len(table.train) == 2
     with pytest.raises(DataError, match=r"set dataset\.by: folder"):
-        blocks(None, str(write(tmp_path / "b", 0, 1)), **{**GIVEN, "by": "site"})
+        blocks(None, str(folder), **{**GIVEN, "by": "site"})
