@@ -19,7 +19,11 @@ CALLS = {
 
 # A command and the processes that it starts itself talk over pipes; nothing from a store or a file passes there as a
 # pickle.
-OWN_PROCESSES = {"orchestrator/tuning/process_pool.py", "orchestrator/tuning/trial_process.py"}
+OWN_PROCESSES = {
+    "orchestrator/tracking/tracking_process.py",
+    "orchestrator/tuning/process_pool.py",
+    "orchestrator/tuning/trial_process.py",
+}
 # PyTorch's reader of tensors alone gives its refusal the class of pickle's error.
 NAMES_THE_ERROR = {"pipelines/models/trained_weights.py"}
 
