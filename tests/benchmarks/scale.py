@@ -103,7 +103,9 @@ def measure() -> Iterator[tuple[str, Growth]]:
 
 
 def _plan(size: int) -> Callable[[], object]:
-    stand_in = SimpleNamespace(setting="domain-incremental", input_shape=(1, 8, 8), outputs=10)
+    stand_in = SimpleNamespace(
+        setting="domain-incremental", input_shape=(1, 8, 8), outputs=10, preprocessing=None, layout=None, settings={}
+    )
     stand_in.fingerprint = stand_in.test_fingerprint = lambda index: f"{index:064x}"
 
     class Length(SimpleNamespace):
