@@ -19,6 +19,9 @@ _CONNECT_SECONDS = 10
 _REQUEST_SECONDS = 60
 _MOST_AT_ONCE = 1000
 
+UNFINISHED = "_unfinished"
+"""A file of this name in a folder in S3 says that not all files of the folder have been written."""
+
 
 class FileState(NamedTuple):
     """What changes when a file is written again.
@@ -51,6 +54,13 @@ class Location:
         """The last part of the path."""
         return self.path.rpartition("/")[2]
 
+    def exists(self) -> bool:
+        """Whether there is a file or folder. Raises DataError: it cannot be reached."""
+        from pyarrow import fs
+
+        with self._reached() as (system, path):
+            return bool(system.get_file_info(path).type != fs.FileType.NotFound)
+
     def is_folder(self) -> bool:
         """Whether this is a folder and not a file.
 
@@ -75,6 +85,7 @@ class Location:
 
         with self._reached() as (system, path):
             found = system.get_file_info(fs.FileSelector(path))
+        self._finished(found)
         there = (
             info.base_name
             for info in found
@@ -92,6 +103,7 @@ class Location:
 
         with self._reached() as (system, path):
             found = system.get_file_info(fs.FileSelector(path))
+        self._finished(found)
         names = [i.base_name for i in found if i.type == fs.FileType.Directory and i.base_name[0] not in "._"]
         return [self / name for name in sorted(names, key=natural_order)]
 
@@ -139,16 +151,26 @@ class Location:
         with self._reached() as (system, path), system.open_input_file(path) as file:
             yield file
 
+    def file_system(self) -> tuple[Any, str]:
+        """The pyarrow file system and the path in it."""
+        if self.remote:
+            return _s3(), self.path.removeprefix(_SCHEME)
+        from pyarrow import fs
+
+        return fs.LocalFileSystem(), self.path
+
+    def _finished(self, found: Sequence[Any]) -> None:
+        if any(info.base_name == UNFINISHED for info in found):
+            raise DataError(
+                f"{self.path}: not all of its files were written: what wrote it was interrupted, or still runs. Remove "
+                "the folder, and write it again"
+            )
+
     @contextmanager
     def _reached(self) -> Iterator[tuple[Any, str]]:
         """The file system and the path in it; its errors become a DataError."""
         try:
-            if self.path.startswith(_SCHEME):
-                yield _s3(), self.path.removeprefix(_SCHEME)
-            else:
-                from pyarrow import fs
-
-                yield fs.LocalFileSystem(), self.path
+            yield self.file_system()
         except FileNotFoundError as error:
             raise DataError(f"{self.path}: there is no such file or folder") from error
         except OSError as error:

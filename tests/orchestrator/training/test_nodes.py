@@ -1,4 +1,7 @@
-"""Several nodes: each a raylet of its own with one CPU, on one machine."""
+"""Several nodes: each a raylet of its own with one CPU, on one machine.
+
+Covers: `orchestrator/cluster/shuffle_tasks.py`
+"""
 
 from __future__ import annotations
 
@@ -134,3 +137,40 @@ def test_the_trials_of_a_search_are_spread_over_the_nodes(cluster: Any, tmp_path
     assert [trial.state for trial in result.trials] == ["done"] * 2
     trials = [note for note in notes(tmp_path / "search" / "notes") if note["experience"] == 1]
     assert len({note["node"] for note in trials}) >= 2
+
+
+def test_rows_are_shuffled_to_the_same_bytes_by_tasks_on_several_nodes(cluster: Any, tmp_path: Path) -> None:
+    from orchestrator.cluster.shuffle_tasks import shuffle_tasks
+    from pipelines.config.pipeline_errors import DataError
+    from pipelines.data.blocks.shuffle_rows import Shuffling, shuffle
+    from pipelines.data.datasets.location import Location
+    from tests.pipelines.data.blocks.block_files import rows, write
+
+    for week in (1, 2):
+        (tmp_path / f"a/{week}").mkdir(parents=True)
+        for day in (1, 2):
+            write(tmp_path / f"a/{week}/{day}.parquet", *rows(400, day), [50] * 8)
+    how, told = Shuffling(1, 60, 20_000), []  # several parts, and several row groups to a task
+
+    def shuffled(target: str, way: Any = None, source: str = "a") -> list[bytes]:
+        made = shuffle(
+            Location(str(tmp_path / source)),
+            Location(str(tmp_path / target)),
+            how,
+            lambda *seen: told.append(seen),
+            way,
+        )
+        return [Path(file).read_bytes() for file in made]
+
+    alone = shuffled("alone")
+    ends = told[-1]
+    for workers in (1, 3):
+        with shuffle_tasks(workers, None) as way:
+            assert shuffled(f"by{workers}", way) == alone
+            assert told[-1] == ends == ("0.parquet", 1600, 1600)
+    broken = (tmp_path / "a/2/2.parquet").read_bytes()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/1.parquet").write_bytes(broken[:4] + bytes(3000) + broken[3004:])  # the footer is whole
+    with shuffle_tasks(2, None) as way, pytest.raises(DataError, match=r"1\.parquet: "):
+        shuffled("no", way, "b")
+    assert not (tmp_path / "no").exists() and not list(tmp_path.glob(".no*"))

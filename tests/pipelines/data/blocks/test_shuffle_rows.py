@@ -26,7 +26,9 @@ def sorted_file(path: Path, shift: int = 0) -> Path:
 
 
 def shuffled(source: Path, target: Path, seed: int = 0, memory: int = 2**29) -> dict[str, int]:
-    return shuffle(Location.of(str(source)), target, Shuffling(seed, 60, memory), lambda what, done, total: None)
+    return shuffle(
+        Location.of(str(source)), Location.of(str(target)), Shuffling(seed, 60, memory), lambda what, done, total: None
+    )
 
 
 def warned(path: Path) -> str:
