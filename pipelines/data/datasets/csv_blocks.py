@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.csv_dialect import check_header, csv_reason, delimiter_of
 from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.text_tables import check_utf8
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class CsvRows:
         check_header(data, delimiter, location)
         ends = (found.end() for found in row_ends(delimiter).finditer(data) if found[1])
         end = next((end for end in ends if data[:end].strip()), len(data))
+        check_utf8(data[:end], location)
         return end, tuple(self._read(data[:end], location).column_names)
 
     def rows_end(self, data: bytes, location: Location) -> int:

@@ -20,7 +20,8 @@ def delimiter_of(location: Location, delimiter: str | None = None) -> str:
 
 def check_header(data: bytes, delimiter: str, location: Location) -> None:
     """Check the names of the columns, which are the first line."""
-    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
+    # What is behind the first line, and may be cut within a character, is for others to refuse.
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", errors="replace", newline="")
     try:
         header = next((row for row in csv.reader(text, delimiter=delimiter) if row), [])
     except csv.Error as error:

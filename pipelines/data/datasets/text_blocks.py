@@ -118,6 +118,7 @@ class TextBlocks:
         types, places = [], []
         for at, data in self._runs(location, start):
             place = _place(location, at)
+            _check_utf8(data, location, at)
             table = self.format.table(data, schema, (), place)
             wanted = table.schema if wanted is None else self.format.unified(wanted, table.schema, place)
             self._check_inputs(table, location, place)
@@ -278,6 +279,17 @@ def schema_of(text: str) -> Any:
     import pyarrow
 
     return pyarrow.ipc.read_schema(pyarrow.BufferReader(bytes.fromhex(text)))
+
+
+def _check_utf8(data: bytes, location: Location, start: int) -> None:
+    """Refuse whole rows of a file, the first of which is at this byte, that are no UTF-8. Raises DataError."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{location.path}: is not UTF-8 at byte {start + error.start:,} (0x{data[error.start]:02x}): save the file "
+            "as UTF-8"
+        ) from None
 
 
 def _place(location: Location, start: int) -> Location:

@@ -83,7 +83,7 @@ def text_of(location: Location) -> bytes:
     start = text_start(data, location)
     if not data.strip():
         raise DataError(f"{location.path}: the file is empty")
-    _check_utf8(data, location)
+    check_utf8(data, location)
     return data[start:] if start else data
 
 
@@ -94,7 +94,8 @@ def text_start(data: bytes, location: Location) -> int:
     return len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0
 
 
-def _check_utf8(data: bytes, location: Location) -> None:
+def check_utf8(data: bytes, location: Location) -> None:
+    """Refuse bytes that are no UTF-8. Raises DataError: it names the line, counted from the first of `data`."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     for start in range(0, len(data), _CHUNK):
         try:

@@ -154,6 +154,24 @@ def test_the_index_says_where_blocks_are(format: str, tmp_path: Path) -> None:  
         first.take(torch.arange(30))
 
 
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_text_that_is_not_utf8_is_named(tmp_path: Path, format: str) -> None:  # noqa: A002
+    """In the first block, in a later one, and in the names of the columns."""
+    rows = [{"a": number, "note": "é", "b": 0.5, "kind": "k"} for number in range(40)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    if format == "csv":
+        lines = ["a,note,b,kind", *(",".join(map(str, row.values())) for row in rows)]
+    good, path = "\n".join(lines).encode(), tmp_path / "t"
+    for place in (good.find(b"\xc3"), good.rfind(b"\xc3")):
+        path.write_bytes(good[:place] + b"\xff" + good[place + 2 :])
+        with pytest.raises(DataError, match=rf"/t: is not UTF-8 at byte {place:,} \(0xff\): save the file as UTF-8"):
+            by_blocks(text_reader(format, 200), path)
+    if format == "csv":
+        path.write_bytes(good.replace(b"note", b"n\xffte"))
+        with pytest.raises(DataError, match=r"/t: line 1 is not UTF-8 \(byte 0xff\)"):
+            by_blocks(text_reader(format, 200), path)
+
+
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     open_ = tmp_path / "open.csv"
     open_.write_text('a,b,kind\n1,2,0\n3,"4,1\n' + "5,6,1\n" * 40)
