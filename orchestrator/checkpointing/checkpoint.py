@@ -24,7 +24,6 @@ from orchestrator.events import CheckpointWritten, Event
 from orchestrator.lineage.canonical_json import parse_json
 from orchestrator.lineage.layout import runs_prefix
 from orchestrator.storage.tensors import decode, decode_metadata, encode
-from strategies.loop.sharded_learner import ShardedLearner
 from strategies.memory.reservoir import Shard
 from strategies.networks.frozen_parts import MODEL
 
@@ -186,17 +185,16 @@ class Checkpointer:
         Raises:
             StorageError: the checkpoint before could not be written.
         """
-        wanted = self._wanted(step, urgent)
-        if isinstance(learner, ShardedLearner):
-            wanted = learner.group.broadcast(bytes([wanted])) == b"\1"  # all ranks put the state together
-        if not wanted:
+        soon = urgent and (not self._urgent or time.monotonic() - self._last_time >= URGENT)
+        if self._every is None or not (soon or self._due(step)):
             return
-        state = copied_state(learner)
-        if self._every is None:
-            return  # rank 0 writes
+        if self._pending is not None:
+            if not self._pending.done():
+                return
+            self._pending.result()
         changed = {n: m.shards() for n, m in learner.memories().items() if m.tensors is not self._memories.get(n)}
         seconds = time.monotonic() - self._began
-        checkpoint = Checkpoint(step, samples, list(points), state, changed, seconds)
+        checkpoint = Checkpoint(step, samples, list(points), copied_state(learner), changed, seconds)
         self._last_step, self._last_time, self._urgent = step, time.monotonic(), urgent
         self._pending = self._pool.submit(self._write, checkpoint)
 
@@ -209,16 +207,6 @@ class Checkpointer:
         self._pool.shutdown()
         if kind is None and self._pending is not None:
             self._pending.result()
-
-    def _wanted(self, step: int, urgent: bool) -> bool:
-        soon = urgent and (not self._urgent or time.monotonic() - self._last_time >= URGENT)
-        if self._every is None or not (soon or self._due(step)):
-            return False
-        if self._pending is not None:
-            if not self._pending.done():
-                return False
-            self._pending.result()
-        return True
 
     def _due(self, step: int) -> bool:
         if isinstance(self._every, int):

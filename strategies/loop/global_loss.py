@@ -12,7 +12,6 @@ from torch.nn.parallel import DistributedDataParallel
 from strategies.api.data import Batch
 from strategies.loop.batch_statistics import layers_with_statistics
 from strategies.loop.process_group import Group
-from strategies.loop.sharded_model import is_shared_out
 
 
 class GlobalLoss:
@@ -43,8 +42,7 @@ class GlobalLoss:
         self.whole_parts = parts > 1 and bool(layers_with_statistics(model))
         self._ranks = group.size
         self._distributed: DistributedDataParallel | None = None
-        self._shared_out = group.size > 1 and is_shared_out(model)
-        if group.size > 1 and not self._shared_out:
+        if group.size > 1:
             self._distributed = DistributedDataParallel(
                 _Whole(model, loss),
                 forward_sync_buffers=False,
@@ -59,8 +57,7 @@ class GlobalLoss:
         for number, piece in enumerate(pieces):
             if self._distributed is None:
                 loss = self._loss(piece)
-                # FSDP divides gradients by the number of ranks, too.
-                (loss * self._ranks if self._shared_out else loss).backward()
+                loss.backward()
             else:
                 last = number == len(pieces) - 1
                 with nullcontext() if last else self._distributed.no_sync():

@@ -70,7 +70,6 @@ class Replay(Rehearsal):
         )
     }
     learns_from_blocks = True
-    learns_sharded = True
     Options = ReplayOptions
 
     options: ReplayOptions
