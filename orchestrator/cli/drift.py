@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.support.command_options import Command, file_argument, json_option, load, set_option
 from orchestrator.cli.support.output import console, print_json, reserved_stdout
+from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,7 +109,10 @@ def drift(
         if mlflow:
             from orchestrator.tracking.drift_figures import show_drift
 
-            show_drift(pipeline, drifts, {one.drift.experience: one.errors.share for one in shown if one.errors})
+            errors = {one.drift.experience: one.errors.share for one in shown if one.errors}
+            run_id = show_drift(pipeline, drifts, errors)
+            if run_id is not None:
+                say(f"MLflow: the figures are among the artifacts of run {run_id}.", err=True)
         return shown
 
     if as_json:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from pipelines.config.component_options import options_model, strategy_options, validate
+from pipelines.config.component_options import options_model, strategy_options, takes_option, validate
 from pipelines.config.components import Kind, is_built_in, registered_stores
 from pipelines.config.document import KeyPath
 from pipelines.config.environment_variables import DEFAULT_STORAGE, DEFAULT_TRACKING, escape, expand
@@ -28,6 +28,9 @@ from pipelines.config.sections.tune_section import Metric, TuneSpec
 from pipelines.config.sections.update_section import UpdateSpec, update_problems
 from strategies.api.influence import LEARNED, NOT_LEARNED, SECTION, Influence
 from strategies.metrics import find_metric
+
+if TYPE_CHECKING:
+    from strategies.api.strategy import Strategy
 
 
 class StrategySpec(NamedSpec):
@@ -161,7 +164,18 @@ class Pipeline(Spec):
             with suppress(NotImported):
                 listed.append(compatibility.Listed(resolve("strategies", spec.name), spec.options, spec.name))
         found = zip(listed, compatibility.warnings(listed, self.stream.setting), strict=True)
-        return [f"strategy.{one.name}: {text}" for one, texts in found for text in texts]
+        return [f"strategy.{one.name}: {text}" for one, texts in found for text in (*texts, *self._untrained(one.kind))]
+
+    def _untrained(self, kind: type[Strategy]) -> list[str]:
+        """That the model which a strategy freezes was never trained. Nothing is known of somebody's own model."""
+        model = self.model
+        own = not is_built_in("models", model.name) or takes_option("models", model.name, "pretrained")
+        if not kind.adapts_model or own or model.weights is not None:
+            return []
+        return [
+            f"it freezes the model, and {model.name} starts from random weights: set model.weights, or use a "
+            "pretrained model ({name: transformers})"
+        ]
 
     def to_document(self, *, masked: bool = False) -> dict[str, Any]:
         """Plain data that, written as YAML and read again, gives an equal pipeline.

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from pydantic import ValidationError
 
+from pipelines.build import strategy_class
 from pipelines.config.document import Document
 from pipelines.config.load import load_text, with_settings
 from pipelines.config.overrides import address
@@ -20,6 +21,7 @@ from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import ModelSpec, Pipeline, StrategySpec, TrackingSpec
 from pipelines.config.sections.scaling_section import ScalingSpec
 from pipelines.config.sections.stream_section import DatasetSpec, StreamSpec
+from strategies.registry import BUILT_IN
 from tests.pipelines import own_components
 from tests.pipelines.documents import OWN, pipelines
 
@@ -106,6 +108,16 @@ def test_warnings_are_those_of_the_strategies() -> None:
     alone = load({**MINIMAL, "strategy": f"{OWN}:Hold"})
     assert alone.warnings() == [f"strategy.{OWN}:Hold: holds nothing in class-incremental: add another strategy"]
     assert load({**MINIMAL, "strategy": [f"{OWN}:Hold", "naive"]}).warnings() == []
+
+
+def test_a_frozen_model_was_trained_before() -> None:
+    """Whichever strategy freezes it; nothing is known of a model of one's own."""
+    mlp = {"name": "mlp", "hidden": [4]}
+    for kind in filter(lambda kind: kind.adapts_model, map(strategy_class, BUILT_IN)):
+        made = {**MINIMAL, "strategy": [kind.name, "replay"], "model": mlp}
+        (text,) = load(made).warnings()
+        assert "mlp starts from random weights: set model.weights" in text
+        assert load({**made, "model": {**mlp, "weights": "trained.safetensors"}}).warnings() == []
 
 
 def strategies(*names: str, online: bool = False) -> Pipeline:
