@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Adapted(nn.Module):
+class Adapted(nn.Module, ABC):
     """A module whose adapters are switched on by their names.
 
     Attributes:
@@ -23,9 +23,9 @@ class Adapted(nn.Module):
         super().__init__()
         self.active = ()
 
+    @abstractmethod
     def adapter_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters of all adapters, by their names within this module."""
-        raise NotImplementedError
 
 
 class ZeroLinear(nn.Linear):
@@ -37,7 +37,7 @@ class ZeroLinear(nn.Linear):
             nn.init.zeros_(self.bias)
 
 
-class AdaptedLinear(Adapted, ABC):
+class AdaptedLinear(Adapted):
     """A frozen linear layer with adapters, each of two small layers.
 
     Attributes:

@@ -15,7 +15,7 @@ from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
 from tests.benchmarks.pairs import Ratio, settle
 from tests.benchmarks.text_tasks import made
-from tests.benchmarks.top_layers import States, Task
+from tests.strategies.streams import Rows, Step
 
 BATCH, LENGTH, CLASSES, VOCABULARY = 16, 32, 4, 500
 TARGETS = ["query", "value"]
@@ -42,16 +42,16 @@ class Encoder(nn.Module):
         return output
 
 
-def ours(network: Encoder, data: States, entry: Mapping[str, Any]) -> Callable[[], object]:
+def ours(network: Encoder, data: Rows, entry: Mapping[str, Any]) -> Callable[[], object]:
     """A step of the learner."""
     learner = Learner(copy.deepcopy(network), [made(entry)], outputs=CLASSES, seed=1)
-    task = Task(0, data, data, tuple(range(CLASSES)), None)
+    task = Step(0, data, data, tuple(range(CLASSES)), None)
     settings = TrainSettings(epochs=None, steps=1_000_000, batch_size=BATCH, optimizer="adamw")
     steps: Iterator[int] = learner.steps(task, settings)
     return lambda: next(steps)
 
 
-def plain(network: Encoder, data: States, config: Any) -> Callable[[], object]:
+def plain(network: Encoder, data: Rows, config: Any) -> Callable[[], object]:
     """A step of a loop as PEFT's documentation has it, with a fused optimiser."""
     import peft
 
@@ -76,7 +76,7 @@ def measure() -> Ratio:
     torch.manual_seed(0)
     network = Encoder()
     tokens = torch.randint(VOCABULARY, (320, LENGTH))
-    data = States(tokens, torch.arange(320) % CLASSES, torch.arange(320))
+    data = Rows(tokens, torch.arange(320) % CLASSES, torch.arange(320))
     config = peft.LoraConfig(r=8, lora_alpha=16, target_modules=TARGETS, modules_to_save=["head"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -22,7 +22,7 @@ from strategies.loop.train_settings import TrainSettings
 from strategies.networks.reinitialize import drawn
 from tests.benchmarks.efficientnet_lite import WIDTH, features, pretrained
 from tests.benchmarks.text_tasks import follow, made
-from tests.benchmarks.top_layers import States, Task
+from tests.strategies.streams import Rows, Step
 
 TRAIN, TEST, TASKS = 120, 200, 5
 METHODS: dict[str, tuple[list[Mapping[str, Any]], Mapping[str, Any]]] = {
@@ -48,7 +48,7 @@ def model(seed: int) -> nn.Module:
     return drawn(make, seed)
 
 
-def tasks() -> list[Task] | str:
+def tasks() -> list[Step] | str:
     """The five tasks as features; or what is missing."""
     network = pretrained()
     if network is None:
@@ -65,8 +65,8 @@ def tasks() -> list[Task] | str:
             known = torch.as_tensor(samples.targets)
             rows = torch.cat([(known == unit).nonzero().flatten()[:most] for unit in classes])
             images, targets = samples.take(rows)
-            parts.append(States(features(network, images), targets.long(), rows))
-        found.append(Task(index, parts[0], parts[1], classes, None))
+            parts.append(Rows(features(network, images), targets.long(), rows))
+        found.append(Step(index, parts[0], parts[1], classes, None))
     return found
 
 

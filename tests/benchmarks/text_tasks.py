@@ -33,7 +33,8 @@ from strategies.api.strategy import Strategy
 from strategies.loop.learner import Learner
 from strategies.loop.train_settings import TrainSettings
 from strategies.networks.reinitialize import drawn
-from tests.benchmarks.top_layers import Task, TopLayers, tasks
+from tests.benchmarks.top_layers import TopLayers, tasks
+from tests.strategies.streams import Step
 
 TEXTS, TESTS = 700, 500
 Strategies = list[Mapping[str, Any]]
@@ -138,12 +139,12 @@ def learn(folder: Path, encoder: Path, strategies: Strategies, options: Mapping[
     return follow(learner, stream, settings)
 
 
-def units(experiences: Sequence[Task]) -> int:
+def units(experiences: Sequence[Step]) -> int:
     """Classes of all tasks."""
     return 1 + max(max(experience.classes) for experience in experiences)
 
 
-def learn_top(experiences: Sequence[Task], model: nn.Module, strategies: Strategies, options: Any, seed: int) -> Found:
+def learn_top(experiences: Sequence[Step], model: nn.Module, strategies: Strategies, options: Any, seed: int) -> Found:
     """One run on the hidden states of the lower layers."""
     outputs = units(experiences)
     given = options.get("setting") == "task-incremental"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from tests.strategies.streams import Rows, Step
 
 _CHUNK = 50
 
@@ -54,41 +55,8 @@ class TopLayers(nn.Module):
         return output
 
 
-@dataclass(frozen=True)
-class States:
-    """Samples in memory."""
-
-    inputs: Tensor
-    targets: Tensor
-    ids: Tensor
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        return self.inputs[index], self.targets[index]
-
-    def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        return map(self.take, indices)
-
-
-@dataclass(frozen=True)
-class Task:
-    """An experience."""
-
-    index: int
-    train: States
-    test: States
-    classes: tuple[int, ...]
-    outputs: tuple[int, ...] | None
-
-    @property
-    def task(self) -> int:
-        return self.index
-
-
 @torch.inference_mode()
-def states(body: Any, first: int, samples: Any) -> States:
+def states(body: Any, first: int, samples: Any) -> Rows:
     """What enters layer `first` for each text, float16, with where its tokens are."""
     kept = []
     for part in torch.arange(len(samples)).split(_CHUNK):
@@ -97,10 +65,10 @@ def states(body: Any, first: int, samples: Any) -> States:
         found = body(input_ids=tokens.clamp(min=0).long(), attention_mask=there.long(), output_hidden_states=True)
         kept.append(torch.cat([found.hidden_states[first], there[..., None]], 2).half())
     _, targets = samples.take(torch.arange(len(samples)))
-    return States(torch.cat(kept).clone(), targets, torch.as_tensor(samples.ids).clone())
+    return Rows(torch.cat(kept).clone(), targets, torch.as_tensor(samples.ids).clone())
 
 
-def tasks(encoder: Path, first: int, stream: Sequence[Any]) -> list[Task]:
+def tasks(encoder: Path, first: int, stream: Sequence[Any]) -> list[Step]:
     """The experiences of a stream of tokens, as hidden states; each unit belongs to the task that has its class."""
     body = load(encoder)
     del body.encoder.layer[first + 1 :]  # hidden_states[first] is what enters layer `first`
@@ -108,5 +76,5 @@ def tasks(encoder: Path, first: int, stream: Sequence[Any]) -> list[Task]:
     for experience in stream:
         train, test = states(body, first, experience.train), states(body, first, experience.test)
         own = tuple(sorted(set(train.targets.tolist())))
-        made.append(Task(experience.index, train, test, tuple(experience.classes), own))
+        made.append(Step(experience.index, train, test, tuple(experience.classes), own))
     return made

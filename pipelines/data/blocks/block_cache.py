@@ -15,8 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from pipelines.config.pipeline_errors import DataError, PipelineError
+from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.location import Location
+from pipelines.data.disk_cache import disk_cache_folder, disk_cache_limit
 
 LIMIT = "EVERLEARN_BLOCK_CACHE_GB"
 """Environment variable: gigabytes that the cache may take; 0 turns it off."""
@@ -24,7 +25,6 @@ CHUNK_BYTES = 2**22
 """Of a file that are kept together."""
 
 _CHUNKS_AT_ONCE = 4
-_DEFAULT_GB = 10.0
 _DIGEST = hashlib.sha256().digest_size
 _ABANDONED_SECONDS = 86_400
 _FREE_SHARE = 0.05
@@ -54,20 +54,13 @@ def opened(location: Location) -> Iterator[BinaryIO]:
 
 
 def cache_folder() -> Path:
-    """Where the cache is: below `XDG_CACHE_HOME`, else `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "everlearn" / "blocks"
+    """Where the cache is."""
+    return disk_cache_folder("blocks")
 
 
 def cache_limit() -> float:
     """Bytes that it may take; 0: it is off. Raises PipelineError: the environment's limit is no number."""
-    said = os.environ.get(LIMIT) or str(_DEFAULT_GB)
-    try:
-        limit = float(said)
-    except ValueError:
-        limit = math.nan
-    if math.isnan(limit):
-        raise PipelineError(f"{LIMIT}: must be a number of gigabytes, got {said!r}")
-    return max(limit, 0.0) * 1e9
+    return disk_cache_limit(LIMIT)
 
 
 def cache_text() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import time
 import uuid
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.config.pipeline_errors import PipelineError
+from pipelines.data.disk_cache import disk_cache_folder, disk_cache_limit
 from pipelines.data.images.decode_images import decode_images
 from pipelines.data.images.image_options import ImageOptions
 from pipelines.data.images.image_sources import ImageSource
@@ -23,7 +22,6 @@ from pipelines.data.images.image_sources import ImageSource
 LIMIT = "EVERLEARN_IMAGE_CACHE_GB"
 """Environment variable: gigabytes that the cache may take; 0 turns it off."""
 
-_DEFAULT_GB = 10.0
 _FORMAT = 1
 _DIGEST = hashlib.sha256().digest_size
 _ABANDONED_SECONDS = 86_400
@@ -40,8 +38,8 @@ def cached_images(sources: Sequence[ImageSource], options: ImageOptions) -> NDAr
         DataError: as `decode_images`.
         PipelineError: the environment's limit is no number.
     """
-    limit = _limit()
-    if limit <= 0 or not sources:
+    limit = disk_cache_limit(LIMIT)
+    if not limit or not sources:
         return decode_images(sources, options)
     file = cache_folder() / f"{_key(sources, options)}.npy"
     kept = _read(file)
@@ -55,18 +53,7 @@ def cached_images(sources: Sequence[ImageSource], options: ImageOptions) -> NDAr
 
 def cache_folder() -> Path:
     """Where decoded images are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "everlearn" / "images"
-
-
-def _limit() -> float:
-    said = os.environ.get(LIMIT) or str(_DEFAULT_GB)
-    try:
-        limit = float(said)
-    except ValueError:
-        limit = math.nan
-    if math.isnan(limit):
-        raise PipelineError(f"{LIMIT}: must be a number of gigabytes, got {said!r}")
-    return limit * 1e9
+    return disk_cache_folder("images")
 
 
 def _key(sources: Sequence[ImageSource], options: ImageOptions) -> str:
