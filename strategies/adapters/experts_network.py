@@ -42,7 +42,7 @@ class ExpertsNetwork(AdaptedNetwork):
         An expert that a sample does not pass through gives all of its units the same probability. Units that no expert
         has are at -inf.
         """
-        if self.training or self.chosen is not None or not len(self.router.counts):
+        if self.training or self.chosen is not None or not len(self.router.parts):
             return super().forward(inputs)
         log_router = self.router(self.features(inputs))
         known = log_router.shape[1]
@@ -63,6 +63,14 @@ class ExpertsNetwork(AdaptedNetwork):
             scores = scores.index_copy(1, units, mixed)
         found: Tensor = scores.to(next(self.heads.parameters()).dtype)
         return found
+
+    def task_parts(self) -> dict[str, frozenset[str]]:
+        """See `AdaptedNetwork`; with what the experience told the router."""
+        names = list(self.state_dict())
+        return {
+            part: own | {name for name in names if name.startswith(f"router.parts.{part.removeprefix('adapter.')}.")}
+            for part, own in super().task_parts().items()
+        }
 
     def restore_tasks(self, state: Mapping[str, Tensor]) -> None:
         """See `AdaptedNetwork`; also makes the router as large as the stored one."""

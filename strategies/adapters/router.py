@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_NAMES = ("sums", "counts", "owners", "packed")
+from strategies.adapters.router_part import RouterPart, stored_part, symmetric, upper_triangle
+from strategies.networks.stored_structure import stored_count
+
+_PARTS = "parts"
 
 
 class Router(nn.Module):
@@ -16,47 +19,44 @@ class Router(nn.Module):
 
     Each group of samples (a class of an experience, or the whole experience) has a mean; all share a covariance. A
     sample's probability of a group is the softmax of w . z + b (Hayes & Kanan 2020, section 3), with the groups'
-    shares as priors, and that of an experience the sum over its groups. The sums are those of all samples so far, in
-    any order: the router is that of all data at once.
+    shares as priors, and that of an experience the sum over its groups. What an experience adds is its own and never
+    changes again; the covariance is the sum over all of them: the router is that of all data at once, as exactly as
+    the parts keep their scatter (`RouterPart`).
 
     Attributes:
-        sums: (groups, d) float64: of the features of each group.
-        counts: (groups,) float64: samples.
-        owners: (groups,) int64: position of the experience among those that were learned.
-        packed: (d (d + 1) / 2,) float64: the upper triangle of `products`, row by row: half the size in a commit.
+        parts: one for each experience that was learned, oldest first.
     """
 
-    sums: Tensor
-    counts: Tensor
-    owners: Tensor
-    packed: Tensor
-
-    def __init__(self, width: int, groups: int = 0, shrinkage: float = 0.05) -> None:
+    def __init__(self, width: int, shrinkage: float = 0.05) -> None:
         super().__init__()
         self.shrinkage = shrinkage
-        self.register_buffer("sums", torch.zeros(groups, width, dtype=torch.float64))
-        self.register_buffer("counts", torch.zeros(groups, dtype=torch.float64))
-        self.register_buffer("owners", torch.zeros(groups, dtype=torch.int64))
-        self.register_buffer("packed", torch.zeros(width * (width + 1) // 2, dtype=torch.float64))
+        self.parts = nn.ModuleList()
         self.width = width
         self._weights: tuple[Tensor, Tensor, list[Tensor]] | None = None
 
     @property
-    def products(self) -> Tensor:
-        """(d, d) float64: the sum of z z^T."""
-        rows, columns = torch.triu_indices(self.width, self.width, device=self.packed.device)
-        whole = self.packed.new_empty(self.width, self.width)
-        whole[rows, columns] = self.packed
-        whole[columns, rows] = self.packed
-        return whole
+    def sums(self) -> Tensor:
+        """(groups, d) float64: of the features of each group."""
+        return torch.cat([part.sums.double() for part in self._parts()])
 
-    def add(self, owner: int, sums: Tensor, counts: Tensor, products: Tensor) -> None:
-        """The groups of a further experience; those without samples are left out."""
-        there = counts > 0
-        self.sums = torch.cat([self.sums, sums[there]])
-        self.counts = torch.cat([self.counts, counts[there]])
-        self.owners = torch.cat([self.owners, torch.full_like(self.owners, owner).new_full((int(there.sum()),), owner)])
-        self.packed = self.packed + upper_triangle(products)
+    @property
+    def counts(self) -> Tensor:
+        """(groups,) float64: samples of each group."""
+        return torch.cat([part.counts for part in self._parts()])
+
+    @property
+    def owners(self) -> Tensor:
+        """(groups,) int64: the position of each group's experience among those that were learned."""
+        return torch.cat([torch.full_like(p.counts, k, dtype=torch.int64) for k, p in enumerate(self._parts())])
+
+    @property
+    def scatter(self) -> Tensor:
+        """(d, d) float64: the sum of (z - mean)(z - mean)^T, with the mean of the sample's group."""
+        return torch.stack([part.scatter for part in self._parts()]).sum(0)
+
+    def add(self, sums: Tensor, counts: Tensor, products: Tensor) -> None:
+        """The groups of a further experience; arguments as in `RouterPart.of`."""
+        self.parts.append(RouterPart.of(sums, counts, products))
         self._weights = None
 
     def forward(self, features: Tensor) -> Tensor:
@@ -67,31 +67,28 @@ class Router(nn.Module):
         log_p = (features.double() @ w.T + b).log_softmax(1)
         return torch.stack([log_p[:, own].logsumexp(1) for own in groups], 1)
 
+    def _parts(self) -> list[RouterPart]:
+        return [part for part in self.parts if isinstance(part, RouterPart)]
+
     def _discriminant(self) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Weights and biases of the groups, and which groups each experience has."""
-        means, total = self.sums / self.counts[:, None], self.counts.sum()
-        within = (self.products - means.T @ (means * self.counts[:, None])) / total
+        counts, owners = self.counts, self.owners
+        means, total = self.sums / counts[:, None], counts.sum()
+        within = self.scatter / total
         d = len(within)
         scale = (within.diagonal().sum() / d).clamp(min=1e-12)
         identity = torch.eye(d, dtype=within.dtype, device=within.device)
         w = torch.linalg.solve((1 - self.shrinkage) * within + self.shrinkage * scale * identity, means.T).T
-        groups = [torch.nonzero(self.owners == owner).squeeze(1) for owner in range(int(self.owners.max()) + 1)]
-        return w, (self.counts / total).log() - (means * w).sum(1) / 2, groups
+        groups = [torch.nonzero(owners == owner).squeeze(1) for owner in range(len(self.parts))]
+        return w, (counts / total).log() - (means * w).sum(1) / 2, groups
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
-        whole = state_dict.pop(f"{prefix}products", None)  # as commits had it before it was packed
-        if whole is not None:
-            state_dict[f"{prefix}packed"] = upper_triangle(whole)
+        own = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
+        for name in own:
+            del state_dict[prefix + name]
+        state_dict.update({prefix + name: tensor for name, tensor in in_parts(own).items()})
         super()._load_from_state_dict(state_dict, prefix, *arguments)
         self._weights = None
-
-
-def upper_triangle(whole: Tensor) -> Tensor:
-    """(d, d) to (d (d + 1) / 2,), row by row. Raises ValueError where it is no square."""
-    if whole.dim() != 2 or whole.shape[0] != whole.shape[1]:
-        raise ValueError("the router's products are no square")
-    rows, columns = torch.triu_indices(*whole.shape, device=whole.device)
-    return whole[rows, columns]
 
 
 def stored_router(state: Mapping[str, Tensor], width: int, experiences: int) -> Router:
@@ -100,16 +97,41 @@ def stored_router(state: Mapping[str, Tensor], width: int, experiences: int) -> 
     Raises:
         ValueError: the tensors do not fit together.
     """
-    found = {name: state.get(name) for name in _NAMES}
-    if found["packed"] is None and "products" in state:
-        found["packed"] = upper_triangle(state["products"])
-    groups = 0 if found["counts"] is None else len(found["counts"])
-    made = Router(width, groups)
-    for name, tensor in found.items():
-        wanted: Tensor = getattr(made, name)
-        if tensor is None or tensor.shape != wanted.shape or tensor.dtype != wanted.dtype:
-            raise ValueError(f"the router's {name} are missing or have another shape")
-    owners = found["owners"]
-    if owners is not None and groups and not 0 <= int(owners.min()) <= int(owners.max()) < experiences:
+    state = in_parts(state)
+    made, count = Router(width), stored_count(state, _PARTS)
+    if count > experiences:
         raise ValueError("the router has experiences that were not learned")
+    for part in range(count):
+        made.parts.append(stored_part(state, f"{_PARTS}.{part}.", width))
     return made
+
+
+def in_parts(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A router's state with a part for each experience; one with sums over all of them has its scatter in the first.
+
+    Raises:
+        ValueError: the tensors do not fit together.
+    """
+    if "sums" not in state:
+        return dict(state)
+    sums, counts, owners = state["sums"], state.get("counts"), state.get("owners")
+    if counts is None or owners is None or sums.dim() != 2 or not len(sums) == len(counts) == len(owners):
+        raise ValueError("the router's sums are missing or have another shape")
+    width = sums.shape[1]
+    products = state["products"] if "products" in state else _whole(state.get("packed"), width)
+    if products.shape != (width, width):
+        raise ValueError("the router's products are no square of its features")
+    scatter = products - sums.T @ (sums / counts[:, None])
+    made: dict[str, Tensor] = {}
+    for owner in owners.unique().tolist():
+        here = owners == owner
+        packed = upper_triangle(scatter) if owner == 0 else scatter.new_zeros(0)
+        for name, tensor in {"sums": sums[here], "counts": counts[here], "packed": packed}.items():
+            made[f"{_PARTS}.{owner}.{name}"] = tensor
+    return made
+
+
+def _whole(packed: Tensor | None, width: int) -> Tensor:
+    if packed is None or packed.shape != (width * (width + 1) // 2,):
+        raise ValueError("the router's packed are missing or have another shape")
+    return symmetric(packed, width)

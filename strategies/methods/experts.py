@@ -50,8 +50,9 @@ class Experts(SeparateTasks):
     adapters (Hu et al. 2021), and the gate is linear discriminant analysis of the frozen model's features (Hayes &
     Kanan 2020) instead of autoencoders: p(unit | x) = sum_e p(e | x) p_e(unit | x). An expert never changes after its
     experience. The router's means and covariance are sums over all samples so far, so that it is that of all data at
-    once: what is lost with a further experience is that there are more experts to confuse. No task label is needed and
-    no data kept. A sample passes through the frozen model and `top_k` experts.
+    once: what is lost with a further experience is that there are more experts to confuse. With more than 76 features
+    the covariance of each experience is a low-rank one, which takes 24 kB of its commit. No task label is needed and no
+    data kept. A sample passes through the frozen model and `top_k` experts.
     """
 
     name = "experts"
@@ -60,7 +61,7 @@ class Experts(SeparateTasks):
     paper = "Aljundi et al. 2017, Expert Gate: lifelong learning with a network of experts; Hu et al. 2021"
     guide = Guide(
         time="as lora; to predict, a pass through the frozen model and one through each chosen expert",
-        memory="an adapter, a head and class means for each experience, and one covariance",
+        memory="an adapter, a head, class means and a low-rank covariance for each experience",
         use_when="the model starts from trained weights, nothing tells the task, and no data may be kept",
     )
     adds_parts = True
@@ -88,7 +89,7 @@ class Experts(SeparateTasks):
         network = learner.model
         assert isinstance(network, ExpertsNetwork)
         found = feature_sums(learner, network.features)
-        network.router.add(len(network.heads) - 1, found["sums"], found["counts"], found["products"])
+        network.router.add(found["sums"], found["counts"], found["products"])
 
     def restructure(self, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         if not any(name.startswith("heads.") for name in state):

@@ -15,8 +15,11 @@ from tests.strategies.cases import TRAIN, TrainSettings, make_strategy
 from tests.strategies.streams import PIXELS, stream
 
 OVERHEAD = 50_000
-WIDE = 600
+WIDE, FEATURES = 600, 384
 ADAPTERS = [name for name in BUILT_IN if type(make_strategy(name)).family == "adapters"]
+CASES = [(name, {}) for name in ADAPTERS] + [
+    (name, {"per": "experience"}) for name in ADAPTERS if "per" in type(make_strategy(name)).Options.model_fields
+]
 
 
 def blobs(learner: Learner) -> dict[str, int]:
@@ -25,23 +28,20 @@ def blobs(learner: Learner) -> dict[str, int]:
     return {hashlib.sha256(data).hexdigest(): len(data) for data in stored}
 
 
-@pytest.mark.parametrize("name", ADAPTERS)
-def test_a_commit_is_as_large_as_what_learns_and_its_optimiser(name: str) -> None:
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_commit_is_as_large_as_what_learns_and_its_optimiser(name: str, options: dict[str, str]) -> None:
     steps, outputs = stream("task-incremental")
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, WIDE), nn.ReLU(), nn.Linear(WIDE, 64), nn.Linear(64, outputs))
+    layers = [nn.Linear(PIXELS, WIDE), nn.ReLU(), nn.Linear(WIDE, FEATURES), nn.Linear(FEATURES, outputs)]
+    model = nn.Sequential(nn.Flatten(), *layers)
     base = sum(p.nbytes for p in model.parameters())
-    learner = Learner(model, [make_strategy(name)], outputs=outputs, seed=3)
+    learner = Learner(model, [make_strategy(name, options)], outputs=outputs, seed=3)
     before: dict[str, int] = {}
     for step in steps:
         learner.learn(step, TrainSettings(**TRAIN))
         after = blobs(learner)
         new = sum(size for content, size in after.items() if content not in before)
         learns = sum(p.nbytes for p in learner.model.parameters() if p.requires_grad)
-        # A router keeps a mean for each class, and one covariance, of 64 features in double precision.
-        router = sum(t.nbytes for n, t in learner.model.state_dict().items() if n.startswith("router."))
-        assert router <= 8 * (64 * 65 // 2 + 66 * outputs)
-        assert new <= 3 * learns + router + OVERHEAD + (0 if before else base)
-        assert 3 * learns + router + OVERHEAD < base + 3 * learns
+        assert new <= 3 * learns + OVERHEAD + (0 if before else base)
         before |= after
-    assert base > 200_000
+    assert len(before) > len(steps) and base > 10 * OVERHEAD

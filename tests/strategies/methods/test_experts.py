@@ -63,7 +63,9 @@ def test_the_router_is_that_of_all_data_at_once_and_its_accuracy_is_counted() ->
     with learner.evaluating(), torch.no_grad():
         z = [network.features(learner.prepare(step.train.inputs)).double() for step in steps]
         whole, targets = torch.cat(z), torch.cat([step.train.targets for step in steps])
-        torch.testing.assert_close(network.router.products, whole.T @ whole)
+        sums, counts = network.router.sums, network.router.counts
+        products = network.router.scatter + sums.T @ (sums / counts[:, None])
+        torch.testing.assert_close(products, whole.T @ whole)
         for group, target in enumerate(targets.unique()):
             torch.testing.assert_close(network.router.sums[group], whole[targets == target].sum(0))
         right = total = 0
