@@ -15,15 +15,16 @@ def commit_called(lineage: Lineage, word: str) -> str:
     """The id of the commit that a ref, or the first characters of an id, names.
 
     Raises:
-        StorageError: there is none, or several.
+        PipelineError: there is none, or several.
+        StorageError: the store cannot be read.
     """
-    from orchestrator.errors import StorageError
+    from pipelines.config.pipeline_errors import PipelineError
 
     ref = lineage.refs().get(word)
     found = [ref.commit] if ref else lineage.find(word)
     if len(found) != 1:
         problem = "no commit or ref" if not found else f"{len(found)} commits"
-        raise StorageError(f"{lineage.store.uri}: {problem} of pipeline {lineage.pipeline} called {word!r}")
+        raise PipelineError(f"{lineage.store.uri}: {problem} of pipeline {lineage.pipeline} called {word!r}")
     return found[0]
 
 
@@ -31,7 +32,8 @@ def commit_weights(storage: str, pipeline: str, word: str) -> tuple[str, Callabl
     """The id of a commit, and what gives the tensors of its model by name.
 
     Raises:
-        StorageError: no such commit, or it is damaged.
+        PipelineError: no such commit.
+        StorageError: it is damaged.
     """
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store

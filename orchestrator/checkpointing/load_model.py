@@ -31,7 +31,8 @@ def load_model(pipeline: Pipeline, commit: str = "latest") -> Predicting:
         commit: an id, the beginning of one, or a ref.
 
     Raises:
-        StorageError: no such commit, or it is damaged.
+        PipelineError: no such commit.
+        StorageError: it is damaged.
     """
     from orchestrator.checkpointing.commit_weights import commit_called
     from orchestrator.lineage.lineage import Lineage

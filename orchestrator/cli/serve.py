@@ -94,6 +94,7 @@ def serve(
             else:
                 say(f"serving  {pipeline.name}, ref {ref}, at {at}", err=True)
 
+        _check_words(pipeline, (ref, *also), local)
         if local:
             ended = _here(pipeline, ref, also, host, port, every, token, max_body * _MIB, on_event, on_start)
         else:
@@ -114,6 +115,20 @@ def serve(
             )
     if ended == signal.SIGINT:
         raise KeyboardInterrupt
+
+
+def _check_words(pipeline: Pipeline, words: tuple[str, ...], local: bool) -> None:
+    from orchestrator.errors import StorageError
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.serving.ref_follower import check_words
+    from orchestrator.storage.open_by_uri import open_store
+
+    try:
+        check_words(Lineage(open_store(pipeline.storage), pipeline.name), words)
+    except StorageError:
+        # On Ray other machines read the store, which may be away from here; what answers there says so, too.
+        if local:
+            raise
 
 
 def _here(

@@ -62,6 +62,8 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
     from pipelines.build import make_model, make_objective, make_stream
     from pipelines.config.components import is_built_in
     from pipelines.config.named_scores import scores_for
+    from pipelines.data.named_columns import named_columns
+    from pipelines.gating.column_slices import check_columns
 
     stream = parameters = frozen = None
     arriving = pipeline.stream.source is not None
@@ -70,6 +72,8 @@ def _description(pipeline: Pipeline, trial: bool) -> dict[str, Any]:
         if is_built_in("objectives", pipeline.objective.name):
             make_objective(pipeline, stream.outputs)
         scores_for(pipeline, stream.unit_names)
+        if pipeline.gate is not None and pipeline.gate.slices is not None:
+            check_columns(pipeline.gate.slices.by, [column.name for column in named_columns(stream)])
         if trial or is_built_in("models", pipeline.model.name):
             model = make_model(pipeline, stream)
             parameters = sum(parameter.numel() for parameter in model.parameters())

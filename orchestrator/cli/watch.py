@@ -131,7 +131,7 @@ def _watch(
 def _endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > _LAST_PORT:
-        raise click.BadParameter("must be a port such as 9464, or an address such as 0.0.0.0:9464")
+        raise click.BadParameter("must be a port such as 9464, or an address such as 0.0.0.0:9464 or [::1]:9464")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -141,7 +141,8 @@ def _metrics_server(where: tuple[str, int], pipeline: str) -> MetricsServer:
     try:
         server = MetricsServer(*where, {"pipeline": pipeline})
     except OSError as error:
-        raise click.UsageError(f"--metrics {where[0]}:{where[1]}: cannot be used: {error.strerror or error}") from None
+        host = f"[{where[0]}]" if ":" in where[0] else where[0]
+        raise click.UsageError(f"--metrics {host}:{where[1]}: cannot be used: {error.strerror or error}") from None
     say(f"metrics at http://{server.address}/metrics", file=sys.stderr)
     return server
 

@@ -63,6 +63,7 @@ def export_folder(model: Predicting, commit: str, pipeline: str, folder: Path) -
             "outputs": list(use.names),
             "graph": problem is None,
             "preprocessing": preprocessing is not None,
+            "columns": [] if preprocessing is None else [encoder.name for encoder in preprocessing.encoders],
             "image_columns": [] if preprocessing is None else list(preprocessing.images),
             "adapter": adapter,
         }
@@ -132,9 +133,12 @@ def _readme(about: dict[str, Any]) -> str:
         images = ", ".join(f"`{name}`" for name in about["image_columns"])
         also = f" and, for the images in {images}, Pillow; an image is a path or the bytes of a file" if images else ""
         parts.append(
-            f"Rows of a table become inputs by `preprocessing.py`, which needs numpy{also}:\n\n"
+            "Rows of a table, a dictionary for each, become inputs by `preprocessing.py`, which needs\n"
+            f"numpy{also}; a column that a row lacks is missing:\n\n"
             "```python\nimport json\n\n"
             "from preprocessing import inputs_of\n\n"
+            f"rows = [{{{', '.join(f'{name!r}: ...' for name in about['columns'])}}}]"
+            '  # of a table of pandas: table.to_dict("records")\n'
             'inputs = torch.from_numpy(inputs_of(rows, json.load(open("preprocessing.json"))))\n```'
         )
     if about["adapter"]:

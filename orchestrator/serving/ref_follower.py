@@ -7,17 +7,21 @@ does not exist yet. Loading is tried again after a pause that grows, for the sto
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from orchestrator.lineage.decisions import CHAMPION, PROPOSED
 from orchestrator.redact import redact
+from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.serving.model_swap import ModelSwap
 
 LONGEST_PAUSE_S = 300.0
+LATER = (CHAMPION, PROPOSED, "latest")
+"""Refs that may be followed before they exist."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,29 @@ def ref_reader(lineage: Lineage, word: str) -> Callable[[], str | None]:
         return fixed[0] if fixed else None
 
     return read
+
+
+def check_words(lineage: Lineage, words: Iterable[str]) -> None:
+    """Refuse what is neither a ref nor the beginning of a commit's id: waiting would bring no commit of it.
+
+    The refs that promotion moves may come later, and where there is no ref at all yet, any may.
+
+    Raises:
+        PipelineError: the first such word, with the refs that there are.
+        StorageError: the store cannot be read.
+    """
+    for word in words:
+        found = [word] if word in LATER or lineage.ref(word) is not None else lineage.find(word)
+        if len(found) == 1:
+            continue
+        refs = sorted(lineage.refs())
+        if found:
+            raise PipelineError(f"{word!r} matches {len(found)} commits of {lineage.pipeline}: give more characters")
+        if refs:
+            raise PipelineError(
+                f"no ref or commit {word!r} of pipeline {lineage.pipeline} in {lineage.store.uri}: there are the refs "
+                f"{', '.join(refs)}; `everlearn log` shows commits"
+            )
 
 
 class RefFollower:

@@ -23,10 +23,21 @@ def inputs_of(rows: list[dict[str, Any]], document: list[dict[str, Any]]) -> np.
     """The inputs of rows, (n, d) float32. A value that is None, or not in its row, is missing.
 
     Args:
-        rows: numbers for numeric columns, any value for categorical ones, datetimes or ISO 8601 text for timestamps
-            (UTC where they say no zone), text for texts, the path or the bytes of a PNG or JPEG file for images.
+        rows: a dictionary for each row, from the names of columns to values: numbers for numeric columns, any value for
+            categorical ones, datetimes or ISO 8601 text for timestamps (UTC where they say no zone), text for texts,
+            the path or the bytes of a PNG or JPEG file for images. Of a table of pandas: `to_dict("records")`.
         document: of preprocessing.json.
+
+    Raises:
+        TypeError: the rows are something else.
     """
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        names = ", ".join(f"{column['name']!r}: ..." for column in document[:2])
+        raise TypeError(
+            f"rows must be a list with a dictionary for each row, such as [{{{names}}}], not {type(rows).__name__}"
+            + (f" of {type(rows[0]).__name__}" if isinstance(rows, list | tuple) and rows else "")
+            + '; of a table of pandas: table.to_dict("records")'
+        )
     parts = [_COLUMNS[column["kind"]]([row.get(column["name"]) for row in rows], column) for column in document]
     return np.concatenate(parts, axis=1).astype(np.float32)
 

@@ -8,6 +8,7 @@ collector of node_exporter. What is not known is left out, instead of being 0.
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import threading
 from collections import Counter
@@ -152,6 +153,10 @@ def write_metrics(path: Path, text: str) -> None:
         raise StorageError(f"{path}: cannot write the metrics: {error.strerror or error}") from None
 
 
+class _Version6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 class MetricsServer:
     """Answers GET /metrics with what was last set, in a thread of its own.
 
@@ -168,9 +173,10 @@ class MetricsServer:
             OSError: the address cannot be used.
         """
         self._labels, self._samples, self._steps, self._failures = dict(labels), Samples(), Counter[str](), 0
-        self._server = ThreadingHTTPServer((host, port), _handler(self))
+        self._server = (_Version6 if ":" in host else ThreadingHTTPServer)((host, port), _handler(self))
         self._server.daemon_threads = True
-        self.address = f"{self._server.server_address[0]!s}:{self._server.server_address[1]}"
+        name, bound = str(self._server.server_address[0]), self._server.server_address[1]
+        self.address = f"{f'[{name}]' if ':' in name else name}:{bound}"
         threading.Thread(target=self._server.serve_forever, daemon=True, name="metrics").start()
 
     def stepped(self, outcome: str, samples: Samples) -> None:

@@ -46,7 +46,39 @@ _WITHOUT_VALUE = {"missing", "extra_forbidden", "too_short", "too_long", "refuse
 
 def explain(error: ValidationError, model: type[BaseModel], data: Any) -> list[Problem]:
     """The problems of `data` from its validation against `model`; key paths are relative to `data`."""
-    return [problem for details in error.errors(include_url=False) for problem in _problems(details, model, data)]
+    found: list[Problem] = []
+    of_type: dict[KeyPath, Problem] = {}
+    for details in _of_unions(error, data):
+        problems = list(_problems(details, model, data))
+        if _is_of_type(details):
+            (problem,) = problems
+            first = of_type.setdefault(problem.path, problem)
+            if first is not problem:
+                # Of what a union allows, none fits: one message says them all.
+                first.message += f", or {problem.message.removeprefix('must be ')}"
+                continue
+        found += problems
+    return found
+
+
+def _of_unions(error: ValidationError, data: Any) -> list[ErrorDetails]:
+    """The errors, without those of members of a union that another member is closer to: what it says is enough."""
+    every = error.errors(include_url=False)
+    places = [located(details["loc"], data) for details in every]
+    kinds = [_is_of_type(details) for details in every]
+
+    def closer(place: KeyPath) -> bool:
+        return any(
+            other[: len(place)] == place and (len(other) > len(place) or not kind)
+            for other, kind in zip(places, kinds, strict=True)
+        )
+
+    return [details for details, place, kind in zip(every, places, kinds, strict=True) if not (kind and closer(place))]
+
+
+def _is_of_type(details: ErrorDetails) -> bool:
+    """Whether a value is of another type than it must be."""
+    return details["type"].endswith("_type")
 
 
 def located(loc: tuple[int | str, ...], data: Any) -> KeyPath:

@@ -257,7 +257,7 @@ class Pipeline(Spec):
             return []  # said with its line where the options are checked
         changes_loss = getattr(options, "changes_loss", False)
         reasons = refusals(listed, objective.name, targets=objective.targets, changes_loss=changes_loss)
-        wrong = capability_problems(self.capabilities, objective.name, objective.targets)
+        wrong = capability_problems(self.capabilities, objective.name, objective.targets, self.gate)
         setting = setting_refusal(objective, self.stream.setting)
         wrong += [] if setting is None else [(("stream", "setting"), setting)]
         if self.stream.source is not None and objective.targets != "classes":

@@ -306,24 +306,24 @@ def _transformed(dataset: Dataset, settings: StreamSettings, seed: int) -> Strea
 
 def _stored(dataset: ExperienceDataset, settings: StreamSettings, seed: int) -> Stream:
     order, count = settings.order, len(dataset)
-    if settings.transform is not None:
-        raise DataError(f"stream.transform: {dataset.name} already comes in experiences: leave `transform` out")
-    if settings.blurry:
-        raise DataError(f"stream.blurry: {dataset.name} already comes in experiences: leave `blurry` out")
+    for key, given in (("transform", settings.transform), ("blurry", settings.blurry)):
+        if given:
+            raise DataError(f"stream.{key}: {dataset.name} already comes in experiences: leave `{key}` out")
     if not isinstance(order, str):
         raise DataError(f"stream.order: {dataset.name} already comes in experiences: use natural or shuffled")
     experiences = count if settings.experiences is None else settings.experiences
     if not 1 <= experiences <= count:
         raise DataError(f"stream.experiences: {experiences} experiences, but {dataset.name} has {count}")
-    numbers = shuffled(count, seed) if order == "shuffled" else list(range(count))
+    numbers = (shuffled(count, seed) if order == "shuffled" else list(range(count)))[:experiences]
     dataset = dataset.fitted(numbers[0])
     masked, columns = settings.setting == "task-incremental", have_columns(dataset.train(numbers[0]))
     if masked and columns:
-        width, chosen = dataset.classes, numbers[:experiences]
-        tasks = [StoredPart(dataset, n, masked, units=task_units(task, width)) for task, n in enumerate(chosen)]
+        width = dataset.classes
+        tasks = [StoredPart(dataset, n, masked, units=task_units(task, width)) for task, n in enumerate(numbers)]
         return _stream(tasks, settings.setting, width * experiences, dataset)
-    parts = [StoredPart(dataset, number, masked) for number in numbers[:experiences]]
-    return _stream(parts, settings.setting, dataset.classes, dataset)
+    stream = _stream([StoredPart(dataset, n, masked) for n in numbers], settings.setting, dataset.classes, dataset)
+    stream.warnings += dataset.domain_warnings if settings.setting == "domain-incremental" else ()
+    return stream
 
 
 def _stream(

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.suggest import did_you_mean
+
 MOST_VALUES = 20
 """A column with more values is divided into quarters."""
+
+
+def check_columns(by: str | Sequence[str], known: Sequence[str]) -> None:
+    """Refuse names under `gate.slices.by` that are neither `class` nor columns.
+
+    Args:
+        known: the columns of the inputs.
+
+    Raises:
+        PipelineError: with the columns that there are.
+    """
+    for name in [by] if isinstance(by, str) else by:
+        if name not in ("class", *known):
+            close = did_you_mean(name, ["class", *known])
+            hint = f", did you mean '{close}'?" if close else "."
+            nameless = "Its inputs have no names: use class, or features of a table"
+            there = f"The columns are {', '.join(known[:20])}" if known else nameless
+            raise PipelineError(f"gate.slices.by: the data has no column '{name}'{hint} {there}")
 
 
 def column_slices(

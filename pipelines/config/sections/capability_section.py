@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipelines.config.document import KeyPath
+from pipelines.config.sections.gate_section import GateSpec
 from pipelines.config.sections.section import Spec
 from strategies.api.influence import NOT_LEARNED
 
@@ -36,14 +37,18 @@ class CapabilitySpec(Spec):
 
 
 def capability_problems(
-    capabilities: Sequence[CapabilitySpec] | None, objective: str, targets: str | None
+    capabilities: Sequence[CapabilitySpec] | None, objective: str, targets: str | None, gate: GateSpec | None
 ) -> list[tuple[KeyPath, str]]:
     """What is wrong with a file's capabilities, by key.
 
     Args:
         targets: what the objective learns; None: not known.
+        gate: that may judge them.
     """
     problems: list[tuple[KeyPath, str]] = []
+    if gate is not None and gate.capabilities is not None and not capabilities:
+        text = "there is nothing to judge: list the items in a section capabilities, or leave it out"
+        problems.append((("gate", "capabilities"), text))
     names = [one.name for one in capabilities or ()]
     for place, one in enumerate(capabilities or ()):
         at: KeyPath = ("capabilities", place)

@@ -223,6 +223,8 @@ class BlockExperiences(ExperienceDataset):
             *layout_warnings(name, self.input_shape),
             *([] if self._columns else sorted_warnings(self._train, self.names)),
         )
+        if isinstance(labels, LabelMap) and groups is None:
+            self.domain_warnings = labels.late_warnings(places[0])
         self._made: dict[tuple[int, bool], BlockSamples] = {}
 
     @property

@@ -66,6 +66,7 @@ class ExperienceDataset(ABC):
         input_shape: shape of one input.
         class_names: the name of each class; None: classes are called by their numbers.
         warnings: what a person should know before training, a line each.
+        domain_warnings: the same, in a domain-incremental stream.
         preprocessing: what made the inputs from the columns of a table; None: nothing.
         images: how image files become inputs; None: inputs were no image files.
     """
@@ -75,6 +76,7 @@ class ExperienceDataset(ABC):
     input_shape: tuple[int, ...]
     class_names: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
+    domain_warnings: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
     images: ImageInputs | None = None
 

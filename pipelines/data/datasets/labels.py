@@ -16,6 +16,7 @@ Classes = int | Sequence[int | str] | None
 """How many classes (labels are 0, 1, ...), or the labels in the order of the classes, or None: from the data."""
 
 _LISTED = 10
+_LATE = 3
 _MOST_UNITS = 10_000
 _MOST_UNITS_A_CLASS = 10
 
@@ -29,12 +30,30 @@ class LabelMap:
         values: the label of each class; None: labels are class numbers.
         warnings: what a person should know of the labels, a line each.
         booleans: the labels are false and true, and their numbers 0 and 1.
+        late: labels that the first file lacks, with the first file that has each.
     """
 
     count: int
     values: tuple[int | str, ...] | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
     booleans: bool = field(default=False, compare=False)
+    late: tuple[tuple[int | str, str], ...] = field(default=(), compare=False)
+
+    def late_warnings(self, first: str) -> tuple[str, ...]:
+        """A warning about classes that the first file lacks, for where each experience should have all of them.
+
+        Args:
+            first: the file.
+        """
+        if not self.late:
+            return ()
+        listed = ", ".join(f"{label!r} (from {where} on)" for label, where in self.late[:_LATE])
+        more = ", ..." if len(self.late) > _LATE else ""
+        has = "label that {} lacks is a class" if len(self.late) == 1 else "labels that {} lacks are classes"
+        return (
+            f"{len(self.late)} {has.format(first)}: {listed}{more}. If it is a mistake, correct it; else list the "
+            "labels that there will be, in dataset.classes",
+        )
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -94,12 +113,15 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]], *, sp
             raise DataError("classes: a label is listed twice")
         return LabelMap(len(classes), tuple(classes))
     numbers, words, booleans, first = set[int](), set[str](), True, None
+    late: list[tuple[int | str, str]] = []
     for labels, where in found:
         first = first or where
         plain = plain_labels(labels, where)
         if len(plain) == 0:
             continue
         booleans &= labels.dtype.kind == "b"
+        if words or numbers:
+            late += [(label, where) for label in np.unique(plain).tolist() if label not in words | numbers]
         if plain.dtype.kind == "i":
             if plain.min() < 0 and not sparse:
                 row = int(plain.argmin())
@@ -112,10 +134,10 @@ def label_map(classes: Classes, found: Iterable[tuple[NDArray[Any], str]], *, sp
     if not words and not numbers:
         raise DataError(f"{first or 'the dataset'}: the data has no labels at all: there are no rows")
     if words:
-        return LabelMap(len(words), tuple(sorted(words)))
+        return LabelMap(len(words), tuple(sorted(words)), late=tuple(late))
     if sparse and (len(numbers) != max(numbers) + 1 or min(numbers) < 0) and not booleans:
-        return LabelMap(len(numbers), tuple(sorted(numbers)))
-    return LabelMap(max(numbers) + 1, warnings=gap_warnings(numbers), booleans=booleans)
+        return LabelMap(len(numbers), tuple(sorted(numbers)), late=tuple(late))
+    return LabelMap(max(numbers) + 1, warnings=gap_warnings(numbers), booleans=booleans, late=tuple(late))
 
 
 def gap_warnings(numbers: Collection[int], where: str = "", remedy: str = "") -> tuple[str, ...]:

@@ -258,6 +258,8 @@ class FileExperiences(ExperienceDataset):
         first = self.train(0)
         self.input_shape, self._dtype = first.input_shape, first.dtype
         self.warnings = (*self._labels.warnings, *layout_warnings(name, self.input_shape))
+        if isinstance(self._labels, LabelMap):
+            self.domain_warnings = self._labels.late_warnings(files[0].name)
 
     def __len__(self) -> int:
         return len(self._files)

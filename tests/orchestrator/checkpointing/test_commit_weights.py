@@ -10,7 +10,6 @@ from torch import Tensor
 
 from orchestrator.checkpointing.commit_weights import commit_weights
 from orchestrator.checkpointing.load_model import load_model
-from orchestrator.errors import StorageError
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.storage.open_by_uri import open_store
@@ -86,5 +85,5 @@ def test_a_resumed_run_learns_the_same_bits_and_the_model_needs_no_source(base: 
 
 
 def test_no_such_commit_is_said(base: Base) -> None:
-    with pytest.raises(StorageError, match="no commit or ref of pipeline base called 'champion'"):
+    with pytest.raises(PipelineError, match="no commit or ref of pipeline base called 'champion'"):
         commit_weights(str(base[0]), "base", "champion")

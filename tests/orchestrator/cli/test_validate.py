@@ -86,3 +86,15 @@ def test_more_experiences_than_classes(capsys: pytest.CaptureFixture[str]) -> No
     assert invoke(["validate", "small.yaml", "--set", "stream.experiences=11"]) == 2
     err = capsys.readouterr().err
     assert "11" in err and "10" in err and len(err.splitlines()) <= 3
+
+
+def test_a_gate_for_a_column_that_is_not_there_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "d.csv").write_text("age,country,label\n" + "".join(f"{n},{n % 3},{n % 2}\n" for n in range(40)))
+    gated = "gate.slices={by: [class, cuontry]}"
+    assert invoke(["validate", "small.yaml", "--set", gated]) == 2
+    assert "no column 'cuontry'. Its inputs have no names: use class, or" in capsys.readouterr().err
+    tables = ["--set", "stream={dataset: {name: csv, path: d.csv, features: auto}, experiences: 2}"]
+    tables += ["--set", "model=tabular-mlp"]
+    assert invoke(["validate", "small.yaml", *tables, "--set", gated]) == 2
+    assert "'cuontry', did you mean 'country'? The columns are age, country" in capsys.readouterr().err
+    assert invoke(["validate", "small.yaml", *tables, "--set", gated.replace("uo", "ou")]) == 0

@@ -67,6 +67,17 @@ def test_a_folder_needs_no_everlearn(trained: Trained, tmp_path: Path, capsys: p
         expected = model(manner(model).inputs.of(trained.rows))
     assert torch.allclose(torch.load(folder / "outputs.pt"), expected, atol=1e-6)
     assert load_file(folder / "model.safetensors").keys() == model.state_dict().keys()
+    assert (
+        "a dictionary for each" in (folder / "README.md").read_text()
+        and "'amount': ..." in (folder / "README.md").read_text()
+    )
+    document = json.loads((folder / "preprocessing.json").read_text())
+    with pytest.raises(
+        TypeError, match=r"a dictionary for each row, such as \[\{'.*': \.\.\., .*not list of list; .*records"
+    ):
+        inputs_of([[1, 2, 3]], document)  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="not DataFrame"):
+        inputs_of(trained.rows, document)
     assert invoke(["export", str(trained.file), "latest", str(folder)]) == 2
     assert "exists already" in capsys.readouterr().err and not list(tmp_path.glob(".*"))
 

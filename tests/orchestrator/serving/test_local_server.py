@@ -169,6 +169,10 @@ def test_what_can_never_be_served_ends_the_command(
     assert "is damaged" in capsys.readouterr().err
     assert invoke([*asked, "a/b"]) == 3
     assert "is not a ref's name" in capsys.readouterr().err
+    for words in (["champoin"], ["latest", "--also", "latset"]):
+        assert invoke([*asked, *words]) == 2
+        said = capsys.readouterr().err
+        assert f"no ref or commit '{words[-1]}' of pipeline digits" in said and "there are the refs latest;" in said
     (tmp_path / "empty").write_text("\n")
     assert invoke([*asked, "latest", "--token-file", str(tmp_path / "empty")]) == 2
     assert "a token is a word of letters" in capsys.readouterr().err

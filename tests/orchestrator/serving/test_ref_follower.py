@@ -8,10 +8,12 @@ import pytest
 
 from orchestrator.checkpointing.load_model import load_model
 from orchestrator.errors import StorageError
+from orchestrator.lineage.lineage import Lineage
 from orchestrator.prediction.predicting import Predicting
 from orchestrator.serving import ref_follower
 from orchestrator.serving.model_swap import ModelSwap
-from orchestrator.serving.ref_follower import RefFollower, ServingEvent, ref_reader
+from orchestrator.serving.ref_follower import RefFollower, ServingEvent, check_words, ref_reader
+from pipelines.config.pipeline_errors import PipelineError
 from tests.orchestrator.serving.conftest import Chain
 
 
@@ -69,3 +71,11 @@ def test_a_word_is_a_ref_or_the_beginning_of_an_id(chain: Chain) -> None:
     assert ref_reader(chain.lineage, "latest")() == chain.commits[-1]
     assert ref_reader(chain.lineage, chain.commits[1][:10])() == chain.commits[1]
     assert ref_reader(chain.lineage, "champion")() is None
+
+
+def test_words_that_nothing_can_ever_name_are_refused(chain: Chain) -> None:
+    check_words(chain.lineage, ("champion", "proposed", "latest", chain.commits[1][:7], chain.commits[2]))
+    with pytest.raises(PipelineError, match=r"no ref or commit 'chmapion' of pipeline digits in .*: .*refs latest; "):
+        check_words(chain.lineage, ("champion", "chmapion"))
+    # A store with nothing in it yet: any ref may come.
+    check_words(Lineage(chain.lineage.store, "another"), ("mine",))

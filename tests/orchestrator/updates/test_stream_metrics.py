@@ -14,10 +14,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import click
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.cli.main import invoke
+from orchestrator.cli.watch import _endpoint, _metrics_server
 from orchestrator.errors import StorageError
 from orchestrator.lineage.decisions import newest_first
 from orchestrator.updates.stream_metrics import (
@@ -122,6 +124,20 @@ def test_labels_are_escaped_and_counts_add_up() -> None:
         }  # fmt: skip
         with pytest.raises(OSError, match="in use"):
             MetricsServer("127.0.0.1", int(server.address.rpartition(":")[2]), {})
+    finally:
+        server.close()
+
+
+def test_an_address_of_ipv6() -> None:
+    server = MetricsServer(*_endpoint("[::1]:0"), {})
+    try:
+        assert server.address.startswith("[::1]:")
+        with urllib.request.urlopen(f"http://{server.address}/metrics") as answer:
+            assert answer.status == 200
+        host = _endpoint(server.address)
+        assert host == ("::1", int(server.address.rpartition(":")[2]))
+        with pytest.raises(click.UsageError, match=rf"--metrics \[::1\]:{host[1]}: cannot be used: Address already"):
+            _metrics_server(host, "p")
     finally:
         server.close()
 

@@ -20,6 +20,7 @@ class Outer(BaseModel):
     inner: Inner | None = None
     many: list[Inner] = Field(default_factory=list, max_length=2)
     either: int | list[int] = 0
+    bounded: Annotated[int, Field(ge=0)] | Annotated[list[int], Field(min_length=1)] = 0
     word: Literal["one", "two"] = "one"
     text: Annotated[str, Field(min_length=2, max_length=3)] = "ab"
     flag: bool = False
@@ -74,8 +75,21 @@ def test_problems_in_the_words_of_a_file(data: Any, path: tuple[str | int, ...],
     assert (problem.path, problem.text) == (path, text)
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("x", ["must be a whole number, or a list, got 'x'"]),
+        (["x"], ["must be a whole number, got 'x'"]),
+        ([], ["must not be empty"]),
+        (-1, ["must be at least 0, got -1"]),
+    ],
+)
+def test_a_value_that_fits_no_member_of_a_union_is_told_once(value: Any, said: list[str]) -> None:
+    assert [problem.text for problem in problems({"bounded": value})] == said
+
+
 def test_members_of_a_union_are_no_part_of_the_path() -> None:
-    assert {problem.path for problem in problems({"either": ["x"]})} == {("either",), ("either", 0)}
+    assert {problem.path for problem in problems({"either": ["x"]})} == {("either", 0)}
 
 
 def test_paths_keep_to_what_is_there() -> None:

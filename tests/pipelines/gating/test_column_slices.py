@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.gating.column_slices import MOST_VALUES, column_slices
+from pipelines.config.pipeline_errors import PipelineError
+from pipelines.gating.column_slices import MOST_VALUES, check_columns, column_slices
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=200))
@@ -22,3 +24,10 @@ def test_every_sample_is_in_one_part(values: list[int]) -> None:
         assert len(parts) <= 4
         highest = [column[part].max() for part in parts.values()]
         assert all(column[part].min() > top for part, top in zip(list(parts.values())[1:], highest, strict=False))
+
+
+def test_names_that_are_no_columns_are_refused() -> None:
+    check_columns("class", [])
+    check_columns(["age", "class"], ["age"])
+    with pytest.raises(PipelineError, match=r"no column 'clas', did you mean 'class'\?"):
+        check_columns(["age", "clas"], ["age"])

@@ -59,6 +59,7 @@ def test_only_conditions_decide_whether_two_gates_judge_alike() -> None:
         ("score: {confidence: 0.4}", "gate.score.confidence"),
         ("promote: always", "gate.promote"),
         ("slices: {by: []}", "gate.slices.by"),
+        ("capabilities: base", "gate.capabilities: there is nothing to judge: list the items in a section"),
         ("notify: [{events: [promotion]}]", "exactly one of url and url_from"),
         ("notify: [{url: 'https://a.example', url_from: B}]", "exactly one of url and url_from"),
         ("notify: [{url: 'ftp://a.example'}]", "must be an address such as"),

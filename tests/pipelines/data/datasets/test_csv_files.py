@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from pipelines.build import make_stream
+from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.csv_files import load
 from pipelines.data.datasets.dataset import Dataset
@@ -70,3 +73,27 @@ def test_faults_are_named_with_their_place(text: str, options: dict[str, object]
     with pytest.raises(DataError, match=message) as caught:
         _single(tmp_path / "d.csv", text, **options)
     assert str(caught.value).count("\n") < 3
+
+
+@pytest.mark.parametrize("lanes", [None, 2])
+def test_a_label_that_only_later_files_have_is_told_where_all_should_have_all(
+    lanes: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "weeks").mkdir()
+    for week, last in enumerate(["no", "no", "noo", "nooo"]):
+        (tmp_path / f"weeks/{week}.csv").write_text(f"a,b,label\n{ROWS}" + f"1,2,{last}\n" * 20)
+
+    def warnings(setting: str, **options: object) -> tuple[str, ...]:
+        dataset = {"name": "csv", "path": str(tmp_path / "weeks"), **options}
+        stream = {"dataset": dataset, "setting": setting} | ({} if lanes is None else {"lanes": lanes})
+        pipeline = load_text(json.dumps({"name": "t", "model": "mlp", "stream": stream}))
+        return tuple(text for text in make_stream(pipeline).warnings if "lacks" in text)
+
+    (text,) = warnings("domain-incremental")
+    first = str(tmp_path / "weeks/0.csv") if lanes else "0.csv"
+    assert text.startswith(
+        f"2 labels that {first} lacks are classes: 'noo' (from {tmp_path / 'weeks/2.csv'} on), 'nooo' ("
+    )
+    assert text.endswith("else list the labels that there will be, in dataset.classes")
+    assert warnings("domain-incremental", classes=["no", "noo", "nooo", "yes"]) == ()
+    assert warnings("class-incremental") == ()
