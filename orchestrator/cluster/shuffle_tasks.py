@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.config.pipeline_errors import PipelineError
+from orchestrator.cluster.task_result import task_result
 
 if TYPE_CHECKING:
     from pipelines.data.blocks.shuffle_rows import Dealing, Run, Way
@@ -59,7 +59,7 @@ def _shuffled(workers: int, dealing: Dealing, folder: Path, told: Callable[[int]
         nonlocal done
         while len(waiting) > most:
             (ready, *_), _ = ray.wait(list(waiting))
-            _found(ready)
+            task_result(ready, "shuffles")
             done += waiting.pop(ready)
             told(done)
 
@@ -75,9 +75,9 @@ def _shuffled(workers: int, dealing: Dealing, folder: Path, told: Callable[[int]
         for pieces in dealt:
             pieces[part] = None  # so that the store may forget it
         if len(joins) > workers:
-            yield pyarrow.ipc.open_file(_found(joins.popleft())).read_all()
+            yield pyarrow.ipc.open_file(task_result(joins.popleft(), "shuffles")).read_all()
     while joins:
-        yield pyarrow.ipc.open_file(_found(joins.popleft())).read_all()
+        yield pyarrow.ipc.open_file(task_result(joins.popleft(), "shuffles")).read_all()
 
 
 def _dealt(dealing: Dealing, run: Run) -> Any:
@@ -105,19 +105,3 @@ def _joined(dealing: Dealing, part: int, *pieces: Any) -> Any:
     with pyarrow.ipc.new_file(sink, dealing.schema) as writer:
         writer.write_table(made)
     return np.frombuffer(sink.getvalue(), dtype=np.uint8)
-
-
-def _found(reference: Any) -> Any:
-    """What a task gave; its errors are those of the data, or say that it failed."""
-    import ray
-
-    from orchestrator.errors import ClusterError
-
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, PipelineError):
-            raise cause from None
-        reason = str(cause or error).strip().partition("\n")[0][:300]
-        raise ClusterError(f"a task that shuffles failed: {reason}") from error

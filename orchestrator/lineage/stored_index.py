@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import MissingKey
@@ -10,14 +10,20 @@ from orchestrator.lineage import layout
 
 if TYPE_CHECKING:
     from orchestrator.storage.store import Store
+    from pipelines.data.blocks.index_executor import Executor
 
 
 @dataclass(frozen=True)
 class StoredIndex:
-    """A `pipelines.data.blocks.block_index.IndexStore`. A lost race costs another look at some files, and no more."""
+    """A `pipelines.data.blocks.block_index.IndexStore`. A lost race costs another look at some files, and no more.
+
+    Attributes:
+        executor: looks at files that are new; None: this process does.
+    """
 
     store: Store
     pipeline: str
+    executor: Executor | None = field(default=None, compare=False)
 
     def load(self) -> bytes | None:
         """Raises StorageError."""

@@ -19,6 +19,7 @@ from orchestrator.events import (
     Warned,
     WorkersRestarted,
 )
+from orchestrator.progress.index_progress import IndexProgress
 from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
 from orchestrator.progress.run_reporter import Reporter, RunState, Summary
 from orchestrator.result import RunResult
@@ -39,6 +40,7 @@ class PlainReporter(Reporter):
 
     def __init__(self, console: Console, program: str = "everlearn", arguments: str = "", tables: bool = True) -> None:
         self._console = console
+        self._index = IndexProgress(console)
         self._program = program
         self._arguments = arguments
         self._tables = tables
@@ -46,6 +48,9 @@ class PlainReporter(Reporter):
         self._names: Sequence[str] | None = None
         self._domains: Sequence[str] | None = None
         self._last_step = time.monotonic()
+
+    def indexed(self, done: int, of: int) -> None:
+        self._index(done, of)
 
     def start(self, summary: Summary) -> None:
         self._state = state = RunState(summary)

@@ -86,8 +86,12 @@ class Reporter:
     """A reporter that shows nothing, and the base of the others. Use it as a context manager, so that the terminal is
     restored.
 
-    `start` is called once and first, `event` any number of times, `finish` last unless the run failed.
+    `start` is called once, `event` any number of times afterwards, `finish` last unless the run failed. Only `indexed`
+    is called before `start`.
     """
+
+    def indexed(self, done: int, of: int) -> None:
+        """So many of the files of a stream in lanes that are new have been looked at, or hashed."""
 
     def start(self, summary: Summary) -> None:
         """The run begins; nothing is trained yet."""

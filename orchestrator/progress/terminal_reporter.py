@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.events import CommitWritten, Event, Resumed, TrackingOpened, Warned, WorkersRestarted
+from orchestrator.progress.index_progress import IndexProgress
 from orchestrator.progress.number_format import duration
 from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
 from orchestrator.progress.run_reporter import FINISHING, RESTARTING, STARTING, Reporter, RunState, Summary
@@ -40,6 +41,7 @@ class TerminalReporter(Reporter):
 
     def __init__(self, console: Console, program: str = "everlearn", arguments: str = "", tables: bool = True) -> None:
         self._console = console
+        self._index = IndexProgress(console)
         self._program = program
         self._arguments = arguments
         self._tables = tables
@@ -47,6 +49,9 @@ class TerminalReporter(Reporter):
         self._names: Sequence[str] | None = None
         self._domains: Sequence[str] | None = None
         self._live: Live | None = None
+
+    def indexed(self, done: int, of: int) -> None:
+        self._index(done, of)
 
     def start(self, summary: Summary) -> None:
         self._state = state = RunState(summary)

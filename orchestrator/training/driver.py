@@ -62,12 +62,33 @@ def run(
     quiet(verbose)
 
     from orchestrator.cluster.connect import refuse_unfit
-    from orchestrator.training.in_process import runs_in_this_process, train_in_process
+    from orchestrator.storage.open_by_uri import open_store
+    from orchestrator.training.in_process import runs_in_this_process
 
-    pipeline = with_workers(pipeline, workers)
+    pipeline, reporter = with_workers(pipeline, workers), reporter or Reporter()
     if not runs_in_this_process(pipeline.scaling, address):
         refuse_unfit(address)
 
+    from orchestrator.cluster.index_tasks import index_executor
+    from orchestrator.updates.admitted_stream import stream_of
+
+    open_store(pipeline.storage).check()
+    with index_executor(pipeline, address, reporter.indexed, verbose=verbose) as executor:
+        stream = stream_of(pipeline, executor) if stream is None else stream
+        return _run(pipeline, stream, ref, address, reporter, verbose, callbacks, tracking, started)
+
+
+def _run(
+    pipeline: Pipeline,
+    stream: Stream,
+    ref: str,
+    address: str | None,
+    reporter: Reporter,
+    verbose: bool,
+    callbacks: Sequence[Callback],
+    tracking: TrackingProcess | None,
+    started: float,
+) -> RunResult:
     from orchestrator.checkpointing.ask_capabilities import ask_commits, unasked
     from orchestrator.checkpointing.checkpoint import remove_checkpoints
     from orchestrator.checkpointing.load_model import example_and_model
@@ -78,14 +99,12 @@ def run(
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.storage.open_by_uri import open_store
+    from orchestrator.training.in_process import runs_in_this_process, train_in_process
     from orchestrator.training.observers import Observers
-    from orchestrator.updates.admitted_stream import stream_of
     from pipelines.data.experience_names import experience_names
     from pipelines.data.features.feature_warnings import feature_warnings
 
     store = open_store(pipeline.storage)
-    store.check()
-    stream = stream_of(pipeline) if stream is None else stream
     lineage = Lineage(store, pipeline.name)
     stream, plan, left_out = plan_without_bad(pipeline, stream, lineage)
     ids = [planned.id for planned in plan]
@@ -96,7 +115,6 @@ def run(
         with claimed(lineage, "run", target=plan[-1].id, on_warning=notes.append) as claim:
             chain = score_commits(pipeline, stream, lineage.fenced(claim.fence), chain)
             chain = ask_commits(pipeline, stream, lineage.fenced(claim.fence), chain)
-    reporter = reporter or Reporter()
     reporter.start(_summary(pipeline, stream, chain, store.uri))
     observers = Observers(reporter, callbacks, chain, _LatestMetrics(stream, Reference(lineage)))
     reference = Reference(lineage)

@@ -33,13 +33,18 @@ from pipelines.data.streams import Stream
 if TYPE_CHECKING:
     from orchestrator.lineage.commit import BlobRecord
     from pipelines.config.schema import Pipeline
+    from pipelines.data.blocks.index_executor import Executor
 
 _KEPT_BYTES = 64 * 2**20
 """Bytes of test sets that are kept, so that every evaluation need not read them anew."""
 
 
-def stream_of(pipeline: Pipeline) -> Stream:
+def stream_of(pipeline: Pipeline, executor: Executor | None = None) -> Stream:
     """The stream of a pipeline: what was admitted, where there is an admission log, else what its dataset holds.
+
+    Args:
+        executor: looks at the files of a stream in lanes that are new, now and when fingerprints are asked for; None:
+            this process does.
 
     Raises:
         PipelineError, DataError: the data is missing or does not fit; a source of which nothing was admitted yet.
@@ -52,8 +57,9 @@ def stream_of(pipeline: Pipeline) -> Stream:
             return admitted_stream(pipeline, source, state)
         if pipeline.stream.source is not None:
             raise PipelineError("stream.source: nothing was admitted yet: `everlearn step FILE` admits what is there")
-    index = None if pipeline.stream.lanes is None else StoredIndex(open_store(pipeline.storage), pipeline.name)
-    return make_stream(pipeline, index)
+    if pipeline.stream.lanes is None:
+        return make_stream(pipeline)
+    return make_stream(pipeline, StoredIndex(open_store(pipeline.storage), pipeline.name, executor))
 
 
 def source_of(pipeline: Pipeline) -> SourceSpec | None:

@@ -27,6 +27,7 @@ from orchestrator.events import (
     WorkersRestarted,
     to_dict,
 )
+from orchestrator.progress.index_progress import IndexProgress
 from orchestrator.progress.plain_reporter import PlainReporter
 from orchestrator.progress.run_reporter import Reporter, Summary, score_so_far
 from orchestrator.result import RunResult
@@ -86,8 +87,14 @@ class RelayReporter(Reporter):
     """Relays the progress of a run."""
 
     def __init__(self, stream: TextIO, tables: bool = True) -> None:
+        from orchestrator.cli.support.output import console
+
         self._channel = _Channel(stream)
+        self._index = IndexProgress(console(stream))
         self._plain = PlainReporter(self._channel.console, tables=tables)
+
+    def indexed(self, done: int, of: int) -> None:
+        self._index(done, of)  # ordinary lines, which whoever follows the job shows as they are
 
     def start(self, summary: Summary) -> None:
         with self._channel.lock:

@@ -1,36 +1,39 @@
 """The index of blocks: for each file its blocks, their rows, labels and content hashes. It is stored, and extended.
 
-An index is made without reading inputs; hashes are computed when they are asked for. Both run in threads, file by file.
-A file that is as it was (by size and time of writing) is not looked at again.
+An index is made without reading inputs; hashes are computed when they are asked for. Both go file by file, in threads
+of this process or by an `Executor` of the store. A file that is as it was (by size and time of writing) is not looked
+at again. The index is the same bytes, whoever made it and in however many steps.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_reader import BlockReader, Extents
+from pipelines.data.blocks.index_executor import Executor, in_threads
 from pipelines.data.blocks.patience import patiently
 from pipelines.data.datasets.location import FileState, Location, states
 
 FORMAT = 1
 HASH_BYTES = 16
-MOST_THREADS = 16
-
-One = TypeVar("One")
-Found = TypeVar("Found")
+SAVE_S = 60.0
+"""Seconds of work after which an index that is being made is saved: an interruption loses no more than these."""
 
 
 class IndexStore(Protocol):
-    """Where an index is kept. What is lost or damaged is made again."""
+    """Where an index is kept. What is lost or damaged is made again.
+
+    A store with an attribute `executor`, an `index_executor.Executor`, has files looked at by it.
+    """
 
     def load(self) -> bytes | None: ...
 
@@ -59,6 +62,11 @@ class IndexedFile:
     hashes: NDArray[np.uint8] | None = None
     extents: Extents | None = None
     groups: tuple[Any, ...] | None = None
+
+    @classmethod
+    def unseen(cls, location: Location, state: FileState) -> IndexedFile:
+        """A file that was not looked at yet."""
+        return cls(location, state, np.zeros(0, np.int64), (), np.zeros((0, 0), np.uint32))
 
     def document(self) -> dict[str, Any]:
         """Plain data."""
@@ -109,6 +117,7 @@ class BlockIndex:
             store: keeps the index; None: it is made anew each time.
         """
         self._reader, self._store = reader, store
+        self._executor: Executor = getattr(store, "executor", None) or in_threads
         # What takes the place of a file may be a folder, whose format knows what it is now.
         self._states = getattr(reader, "states", states)
         self._derived: dict[str, Any] = {}
@@ -131,10 +140,7 @@ class BlockIndex:
         """
         now = dict(zip(locations, patiently(lambda: self._states(locations)), strict=True))
         fresh = [one for one in locations if one not in self._known or self._known[one].state != now[one]]
-        for found in _in_threads(lambda one: self._surveyed(one, now[one]), fresh):
-            self._known[found.location] = found
-        if fresh:
-            self._save()
+        self._look(partial(surveyed, self._reader), [IndexedFile.unseen(one, now[one]) for one in fresh])
         empty = [one.path for one in locations if not self._known[one].rows.any()]
         if empty:
             raise DataError(f"{empty[0]}: has no rows. Add rows, or remove the file")
@@ -146,23 +152,19 @@ class BlockIndex:
         Raises:
             DataError: a file cannot be read, or has changed since the index was made.
         """
-        fresh = [one for one in files if self._known[one.location].hashes is None]
-        for found in _in_threads(self._with_hashes, fresh):
-            self._known[found.location] = found
-        if fresh:
-            self._save()
+        fresh = [one.location for one in files if self._known[one.location].hashes is None]
+        self._look(partial(with_hashes, self._reader), [self._known[one] for one in dict.fromkeys(fresh)])
         return [self._known[one.location] for one in files]
 
-    def _surveyed(self, location: Location, state: FileState) -> IndexedFile:
-        found = patiently(lambda: self._reader.survey(location))
-        counts = found.counts.astype(np.uint32)
-        return IndexedFile(location, state, found.rows, found.labels, counts, None, found.extents, found.groups)
-
-    def _with_hashes(self, file: IndexedFile) -> IndexedFile:
-        found = patiently(lambda: self._reader.hashes(file.location, range(len(file.rows)), file.extents))
-        if self._states([file.location]) != [file.state]:
-            raise DataError(f"{file.location.path}: was written again while it was read. Run the command again")
-        return replace(file, hashes=np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, HASH_BYTES))
+    def _look(self, look: Callable[[IndexedFile], IndexedFile], files: Sequence[IndexedFile]) -> None:
+        saved = time.monotonic()
+        for found in self._executor(look, files):
+            self._known[found.location] = found
+            if time.monotonic() - saved > SAVE_S:
+                self._save()
+                saved = time.monotonic()
+        if files:
+            self._save()
 
     def _load(self) -> dict[Location, IndexedFile]:
         data = None if self._store is None else self._store.load()
@@ -180,20 +182,39 @@ class BlockIndex:
 
     def _save(self) -> None:
         if self._store is not None:
-            files = [file.document() for file in self._known.values()]
+            known = sorted(self._known.values(), key=lambda file: file.location.path)
+            files = [file.document() for file in known]
             document = {"format": FORMAT, "reader": self._reader.describe(), "files": files}
             if self._derived:
                 document["derived"] = self._derived
             self._store.save(json.dumps(document, separators=(",", ":")).encode())
 
 
-def _in_threads(function: Callable[[One], Found], things: Sequence[One]) -> list[Found]:
-    """The function of each thing, in their order, by several threads."""
-    if len(things) < 2:
-        return [function(one) for one in things]
-    with ThreadPoolExecutor(min(len(things), MOST_THREADS, 2 * (os.cpu_count() or 1))) as pool:
-        try:
-            return list(pool.map(function, things))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def surveyed(reader: BlockReader, file: IndexedFile) -> IndexedFile:
+    """The file with its blocks.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    found = patiently(lambda: reader.survey(file.location))
+    return replace(
+        file,
+        rows=found.rows,
+        labels=found.labels,
+        counts=found.counts.astype(np.uint32),
+        hashes=None,
+        extents=found.extents,
+        groups=found.groups,
+    )
+
+
+def with_hashes(reader: BlockReader, file: IndexedFile) -> IndexedFile:
+    """The file with the hashes of its blocks.
+
+    Raises:
+        DataError: it cannot be read, or has changed since the index was made.
+    """
+    found = patiently(lambda: reader.hashes(file.location, range(len(file.rows)), file.extents))
+    if getattr(reader, "states", states)([file.location]) != [file.state]:
+        raise DataError(f"{file.location.path}: was written again while it was read. Run the command again")
+    return replace(file, hashes=np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, HASH_BYTES))

@@ -1,20 +1,26 @@
 """Several nodes: each a raylet of its own with one CPU, on one machine.
 
-Covers: `orchestrator/cluster/shuffle_tasks.py`
+Covers: `orchestrator/cluster/shuffle_tasks.py`, `orchestrator/cluster/task_result.py`
 """
 
 from __future__ import annotations
 
 import functools
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import numpy as np
 import pytest
 import yaml
 
+from orchestrator.cluster.index_tasks import IndexTasks
 from orchestrator.events import CommitWritten, Event
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.progress.run_reporter import Reporter
@@ -23,9 +29,17 @@ from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from orchestrator.tuning.search import tune
 from pipelines.config.load import load_text
+from pipelines.config.pipeline_errors import DataError
 from pipelines.config.schema import Pipeline
+from pipelines.data.blocks.block_index import BlockIndex
+from pipelines.data.blocks.block_reader import Survey
+from pipelines.data.datasets.arrow_columns import Columns
+from pipelines.data.datasets.location import Location
+from pipelines.data.datasets.parquet_blocks import ParquetBlocks
 from tests.orchestrator.noting import notes
 from tests.orchestrator.train_stream import train
+from tests.pipelines.data.blocks.block_files import rows, write
+from tests.pipelines.data.blocks.test_block_index import Kept
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -141,10 +155,7 @@ def test_the_trials_of_a_search_are_spread_over_the_nodes(cluster: Any, tmp_path
 
 def test_rows_are_shuffled_to_the_same_bytes_by_tasks_on_several_nodes(cluster: Any, tmp_path: Path) -> None:
     from orchestrator.cluster.shuffle_tasks import shuffle_tasks
-    from pipelines.config.pipeline_errors import DataError
     from pipelines.data.blocks.shuffle_rows import Shuffling, shuffle
-    from pipelines.data.datasets.location import Location
-    from tests.pipelines.data.blocks.block_files import rows, write
 
     for week in (1, 2):
         (tmp_path / f"a/{week}").mkdir(parents=True)
@@ -174,3 +185,61 @@ def test_rows_are_shuffled_to_the_same_bytes_by_tasks_on_several_nodes(cluster: 
     with shuffle_tasks(2, None) as way, pytest.raises(DataError, match=r"1\.parquet: "):
         shuffled("no", way, "b")
     assert not (tmp_path / "no").exists() and not list(tmp_path.glob(".no*"))
+
+
+@dataclass(frozen=True)
+class Noted(ParquetBlocks):
+    """Notes what it looks at, and at the first file named 3.parquet the worker that does so is killed.
+
+    Attributes:
+        folder: for the notes.
+        driver: process that lives on.
+    """
+
+    folder: str = ""
+    driver: int = 0
+
+    def survey(self, location: Location) -> Survey:
+        assert os.getpid() != self.driver
+        killed = Path(self.folder, "killed")
+        if location.name == "3.parquet" and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        Path(self.folder, f"{location.name} {uuid4()}").touch()
+        return super().survey(location)
+
+
+def test_the_index_by_tasks_is_that_of_this_process_although_a_worker_is_killed(cluster: Any, tmp_path: Path) -> None:
+    columns = Columns.of("x", "label", None)
+    wide = np.zeros((20_000, 128), dtype=np.float32)  # 10 MB
+    paths = [write(tmp_path / f"{n}.parquet", wide, np.arange(len(wide)) % (2 + n), [15_000, 5000]) for n in range(4)]
+    places = [Location(str(path)) for path in paths]
+
+    def indexed(reader: ParquetBlocks, store: Kept, places: list[Location]) -> None:
+        index = BlockIndex(reader, store)
+        index.hashed(index.files(places))
+
+    alone = Kept()
+    indexed(ParquetBlocks(columns), alone, places)
+    (tmp_path / "notes").mkdir()
+    reader, told = Noted(columns, folder=str(tmp_path / "notes"), driver=os.getpid()), []
+    tasks = IndexTasks(lambda: None, lambda *done: told.append(done), small=-1)
+    kept = Kept(executor=tasks)
+    indexed(reader, kept, places[2:])
+    assert (tmp_path / "notes" / "killed").exists()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+    before = peak()
+    indexed(reader, kept, places)
+    assert peak() - before < 4e6
+    assert kept.data == alone.data
+    assert told == [(1, 2), (2, 2)] * 4  # looked at and hashed, the first two later
+    looked = sorted(note.name.partition(" ")[0] for note in (tmp_path / "notes").iterdir() if note.name != "killed")
+    assert set(looked) == {path.name for path in paths} and looked.count("0.parquet") == looked.count("1.parquet") == 1
+    paths[1].write_bytes(b"no parquet")
+    with pytest.raises(DataError, match=r"1\.parquet: not a readable parquet file"):
+        BlockIndex(reader, kept).files(places)
+
+
+def peak() -> int:
+    """Bytes of memory that this process has had since its peak was counted anew."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024

@@ -20,6 +20,7 @@ from pyarrow import parquet
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_index import BlockIndex
 from pipelines.data.blocks.block_reader import Extents, Survey, unique_labels
+from pipelines.data.blocks.index_executor import Executor
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.parquet_blocks import ParquetBlocks
@@ -31,6 +32,7 @@ class Kept:
     """An `IndexStore`."""
 
     data: bytes | None = None
+    executor: Executor | None = None
 
     def load(self) -> bytes | None:
         return self.data
