@@ -16,7 +16,7 @@ from tests.required import missing
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
-CLUSTERS = ("base", "overlays/local", "overlays/aws", "overlays/gpu", "overlays/serving")
+CLUSTERS = ("base", "overlays/local", "overlays/aws", "overlays/gpu", "overlays/serving", "overlays/watch")
 JOBS = ("jobs/run", "jobs/tune", "overlays/kueue")
 BUILDS = CLUSTERS + JOBS
 

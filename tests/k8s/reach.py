@@ -13,7 +13,7 @@ from tests.k8s.manifests import Manifest, build, pods, selects
 
 JOB = "stream: {dataset: digits, setting: class-incremental, experiences: 5}\nmodel: mlp\n"
 # What the manifests speak of, one of the ports that Ray chooses as it goes, and one of nobody.
-PORTS = (22, 53, 80, 443, 5000, 5432, 6379, 6443, 8000, 8080, 8265, 9000, 10001, 20000)
+PORTS = (22, 53, 80, 443, 5000, 5432, 6379, 6443, 8000, 8080, 8265, 9000, 9464, 10001, 20000)
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ def parties(folder: str) -> tuple[Party, ...]:
         for pod in pods([manifest]):
             kind = "job" if job else "serving" if manifest["kind"] == "RayService" else "standing"
             name = pod.component.replace("ray-", f"{kind} ")
+            if pod.labels.get("everlearn/kind") == "watch":
+                name = "the watcher"
             if job and "everlearn/autoscaler" in pod.labels:
                 name = f"autoscaled {name}"
             found[name, job] = Party(name, tuple(sorted(pod.labels.items())), job=job)

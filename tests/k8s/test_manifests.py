@@ -227,7 +227,7 @@ def test_queued_jobs_name_a_queue_that_is_there() -> None:
         assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] in queues
 
 
-@pytest.mark.parametrize("component", ["tls", "monitoring", "kueue"])
+@pytest.mark.parametrize("component", ["tls", "kueue"])
 def test_components_hold_for_every_cluster(component: str, tmp_path: Any) -> None:
     assert (K8S / "components" / component / "kustomization.yaml").exists()
     content = yaml.safe_load((K8S / "components" / component / "kustomization.yaml").read_text())

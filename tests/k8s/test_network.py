@@ -31,7 +31,7 @@ GROUPS = {
             "job worker",
             "job submitter",
         ),
-        *("mlflow", "postgres", "s3", "bucket", "a pod without a label"),
+        *("the watcher", "mlflow", "postgres", "s3", "bucket", "a pod without a label"),
     ),
 }
 
