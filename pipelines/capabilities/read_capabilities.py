@@ -233,7 +233,7 @@ def _short(value: Any) -> str:
 
 def _text_inputs(options: Any, length: int) -> Callable[[str, str], torch.Tensor]:
     """Texts as the tokens of the dataset `text`."""
-    from pipelines.data.datasets.text_files import PADDING
+    from pipelines.data.packing import PADDING
     from pipelines.data.tokenizer_file import read_tokenizer
 
     encoder = read_tokenizer(options["tokenizer"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,6 +53,11 @@ def read_chat_template(name: str) -> Render:
             raise DataError(f"the tokenizer's chat template refuses it: {error}") from error
 
     return render
+
+
+def template_digest(name: str) -> str:
+    """SHA-256 (hex) of the template, and of the tokens that it may name. Raises PipelineError: there is none."""
+    return hashlib.sha256(json.dumps(_template(pretrained_folder(name, KEY)), sort_keys=True).encode()).hexdigest()
 
 
 def answers_in(messages: Any, render: Render) -> tuple[str, list[tuple[int, int]]]:

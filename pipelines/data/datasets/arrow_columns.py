@@ -97,7 +97,7 @@ class Columns:
             return values(table[self.label], self.label, location)
         names = self.label_names
         for name in names:
-            if _is_text(table[name].type):
+            if is_text(table[name].type):
                 raise DataError(
                     f"{location.path}: label column '{name}' is not numbers but {table[name].type}{_first(table[name])}"
                 )
@@ -247,7 +247,8 @@ def check_filled(column: Any, name: str, location: Location, remedy: str = "") -
         )
 
 
-def _is_text(kind: Any) -> bool:
+def is_text(kind: Any) -> bool:
+    """Whether an arrow type is one of texts."""
     import pyarrow
 
     return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
@@ -255,7 +256,7 @@ def _is_text(kind: Any) -> bool:
 
 def _first(column: Any) -> str:
     """The first value of a column of text, for messages."""
-    return f": {column[0].as_py()[:50]!r} in row 0" if _is_text(column.type) and len(column) else ""
+    return f": {column[0].as_py()[:50]!r} in row 0" if is_text(column.type) and len(column) else ""
 
 
 def together(columns: list[NDArray[Any]], names: Sequence[str], location: Location) -> NDArray[Any]:

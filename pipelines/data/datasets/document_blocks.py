@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from pipelines.data.datasets.document_reader import SUFFIXES, DocumentReader
 from pipelines.data.datasets.location import FileState, Location
 from pipelines.data.datasets.tables import Table
 from pipelines.data.datasets.text_blocks import BLOCK_BYTES, block_bytes_of, text_runs
+from pipelines.data.token_cache import cached_tokens, content_key
 
 _KEPT = 8
 """Blocks of tokens that stay in memory, since a block is asked for its rows and then for its inputs."""
@@ -43,19 +44,15 @@ class DocumentBlocks:
         made = self.documents
         return {
             "format": "documents",
-            "tokenizer": self._tokenizer,
+            "tokenizer": made.fingerprint,
             "max_length": made.max_length,
             "text": made.text,
             "prompt": made.prompt,
             "packed": made.packed,
             "separate": made.separate,
             "block": self.block_bytes,
+            **({} if made.chat is None else {"chat": made.chat, "template": made.template}),
         }
-
-    @cached_property
-    def _tokenizer(self) -> str:
-        encoder, end = self.documents.encoder
-        return hashlib.sha256(f"{end} {encoder.to_str()}".encode()).hexdigest()
 
     def read(self, location: Location) -> tuple[Table, Table | None]:
         survey = self.survey(location)
@@ -114,9 +111,15 @@ class DocumentBlocks:
         assert extents is not None
         data = block_bytes_of(location, extents, number)
         place = Location(f"{location.path}, from byte {int(extents.bytes[number, 0]):,} on")
-        ends = number == len(extents.bytes) - 1 or location.name.lower().endswith(".jsonl")
-        documents = self.documents.encoded(self.documents.rows_of(data, location.name, place))
-        return self.documents.sequences(documents, ends=ends or self.documents.separate != "file")
+        lines = location.name.lower().endswith(".jsonl")
+        ends = number == len(extents.bytes) - 1 or lines or self.documents.separate != "file"
+
+        def make() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+            documents = self.documents.encoded(self.documents.rows_of(data, location.name, place))
+            return self.documents.sequences(documents, ends=ends)
+
+        inputs, targets = cached_tokens(lambda: content_key([self.describe(), lines, ends], data), make)
+        return inputs, targets
 
     def _end(self, data: bytes, location: Location) -> int:
         """Where the last document that is whole ends."""

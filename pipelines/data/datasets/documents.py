@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
@@ -12,11 +15,13 @@ from pipelines.data.blocks.block_dataset import load_blocks
 from pipelines.data.blocks.block_index import IndexStore
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.document_blocks import DocumentBlocks
-from pipelines.data.datasets.document_reader import SUFFIXES, Document, DocumentReader
+from pipelines.data.datasets.document_reader import SUFFIXES, Document, DocumentReader, Row
 from pipelines.data.datasets.listed_experiences import ListedExperiences
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.stratified_holdout import stratified_holdout
 from pipelines.data.datasets.tables import TableFiles
+from pipelines.data.samples import TensorSamples
+from pipelines.data.token_cache import cached_tokens, content_key
 
 
 def load(
@@ -59,19 +64,14 @@ def load(
     tests = None if test is None else {part.name: part for part in _experiences(Location.of(test))}
     found = []
     for part in parts:
-        documents = reader.documents(part)
-        if tests is None:
-            if chat is not None and len(documents) == 1:
-                raise DataError(f"{part.path}: one conversation cannot be divided: give a second one, or dataset.test")
-            train, held_out = _divided(documents, test_fraction, part)
-        elif len(parts) == len(tests) == 1:
-            train, held_out = documents, reader.documents(next(iter(tests.values())))
-        elif part.name in tests:
-            train, held_out = documents, reader.documents(tests[part.name])
-        else:
-            raise DataError(f"{test}: has no test documents for {part.name}")
-        made = [reader.samples(some) for some in (train, held_out)]
-        found.append(Dataset(part.path, made[0], made[1], reader.vocabulary))
+        apart = None
+        if tests is not None:
+            apart = next(iter(tests.values())) if len(parts) == len(tests) == 1 else tests.get(part.name)
+            if apart is None:
+                raise DataError(f"{test}: has no test documents for {part.name}")
+        rows, held = reader.rows(part), None if apart is None else reader.rows(apart)
+        train, held_out = _samples(reader, rows, held, test_fraction, part)
+        found.append(Dataset(part.path, train, held_out, reader.vocabulary))
     return ListedExperiences("documents", found)
 
 
@@ -97,11 +97,9 @@ def blocks(
         store: keeps the index of the blocks.
 
     Raises:
-        DataError: beside what `load` raises: packed files, or conversations.
+        DataError: beside what `load` raises: packed files.
     """
-    if chat is not None:
-        raise DataError("dataset.chat: conversations are read whole: leave stream.lanes out")
-    reader = DocumentBlocks(_reader(tokenizer, max_length, text, prompt, pack, separate, end))
+    reader = DocumentBlocks(_reader(tokenizer, max_length, text, prompt, pack, separate, end, chat))
     files = TableFiles.of(reader, path, test, test_fraction, reader.documents.vocabulary, None, "first")
     return load_blocks("documents", reader, files.learning("tokens", ()), store)
 
@@ -131,6 +129,31 @@ def _experiences(where: Location) -> list[Location]:
     if not where.is_folder():
         return [where]
     return where.folders() or where.files(SUFFIXES)
+
+
+def _samples(
+    reader: DocumentReader, rows: Sequence[Row], held: Sequence[Row] | None, share: float, where: Location
+) -> tuple[TensorSamples, TensorSamples]:
+    """The sequences for training and for testing, from the cache if it has them.
+
+    Args:
+        held: the documents for testing; None: a share of the others.
+    """
+
+    def key() -> str:
+        made = [reader.fingerprint, reader.template, reader.max_length, reader.packed]
+        settings = ["documents", *made, share if held is None else None, len(rows)]
+        return content_key(settings, [*reader.content(rows), *reader.content(held or ())])
+
+    def make() -> tuple[NDArray[np.int32], ...]:
+        documents = reader.encoded(rows)
+        if held is None and reader.chat is not None and len(rows) == 1:
+            raise DataError(f"{where.path}: one conversation cannot be divided: give a second one, or dataset.test")
+        train, test = _divided(documents, share, where) if held is None else (documents, reader.encoded(held))
+        return *reader.sequences(train), *reader.sequences(test)
+
+    inputs, targets, *test = (torch.from_numpy(part) for part in cached_tokens(key, make))
+    return TensorSamples(inputs, targets), TensorSamples(*test)
 
 
 def _divided(documents: list[Document], share: float, where: Location) -> tuple[list[Document], list[Document]]:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_dataset import BlockFiles
+from pipelines.data.blocks.block_dataset import BlockFiles, load_blocks
 from pipelines.data.blocks.block_index import BlockIndex, IndexStore
 from pipelines.data.datasets.arrow_columns import Columns, check_columns, label_table, values
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.held_out_part import Test, TestPart
 from pipelines.data.datasets.image_blocks import ImageBlocks
+from pipelines.data.datasets.image_table_blocks import ImageTableBlocks
 from pipelines.data.datasets.init_formats import FolderFormat, Found
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.table_rows import TABLES, read_rows
@@ -186,9 +187,9 @@ def blocks(
     classes: int | Sequence[int | str] | None,
     target_kind: TargetKind = "classes",
 ) -> Dataset | ExperienceDataset:
-    """The same, of folders, decoded by blocks of files when they are needed, for streams with `lanes`.
+    """The same, decoded by blocks of files or of rows of a table when they are needed, for streams with `lanes`.
 
-    Images that a table lists, or of which a part is for testing (`{id_hash: 0.2}`), lie in memory.
+    Images of which a part is for testing (`{id_hash: 0.2}`), or which a packed table lists, lie in memory.
 
     Args:
         store: keeps the index of the blocks.
@@ -197,14 +198,21 @@ def blocks(
         DataError: as `load`.
     """
     where = Location.of(path)
-    if _in_tables(where) or target_kind != "classes" or isinstance(test, TestPart):
+    options, tables = ImageOptions.of(size, channels, resize), _in_tables(where)
+    if tables and not isinstance(test, TestPart) and not _packed(where):
+        columns = Columns.of((), label, id, by, time)
+        listed = ImageTableBlocks(options, image, columns, target_kind)
+        files = TableFiles.of(listed, path, test, test_fraction, classes, None, "first", from_training=True)
+        files = files.learning(target_kind, columns.label_names, columns.by)
+        return with_images(load_blocks("image-folder", listed, files, store), resize, image)
+    if tables or target_kind != "classes" or isinstance(test, TestPart):
         return load(
             path, test=test, test_fraction=test_fraction, size=size, channels=channels, resize=resize, by=by, time=time,
             image=image, label=label, id=id, classes=classes, target_kind=target_kind,
         )  # fmt: skip
     if by not in (None, FOLDER):
         raise DataError(f"{where.path}: a folder is divided by its folders: set dataset.by: {FOLDER}, not {by!r}")
-    reader = ImageBlocks(ImageOptions.of(size, channels, resize), above=by == FOLDER)
+    reader = ImageBlocks(options, above=by == FOLDER)
     files = TableFiles.of(reader, path, test, test_fraction, classes, None, "first", from_training=True)
     experiences = [where] if by is None else where.folders()
     if not experiences:
@@ -238,6 +246,12 @@ def _in_tables(where: Location) -> bool:
     if where.folders():
         return False
     return any(file.name.lower().endswith(TABLES) for file, _ in where.walk())
+
+
+def _packed(where: Location) -> bool:
+    """Whether a table is packed, so that it is read as a whole."""
+    tables = where.files(TABLES) if where.is_folder() else [where]
+    return any(table.name.lower().endswith(".gz") for table in tables)
 
 
 def _tests(experiences: Sequence[Location], test: Location) -> list[Location]:

@@ -87,6 +87,13 @@ class ParquetBlocks(ParquetReader):
         """As `table_content.TableBlocks.tables`."""
         return (table for table, _ in self._pieces(location, number, state, rows, inputs=True))
 
+    def column(self, location: Location, name: str) -> Iterator[Any]:
+        """A column of a file, in pieces."""
+        with opened_parquet(location) as file:
+            check_columns([name], file.schema_arrow.names, location, name)
+            for batch in file.iter_batches(columns=[name], use_threads=False):
+                yield batch.column(0)
+
     def _pieces(
         self, location: Location, number: int, state: FileState, rows: int, *, inputs: bool
     ) -> Iterator[tuple[Any, Sequence[str]]]:

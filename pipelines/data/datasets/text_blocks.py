@@ -170,6 +170,14 @@ class TextBlocks:
         table, _, _ = self._whole(location, number, extents or self._extents(location), inputs=True)
         return (table.slice(at, rows) for at in range(0, len(table), rows))
 
+    def column(self, location: Location, name: str) -> Iterator[Any]:
+        """A column of a file, in pieces."""
+        start, schema = self._header(location)
+        for at, data in self._runs(location, start):
+            table = self.format.table(data, schema, (), _place(location, at))
+            check_columns([name], table.column_names, location, name)
+            yield table[name]
+
     def _block(
         self, location: Location, number: int, extents: Extents | None, rows: int = 0, *, inputs: bool = True
     ) -> Iterator[Table]:

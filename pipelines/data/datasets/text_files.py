@@ -18,10 +18,9 @@ from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.tables import Table, TableFiles
 from pipelines.data.datasets.text_tables import ArrowRows
+from pipelines.data.packing import PADDING
+from pipelines.data.token_cache import cached_tokens, content_key
 from pipelines.data.tokenizer_file import read_tokenizer
-
-PADDING = -1
-"""Follows the tokens of a text up to the length of the longest one."""
 
 _FORMATS: tuple[tuple[tuple[str, ...], Callable[[Location], Any]], ...] = (
     (csv_files.SUFFIXES, csv_files.read_csv),
@@ -83,11 +82,16 @@ class TextReader:
         row = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
         if row is not None:
             raise DataError(f"{location.path}: column '{self.text}' has no text in row {row}: {texts[row]!r}")
-        tokens = np.full((len(texts), self.max_length), PADDING, dtype=np.int32)
-        for row, found in enumerate(self._encoder.encode_batch(texts)):
-            if not found.ids:
-                raise DataError(f"{location.path}: column '{self.text}' is empty in row {row}")
-            tokens[row, : len(found.ids)] = found.ids
+
+        def make() -> tuple[NDArray[np.int32]]:
+            tokens = np.full((len(texts), self.max_length), PADDING, dtype=np.int32)
+            for row, found in enumerate(self._encoder.encode_batch(texts)):
+                if not found.ids:
+                    raise DataError(f"{location.path}: column '{self.text}' is empty in row {row}")
+                tokens[row, : len(found.ids)] = found.ids
+            return (tokens,)
+
+        (tokens,) = cached_tokens(lambda: content_key(["text", self._encoder.to_str(), self.max_length], texts), make)
         return tokens
 
     @cached_property

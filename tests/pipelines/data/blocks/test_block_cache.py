@@ -1,92 +1,11 @@
-"""The cache on disk: right bytes or none, whoever else uses it and whatever became of it, and within its limit."""
+"""What a person is told of the cache of what was read in S3; `test_blocks_in_s3` uses it."""
 
 from __future__ import annotations
-
-import os
-import warnings
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from pipelines.config.pipeline_errors import PipelineError
-from pipelines.data.blocks import block_cache
-from pipelines.data.blocks.block_cache import LIMIT, BlockCache, BlockCacheWarning, cache_limit
-
-KILOBYTE = 1000
-
-
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BlockCache, "_written", float("inf"))
-    monkeypatch.setattr(block_cache, "_off", set())
-
-
-def chunk(number: int) -> bytes:
-    return bytes([number]) * KILOBYTE
-
-
-def taken(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*/*"))
-
-
-def test_what_is_damaged_or_left_by_a_crash_is_not_used(tmp_path: Path) -> None:
-    cache = BlockCache(tmp_path, 1e6)
-    cache.put("a", chunk(1))
-    assert cache.get("a") == chunk(1) and cache.get("b") is None
-    (file,) = tmp_path.glob("*/*")
-    for damaged in (chunk(1)[:-1], b"", file.read_bytes()[:500] + b"?" + file.read_bytes()[501:]):
-        file.write_bytes(damaged)
-        assert cache.get("a") is None and not file.exists()
-    left = file.with_name(".x.partial")
-    left.write_bytes(b"half")
-    os.utime(left, (1, 1))
-    BlockCache._written = float("inf")
-    cache.put("a", chunk(2))
-    assert cache.get("a") == chunk(2) and not left.exists()
-
-
-def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
-    cache = BlockCache(tmp_path, 20 * KILOBYTE)
-    for number in range(10):
-        cache.put(str(number), chunk(number))
-        os.utime(cache._file(str(number)), (number, number))
-    assert cache.get("0") == chunk(0)  # used just now
-    for number in range(10, 30):
-        cache.put(str(number), chunk(number))
-        os.utime(cache._file(str(number)), (number, number))
-        assert taken(tmp_path) <= 20 * KILOBYTE
-    assert cache.get("0") == chunk(0) and cache.get("1") is None and cache.get("29") == chunk(29)
-    cache.put("large", bytes(21 * KILOBYTE))
-    assert cache.get("large") is None
-
-
-def test_several_use_it_at_once(tmp_path: Path) -> None:
-    def use(number: int) -> bool:
-        cache, key = BlockCache(tmp_path, 12 * KILOBYTE), number % 25
-        cache.put(str(key), chunk(key))
-        return cache.get(str(key)) in (None, chunk(key))
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(use, range(400)))
-    assert taken(tmp_path) <= 24 * KILOBYTE
-
-
-def test_a_cache_that_cannot_be_written_is_left_with_one_warning(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    with pytest.warns(BlockCacheWarning, match=f"read without the cache. Make room, or set {LIMIT}=0"):
-        BlockCache(tmp_path / "file", 1e6).put("a", chunk(1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        BlockCache(tmp_path / "file", 1e6).put("a", chunk(1))
-    assert BlockCache(tmp_path / "file", 1e6).get("a") is None
-
-
-def test_a_disk_that_is_nearly_full_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block_cache, "_FREE_SHARE", 1.0)
-    with pytest.warns(BlockCacheWarning, match="nearly full"):
-        BlockCache(tmp_path, 1e6).put("a", chunk(1))
-    assert taken(tmp_path) == 0
+from pipelines.data.blocks.block_cache import LIMIT, cache_limit, cache_text
 
 
 def test_the_limit_is_a_number_of_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,3 +15,10 @@ def test_the_limit_is_a_number_of_gigabytes(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(LIMIT, "much")
     with pytest.raises(PipelineError, match=f"{LIMIT}: must be a number of gigabytes, got 'much'"):
         cache_limit()
+
+
+def test_a_person_is_told_where_it_is_and_how_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LIMIT, "2.5")
+    assert "blocks of each node, up to 2.5 GB" in cache_text()
+    monkeypatch.setenv(LIMIT, "0")
+    assert "is not kept" in cache_text()

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data import disk_cache
 from pipelines.data.blocks import block_cache, patience
-from pipelines.data.blocks.block_cache import LIMIT, BlockCache, BlockCacheWarning
+from pipelines.data.blocks.block_cache import LIMIT
 from pipelines.data.blocks.block_samples import BlockSamples
 from pipelines.data.blocks.read_ahead import THREADS
 from pipelines.data.datasets.dataset import Dataset
 from pipelines.data.datasets.parquet import blocks
+from pipelines.data.disk_cache import DiskCache, DiskCacheWarning
 from strategies.loop.order_of_samples import sample_order
 from strategies.loop.process_group import Group
 from strategies.loop.train_settings import TrainSettings
@@ -32,8 +34,8 @@ Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(BlockCache, "_written", float("inf"))
-    monkeypatch.setattr(block_cache, "_off", set())
+    monkeypatch.setattr(DiskCache, "_written", {})
+    monkeypatch.setattr(disk_cache, "_off", set())
     monkeypatch.setattr(patience, "WAITS", (0.05,) * 20)
     monkeypatch.setattr(block_cache, "cache_folder", lambda: tmp_path / "cache")
 
@@ -124,9 +126,9 @@ def test_what_the_cache_has_is_not_asked_for_again(
         # A cache that cannot be written, such as on a disk that is full.
         (tmp_path / "no folder").write_text("")
         monkeypatch.setattr(block_cache, "cache_folder", lambda: tmp_path / "no folder")
-        with pytest.warns(BlockCacheWarning) as said:
+        with pytest.warns(DiskCacheWarning) as said:
             assert read() > 0
-        assert len([one for one in said if one.category is BlockCacheWarning]) == 1
+        assert len([one for one in said if one.category is DiskCacheWarning]) == 1
 
 
 def other_rows(file: Path) -> bytes:

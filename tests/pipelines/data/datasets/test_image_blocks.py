@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from functools import partial
 from pathlib import Path
@@ -88,10 +89,11 @@ def test_an_image_that_changes_is_refused_and_one_that_was_only_touched_is_not(t
     assert print_ not in prints
 
 
-def test_other_images_lie_in_memory(tmp_path: Path) -> None:
+def test_a_packed_table_lies_in_memory_and_folders_are_divided_by_folders(tmp_path: Path) -> None:
     folder = write(tmp_path / "b", 0, 2)
-    (tmp_path / "a.csv").write_text("path,label\n" + "".join(f"b/cat/{n}.png,{n}\n" for n in (0, 1)))
-    table = blocks(None, str(tmp_path / "a.csv"), **{**GIVEN, "test": str(tmp_path / "a.csv")})
+    packed = tmp_path / "a.csv.gz"
+    packed.write_bytes(gzip.compress(("path,label\n" + "".join(f"b/cat/{n}.png,{n}\n" for n in (0, 1))).encode()))
+    table = blocks(None, str(packed), **{**GIVEN, "test": str(packed)})
     assert isinstance(table, Dataset) and not isinstance(table.train, BlockSamples) and len(table.train) == 2
     with pytest.raises(DataError, match=r"set dataset\.by: folder"):
         blocks(None, str(folder), **{**GIVEN, "by": "site"})
