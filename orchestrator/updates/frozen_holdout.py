@@ -21,7 +21,8 @@ from orchestrator.lineage.commit import BlobRecord
 from orchestrator.storage.tensors import encode
 from orchestrator.updates.admission_entries import AdmittedExperience, HoldoutRecord
 from pipelines.data.samples import StoredSamples, TensorSamples
-from pipelines.data.streams import Stream, StreamExperience
+from pipelines.data.stream_experience import StreamExperience
+from pipelines.data.streams import Stream
 from strategies.memory import bottom_k, sample_keys
 
 if TYPE_CHECKING:

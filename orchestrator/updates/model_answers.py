@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.lineage import Lineage
     from pipelines.config.schema import Pipeline
-    from pipelines.data.streams import Stream, StreamExperience
+    from pipelines.data.stream_experience import StreamExperience
+    from pipelines.data.streams import Stream
     from strategies.loop.evaluation import Evaluation
     from strategies.loop.learner import Learner
 

@@ -5,6 +5,7 @@ Both are views: a subset shares what it was taken from.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -118,6 +119,16 @@ class TensorSamples:
         rows = index if self._rows is None else self._rows.index_select(0, index)
         return self._inputs.index_select(0, rows), self._targets.index_select(0, index)
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of its own samples in memory, without those that a view leaves out."""
+        row = self._inputs.element_size() * math.prod(self.input_shape)
+        return len(self) * row + self._targets.nbytes + self._ids.nbytes
+
+    def alone(self) -> TensorSamples:
+        """The same samples without those of others, which a view keeps in memory."""
+        return self if self._rows is None else TensorSamples(self.inputs(), self._targets, self._ids)
+
     def inputs(self, part: slice = slice(None)) -> Tensor:
         """The inputs at some positions, (n, *shape), for reading; by default all."""
         return self._inputs[part] if self._rows is None else self._inputs.index_select(0, self._rows[part])
@@ -177,6 +188,12 @@ class TransformedSamples:
 
     def __len__(self) -> int:
         return len(self._source)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the samples in memory, once their inputs are made."""
+        row = self._source.take(torch.arange(0))[0].element_size() * math.prod(self.input_shape)
+        return len(self) * row + self.targets.nbytes + self.ids.nbytes
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         return self._samples().take(index)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import torch
@@ -21,8 +20,9 @@ from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
 from pipelines.data.datasets.listed_experiences import experiences_in
 from pipelines.data.experience_samples import Part, StoredPart, class_parts, column_parts, task_units, transformed_parts
 from pipelines.data.fingerprint import fingerprint
-from pipelines.data.samples import StoredSamples
+from pipelines.data.kept_tests import KeptTests
 from pipelines.data.splits import even_split, explicit_split, numbered, shuffled
+from pipelines.data.stream_experience import StreamExperience
 from pipelines.data.transforms import TRANSFORMS
 from strategies.objectives.objective import TargetKind
 
@@ -61,40 +61,6 @@ class StreamSettings(Protocol):
 
     @property
     def blurry(self) -> float: ...
-
-
-@dataclass(frozen=True, eq=False)
-class StreamExperience:
-    """One step of the stream (see `strategies.api.data.Experience`).
-
-    Samples are made when they are read, and not cached here.
-    """
-
-    index: int
-    _part: Part
-
-    @property
-    def task(self) -> int:
-        return self.index
-
-    @property
-    def classes(self) -> tuple[int, ...]:
-        return self._part.classes
-
-    @property
-    def outputs(self) -> tuple[int, ...] | None:
-        return self._part.outputs
-
-    @property
-    def train(self) -> StoredSamples:
-        return self._transformed(self._part.train())
-
-    @property
-    def test(self) -> StoredSamples:
-        return self._transformed(self._part.test())
-
-    def _transformed(self, samples: StoredSamples) -> StoredSamples:
-        return samples if self._part.transform is None else samples.transformed(self._part.transform)
 
 
 class Stream(Sequence[StreamExperience]):
@@ -140,6 +106,7 @@ class Stream(Sequence[StreamExperience]):
         self.settings: Mapping[int, Mapping[str, Any]] = settings or {}
         self.capabilities: tuple[CapabilitySet, ...] = ()
         self._fingerprints: dict[tuple[int, bool], str] = {} if fingerprints is None else fingerprints
+        self._kept = KeptTests()
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -157,7 +124,7 @@ class Stream(Sequence[StreamExperience]):
             part._parts = {i: self._parts[i] for i in part._indices}
             return part
         position = self._indices[index]
-        return StreamExperience(position, self._parts[position])
+        return StreamExperience(position, self._parts[position], self._kept)
 
     def __iter__(self) -> Iterator[StreamExperience]:
         return (self[position] for position in range(len(self)))
@@ -198,7 +165,8 @@ class Stream(Sequence[StreamExperience]):
         if key not in self._fingerprints:
             part = self._parts[position]
             transform = None if part.transform is None else part.transform.parameters
-            self._fingerprints[key] = fingerprint(part.test() if test else part.train(), transform)
+            own = part.train() if not test else part.test() if transform else self._kept.of(part)
+            self._fingerprints[key] = fingerprint(own, transform)
         return self._fingerprints[key]
 
 

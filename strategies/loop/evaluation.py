@@ -124,7 +124,7 @@ class _Tally:
                 self._detail(here, answer, hits.long(), confidence)
         self._counts[row, 0] = right.sum()
         self._counts[row, 1] = size
-        joined = self._scores.finish(experience, seen=seen)
+        joined = self._scores.finish(experience, test, seen=seen)
         if joined is not None and not self._one_class:
             marks = learner.objective.right(*joined)
             self._counted[row] = marks is not None

@@ -10,7 +10,7 @@ from torch import Tensor
 from strategies.loop.process_group import Reduction
 
 if TYPE_CHECKING:
-    from strategies.api.data import Experience
+    from strategies.api.data import Experience, Samples
     from strategies.loop.learner import Learner
 
 
@@ -49,13 +49,13 @@ class Gathered:
         values, truth = self._learner.objective.tally(output, targets.to(output.device))
         self._part.append((values.double(), truth.double()))
 
-    def finish(self, experience: Experience, *, seen: bool) -> tuple[Tensor, Tensor] | None:
+    def finish(self, experience: Experience, test: Samples, *, seen: bool) -> tuple[Tensor, Tensor] | None:
         """All ranks' values and truth of the test set, on the CPU; None where nothing was gathered.
 
         Args:
-            seen: the test set is one of those that are scored together, too.
+            test: the experience's test set.
+            seen: it is one of those that are scored together, too.
         """
-        test = experience.test
         if not self._needed or not len(test):
             self.rows.append({})
             return None
