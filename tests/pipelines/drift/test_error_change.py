@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pipelines.drift.error_change import cut_bound, error_change
+from tests.required import missing
 
 CHUNKS = st.lists(
     st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=8
@@ -42,6 +44,35 @@ def brute(chunks: list[tuple[int, int]], delta: float) -> tuple[int, list[tuple[
 def test_it_is_the_algorithm_of_the_paper(chunks: list[tuple[int, int]], delta: float) -> None:
     found = error_change([wrong for wrong, _ in chunks], [n for _, n in chunks], delta=delta)
     assert found.chunks == brute(chunks, delta)[0]
+
+
+def first_by_river(wrong: NDArray[np.bool_]) -> int | None:
+    """The first chunk after which ADWIN of the package river says that there is a drift; (chunks, samples)."""
+    try:
+        from river.drift import ADWIN
+    except ImportError:
+        missing("river is not installed")
+    window = ADWIN(delta=0.002, clock=wrong.shape[1], grace_period=1)
+    for chunk, answers in enumerate(wrong):
+        for answer in answers.tolist():
+            window.update(int(answer))
+        if window.drift_detected:
+            return chunk
+    return None
+
+
+@pytest.mark.parametrize("size", [200, 512])
+@pytest.mark.parametrize(("before", "now"), [(0.1, 0.4), (0.3, 0.05), (0.2, 0.2)])
+def test_river_finds_it_after_the_same_chunk(before: float, now: float, size: int) -> None:
+    """Clear changes, at a chunk that is drawn, and none; river's window has other cuts and another bound, so that what
+    can hardly be seen is seen some chunks earlier by the one or the other."""
+    for seed in range(15):
+        random = np.random.default_rng(seed)
+        at = int(random.integers(3, 10))
+        wrong = random.random((12, size)) < np.repeat([before, now], [at, 12 - at])[:, None]
+        counts = wrong.sum(axis=1).tolist()
+        found = (i for i in range(12) if error_change(counts[: i + 1], [size] * (i + 1)).chunks)
+        assert next(found, None) == first_by_river(wrong) == (None if before == now else at)
 
 
 @pytest.mark.parametrize("size", [100, 1000, 10**6])
