@@ -20,7 +20,8 @@ from pipelines.data.fingerprint import fingerprint
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.updates.admission_log import AdmissionLog
-    from orchestrator.updates.source_files import Listing, SourceFiles
+    from orchestrator.updates.source_files import SourceFiles
+    from orchestrator.updates.source_listing import Listing
     from pipelines.config.sections.source_section import SourceSpec
     from pipelines.data.samples import TensorSamples
 

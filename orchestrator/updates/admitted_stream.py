@@ -24,7 +24,7 @@ from pipelines.build import make_stream
 from pipelines.capabilities.read_capabilities import with_capabilities
 from pipelines.config.components import resolve
 from pipelines.config.pipeline_errors import DataError, PipelineError
-from pipelines.config.sections.source_section import SUFFIXES, SourceSpec
+from pipelines.config.sections.source_section import MESSAGES, SUFFIXES, SourceSpec
 from pipelines.data.datasets.arriving_files import ArrivingFiles
 from pipelines.data.fingerprint import fingerprint
 from pipelines.data.samples import StoredSamples, TensorSamples
@@ -90,7 +90,8 @@ def source_of(pipeline: Pipeline) -> SourceSpec | None:
 
 def files_of(pipeline: Pipeline, source: SourceSpec) -> SourceFiles:
     """The files of a source; those of a dataset lie in its folder itself, not in folders below it."""
-    return open_source(source.path, recursive=pipeline.stream.source is not None)
+    messages = MESSAGES if source.messages is None else source.messages
+    return open_source(source.path, recursive=pipeline.stream.source is not None, messages=messages)
 
 
 def admitted_stream(pipeline: Pipeline, source: SourceSpec, state: State) -> Stream:

@@ -26,7 +26,7 @@ class Found:
 
     Attributes:
         key: its path below the source.
-        size: bytes.
+        size: bytes; messages of a topic.
         version: its ETag, or when it was written, in nanoseconds.
         modified: seconds since 1970, by the clock of what holds it.
     """
@@ -129,6 +129,8 @@ class FileJudge:
         if self.source.time is not None:
             newest = state.newest_time
             return f"its last time is {look.time}, before {newest}" if is_later(newest, look.time) else ""
+        if self.source.is_topic:
+            return ""  # partitions go on independently of each other
         newest_key = state.newest
         if newest_key is not None and natural_order(found.key) < natural_order(newest_key):
             return f"sorts before {newest_key}, which was admitted earlier"

@@ -100,7 +100,7 @@ class Backfill:
         if not self._state.experiences:
             raise PipelineError("stream.source: nothing was admitted yet: `everlearn step FILE` admits what is there")
         files = files_of(pipeline, source)
-        self._listing = files.listing()
+        self._listing = files.listing(self._state.files)
         self._here = {found.key: found for found in self._listing.files}
         self._admission = Admission(source, files, self._listing)
         self._first = 0 if everything or self._other_classes() else self._first_changed()

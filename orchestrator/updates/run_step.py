@@ -125,6 +125,8 @@ def run_step(
     try:
         admitted = _admit(pipeline, source, lineage)
         state, found = admitted.state, admitted.summary
+        for text in admitted.warnings:
+            on_warning(text)
         if admitted.stopped:
             return found("stopped")
         if admitted.blocked or not state.experiences or not _due(pipeline, source, lineage, admitted):
@@ -170,6 +172,7 @@ class _Admitted:
     latest: Commit | None = None
     bad: Collection[str] = ()
     trained: int = 0
+    warnings: tuple[str, ...] = ()
 
     def summary(self, outcome: str, **more: Any) -> StepResult:
         return StepResult(
@@ -192,7 +195,7 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
     log = AdmissionLog(lineage)
     log.read()
     _refuse_other_classes(source, log.state)
-    listing = (files := files_of(pipeline, source)).listing()
+    listing = (files := files_of(pipeline, source)).listing(log.state.files)
     admission = Admission(source, files, listing)
     latest, bad = latest_commit(lineage), decision_state(lineage).bad
     trained = trained_experiences(lineage, log.state, latest, bad)
@@ -203,8 +206,13 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
         lineage.store.check()
         with claimed(lineage, "run") as claim:
             held = lineage.fenced(claim.fence)
+            seen = log.state.records
             log = AdmissionLog(held)
             log.read()
+            if log.state.records != seen:
+                # Where a topic goes on depends on what another step has admitted meanwhile.
+                listing = files.listing(log.state.files)
+                admission = Admission(source, files, listing)
             if log.behind:
                 log.write_index()
             while True:
@@ -229,6 +237,7 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
         latest,
         bad,
         trained,
+        listing.warnings,
     )
 
 

@@ -82,7 +82,7 @@ def overview(pipeline: Pipeline) -> Overview:
 
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     state = AdmissionLog(lineage).read()
-    found = {one.key: one for one in files_of(pipeline, source).listing().files if is_data(one.key, source)}
+    found = {one.key: one for one in files_of(pipeline, source).listing(state.files).files if is_data(one.key, source)}
     return Overview(
         pipeline.name,
         source.path,

@@ -1,10 +1,10 @@
-"""The files of a source, in a folder or below an S3 prefix: what is there, and their bytes."""
+"""The files of a source, in a folder, below an S3 prefix or in a Kafka topic: what is there, and their bytes."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from orchestrator.errors import MissingKey, StorageError
 from orchestrator.updates.file_verdict import Found
+from orchestrator.updates.source_listing import Listing
+from pipelines.config.sections.source_section import KAFKA, MESSAGES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,24 +23,15 @@ if TYPE_CHECKING:
 _SCHEME = "s3://"
 
 
-@dataclass(frozen=True)
-class Listing:
-    """All files of a source at one time.
-
-    Attributes:
-        files: in no particular order.
-        now: seconds since 1970, by the clock of what holds the files.
-    """
-
-    files: tuple[Found, ...]
-    now: float
-
-
 class SourceFiles(Protocol):
     """A place where files arrive. Nothing is ever written there. Every failure is a StorageError."""
 
-    def listing(self) -> Listing:
-        """What is there now. A folder that does not exist yet has no files."""
+    def listing(self, known: Iterable[str] = ()) -> Listing:
+        """What is there now. A folder that does not exist yet has no files.
+
+        Args:
+            known: the keys in the log, which say where in a topic the next ones begin.
+        """
         ...
 
     def read(self, found: Found) -> bytes | None:
@@ -50,8 +43,17 @@ class SourceFiles(Protocol):
         ...
 
 
-def open_source(path: str, *, recursive: bool = True) -> SourceFiles:
-    """The files at `path`, a folder or s3://bucket/prefix; with all folders below it, or without."""
+def open_source(path: str, *, recursive: bool = True, messages: int = MESSAGES) -> SourceFiles:
+    """The files at `path`, a folder, s3://bucket/prefix or kafka://host:port/topic.
+
+    Args:
+        recursive: with all folders below it.
+        messages: of a topic, how many stand for a file.
+    """
+    if path.startswith(KAFKA):
+        from orchestrator.updates.kafka_topic import KafkaTopic
+
+        return KafkaTopic.at(path, messages)
     if path.startswith(_SCHEME):
         parts = urlsplit(path)
         return S3Files(parts.netloc, f"{parts.path.strip('/')}/".lstrip("/"), recursive)
@@ -65,7 +67,7 @@ class FolderFiles:
     folder: Path
     recursive: bool = True
 
-    def listing(self) -> Listing:
+    def listing(self, known: Iterable[str] = ()) -> Listing:
         # Ages are by the clock of the file system, which is this machine's for a local one.
         return Listing(tuple(self._below(self.folder, "")), time.time())
 
@@ -119,7 +121,7 @@ class S3Files:
     prefix: str
     recursive: bool = True
 
-    def listing(self) -> Listing:
+    def listing(self, known: Iterable[str] = ()) -> Listing:
         found: list[Found] = []
         now = 0.0
         pages = self._client.get_paginator("list_objects_v2").paginate(

@@ -31,7 +31,11 @@ _IMAGES = (
 )
 _OF_TABLES = ("features", "text", "tokenizer")
 """Options of datasets that a source has not."""
-_NOT_OF_THE_DATASET = ("format", "time", "ready", "batch", "on", "max_quarantined")
+_NOT_OF_THE_DATASET = ("format", "time", "ready", "batch", "on", "max_quarantined", "messages")
+KAFKA = "kafka://"
+MESSAGES = 1000
+"""Messages of a topic that stand for a file, where the source does not say."""
+_TOPIC = re.compile(r"kafka://[^/@\s]+:\d+(,[^/@\s]+:\d+)*/[A-Za-z0-9._-]{1,249}/?")
 
 
 def seconds_of(text: str) -> float:
@@ -82,6 +86,9 @@ class ReadySpec(Spec):
         if self.marker is not None and ("/" in self.marker or self.marker == "*"):
             refuse([(("marker",), "must be a file's name such as _SUCCESS, or an ending such as *.done")])
         return self
+
+
+_DEFAULT_READY = ReadySpec(age="2m")
 
 
 class BatchSpec(Spec):
@@ -143,7 +150,7 @@ class SourceSpec(Spec):
 
     Attributes:
         path: the folder, or s3://bucket/prefix; with all folders below it. Names that begin with a dot or an underscore
-            are left out.
+            are left out. Or a Kafka topic, kafka://host:port/topic, whose messages are JSON objects.
         format: of the files.
         label: column of the labels; by default `label`, and the array `y` in npz files.
         id: column of the ids, whole numbers or text; by default row numbers are the ids.
@@ -160,6 +167,8 @@ class SourceSpec(Spec):
         batch: which files become one experience together.
         on: what happens with files that are late, duplicates, overwritten, or do not fit.
         max_quarantined: with more files in quarantine, nothing is trained, and `everlearn step` ends with status 4.
+        messages: of a Kafka topic, so many messages of one partition stand for a file, once they are there; by default
+            1000.
     """
 
     path: Annotated[str, THROUGH_DATA] = Field(min_length=1)
@@ -174,10 +183,16 @@ class SourceSpec(Spec):
     delimiter: Annotated[str | None, THROUGH_DATA] = Field(default=None, min_length=1, max_length=1)
     test_fraction: Annotated[float | None, THROUGH_DATA] = Field(default=None, gt=0, lt=1)
     test: Annotated[HeldOutSpec | None, THROUGH_DATA] = None
-    ready: Annotated[ReadySpec, NOT_LEARNED] = ReadySpec(age="2m")
+    ready: Annotated[ReadySpec, NOT_LEARNED] = _DEFAULT_READY
     batch: Annotated[BatchSpec, NOT_LEARNED] = BatchSpec(files=1)
     on: Annotated[OnSpec, NOT_LEARNED] = OnSpec()
     max_quarantined: Annotated[int, NOT_LEARNED] = Field(default=3, ge=0)
+    messages: Annotated[Count | None, NOT_LEARNED] = None
+
+    @property
+    def is_topic(self) -> bool:
+        """Whether messages of a Kafka topic stand for files."""
+        return self.path.startswith(KAFKA)
 
     @model_validator(mode="before")
     @classmethod
@@ -199,7 +214,26 @@ class SourceSpec(Spec):
             refuse([(("delimiter",), f"has no meaning in {self.format} files: leave it out")])
         if self.test is not None and self.test_fraction is not None:
             refuse([(("test",), "stands beside test_fraction, which says it otherwise: leave one of them out")])
+        self._refuse_for_topics()
         return self
+
+    def _refuse_for_topics(self) -> None:
+        if not self.is_topic:
+            if self.messages is not None:
+                refuse([(("messages",), f"is of Kafka topics, and {self.path} is none: leave it out")])
+            return
+        found: list[tuple[KeyPath, str]] = []
+        if not _TOPIC.fullmatch(self.path):
+            found.append((("path",), "must be kafka://host:port/topic, or kafka://host:port,host:port/topic"))
+        if self.format != "jsonl":
+            found.append((("format",), "must be jsonl: each message of a Kafka topic is a JSON object"))
+        if self.ready != _DEFAULT_READY:
+            found.append((("ready",), "is of files: messages that are in a Kafka topic are complete. Leave it out"))
+        if self.batch.every is not None:
+            found.append(
+                (("batch",), "every: is of files: a Kafka topic has {files: N}, of `messages` each, or {rows: N}")
+            )
+        refuse(found)
 
 
 def write_out_source(document: Document) -> None:

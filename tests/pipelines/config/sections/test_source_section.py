@@ -1,4 +1,5 @@
 import sys
+from typing import Any
 
 import pytest
 import yaml
@@ -55,6 +56,33 @@ def test_what_is_wrong_with_a_source_is_said_once(more: str, said: str) -> None:
         load_text(FILE.format(more=more))
     assert any(said in problem for problem in refused.value.problems), refused.value.problems
     assert not any("stream.dataset" in problem for problem in refused.value.problems)
+
+
+def test_a_topic_is_a_source_of_json_objects() -> None:
+    text = FILE.replace("incoming, format: csv, {more}", "'kafka://a:9092,b:9092/clicks', format: jsonl, messages: 50")
+    pipeline = load_text(text.replace("{{", "{").replace("}}", "}"))
+    found = pipeline.stream.source
+    assert found is not None and found.is_topic and found.messages == 50
+    assert load_text(yaml.safe_dump(pipeline.to_document())) == pipeline
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"path": "kafka://a/clicks"}, "path: must be kafka://host:port/topic"),
+        ({"path": "kafka://user:secret@a:1/clicks"}, "path: must be kafka://host:port/topic"),
+        ({"format": "csv"}, "format: must be jsonl: each message of a Kafka topic is a JSON object"),
+        ({"ready": {"age": "5m"}}, "ready: is of files: messages that are in a Kafka topic are complete"),
+        ({"batch": {"every": "1d"}}, "batch: every: is of files: a Kafka topic has {files: N}, of `messages` each"),
+        ({"path": "incoming"}, "messages: is of Kafka topics, and incoming is none: leave it out"),
+    ],
+)
+def test_what_a_topic_does_not_have_is_refused(given: dict[str, Any], said: str) -> None:
+    source = {"path": "kafka://a:9092/clicks", "format": "jsonl", "messages": 5, **given}
+    document = {"name": "x", "stream": {"source": source, "setting": "domain-incremental"}, "model": "mlp"}
+    with pytest.raises(PipelineError) as refused:
+        load_text(yaml.safe_dump(document))
+    assert any(f"stream.source.{said}" in problem for problem in refused.value.problems), refused.value.problems
 
 
 def test_what_contradicts_a_source_is_refused() -> None:
