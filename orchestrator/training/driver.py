@@ -36,6 +36,7 @@ def run(
     stream: Stream | None = None,
     ref: str = "latest",
     tracking: TrackingProcess | None = None,
+    reuse_adapters: bool = False,
 ) -> RunResult:
     """Train the experiences of a pipeline that have no commit yet, on a Ray cluster, and say what was forgotten.
 
@@ -49,6 +50,8 @@ def run(
         stream: the experiences; None: those of the pipeline.
         ref: the name that is moved to the commits.
         tracking: a process that writes to MLflow, if one worker trains in this one; None: a thread does.
+        reuse_adapters: take the adapters of stored commits that learned the same data instead of training them, where
+            the strategy is one with independent parts.
 
     Raises:
         PipelineError, StrategyError: the pipeline or its data are wrong.
@@ -155,7 +158,9 @@ def _run(
                             observers.warn(text)
                         summary = _summary(pipeline, stream, chain, store.uri)
                         if runs_in_this_process(pipeline.scaling, address):
-                            train_in_process(pipeline, stream, plan, held, observers, ref=ref)
+                            train_in_process(
+                                pipeline, stream, plan, held, observers, ref=ref, reuse_adapters=reuse_adapters
+                            )
                         else:
                             _train_on_ray(
                                 pipeline,
@@ -167,6 +172,7 @@ def _run(
                                 address=address,
                                 verbose=verbose,
                                 ref=ref,
+                                reuse_adapters=reuse_adapters,
                             )
                         chain = lineage.leading(ids, chain)
                         observers.catch_up(chain)
@@ -291,6 +297,7 @@ def _train_on_ray(
     address: str | None,
     verbose: bool,
     ref: str,
+    reuse_adapters: bool,
 ) -> None:
     from orchestrator.cluster.connect import cluster, what_is_waited_for
     from orchestrator.training.dry_run import dry_run, refuse_main
@@ -311,7 +318,7 @@ def _train_on_ray(
             telemetry.event(event)
             observers(event)
 
-        train_on_cluster(pipeline, stream, plan, on_event, fence=lineage.fence, ref=ref)
+        train_on_cluster(pipeline, stream, plan, on_event, fence=lineage.fence, ref=ref, reuse_adapters=reuse_adapters)
 
 
 def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str) -> Summary:

@@ -64,6 +64,7 @@ def train_in_process(
     handler: Handler,
     *,
     ref: str | None = "latest",
+    reuse_adapters: bool = False,
 ) -> None:
     """Train a pipeline's remaining experiences in this process.
 
@@ -72,6 +73,7 @@ def train_in_process(
         handler: gets the events, one at a time, in this thread or in the one that writes commits. An exception that it
             raises ends the training, and is raised here.
         ref: the name to move to every new commit, None for no name.
+        reuse_adapters: as in `RankTraining`.
 
     Raises:
         RunFailed: the training failed, such as by an error in a strategy of the user's own.
@@ -80,7 +82,8 @@ def train_in_process(
     events = _Events(handler)
     try:
         with _threads(max(1, int(pipeline.scaling.resources.get("CPU", 1)))):
-            train_alone(pipeline, stream, plan, lineage, events, gpu=pipeline.scaling.gpu, ref=ref)
+            gpu = pipeline.scaling.gpu
+            train_alone(pipeline, stream, plan, lineage, events, gpu=gpu, ref=ref, reuse_adapters=reuse_adapters)
     except Exception as error:
         if events.failure is not None:
             raise events.failure from None
@@ -98,6 +101,7 @@ def train_alone(
     *,
     gpu: bool,
     ref: str | None,
+    reuse_adapters: bool = False,
 ) -> None:
     """Train as the only worker, with the threads that PyTorch has; errors are those of the training itself.
 
@@ -105,6 +109,7 @@ def train_alone(
         on_event: gets the events; `CommitWritten` in another thread than the others, at the same time as they.
         gpu: whether to train on the first GPU that this process sees.
         ref: the name to move to every new commit, None for no name.
+        reuse_adapters: as in `RankTraining`.
     """
     import torch
 
@@ -120,6 +125,7 @@ def train_alone(
         device=torch.device("cuda:0" if gpu else "cpu"),
         on_event=on_event,
         ref=ref,
+        reuse_adapters=reuse_adapters,
     ).run()
 
 

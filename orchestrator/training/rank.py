@@ -20,6 +20,7 @@ from orchestrator.checkpointing.checkpoint import (
 )
 from orchestrator.checkpointing.evaluation_record import flips, packed, quality, score_records, test_count
 from orchestrator.checkpointing.model_description import describing
+from orchestrator.checkpointing.reused_adapters import REUSED, reusable, reuse
 from orchestrator.checkpointing.snapshot import Snapshot, load_answers, load_commit, take_snapshot
 from orchestrator.events import Event, Resumed, StageStarted, Warned
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
@@ -64,6 +65,8 @@ class RankTraining:
         group, device: the ranks that learn together, and this one's device.
         on_event: gets the events of rank 0.
         ref: the name to move to every new commit, None for no name (a search's trials).
+        reuse_adapters: take the adapters of stored commits that learned the same data instead of training them (see
+            `orchestrator.checkpointing.reused_adapters`).
         preempted: whether a preemption notice has come; rank 0 then saves a checkpoint at once.
     """
 
@@ -75,6 +78,7 @@ class RankTraining:
     device: torch.device
     on_event: Callable[[Event], object]
     ref: str | None = "latest"
+    reuse_adapters: bool = False
     preempted: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
@@ -122,10 +126,15 @@ class RankTraining:
             load_commit(learner, self.lineage, chain[-1], optimizer=train_settings(self.pipeline, done - 1).optimizer)
             previous = self._evaluate(learner, self._missed(chain[-1].row, done))
             answers = load_answers(self.lineage, chain[-1])
+        sources = reusable(self.lineage, self.plan, self.group, done) if self.reuse_adapters else {}
         with Committer(self.lineage, self.ref, self._emit, write=self.group.rank == 0) as committer:
             for index in range(done, len(self.plan)):
-                checkpoint = latest_checkpoint(self.lineage, self.plan[index].id, self.group) if index == done else None
-                snapshot, assessed = self._experience(learner, index, checkpoint, tombstones)
+                made = self._reused(learner, index, sources[index]) if index in sources else None
+                if made is None:
+                    first = index == done
+                    checkpoint = latest_checkpoint(self.lineage, self.plan[index].id, self.group) if first else None
+                    made = self._experience(learner, index, checkpoint, tombstones)
+                snapshot, assessed = made
                 snapshot.quality = quality(assessed, flips(answers, assessed.right, index))
                 if index == len(self.plan) - 1 and self.ref is not None:  # a search has many trials
                     self._warn_of_classes(index, snapshot.quality.classes)
@@ -184,15 +193,41 @@ class RankTraining:
                 self._emit(Warned(str(warning.message)))
         check_ranks(learner)
         lap("consolidate", "evaluating")
+        snapshot, assessed = self._assessed(learner, index, samples, lap)
+        snapshot.losses, snapshot.steps, snapshot.timings = curve.points, curve.steps, timings
+        return snapshot, assessed
+
+    def _reused(self, learner: Learner, index: int, source: str) -> tuple[Snapshot, Evaluation] | None:
+        """The experience as a stored commit learned it; None where that began with another frozen model."""
+        configure(learner, self.pipeline, index)
+        commit, clock = self.lineage.read(source), time.monotonic()
+        if not reuse(learner, self.lineage, commit, index, optimizer=train_settings(self.pipeline, index).optimizer):
+            return None
+        check_ranks(learner)
+        timings: dict[str, float] = {}
+
+        def lap(part: str, next_stage: str) -> None:
+            nonlocal clock
+            timings[part], clock = time.monotonic() - clock, time.monotonic()
+            self._emit(StageStarted(index, next_stage))
+
+        lap(REUSED, "evaluating")
+        snapshot, assessed = self._assessed(learner, index, commit.experience.samples, lap)
+        snapshot.losses, snapshot.steps, snapshot.timings = commit.losses, commit.steps, timings
+        return snapshot, assessed
+
+    def _assessed(
+        self, learner: Learner, index: int, samples: int, lap: Callable[[str, str], None]
+    ) -> tuple[Snapshot, Evaluation]:
+        """What the learner knows after an experience, and its state."""
         chosen = evaluated(self.pipeline.evaluate, index, len(self.stream))
         assessed = learner.assess([self.stream[i] for i in chosen], seen=index + 1)
         lap("evaluate", "committing")
-        snapshot = take_snapshot(learner, self.plan[index], experience, samples)
+        snapshot = take_snapshot(learner, self.plan[index], self.stream[index], samples)
         snapshot.row, snapshot.answers = self._row(chosen, assessed.counts), packed(assessed.right)
         snapshot.scores = score_records(self.pipeline)
         snapshot.description = describing(self.stream)
-        snapshot.task_labels = learner.task_labels(experience)
-        snapshot.losses, snapshot.steps, snapshot.timings = curve.points, curve.steps, timings
+        snapshot.task_labels = learner.task_labels(self.stream[index])
         return snapshot, assessed
 
     def _check_weights(self) -> None:

@@ -44,6 +44,7 @@ def train_on_cluster(
     workers: int | None = None,
     resources: Mapping[str, float] | None = None,
     ref: str | None = "latest",
+    reuse_adapters: bool = False,
     fence: Fence | None = None,
 ) -> None:
     """Train a pipeline's remaining experiences on the Ray cluster that this process is connected to.
@@ -57,6 +58,7 @@ def train_on_cluster(
         workers: how many; None: as the pipeline says, elastic if it says so.
         resources: of each worker, by Ray's names; None: as the pipeline says.
         ref: the name to move to every new commit, None for no name.
+        reuse_adapters: as in `RankTraining`.
         fence: of the claim under which they write.
 
     Raises:
@@ -89,6 +91,7 @@ def train_on_cluster(
                 "search_path": [p for p in sys.path if p],
                 "threads": max(1, int(each.get("CPU", 1))),
                 "ref": ref,
+                "reuse_adapters": reuse_adapters,
                 "fence": fence,
             },
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),

@@ -30,7 +30,7 @@ def train_loop(config: dict[str, Any]) -> None:
         config: `document` (the pipeline as YAML), `source` (its name in messages), `plan` (list of `PlannedCommit`),
             `storage` (URI), `stream` (object reference), `weights` (object reference, or None), `events`
             (`EventSender`), `search_path` (where user modules are found), `threads` (for torch), `ref` (the name to
-            move to every new commit, or None),
+            move to every new commit, or None), `reuse_adapters` (as in `RankTraining`),
             `fence` (of the claim under which they write).
     """
     events = config["events"]
@@ -61,5 +61,6 @@ def _train(config: dict[str, Any]) -> None:
         device=ray.train.torch.get_device(),
         on_event=config["events"],
         ref=config["ref"],
+        reuse_adapters=config["reuse_adapters"],
         preempted=preempted,
     ).run()

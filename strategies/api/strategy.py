@@ -107,6 +107,8 @@ class Strategy:
         adapts_model: before the first experience it freezes the model and puts parts into it that learn in its place,
             on which all other strategies work: its `before_experience` is called first.
         adds_parts: each experience adds parts to the model, and those of earlier ones never change.
+        independent_parts: what an experience teaches is in its part `adapter.<number>` of `frozen_parts` alone, and
+            without other strategies it is the same, to the bit, whatever the other experiences are.
         freezes_answers: predictions for earlier experiences never change, so that they need no other protection.
         works_on_past_answers: it acts on the predictions for earlier experiences, which must be free to change.
         starts_afresh: the model is untrained when an experience begins.
@@ -142,6 +144,7 @@ class Strategy:
     freezes_features: ClassVar[bool] = False
     adapts_model: ClassVar[bool] = False
     adds_parts: ClassVar[bool] = False
+    independent_parts: ClassVar[bool] = False
     freezes_answers: ClassVar[bool] = False
     works_on_past_answers: ClassVar[bool] = False
     starts_afresh: ClassVar[bool] = False

@@ -65,6 +65,7 @@ class Experts(SeparateTasks):
         use_when="the model starts from trained weights, nothing tells the task, and no data may be kept",
     )
     adds_parts = True
+    independent_parts = True
     freezes_answers = False
     needs_task_labels = False
     objectives = ("classification",)  # type: ignore[assignment]

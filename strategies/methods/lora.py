@@ -131,6 +131,7 @@ class LoRAPerExperience(SeparateTasks):
     summary = LoRA.summary
     paper = LoRA.paper
     guide = LoRA.guide
+    independent_parts = True
     Options = LoRAOptions
     adapters: ClassVar[type[AdaptedLinear]] = LowRankLinear
 
