@@ -78,7 +78,7 @@ def run(
     open_store(pipeline.storage).check()
     with index_executor(pipeline, address, reporter.indexed, verbose=verbose) as executor:
         stream = stream_of(pipeline, executor) if stream is None else stream
-        return _run(pipeline, stream, ref, address, reporter, verbose, callbacks, tracking, started)
+        return _run(pipeline, stream, ref, address, reporter, verbose, callbacks, tracking, started, reuse_adapters)
 
 
 def _run(
@@ -91,6 +91,7 @@ def _run(
     callbacks: Sequence[Callback],
     tracking: TrackingProcess | None,
     started: float,
+    reuse_adapters: bool,
 ) -> RunResult:
     from orchestrator.checkpointing.ask_capabilities import ask_commits, unasked
     from orchestrator.checkpointing.checkpoint import remove_checkpoints
