@@ -33,6 +33,8 @@ def export(file: str, commit: str, folder: str, overrides: tuple[str, ...], as_j
     say(f"wrote    {folder}: commit {written['commit'][:12]}; its README.md says how to use it")
     if not written["graph"]:
         say(f"warning: no graph, the tensors alone: torch.export: {written['graph_problem']}", err=True)
+    if "adapter_problem" in written:
+        say(f"warning: no files for PEFT, the whole model alone: {written['adapter_problem']}", err=True)
 
 
 def _written(file: str, word: str, folder: Path, overrides: tuple[str, ...]) -> dict[str, Any]:

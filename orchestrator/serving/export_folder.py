@@ -34,7 +34,7 @@ def export_folder(model: Predicting, commit: str, pipeline: str, folder: Path) -
 
     Returns:
         What was written: `graph` (whether `torch.export` could; else `graph_problem` says why not), `preprocessing` and
-        `adapter`.
+        `adapter` (of a model with adapters that PEFT cannot load, `adapter_problem` says why).
 
     Raises:
         PipelineError: the folder exists or cannot be written.
@@ -55,7 +55,7 @@ def export_folder(model: Predicting, commit: str, pipeline: str, folder: Path) -
             shutil.copy(Path(__file__).with_name("standalone_preprocessing.py"), partial / "preprocessing.py")
         from orchestrator.serving.adapter_files import write_adapter
 
-        adapter = write_adapter(model, partial / ADAPTER)
+        no_adapter = write_adapter(model, partial / ADAPTER)
         about = {
             "commit": commit,
             "pipeline": pipeline,
@@ -65,11 +65,12 @@ def export_folder(model: Predicting, commit: str, pipeline: str, folder: Path) -
             "preprocessing": preprocessing is not None,
             "columns": [] if preprocessing is None else [encoder.name for encoder in preprocessing.encoders],
             "image_columns": [] if preprocessing is None else list(preprocessing.images),
-            "adapter": adapter,
+            "adapter": no_adapter is None,
         }
         (partial / "model.json").write_text(json.dumps(about, ensure_ascii=False, indent=2), encoding="utf-8")
         (partial / "README.md").write_text(_readme(about), encoding="utf-8")
-    return about | ({} if problem is None else {"graph_problem": problem})
+    problems = {"graph_problem": problem, "adapter_problem": no_adapter}
+    return about | {name: text for name, text in problems.items() if text}
 
 
 def _graph(model: Predicting, commit: str, folder: Path) -> str | None:

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from orchestrator.checkpointing.load_model import load_model
 from orchestrator.cli.main import invoke
 from orchestrator.prediction.predicting import manner
+from orchestrator.serving.adapter_files import write_adapter
 from orchestrator.serving.batch_answers import task_network
 from orchestrator.serving.export_folder import export_folder
 from orchestrator.serving.standalone_preprocessing import inputs_of
@@ -31,6 +32,7 @@ from pipelines.data.features.preprocessing import Preprocessing
 from pipelines.data.features.text_encoder import Text
 from pipelines.models.build_model import build_model
 from pipelines.models.tabular_mlp import TabularMLP
+from strategies.adapters.bottleneck import BottleneckLinear
 from tests.orchestrator.cli.commands import documented
 from tests.orchestrator.serving.adapters import Adapted, chains
 from tests.orchestrator.serving.conftest import Trained
@@ -83,14 +85,15 @@ def test_a_folder_needs_no_everlearn(trained: Trained, tmp_path: Path, capsys: p
 
 
 @pytest.mark.slow
-def test_peft_loads_the_adapter_of_lora(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["{name: lora, rank: 2, alpha: 6}", "{name: o-lora, rank: 2, alpha: 6}"])
+def test_peft_loads_the_adapter_of_lora(strategy: str, tmp_path: Path) -> None:
     try:
         import peft
     except ImportError:
         missing("peft is not installed")
     pipeline = load_text(
         f"name: d\nmodel: {{name: mlp, hidden: [12, 6]}}\nstorage: {json.dumps(str(tmp_path / 'store'))}\n"
-        "strategy: {name: lora, rank: 2, alpha: 6}\nstream: {dataset: digits, experiences: 2}\n"
+        f"strategy: {strategy}\nstream: {{dataset: digits, experiences: 2}}\n"
         "train: {steps: 5, batch_size: 20}\n"
     )
     commit = train(pipeline)[-1]
@@ -155,6 +158,18 @@ def test_peft_loads_an_adapter_for_each_experience(chains: dict[str, Adapted], t
         loaded.eval()
         with torch.no_grad():
             assert torch.allclose(loaded(inputs), network.answer(inputs, experience), atol=1e-6)
+
+
+def test_adapters_that_peft_cannot_load_are_said_and_the_model_is_exported(
+    chains: dict[str, Adapted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain = chains["experts"]
+    assert invoke(["export", str(chain.file), chain.commits[-1], str(tmp_path / "experts")]) == 0
+    assert "no files for PEFT" in capsys.readouterr().err and not (tmp_path / "experts" / "adapter").exists()
+    bottleneck = BottleneckLinear(torch.nn.Linear(3, 3), 1.0)
+    reason = write_adapter(torch.nn.Sequential(bottleneck), tmp_path / "other")
+    assert reason and "of this kind" in reason and write_adapter(torch.nn.Linear(2, 2), tmp_path / "none") == ""
+    assert not (tmp_path / "other").exists()
 
 
 def test_texts_have_the_codes_that_training_gives_them() -> None:
