@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.appended_rows import CarriedHash, carried_hashes, may_grow
 from pipelines.data.blocks.block_reader import BlockReader, Extents
 from pipelines.data.blocks.index_executor import Executor, in_threads
 from pipelines.data.blocks.patience import patiently
@@ -52,6 +53,7 @@ class IndexedFile:
         hashes: (blocks, 16) uint8: content hashes; None: not computed yet.
         extents: where the blocks are, for formats whose files do not say so.
         groups: of each of `labels`, as in `Survey`.
+        carried: hashes of blocks for groups that got none of the rows that were appended since.
     """
 
     location: Location
@@ -62,6 +64,7 @@ class IndexedFile:
     hashes: NDArray[np.uint8] | None = None
     extents: Extents | None = None
     groups: tuple[Any, ...] | None = None
+    carried: tuple[CarriedHash, ...] = ()
 
     @classmethod
     def unseen(cls, location: Location, state: FileState) -> IndexedFile:
@@ -80,6 +83,7 @@ class IndexedFile:
             "hashes": None if self.hashes is None else self.hashes.tobytes().hex(),
             **({} if extents is None else {"bytes": extents.bytes.tolist(), "schema": extents.schema}),
             **({} if self.groups is None else {"groups": list(self.groups)}),
+            **({} if not self.carried else {"carried": [[*one[:2], one.hash.hex()] for one in self.carried]}),
         }
 
     @classmethod
@@ -104,7 +108,10 @@ class IndexedFile:
             groups = tuple(document["groups"])
             if len(groups) != len(labels):
                 raise ValueError("not every label has a group")
-        return cls(Location(document["path"]), state, rows, labels, counts, hashes, extents, groups)
+        carried = tuple(
+            CarriedHash(int(at), group, bytes.fromhex(one)) for at, group, one in document.get("carried", ())
+        )
+        return cls(Location(document["path"]), state, rows, labels, counts, hashes, extents, groups, carried)
 
 
 class BlockIndex:
@@ -140,7 +147,7 @@ class BlockIndex:
         """
         now = dict(zip(locations, patiently(lambda: self._states(locations)), strict=True))
         fresh = [one for one in locations if one not in self._known or self._known[one].state != now[one]]
-        self._look(partial(surveyed, self._reader), [IndexedFile.unseen(one, now[one]) for one in fresh])
+        self._look(partial(surveyed, self._reader), [self._unseen(one, now[one]) for one in fresh])
         empty = [one.path for one in locations if not self._known[one].rows.any()]
         if empty:
             raise DataError(f"{empty[0]}: has no rows. Add rows, or remove the file")
@@ -155,6 +162,12 @@ class BlockIndex:
         fresh = [one.location for one in files if self._known[one.location].hashes is None]
         self._look(partial(with_hashes, self._reader), [self._known[one] for one in dict.fromkeys(fresh)])
         return [self._known[one.location] for one in files]
+
+    def _unseen(self, location: Location, state: FileState) -> IndexedFile:
+        """A file that is to be looked at, with what is known of it from before, if that may still hold."""
+        known = self._known.get(location)
+        grows = known is not None and may_grow(self._reader, known)
+        return replace(known, state=state) if known is not None and grows else IndexedFile.unseen(location, state)
 
     def _look(self, look: Callable[[IndexedFile], IndexedFile], files: Sequence[IndexedFile]) -> None:
         saved = time.monotonic()
@@ -191,13 +204,13 @@ class BlockIndex:
 
 
 def surveyed(reader: BlockReader, file: IndexedFile) -> IndexedFile:
-    """The file with its blocks.
+    """The file with its blocks; one that is known from before also with their hashes.
 
     Raises:
         DataError: it cannot be read.
     """
     found = patiently(lambda: reader.survey(file.location))
-    return replace(
+    seen = replace(
         file,
         rows=found.rows,
         labels=found.labels,
@@ -205,7 +218,12 @@ def surveyed(reader: BlockReader, file: IndexedFile) -> IndexedFile:
         hashes=None,
         extents=found.extents,
         groups=found.groups,
+        carried=(),
     )
+    if file.hashes is None:
+        return seen
+    seen = with_hashes(reader, seen)
+    return replace(seen, carried=patiently(lambda: carried_hashes(reader, file, seen)))
 
 
 def with_hashes(reader: BlockReader, file: IndexedFile) -> IndexedFile:

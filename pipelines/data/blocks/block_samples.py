@@ -260,7 +260,7 @@ class BlockSamples(Blockwise):
             "transform": transform,
         }
         digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-        hashes = self._source.hashes()
+        hashes = self._source.known_by()
         for block in self._blocks:
             place = np.array([block, self._source.first[block]], dtype="<i8")
             digest.update(place.tobytes() + hashes[block].tobytes())

@@ -106,6 +106,7 @@ class BlockSource:
         self._extents: list[Extents | None] = [file.extents for file in files]
         self._indexed: tuple[BlockIndex, Sequence[IndexedFile]] | None = (index, files)
         self._hashed = False
+        self._known_by: NDArray[np.void] | None = None
         self.labels, self.id_base, self.group = labels, id_base, group
         self.columns = isinstance(labels, LabelColumns)
         self.kind: InputKind | None = None
@@ -172,8 +173,25 @@ class BlockSource:
             index, files = self._indexed
             found = [file.hashes for file in index.hashed(files)]
             self.blocks["hash"] = np.concatenate([one for one in found if one is not None]).view("V16")[:, 0]
+            self._known_by = self._carried(index.hashed(files))
             self._hashed = True
         return self.blocks["hash"]
+
+    def known_by(self) -> NDArray[np.void]:
+        """(n,) the hashes by which the blocks are known in this experience: those that they had when they last got rows
+        of it, where a file has grown since."""
+        hashes = self.hashes()
+        return hashes if self._known_by is None else self._known_by
+
+    def _carried(self, files: Sequence[IndexedFile]) -> NDArray[np.void] | None:
+        found, start = None, 0
+        for file in files:
+            for one in file.carried:
+                if one.group == self.group:
+                    found = self.blocks["hash"].copy() if found is None else found
+                    found[start + one.block] = np.void(one.hash)
+            start += len(file.rows)
+        return found
 
     def pieces(self, block: int) -> Iterator[TensorSamples]:
         """All rows of a block in their order, some at a time; targets are class numbers.

@@ -170,6 +170,16 @@ class TextBlocks:
         table, _, _ = self._whole(location, number, extents or self._extents(location), inputs=True)
         return (table.slice(at, rows) for at in range(0, len(table), rows))
 
+    def begins_with(self, location: Location, number: int, before: Extents, now: Extents) -> bool:
+        """As `pipelines.data.blocks.appended_rows.Growing.begins_with`."""
+        (start, stop), (first, end) = before.bytes[number].tolist(), now.bytes[number].tolist()
+        if start != first or stop > end:
+            return False
+        data = block_bytes_of(location, now, number)[: stop - start + 1]
+        # A file without a line break at its end gets one before what is appended.
+        whole = stop - start if self.format.rows_end(data[: stop - start], location) == stop - start else len(data)
+        return self.format.rows_end(data[:whole], location) == whole
+
     def column(self, location: Location, name: str) -> Iterator[Any]:
         """A column of a file, in pieces."""
         start, schema = self._header(location)
