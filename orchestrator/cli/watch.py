@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.errors import OrchestratorError
     from orchestrator.updates.run_step import StepResult
     from orchestrator.updates.stream_metrics import MetricsServer
+    from orchestrator.updates.wake_events import Alarm, Queue, Webhook
+    from pipelines.config.schema import Pipeline
 
 _LAST_PORT = 65535
 
@@ -50,6 +52,13 @@ _LAST_PORT = 65535
     callback=lambda context, option, value: None if value is None else _endpoint(value),
     help="Answer GET /metrics for Prometheus there; without a host only on this machine.",
 )
+@click.option(
+    "--webhook",
+    metavar="[HOST:]PORT",
+    callback=lambda context, option, value: None if value is None else _endpoint(value),
+    help="A POST there starts a step at once. With $EVERLEARN_WEBHOOK_TOKEN, it must send this token.",
+)
+@click.option("--queue", metavar="URL", help="A message of this SQS queue starts a step at once, and is removed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each step that did something.")
 @click.pass_obj
 def watch(
@@ -60,16 +69,20 @@ def watch(
     workers: int | None,
     address: str | None,
     metrics: tuple[str, int] | None,
+    webhook: tuple[str, int] | None,
+    queue: str | None,
     as_json: bool,
 ) -> None:
     """Do what `everlearn step` does, again and again, until Ctrl-C or SIGTERM.
 
     FILE is read anew for each step. A step that fails is tried again, after a pause that grows; with too many files in
     quarantine nothing is trained until a person has decided. SIGTERM between two steps ends with status 0.
+
+    Events (--webhook, --queue) only say that it is worth to look: what lies in the source counts.
     """
     settings.interrupted = "Interrupted. Run the same command to continue: what was admitted and trained stays."
     with reserved_stdout() as stdout:
-        _watch(settings, file, overrides, every, workers, address, metrics, as_json=as_json, out=stdout)
+        _watch(settings, file, overrides, every, workers, address, metrics, webhook, queue, as_json=as_json, out=stdout)
 
 
 def _watch(
@@ -80,11 +93,14 @@ def _watch(
     workers: int | None,
     address: str | None,
     metrics: tuple[str, int] | None,
+    webhook: tuple[str, int] | None,
+    queue: str | None,
     *,
     as_json: bool,
     out: TextIO,
 ) -> None:
     from orchestrator.updates import watch_loop
+    from orchestrator.updates.wake_events import Alarm
 
     sources = f"{program()} sources {as_arguments(file, overrides)}"
     told: list[Any] = []
@@ -116,16 +132,16 @@ def _watch(
         with stopping.at_work():
             return turn(settings, file, overrides, workers, address, as_json=True)
 
-    server = None if metrics is None else _metrics_server(metrics, load(file, overrides).name)
-    stopping = _Stopping()
-    before = signal.signal(signal.SIGTERM, stopping)
-    say(f"watching, a step every {every:g} s", file=sys.stderr)
-    try:
-        watch_loop.watch(one, every, stopping.event, on_result=on_result, on_failure=on_failure)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if server is not None:
-            server.close()
+    pipeline = load(file, overrides)
+    with ExitStack() as open_:
+        server = None if metrics is None else open_.enter_context(closing(_metrics_server(metrics, pipeline.name)))
+        alarm = Alarm(_settling(pipeline))
+        for listener in _listeners(webhook, queue, alarm):
+            open_.enter_context(closing(listener))
+        stopping = _Stopping(alarm)
+        open_.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, stopping))
+        say(f"watching, a step every {every:g} s{' and after each event' if webhook or queue else ''}", file=sys.stderr)
+        watch_loop.watch(one, every, alarm, on_result=on_result, on_failure=on_failure)
 
 
 def _endpoint(text: str) -> tuple[str, int]:
@@ -135,27 +151,61 @@ def _endpoint(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
+def _listeners(webhook: tuple[str, int] | None, queue: str | None, alarm: Alarm) -> Iterator[Webhook | Queue]:
+    """What waits for events."""
+    from orchestrator.updates.wake_events import Queue, Webhook
+
+    if webhook is not None:
+        try:
+            listening = Webhook(*webhook, alarm.ring, os.environ.get("EVERLEARN_WEBHOOK_TOKEN") or None)
+        except OSError as error:
+            raise _unusable("--webhook", webhook, error) from None
+        say(f"waiting for events at http://{listening.address}", file=sys.stderr)
+        yield listening
+    if queue is not None:
+
+        def on_failure(error: StorageError) -> None:
+            for line in failure_lines(error):
+                say(line, err=True)
+            say("trying again; meanwhile there is a step at the set times", err=True)
+
+        yield Queue(queue, alarm.ring, on_failure)
+
+
+def _settling(pipeline: Pipeline) -> float:
+    """Seconds after an event, until the file that it speaks of counts as complete."""
+    from pipelines.config.sections.source_section import seconds_of
+
+    source = pipeline.stream.source
+    age = None if source is None or source.is_topic else source.ready.age
+    return 0.0 if age is None else seconds_of(age)
+
+
+def _unusable(option: str, where: tuple[str, int], error: OSError) -> click.UsageError:
+    host = f"[{where[0]}]" if ":" in where[0] else where[0]
+    return click.UsageError(f"{option} {host}:{where[1]}: cannot be used: {error.strerror or error}")
+
+
 def _metrics_server(where: tuple[str, int], pipeline: str) -> MetricsServer:
     from orchestrator.updates.stream_metrics import MetricsServer
 
     try:
         server = MetricsServer(*where, {"pipeline": pipeline})
     except OSError as error:
-        host = f"[{where[0]}]" if ":" in where[0] else where[0]
-        raise click.UsageError(f"--metrics {host}:{where[1]}: cannot be used: {error.strerror or error}") from None
+        raise _unusable("--metrics", where, error) from None
     say(f"metrics at http://{server.address}/metrics", file=sys.stderr)
     return server
 
 
 class _Stopping:
-    """Handles SIGTERM: ends the pause between two steps, and interrupts a step."""
+    """Handles SIGTERM: ends the loop, and interrupts a step."""
 
-    def __init__(self) -> None:
-        self.event = threading.Event()
+    def __init__(self, alarm: Alarm) -> None:
+        self._alarm = alarm
         self._working = False
 
     def __call__(self, number: int, frame: object) -> None:
-        self.event.set()
+        self._alarm.set()
         if self._working:
             raise click.Abort from Terminated()
 

@@ -8,16 +8,15 @@ collector of node_exporter. What is not known is left out, instead of being 0.
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import StorageError
+from orchestrator.updates.small_http_server import SmallHttpServer
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -153,16 +152,8 @@ def write_metrics(path: Path, text: str) -> None:
         raise StorageError(f"{path}: cannot write the metrics: {error.strerror or error}") from None
 
 
-class _Version6(ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-
-
-class MetricsServer:
-    """Answers GET /metrics with what was last set, in a thread of its own.
-
-    Attributes:
-        address: host and port.
-    """
+class MetricsServer(SmallHttpServer):
+    """Answers GET /metrics with what was last set, in a thread of its own."""
 
     def __init__(self, host: str, port: int, labels: Mapping[str, str]) -> None:
         """
@@ -173,11 +164,7 @@ class MetricsServer:
             OSError: the address cannot be used.
         """
         self._labels, self._samples, self._steps, self._failures = dict(labels), Samples(), Counter[str](), 0
-        self._server = (_Version6 if ":" in host else ThreadingHTTPServer)((host, port), _handler(self))
-        self._server.daemon_threads = True
-        name, bound = str(self._server.server_address[0]), self._server.server_address[1]
-        self.address = f"{f'[{name}]' if ':' in name else name}:{bound}"
-        threading.Thread(target=self._server.serve_forever, daemon=True, name="metrics").start()
+        super().__init__(host, port, _handler(self), "metrics")
 
     def stepped(self, outcome: str, samples: Samples) -> None:
         """A step ended so; values that are not among the samples stay as they were."""
@@ -193,11 +180,6 @@ class MetricsServer:
         steps: list[tuple[dict[str, str], float]] = [({"outcome": o}, n) for o, n in sorted(self._steps.items())]
         counted: Samples = {"failures_total": [({}, self._failures)], "steps_total": steps}
         return metrics_text(self._samples | counted, self._labels)
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def _handler(server: MetricsServer) -> type[BaseHTTPRequestHandler]:

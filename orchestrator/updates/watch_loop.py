@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.updates.run_step import StepResult
+    from orchestrator.updates.wake_events import Alarm
 
 LONGEST_PAUSE_S = 3600.0
 
@@ -17,12 +17,12 @@ LONGEST_PAUSE_S = 3600.0
 def watch(
     turn: Callable[[], StepResult],
     every: float,
-    stop: threading.Event,
+    alarm: Alarm,
     *,
     on_result: Callable[[StepResult], object],
     on_failure: Callable[[OrchestratorError, float], object],
 ) -> None:
-    """Call `turn` every so many seconds until `stop` is set.
+    """Call `turn` every so many seconds, and after each event, until the alarm is set.
 
     A turn that fails because something is not available, or whose training fails, is tried again: after a pause that is
     doubled with each failure in a row, up to an hour. Errors of the pipeline file end the loop.
@@ -30,7 +30,7 @@ def watch(
     Args:
         turn: one step.
         every: seconds between two turns.
-        stop: also ends the pause between two turns.
+        alarm: ends the pause between two turns, and the loop.
         on_result: gets what a turn did.
         on_failure: gets the error, and the seconds until the next turn.
 
@@ -38,14 +38,14 @@ def watch(
         PipelineError, StrategyError: the file is wrong.
     """
     failures = 0
-    while not stop.is_set():
+    while not alarm.is_set():
         try:
             on_result(turn())
             failures = 0
         except OrchestratorError as error:
             failures += 1
             on_failure(error, pause(every, failures))
-        stop.wait(pause(every, failures))
+        alarm.wait(pause(every, failures))
 
 
 def pause(every: float, failures: int) -> float:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from orchestrator.errors import OrchestratorError, StorageError
 from orchestrator.updates.run_step import StepResult
+from orchestrator.updates.wake_events import Alarm
 from orchestrator.updates.watch_loop import LONGEST_PAUSE_S, pause, watch
 from pipelines.config.pipeline_errors import PipelineError
 
@@ -19,24 +19,23 @@ class Turns:
         self.count = len(ends)
         self.done: list[str] = []
         self.pauses: list[float] = []
-        self.stop = threading.Event()
-        self.stop.wait = self._waited  # type: ignore[method-assign, assignment]
+        self.alarm = Alarm()
+        self.alarm.wait = self._waited  # type: ignore[method-assign]
 
-    def _waited(self, seconds: float) -> bool:
+    def _waited(self, seconds: float) -> None:
         self.pauses.append(seconds)
-        return True
 
     def __call__(self) -> StepResult:
         end = next(self.left)
         self.count -= 1
         if not self.count:
-            self.stop.set()
+            self.alarm.set()
         if isinstance(end, Exception):
             raise end
         return StepResult("x", end)
 
     def run(self) -> None:
-        watch(self, 300, self.stop, on_result=lambda r: self.done.append(r.outcome), on_failure=self._failed)
+        watch(self, 300, self.alarm, on_result=lambda r: self.done.append(r.outcome), on_failure=self._failed)
 
     def _failed(self, error: OrchestratorError, seconds: float) -> None:
         self.done.append(f"{error}, {seconds:g}")

@@ -1,0 +1,172 @@
+"""Events that wake `everlearn watch`: a POST, or a message of an SQS queue.
+
+They only say that it is worth to look: what a step finds in the source is what counts. An event that is lost costs
+time, and one that comes twice costs a listing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import urlsplit
+
+from orchestrator.errors import StorageError
+from orchestrator.storage.s3_errors import code_of
+from orchestrator.updates.small_http_server import SmallHttpServer
+
+GATHER_S = 1.0
+"""From an event to the step: many files often come at once."""
+_POLL_S = 20
+_LONGEST_PAUSE_S = 60.0
+_MOST_BYTES = 2**20
+
+
+class Alarm:
+    """The pause between two steps, which an event or the end of the loop cuts short."""
+
+    def __init__(self, again_after: float = 0.0) -> None:
+        """
+        Args:
+            again_after: seconds after an event, a second step is taken: a file is read once it was not changed for so
+                long.
+        """
+        self._stop, self._bell = threading.Event(), threading.Event()
+        self._again_after = again_after
+        self._again: float | None = None
+
+    def ring(self) -> None:
+        """Something has happened."""
+        if self._again_after:
+            self._again = time.monotonic() + self._again_after
+        self._bell.set()
+
+    def set(self) -> None:
+        """End the loop."""
+        self._stop.set()
+        self._bell.set()
+
+    def is_set(self) -> bool:
+        """Whether the loop is to end."""
+        return self._stop.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Until an event, the end of the loop, or so many seconds are over."""
+        until = time.monotonic() + seconds
+        again = self._again
+        if again is not None and again < until:
+            until = again
+        if self._bell.wait(max(0.0, until - time.monotonic())):
+            self._stop.wait(GATHER_S)
+            self._bell.clear()
+        elif again is not None and self._again == again and again <= time.monotonic():
+            self._again = None
+
+
+class Webhook(SmallHttpServer):
+    """An HTTP server to which a POST is an event."""
+
+    def __init__(self, host: str, port: int, ring: Callable[[], object], token: str | None = None) -> None:
+        """
+        Args:
+            port: 0: any that is free.
+            token: that a request must send as `Authorization: Bearer TOKEN`.
+
+        Raises:
+            OSError: the address cannot be used.
+        """
+        super().__init__(host, port, _handler(ring, token), "webhook")
+
+
+class Queue:
+    """Listens to an SQS queue, such as one to which S3 or EventBridge tell of new objects, in a thread of its own.
+
+    Its messages are removed as they come: what they said is in the source.
+    """
+
+    def __init__(self, url: str, ring: Callable[[], object], on_failure: Callable[[StorageError], object]) -> None:
+        """
+        Args:
+            url: of the queue. Credentials and endpoint as for S3.
+            on_failure: called when the queue cannot be read, once until it can be read again.
+
+        Raises:
+            StorageError: the queue is not there, or may not be read.
+        """
+        self._url, self._ring, self._on_failure = url, ring, on_failure
+        self._client = _sqs_client(url)
+        self._closed = threading.Event()
+        self._receive(0)
+        threading.Thread(target=self._listen, daemon=True, name="queue").start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._closed.set()
+
+    def _listen(self) -> None:
+        failures = 0
+        while not self._closed.is_set():
+            try:
+                self._receive(_POLL_S)
+                failures = 0
+            except StorageError as error:
+                failures += 1
+                if failures == 1:
+                    self._on_failure(error)
+                self._closed.wait(min(2.0**failures, _LONGEST_PAUSE_S))
+
+    def _receive(self, seconds: int) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            answer = self._client.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds)
+            messages = answer.get("Messages", [])
+            if messages:
+                self._ring()
+                entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)]
+                self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+        except (BotoCoreError, ClientError) as error:
+            why = code_of(error) if isinstance(error, ClientError) else " ".join(str(error).split())[:200]
+            raise StorageError(
+                f"{self._url}: cannot be read: {why}.\nCorrect --queue, or the credentials: they need "
+                "sqs:ReceiveMessage and sqs:DeleteMessage"
+            ) from None
+
+
+def _sqs_client(url: str) -> Any:
+    from botocore.config import Config
+
+    from orchestrator.storage.s3_client import aws_session
+
+    session = aws_session()
+    # sqs.REGION.amazonaws.com says its region; another server takes any.
+    parts = (urlsplit(url).hostname or "").split(".")
+    region = parts[1] if parts[0] == "sqs" and len(parts) > 2 else session.region_name or "us-east-1"
+    config = Config(connect_timeout=5, read_timeout=_POLL_S + 10, retries={"total_max_attempts": 2})
+    return session.client("sqs", region_name=region, config=config)
+
+
+def _handler(ring: Callable[[], object], token: str | None) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_POST(self) -> None:
+            sent = self.headers.get("Authorization", "")
+            if token is not None and not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
+                self.send_error(401)
+                return
+            length = self.headers.get("Content-Length", "0")
+            if length.isdecimal() and int(length) <= _MOST_BYTES:
+                self.rfile.read(int(length))  # what it says is in the source
+            ring()
+            self.send_response(202)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            """Events are not worth a line each."""
+
+    return Handler
