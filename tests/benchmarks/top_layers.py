@@ -46,6 +46,8 @@ class TopLayers(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """(n, length, d + 1) to (n, outputs)."""
+        longest = int((states[..., -1] >= 0.5).sum(1).max())  # what lies behind the longest text changes nothing
+        states = states[:, :longest]
         hidden, there = states[..., :-1], states[..., -1]
         absent = torch.zeros_like(there).masked_fill(there < 0.5, torch.finfo(states.dtype).min)[:, None, None, :]
         for layer in self.layers:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from strategies.adapters.experts_network import ExpertsNetwork
+from strategies.adapters.router import Router
+from strategies.adapters.router_part import upper_triangle
 from strategies.loop.learner import Learner
 from strategies.methods.experts import routing_accuracy
 from tests.strategies.cases import Case
@@ -75,3 +77,24 @@ def test_the_router_is_that_of_all_data_at_once_and_its_accuracy_is_counted() ->
     found = routing_accuracy(learner, steps)
     assert found == right / total
     assert found > 1 / 3
+
+
+def test_a_commit_of_a_router_with_sums_over_all_experiences_is_read_and_goes_on() -> None:
+    learner, steps = learned(2)
+    state = learner.state_dict()
+    router = learner.model.router
+    assert isinstance(router, Router)
+    means = router.sums / router.counts[:, None]
+    packed = upper_triangle(router.scatter + router.sums.T @ means)
+    for part in list(state):
+        state[part] = {name: tensor for name, tensor in state[part].items() if not name.startswith("router.")}
+    before = {"sums": router.sums, "counts": router.counts, "owners": router.owners, "packed": packed}
+    state["model"] |= {f"router.{name}": tensor for name, tensor in before.items()}
+    case = Case("experts", [("experts", {"rank": 2})], SETTING)
+    again = case.learner(stream(SETTING)[1])
+    again.load_state_dict(state)
+    inputs = learner.prepare(steps[0].test.inputs)
+    for one in (learner, again):
+        one.learn(steps[2], case.settings)
+    with learner.evaluating(), again.evaluating(), torch.no_grad():
+        torch.testing.assert_close(again.model(inputs), learner.model(inputs))
