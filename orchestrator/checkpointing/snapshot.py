@@ -6,6 +6,7 @@ import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,7 @@ def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
         memories=memories,
         losses=snapshot.losses,
         steps=snapshot.steps,
-        versions=_versions(),
+        versions=dict(_versions()),
         timings=dict(snapshot.timings),
     )
     return lineage.write(commit, fresh)
@@ -205,6 +206,7 @@ def _shard(shard: Shard, known: Mapping[int, ShardRecord], fresh: dict[str, byte
     return ShardRecord(experience=shard.experience, sha256=blob.sha256, bytes=blob.bytes, lengths=lengths)
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _PACKAGES:

@@ -6,6 +6,7 @@ that is written follows from the commits, with their own timestamps: writing som
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import tempfile
@@ -27,6 +28,7 @@ from orchestrator.tracking.mlflow_client import connect, entities, open_client, 
 from orchestrator.tracking.run_description import description, headline
 from orchestrator.tracking.run_files import pictures, write_files
 from orchestrator.tracking.run_table import show_columns
+from orchestrator.tracking.sqlite_client import SqliteClient
 from pipelines.config.named_scores import named_scores
 from strategies.metrics import ACCURACY
 
@@ -41,6 +43,8 @@ TASK_LABELS, SCORES = "everlearn.task_labels", "everlearn.scores"
 _NOTE, _PARENT = "mlflow.note.content", "mlflow.parentRunId"
 # Limits of one request to MLflow.
 _METRICS, _PARAMETERS, _LONGEST = 1000, 100, 6000
+# Nested runs that are written in one transaction: so few that another process does not wait for long.
+_TOGETHER = 64
 
 
 FindReference = Callable[[Sequence["Commit"]], Sequence[float | None]]
@@ -125,17 +129,23 @@ class RunView:
             return
         # A later commit may complete the row of the one before it.
         first = max(0, min(self._written, len(chain)) - 1)
-        for index, points in of.child_points(chain, first, self._course.follow(chain)).items():
-            self._log(self._child(chain, index), points)
-        self._inputs(self._run, chain[first:])
-        reference, names = self._reference(chain), self._class_names
-        self._log(self._run, of.parent_points(chain, self._length, first, reference, self._course, names))
-        self.losses(of.loss_points(chain, first))
+        course, reference, names = self._course.follow(chain), self._reference(chain), self._class_names
+        self._scores = ",".join(score.name for score in course.scores)
         labels: dict[str, str] = {TASK_LABELS: chain[-1].task_labels} if chain[-1].task_labels else {}
-        self._scores = ",".join(score.name for score in self._course.scores)
         if chain[-1].scores is not None:
             labels[SCORES] = self._scores[:_LONGEST]
-        self._tags({COMMIT: chain[-1].id, **labels, _NOTE: self._describe(chain)})
+        note = self._describe(chain)
+        # After each experience all children get points: their transactions, one by one, would be most of the time.
+        children = list(of.child_points(chain, first, course).items())
+        for start in range(0, len(children), _TOGETHER):
+            with self._together():
+                for index, points in children[start : start + _TOGETHER]:
+                    self._log(self._child(chain, index), points)
+        with self._together():
+            self._inputs(self._run, chain[first:])
+            self._log(self._run, of.parent_points(chain, self._length, first, reference, course, names))
+            self.losses(of.loss_points(chain, first))
+            self._tags({COMMIT: chain[-1].id, **labels, _NOTE: note})
         self._commit, self._written = chain[-1].id, len(chain)
 
     def losses(self, points: Iterable[Point]) -> None:
@@ -250,6 +260,9 @@ class RunView:
         kinds = entities(self._client)
         data = [dataset_input(kinds, self._pipeline, one, self._name(one.experience.index)) for one in commits]
         self._client.log_inputs(run, datasets=data)
+
+    def _together(self) -> contextlib.AbstractContextManager[None]:
+        return self._client.together() if isinstance(self._client, SqliteClient) else contextlib.nullcontext()
 
     def _log(self, run: str, points: Iterable[Point], model: str | None = None) -> None:
         kind = entities(self._client).Metric

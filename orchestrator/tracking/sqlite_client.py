@@ -70,6 +70,17 @@ class SqliteClient:
             path: of the database, which must be there and have the schema of the installed MLflow.
         """
         self._path = path
+        self._open: sqlite3.Connection | None = None
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction for the calls in the block: all of them or nothing. Other processes wait meanwhile."""
+        with self._database() as database:
+            self._open = database
+            try:
+                yield
+            finally:
+                self._open = None
 
     def get_experiment_by_name(self, name: str) -> Experiment | None:
         return self._experiment("name = ?", name)
@@ -267,6 +278,9 @@ class SqliteClient:
     @contextlib.contextmanager
     def _database(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
         """A connection for one transaction. The file is not made: a database that is gone is an error."""
+        if self._open is not None:
+            yield self._open
+            return
         uri = f"{self._path.as_uri()}?mode=rw"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection:
             connection.execute("PRAGMA foreign_keys = ON")

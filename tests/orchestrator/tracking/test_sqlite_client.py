@@ -201,6 +201,26 @@ def test_a_parameter_keeps_its_value(database: Path, uri: str) -> None:
     assert data.params == {"p": "1"} and "t" not in data.tags
 
 
+def test_calls_together_are_written_all_or_not_at_all(database: Path, uri: str) -> None:
+    client = SqliteClient(database)
+    experiment = experiment_id(client, uri, "together")
+
+    def create() -> str:
+        run = client.create_run(experiment, 1000, {"group": "g"}, "a name").info.run_id
+        client.set_tag(run, "later", "1")
+        return str(run)
+
+    with pytest.raises(ZeroDivisionError), client.together():
+        create()
+        assert len(client.search_runs([experiment], "tags.`group` = 'g'")) == 1
+        assert not SqliteClient(database).search_runs([experiment], "tags.`group` = 'g'")
+        raise ZeroDivisionError
+    assert not client.search_runs([experiment], "tags.`group` = 'g'")
+    with client.together():
+        runs = [create(), create()]
+    assert {run.info.run_id for run in client.search_runs([experiment], "tags.`later` = '1'")} == {*runs}
+
+
 def test_a_database_that_is_gone_is_not_made_again(database: Path, uri: str) -> None:
     client, number = open_client(uri, "digits")
     database.unlink()
