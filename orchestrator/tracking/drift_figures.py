@@ -32,25 +32,30 @@ def over_time_figure(name: str, drifts: Sequence[ExperienceDrift], errors: Mappi
         drifts: at least one.
         errors: share of wrong answers before an experience was learned, by its index.
     """
-    figure = figure_of(8, 4.2)
-    axes = figure.add_subplot()
+    figure = figure_of(8, 5.6 if errors else 4.2)
+    axes, *more = figure.subplots(2, sharex=True, height_ratios=[3, 1]) if errors else [figure.add_subplot()]
     experiences = [one.experience for one in drifts]
     for colour, test in zip(FEW, drifts[0].tests, strict=False):
         verdicts = [one.tests[test] for one in drifts]
-        axes.plot(experiences, [v.effect for v in verdicts], color=colour, marker="o", markersize=4, label=test)
+        called = test if test == "labels" else f"inputs, {test}"
+        axes.plot(experiences, [v.effect for v in verdicts], color=colour, marker="o", markersize=4, label=called)
         axes.plot(experiences, [v.usual for v in verdicts], color=colour, linewidth=1, linestyle=":")
         drifted = [(x, v.effect) for x, v in zip(experiences, verdicts, strict=True) if v.drift]
         if drifted:
             axes.plot(*zip(*drifted, strict=True), "o", color=colour, markersize=10, fillstyle="none")
-    if errors:
+    axes.set_ylabel("effect")
+    for below in more:
+        # A share of errors is no effect: it has a scale of its own.
         known = sorted(errors)
-        axes.plot(known, [errors[i] for i in known], color=INK, linewidth=1.2, marker="s", markersize=3, label="errors")
-    axes.set_xlabel("experience")
-    axes.set_ylabel("effect; share of errors")
-    _plain(axes)
-    axes.set_xticks(experiences if len(experiences) <= _MOST else experiences[:: len(experiences) // 10])
+        below.plot(known, [errors[i] for i in known], color=INK, linewidth=1.2, marker="s", markersize=3)
+        below.set_ylabel("errors before\nit was learned")
+    for one in (axes, *more):
+        _plain(one)
+    last = (axes, *more)[-1]
+    last.set_xlabel("experience")
+    last.set_xticks(experiences if len(experiences) <= _MOST else experiences[:: len(experiences) // 10])
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    headline_of(axes, name, "effects of drift; dotted: usual up to here; ringed: drift")
+    headline_of(axes, name, "how much each experience differs; dotted: usual so far; ringed: drift")
     return png_of(figure)
 
 
@@ -65,7 +70,7 @@ def columns_figure(name: str, drift: ExperienceDrift) -> bytes:
     # Names come from files: matplotlib must not read a dollar sign in one as the start of a formula.
     axes.set_yticklabels([column.name for column in columns], parse_math=False)
     for limit in (_STABLE, _CHANGED):
-        axes.axvline(limit, color=INK, linewidth=0.8, linestyle=":")
+        axes.axvline(limit, color=INK, linewidth=0.8, linestyle=":", zorder=0)
     for place, column in zip(places, columns, strict=True):
         axes.annotate(
             f"{column.stability:.2f}, {column.distance:.2f} sd", (column.stability, place), (4, 0), fontsize=8,
@@ -73,9 +78,12 @@ def columns_figure(name: str, drift: ExperienceDrift) -> bytes:
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
     axes.margins(x=0.25)
-    axes.set_xlabel("population stability index; Wasserstein distance in standard deviations")
+    axes.set_xlim(0, max(axes.get_xlim()[1], 1.2 * _CHANGED))
+    axes.set_xlabel(f"population stability index; dotted: {_STABLE} small, {_CHANGED} large")
     _plain(axes)
-    headline_of(axes, name, f"columns of experience {drift.experience} against those before it")
+    headline_of(
+        axes, name, f"columns of experience {drift.experience} against those before it: index, distance in their sd"
+    )
     return png_of(figure)
 
 

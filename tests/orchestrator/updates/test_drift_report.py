@@ -119,3 +119,6 @@ def test_figures_of_names_with_signs_and_of_many_columns() -> None:
     ]
     for data in (over_time_figure("$x$_1", drifts, {2: 0.5, 4: 0.1}), columns_figure("$x$", drifts[0])):
         assert Image.open(io.BytesIO(data)).format == "PNG"
+    # Errors have a panel of their own.
+    heights = [Image.open(io.BytesIO(over_time_figure("x", drifts, known))).height for known in ({}, {2: 0.5})]
+    assert heights[0] < heights[1]
