@@ -118,6 +118,7 @@ def make_learner(
     from pipelines.models.global_batch_norm import convert
     from strategies.loop.learner import Learner
     from strategies.loop.process_group import Group
+    from strategies.loop.sharded_learner import ShardedLearner
 
     group = group or Group.current()
     model = make_model(pipeline, stream)
@@ -125,7 +126,8 @@ def make_learner(
         convert(model)
     if pipeline.train.freeze:
         keep_statistics(model, frozen_parameters(model, pipeline.train.freeze))
-    return Learner(
+    kind = ShardedLearner if pipeline.scaling.shard and group.size > 1 else Learner
+    return kind(
         model,
         make_strategies(pipeline),
         outputs=stream.outputs,

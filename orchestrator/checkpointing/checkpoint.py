@@ -2,7 +2,8 @@
 
 A checkpoint is one safetensors file beside Ray's scratch, `<pipeline>/runs/<id of the commit it leads to>/`, named by
 its step and its SHA-256. It holds the learner's state; random numbers and the order of the samples need none, because
-they are addressed by step. A commit replaces its checkpoints, and removes them.
+they are addressed by step. A commit replaces its checkpoints, and removes them. Where the workers have shared out the
+model, a checkpoint is one file of each (`orchestrator.checkpointing.sharded_checkpoint`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from orchestrator.checkpointing.restore import fitting, restore_shard
 from orchestrator.checkpointing.snapshot import copied_state
@@ -35,8 +38,10 @@ if TYPE_CHECKING:
     from strategies.loop.process_group import Group
 
 Point = tuple[int, float, int]
-_NAME = re.compile(r"(\d{12})-([0-9a-f]{64})\.safetensors")
+_NAME = re.compile(r"(\d{12})-(?:([0-9a-f]{16})-(\d+)of(\d+)-)?([0-9a-f]{64})\.safetensors")
 _MEMORY = "memory"
+PART = "part:"
+"""What stands before a group of tensors of which a file has one rank's rows."""
 _FORMAT = "1"
 URGENT = 2.0
 """Seconds between two checkpoints after a preemption notice."""
@@ -104,6 +109,28 @@ class Checkpoint:
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise CorruptBlob(f"not a checkpoint: {str(error)[:200]}") from None
 
+    @classmethod
+    def joined(cls, files: Sequence[bytes]) -> Checkpoint:
+        """The checkpoint of which these are the parts, in the order of the ranks.
+
+        The part of rank 0 has all that the ranks did not share out. Where they did, a group `part:<group>` of each has
+        its rows of each tensor. Raises CorruptBlob when the parts do not belong together.
+        """
+        parts = [cls.from_bytes(data) for data in files]
+        first = parts[0]
+        state = {group: dict(named) for group, named in first.state.items() if not group.startswith(PART)}
+        try:
+            for group in (group for group in first.state if group.startswith(PART)):
+                if any(part.state[group].keys() != first.state[group].keys() for part in parts):
+                    raise ValueError(f"parts with other tensors in {group}")
+                rows = {name: torch.cat([part.state[group][name] for part in parts]) for name in first.state[group]}
+                state.setdefault(group.removeprefix(PART), {}).update(rows)
+            if any(part.step != first.step for part in parts):
+                raise ValueError("parts of several steps")
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CorruptBlob(f"not a checkpoint: {str(error)[:200]}") from None
+        return replace(first, state=state)
+
 
 def latest_checkpoint(lineage: Lineage, planned: str, group: Group) -> Checkpoint | None:
     """The latest intact checkpoint on the way to a commit, the same on every rank; None: there is no intact checkpoint.
@@ -120,7 +147,7 @@ def latest_checkpoint(lineage: Lineage, planned: str, group: Group) -> Checkpoin
 
 def remove_checkpoints(lineage: Lineage, planned: str) -> None:
     """Remove all checkpoints on the way to a commit. Raises StorageError; ClaimLost as `Lineage.delete`."""
-    for key in list(lineage.store.list(_prefix(lineage, planned))):
+    for key in list(lineage.store.list(checkpoint_prefix(lineage, planned))):
         lineage.delete(key)
 
 
@@ -185,18 +212,8 @@ class Checkpointer:
         Raises:
             StorageError: the checkpoint before could not be written.
         """
-        soon = urgent and (not self._urgent or time.monotonic() - self._last_time >= URGENT)
-        if self._every is None or not (soon or self._due(step)):
-            return
-        if self._pending is not None:
-            if not self._pending.done():
-                return
-            self._pending.result()
-        changed = {n: m.shards() for n, m in learner.memories().items() if m.tensors is not self._memories.get(n)}
-        seconds = time.monotonic() - self._began
-        checkpoint = Checkpoint(step, samples, list(points), copied_state(learner), changed, seconds)
-        self._last_step, self._last_time, self._urgent = step, time.monotonic(), urgent
-        self._pending = self._pool.submit(self._write, checkpoint)
+        if self._wanted(step, urgent) and self._written():
+            self._take(copied_state(learner), learner, step, samples, points, urgent=urgent)
 
     def __enter__(self) -> Checkpointer:
         return self
@@ -208,6 +225,34 @@ class Checkpointer:
         if kind is None and self._pending is not None:
             self._pending.result()
 
+    def _take(
+        self,
+        state: dict[str, dict[str, Tensor]],
+        learner: Learner,
+        step: int,
+        samples: int,
+        points: list[Point],
+        *,
+        urgent: bool,
+    ) -> None:
+        changed = {n: m.shards() for n, m in learner.memories().items() if m.tensors is not self._memories.get(n)}
+        seconds = time.monotonic() - self._began
+        checkpoint = Checkpoint(step, samples, list(points), state, changed, seconds)
+        self._last_step, self._last_time, self._urgent = step, time.monotonic(), urgent
+        self._pending = self._pool.submit(self._write, checkpoint)
+
+    def _wanted(self, step: int, urgent: bool) -> bool:
+        soon = urgent and (not self._urgent or time.monotonic() - self._last_time >= URGENT)
+        return self._every is not None and (soon or self._due(step))
+
+    def _written(self) -> bool:
+        """Whether no checkpoint is being written. Raises StorageError: the one before could not be."""
+        if self._pending is not None:
+            if not self._pending.done():
+                return False
+            self._pending.result()
+        return True
+
     def _due(self, step: int) -> bool:
         if isinstance(self._every, int):
             return step - self._last_step >= self._every
@@ -216,7 +261,7 @@ class Checkpointer:
 
     def _write(self, checkpoint: Checkpoint) -> None:
         data = checkpoint.to_bytes()
-        prefix = _prefix(self._lineage, self._planned)
+        prefix = checkpoint_prefix(self._lineage, self._planned)
         key = f"{prefix}{checkpoint.step:012}-{hashlib.sha256(data).hexdigest()}.safetensors"
         older = [old for old in self._lineage.store.list(prefix) if old != key]
         self._lineage.put(key, data)
@@ -231,22 +276,33 @@ def _count(value: Any) -> int:
     return value
 
 
-def _prefix(lineage: Lineage, planned: str) -> str:
+def checkpoint_prefix(lineage: Lineage, planned: str) -> str:
+    """Where the checkpoints on the way to a commit lie."""
     return f"{runs_prefix(lineage.pipeline)}{planned}/"
 
 
 def _furthest(lineage: Lineage, planned: str) -> bytes:
-    """The bytes of the latest intact checkpoint; empty when there is none."""
-    prefix = _prefix(lineage, planned)
-    for key in sorted(lineage.store.list(prefix), reverse=True):
+    """The bytes of the latest intact checkpoint; empty when there is none. Parts of one are put together."""
+    prefix = checkpoint_prefix(lineage, planned)
+    found: dict[tuple[int, str, int], dict[int, str]] = {}
+    for key in sorted(lineage.store.list(prefix)):
         name = _NAME.fullmatch(key.removeprefix(prefix))
-        if name is None:
-            continue
+        if name is not None:
+            step, token, part, of = int(name[1]), name[2] or name[5], int(name[3] or 0), int(name[4] or 1)
+            found.setdefault((step, token, of), {})[part] = key
+    for (_, _, of), keys in sorted(found.items(), reverse=True):
         try:
-            data = lineage.store.get(key)
-            if hashlib.sha256(data).hexdigest() == name[2]:
-                Checkpoint.from_bytes(data)
-                return data
+            if keys.keys() == set(range(of)):
+                parts = [_intact(lineage, keys[part]) for part in range(of)]
+                return parts[0] if of == 1 else Checkpoint.joined(parts).to_bytes()
         except (MissingKey, CorruptBlob):
             continue
     return b""
+
+
+def _intact(lineage: Lineage, key: str) -> bytes:
+    data = lineage.store.get(key)
+    if f"-{hashlib.sha256(data).hexdigest()}." not in key:
+        raise CorruptBlob(f"{key} is damaged")
+    Checkpoint.from_bytes(data)
+    return data

@@ -89,9 +89,14 @@ def take_snapshot(learner: Learner, planned: PlannedCommit, experience: Experien
 
 def copied_state(learner: Learner) -> dict[str, dict[str, Tensor]]:
     """A copy of `Learner.state_dict` on the CPU."""
+    return copied(learner.state_dict())
+
+
+def copied(state: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """A copy of tensors on the CPU."""
     return {
         group: {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-        for group, tensors in learner.state_dict().items()
+        for group, tensors in state.items()
     }
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.storage.store import Entry
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_CHECKPOINT = re.compile(r"([0-9a-f]{64})/\d{12}-([0-9a-f]{64})\.safetensors")
+_CHECKPOINT = re.compile(r"([0-9a-f]{64})/\d{12}-(?:[0-9a-f]{16}-\d+of\d+-)?([0-9a-f]{64})\.safetensors")
 _ADMISSION = re.compile(r"(\d+|index)\.json")
 _DECISION = re.compile(r"(\d{9}|index)\.json")
 _RECORD = re.compile(r"tune-[^/]+/\d{6}\.json")

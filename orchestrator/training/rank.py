@@ -21,6 +21,7 @@ from orchestrator.checkpointing.checkpoint import (
 from orchestrator.checkpointing.evaluation_record import flips, packed, quality, score_records, test_count
 from orchestrator.checkpointing.model_description import describing
 from orchestrator.checkpointing.reused_adapters import REUSED, reusable, reuse
+from orchestrator.checkpointing.sharded_checkpoint import ShardedCheckpointer
 from orchestrator.checkpointing.snapshot import Snapshot, load_answers, load_commit, take_snapshot
 from orchestrator.events import Event, Resumed, StageStarted, Warned
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
@@ -37,6 +38,7 @@ from pipelines.models.trained_weights import trained_weights
 from strategies.api.data import target_counts
 from strategies.importance.one_by_one import SlowImportance
 from strategies.loop.rank_agreement import check_ranks
+from strategies.loop.sharded_learner import ShardedLearner
 from strategies.metrics import ACCURACY, result_warning
 
 if TYPE_CHECKING:
@@ -174,8 +176,10 @@ class RankTraining:
 
         past = [self.stream[i] for i in range(index)]
         noticed = False
-        every = self.pipeline.train.at(index).checkpoint_interval if self.group.rank == 0 else None
-        with Checkpointer(self.lineage, self.plan[index].id, every, self._emit) as checkpointer:
+        shared = isinstance(learner, ShardedLearner)
+        every = self.pipeline.train.at(index).checkpoint_interval if shared or self.group.rank == 0 else None
+        kind = ShardedCheckpointer if shared else Checkpointer
+        with kind(self.lineage, self.plan[index].id, every, self._emit) as checkpointer:
             checkpointer.begin(learner, start, changed=checkpoint.memories if checkpoint else (), seconds=before)
             for step in learner.steps(experience, settings, past=past, listener=curve, start=start):
                 if curve.complete:

@@ -248,7 +248,7 @@ class Pipeline(Spec):
 
     def _composition_problems(self) -> list[tuple[KeyPath, str]]:
         from pipelines.config.components import resolve
-        from strategies.api.compatibility import Listed, refusals, setting_refusal
+        from strategies.api.compatibility import Listed, refusals, setting_refusal, shard_refusal
 
         try:
             listed = [Listed(resolve("strategies", spec.name), _valid(spec), spec.name) for spec in self.strategy]
@@ -258,6 +258,9 @@ class Pipeline(Spec):
         changes_loss = getattr(options, "changes_loss", False)
         reasons = refusals(listed, objective.name, targets=objective.targets, changes_loss=changes_loss)
         wrong = capability_problems(self.capabilities, objective.name, objective.targets, self.gate)
+        for one in listed if self.scaling.shard else ():
+            refused = shard_refusal(one)
+            wrong += [] if refused is None else [(("scaling", "shard"), refused)]
         setting = setting_refusal(objective, self.stream.setting)
         wrong += [] if setting is None else [(("stream", "setting"), setting)]
         if self.stream.source is not None and objective.targets != "classes":

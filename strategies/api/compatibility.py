@@ -105,6 +105,16 @@ def blocks_refusal(one: Listed) -> str | None:
     )
 
 
+def shard_refusal(one: Listed) -> str | None:
+    """Why a strategy cannot train a model that the ranks have shared out, with the remedy, or None."""
+    if one.kind.learns_sharded:
+        return None
+    return (
+        f"{one.name} needs whole parameters or gradients in its steps, and with scaling.shard each worker holds a part "
+        "of them: leave scaling.shard out, or use {name: replay}"
+    )
+
+
 def warnings(listed: Sequence[Listed], setting: Setting) -> list[list[str]]:
     """What each strategy cannot do in a setting beside the others, each with its remedy.
 

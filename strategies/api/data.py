@@ -254,16 +254,19 @@ class Batch:
             places=None if self.places is None else self.places.joined(self.total_samples, added),
         )
 
-    def split(self, parts: int) -> list[Batch]:
+    def split(self, parts: int, *, empty: bool = False) -> list[Batch]:
         """The batch in `parts` parts of about equal size; their losses add up to that of the whole.
 
         With `places`, part i has the samples whose places modulo `parts` are i, so that parts are the same at any
         number of ranks. Without `places`, each rank divides its own share, and leaves out parts without samples.
+
+        Args:
+            empty: keep parts without samples, so that all ranks have equally many.
         """
         if self.places is not None and parts > 1:
             rest = self.places.index % parts
             return [self._rows((rest == k).nonzero().squeeze(1)) for k in range(parts)]
-        parts = min(parts, max(1, len(self)))
+        parts = parts if empty else min(parts, max(1, len(self)))
         if parts <= 1:
             return [self]
         bounds = [len(self) * k // parts for k in range(parts + 1)]

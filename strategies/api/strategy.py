@@ -122,6 +122,8 @@ class Strategy:
         needs_sample_origin: it must know which experience each sample of a batch comes from.
         learns_from_blocks: it needs neither `ids` nor `targets` of all samples of an experience, nor another training
             set, so that it learns from data larger than memory (see `strategies.api.data.BlockSamples`).
+        learns_sharded: from the first step of an experience to the last its hooks see of the model only the output, and
+            run it no further time, so that each rank may hold a part of each parameter (`scaling.shard`).
         objectives: names of the objectives that it is defined for; None: any.
         limits: what else it cannot do, by setting or "online", in words with the remedy (`Limit`). A limit for a
             setting replaces the one that follows there from `needs_rehearsal_on_shared_head` or `needs_task_labels`.
@@ -158,6 +160,7 @@ class Strategy:
     needs_fixed_structure: ClassVar[bool] = False
     needs_sample_origin: ClassVar[bool] = False
     learns_from_blocks: ClassVar[bool] = False
+    learns_sharded: ClassVar[bool] = False
     objectives: ClassVar[tuple[str, ...] | None] = None
     limits: ClassVar[Mapping[str, Limit]] = {}
 

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from strategies.api.data import Batch
 from strategies.loop.batch_statistics import layers_with_statistics
 from strategies.loop.process_group import Group
+from strategies.loop.sharded_model import is_shared_out
 
 
 class GlobalLoss:
@@ -42,7 +43,8 @@ class GlobalLoss:
         self.whole_parts = parts > 1 and bool(layers_with_statistics(model))
         self._ranks = group.size
         self._distributed: DistributedDataParallel | None = None
-        if group.size > 1:
+        self._shared_out = group.size > 1 and is_shared_out(model)
+        if group.size > 1 and not self._shared_out:
             self._distributed = DistributedDataParallel(
                 _Whole(model, loss),
                 forward_sync_buffers=False,
@@ -53,11 +55,14 @@ class GlobalLoss:
         """Add the gradients of the global loss to the parameters', and return this rank's part of the loss, 0-dim."""
         total: Tensor | None = None
         # Statistics take two samples, and all ranks have to take them equally often.
-        pieces = batch.split(min(self._parts, max(1, batch.total_samples // 2)) if self.whole_parts else self._parts)
+        parts = min(self._parts, max(1, batch.total_samples // 2)) if self.whole_parts else self._parts
+        # A model that is shared out communicates in each pass.
+        pieces = batch.split(parts, empty=self._shared_out)
         for number, piece in enumerate(pieces):
             if self._distributed is None:
                 loss = self._loss(piece)
-                loss.backward()
+                # FSDP divides gradients by the number of ranks, too.
+                (loss * self._ranks if self._shared_out else loss).backward()
             else:
                 last = number == len(pieces) - 1
                 with nullcontext() if last else self._distributed.no_sync():

@@ -97,16 +97,13 @@ class Learner:
         if refused:
             raise StrategyError("\n".join(refused))
         keep_freed_memory()
-        self.device = torch.device(device)
-        self.channels_last = channels_last
+        self.device, self.channels_last = torch.device(device), channels_last
         self.model = model.to(self.device)
         self._dtype = input_dtype(model)
         dense_gradients(model)
         self.strategies = list(strategies)
-        self.outputs = outputs
-        self.seed = seed
+        self.outputs, self.seed, self.online = outputs, seed, online
         self.group = group or Group.current()
-        self.online = online
         self.past: Sequence[Experience] = ()
         self.step = self.length = 0
         self._active = ActiveClasses(outputs, self.device)
@@ -168,7 +165,7 @@ class Learner:
         self.objective.begin_samples(samples, self.outputs)
         order = sample_order(samples, settings, self.seed, experience.index)
         self.length = len(order)
-        optimizer = self._optimizer.prepare(self.model, settings, keep=start > 0 or not settings.reset)
+        optimizer = self._optimizer.prepare(self._trained(), settings, keep=start > 0 or not settings.reset)
         scheduler = make_scheduler(settings, optimizer, len(order), start)
         loss_of = partial(batch_loss, self, precision=settings.precision)
         gradients = GlobalLoss(self.model, loss_of, self.group, lambda: self.example(samples), settings.accumulate)
@@ -177,8 +174,7 @@ class Learner:
         layer = takes_one_value(self.model, self.example(samples)[:1]) if not extend and order.smallest == 1 else None
         if layer is not None:
             raise single_sample(experience.index, len(samples), layer)
-        after_backward = overriding(self.strategies, "after_backward")
-        after_step = overriding(self.strategies, "after_step")
+        after_backward, after_step = (overriding(self.strategies, hook) for hook in ("after_backward", "after_step"))
         observers = overriding(self.strategies, "observe")
         sanction = FiniteLoss(experience.index, self.device)
         forward_seed = integer(self.seed, "forward", experience.index)
@@ -232,6 +228,10 @@ class Learner:
     def _training_set(self, experience: Experience) -> Samples:
         replaced = (training_set(self, experience) for training_set in overriding(self.strategies, "training_set"))
         return next((samples for samples in replaced if samples is not None), self.samples)
+
+    def _trained(self) -> nn.Module:
+        """The model as the steps of an experience train it."""
+        return self.model
 
     def moved(self, tensor: Tensor) -> Tensor:
         """The tensor on the device; a copy to a GPU is from pinned memory, so that it overlaps with the computation."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from strategies.api.strategy_errors import NonFiniteLoss
+from strategies.loop.sharded_model import whole
 
 EVERY = 50
 
@@ -34,7 +35,7 @@ class FiniteLoss:
         # A rank whose own part is finite sees a NaN of another rank in the gradients, and ends too instead of waiting.
         last = next((p.grad for p in reversed(averaged) if p.grad is not None), None)
         if last is not None:
-            loss = loss + 0 * last.sum()
+            loss = loss + 0 * whole(last.sum())
         if self._waits:
             self._seen.append((step, loss))
             if len(self._seen) >= EVERY:

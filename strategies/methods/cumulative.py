@@ -30,6 +30,7 @@ class Cumulative(Strategy):
     bound = "upper"
     needs_old_data = True
     learns_from_blocks = True
+    learns_sharded = True
 
     def training_set(self, learner: Learner, experience: Experience) -> Samples | None:
         """The past experiences' training sets, then this one's."""

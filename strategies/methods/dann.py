@@ -67,6 +67,7 @@ class DANN(Replay):
         use_when="the same classes come from domains that look different",
     )
     includes = (Replay,)
+    learns_sharded = False
     needs_fixed_structure = True
     needs_sample_origin = True
     limits: ClassVar[Mapping[str, Limit]] = dict.fromkeys(

@@ -74,6 +74,7 @@ class LoRA(Strategy):
     )
     adapts_model = True
     learns_from_blocks = True
+    learns_sharded = True
     Options = LoRAOptions
     reductions: ClassVar[Mapping[str, Reduction]] = {"head": Reduction.GLOBAL}
     adapters: ClassVar[type[AdaptedLinear]] = LowRankLinear

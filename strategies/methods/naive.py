@@ -19,4 +19,5 @@ class Naive(Strategy):
         use_when="as the lower bound: what forgetting is without protection",
     )
     learns_from_blocks = True
+    learns_sharded = True
     bound = "lower"

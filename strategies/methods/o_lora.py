@@ -62,6 +62,7 @@ class OLoRA(LoRA):
     )
     adds_parts = True
     needs_rehearsal_on_shared_head = True
+    learns_sharded = False
     Options = OLoRAOptions  # type: ignore[assignment]
 
     options: OLoRAOptions  # type: ignore[assignment]

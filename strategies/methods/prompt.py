@@ -70,6 +70,7 @@ class Prompt(LoRA):
         memory="a prompt: a few thousand numbers",
         use_when="a large pretrained model and few samples; with replay on one shared head",
     )
+    learns_sharded = False
     Options = PromptOptions  # type: ignore[assignment]
 
     options: PromptOptions  # type: ignore[assignment]

@@ -70,6 +70,7 @@ class Replay(Rehearsal):
         )
     }
     learns_from_blocks = True
+    learns_sharded = True
     Options = ReplayOptions
 
     options: ReplayOptions

@@ -33,12 +33,15 @@ class ScalingSpec(Spec):
         gpu: whether each worker trains on a GPU.
         channels_last: whether images lie in memory with their channels next to each other, which makes convolutions
             faster.
+        shard: whether each worker holds a part of the model while it trains, by PyTorch's FSDP, instead of all of it.
+            One worker holds all of it.
         resources: Ray resources of each worker, such as {CPU: 2}.
     """
 
     workers: Annotated[int | tuple[int, int], PlainValidator(_workers), PlainSerializer(_as_written), NOT_LEARNED] = 1
     gpu: Annotated[bool, NOT_LEARNED] = False
     channels_last: Annotated[bool, NOT_LEARNED] = False
+    shard: Annotated[bool, NOT_LEARNED] = False
     resources: Annotated[dict[str, Positive], NOT_LEARNED] = Field(default_factory=dict)
 
     @model_validator(mode="after")
