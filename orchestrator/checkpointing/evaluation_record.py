@@ -61,6 +61,8 @@ def flips(before: Mapping[int, Tensor], now: Mapping[int, Tensor], index: int) -
     """For each experience before `index`, how many samples were right `before` and are wrong `now`; None: not known."""
     if not index or any(j not in before or j not in now for j in range(index)):
         return None
+    if any(before[j].shape != now[j].shape for j in range(index)):
+        return None  # `everlearn forget` has taken samples out of a test set since
     return tuple(int((before[j] & ~now[j]).sum()) for j in range(index))
 
 

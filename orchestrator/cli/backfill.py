@@ -52,7 +52,7 @@ def backfill(
     address: str | None,
     as_json: bool,
 ) -> None:
-    """Train again what FILE has learned, because its settings have changed, or files were overwritten.
+    """Train again what FILE has learned: its settings have changed, files were overwritten, or labels came too late.
 
     Says first what that costs, and asks. It trains on a branch: latest and the admission log stay as they are, and
     steps go on as before, until --adopt. Run it again to resume after an interruption.
@@ -122,4 +122,6 @@ def _lines(cost: Cost) -> list[str]:
     for title, keys in (("another content", cost.changed), ("gone", cost.missing)):
         if keys:
             told.append(f"{title}: {', '.join(keys[:10])}{', ...' if len(keys) > 10 else ''}")
+    if cost.late:
+        told.append(f"{count(cost.late, 'label')} that came too late count then")
     return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ from orchestrator.progress.printable import say
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from orchestrator.updates.admission_entries import FileRecord
     from orchestrator.updates.source_decisions import Action, Overview
 
 _MOST = 20
@@ -77,8 +79,9 @@ def _lines(found: Overview) -> list[Any]:
         files = found.of(*verdicts)
         if files:
             told += ["", f"{title}:"]
-            told += [f"  {file.key}{': ' + file.reason if file.reason else ''}" for file in files[:_MOST]]
+            told += [f"  {file.key}{_why(found, file)}" for file in files[:_MOST]]
             told += [f"  and {count(len(files) - _MOST, 'more file')}"] if len(files) > _MOST else []
+    told += _labels(found)
     skipped = len(found.of("skipped"))
     summary = [count(len(found.experiences), "experience"), f"{found.trained} trained"]
     summary += [f"{count(skipped, 'file')} skipped"] if skipped else []
@@ -86,8 +89,44 @@ def _lines(found: Overview) -> list[Any]:
     return [*told, "", ", ".join(summary)]
 
 
+def _why(found: Overview, file: FileRecord) -> str:
+    """What is to be known of a file that is in no experience."""
+    from datetime import UTC, datetime
+
+    from orchestrator.cli.support.local_time import local_time
+    from orchestrator.progress.number_format import count
+
+    told = [file.reason] if file.reason else []
+    if file.verdict == "waiting" and file.key in found.missing:
+        labels = f"{found.missing[file.key]:,} of {count(file.rows or 0, 'row')} without a label"
+        at = found.matures.get(file.key)
+        told.append(
+            labels
+            if at is None
+            else f"{labels}, waits for them until {local_time(datetime.fromtimestamp(at, UTC).isoformat())}"
+        )
+    return f": {'; '.join(told)}" if told else ""
+
+
+def _labels(found: Overview) -> list[str]:
+    """Which labels have come that are in no experience."""
+    from orchestrator.progress.number_format import count
+
+    joined = [file for file in found.files if file.verdict == "joined"]
+    late = Counter[int]()
+    for file in (one for one in found.files if one.late):
+        late.update({one.serial: one.labels for one in file.late or ()})
+    serials = {one.serial: index for index, one in enumerate(found.experiences)}
+    told = [f"{count(len(joined), 'file')} of labels joined"] if joined else []
+    told += [f"{count(labels, 'label')} came too late for experience {serials[serial]}"
+             for serial, labels in sorted(late.items()) if serial in serials]  # fmt: skip
+    return ["", "Labels:", *(f"  {line}" for line in told)] if told else []
+
+
 def _experiences(found: Overview) -> Table:
     from rich.table import Table
+
+    from orchestrator.progress.number_format import count
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("experience", justify="right")
@@ -99,7 +138,8 @@ def _experiences(found: Overview) -> Table:
         table.add_row("...", "", "", "")
     for index, one in enumerate(found.experiences[first:], start=first):
         files = ", ".join(member.key for member in one.files[:3]) + (", ..." if len(one.files) > 3 else "")
-        state = "" if index < found.trained else " (not trained yet)"
+        state = f" ({count(one.unlabelled, 'row')} without a label)" if one.unlabelled else ""
+        state += "" if index < found.trained else " (not trained yet)"
         shown = [found.labels[place] if found.labels else place for place in one.classes[:8]]
         table.add_row(str(index), f"{one.rows:,}", ", ".join(map(str, shown)), files + state)
     return table

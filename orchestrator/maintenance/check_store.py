@@ -80,6 +80,7 @@ class _Check:
         self._commits: dict[str, Commit | None] = {}
         self._broken: set[str] = set()
         self._tests: dict[str, int] = {}
+        self._labels: dict[str, int] = {}
         self._tombstones = Tombstones()
         self._report = Report(lineage.pipeline)
 
@@ -141,7 +142,7 @@ class _Check:
         state, problems = whole_log(self._lineage)
         for key, problem in problems:
             self._hit(key, problem)
-        self._tests = state.blobs()
+        self._tests, self._labels = state.blobs(), state.label_blobs()
         key = layout.admission_index_key(self._lineage.pipeline)
         try:
             index = State.model_validate_json(self._store.get(key))
@@ -174,7 +175,7 @@ class _Check:
                 continue
             if blob.problem is not None:
                 self._hit(key, blob.problem, users)
-            elif sha256 in self._tests and blob.no_shard is not None:
+            elif sha256 in self._tests and sha256 not in self._labels and blob.no_shard is not None:
                 self._hit(key, f"no test set: {blob.no_shard}")
             elif blob.to_forget:
                 self._hit(key, f"holds {blob.to_forget} samples that were to be forgotten: run everlearn forget again")
@@ -201,9 +202,10 @@ class _Check:
         del data
         blob = _Blob()
         try:
-            blob.held = groups(tensors)
+            if sha256 not in self._labels:
+                blob.held = groups(tensors)
             blob.to_forget = len(self._tombstones.among(tensors["ids"].tolist()))
-        except ValueError as error:
+        except (KeyError, ValueError) as error:
             blob.no_shard = str(error)
         return blob
 

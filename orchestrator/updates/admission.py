@@ -8,10 +8,17 @@ version are the same. What a listing shows decides; events may only say that it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from orchestrator.updates.admission_entries import AdmittedExperience, FileRecord, SchemaRecord
+from orchestrator.updates.admission_entries import AdmittedExperience, FileRecord, Member, SchemaRecord
 from orchestrator.updates.admission_record import State
+from orchestrator.updates.delayed_labels import (
+    Joins,
+    LabelJudge,
+    closed,
+    is_label_file,
+    is_over,
+)
 from orchestrator.updates.file_verdict import FileJudge, Found, Look, first_contents, same_version
 from pipelines.config.sections.source_section import SUFFIXES, BatchSpec, SourceSpec, seconds_of
 from pipelines.data.datasets.location import natural_order
@@ -31,6 +38,8 @@ class Decision:
         withdrawn: serial numbers of experiences that were never trained and whose files are gone.
         blocked: the file of an experience that was not trained yet is being written anew: nothing is trained now.
         stopped: more files are in quarantine than allowed: nothing is trained.
+        missing: of files that wait for labels, how many rows have none, where that is another number than before.
+        closed: files of labels that are joined no more.
     """
 
     contents: SchemaRecord | None = None
@@ -39,14 +48,23 @@ class Decision:
     withdrawn: tuple[int, ...] = ()
     blocked: bool = False
     stopped: bool = False
+    missing: Mapping[str, int] = field(default_factory=dict)
+    closed: tuple[Member, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.contents or self.files or self.groups or self.withdrawn)
+        return bool(self.contents or self.files or self.groups or self.withdrawn or self.missing)
 
 
 def decide(
-    listing: Iterable[Found], state: State, source: SourceSpec, now: float, look: LookAt, *, trained: int
+    listing: Iterable[Found],
+    state: State,
+    source: SourceSpec,
+    now: float,
+    look: LookAt,
+    *,
+    trained: int,
+    joins: Joins | None = None,
 ) -> Decision:
     """Decide on what is new.
 
@@ -55,6 +73,7 @@ def decide(
         now: in seconds since 1970, by the clock of what holds the files.
         look: called for files that are ready and not known in this version, once for each.
         trained: how many of the experiences have a commit.
+        joins: what was read of files whose labels come later; needed with `mature`.
 
     Raises:
         DataError: the first files have no labels that could be classes.
@@ -67,9 +86,11 @@ def decide(
         return seen[found.key]
 
     files = sorted(listing, key=lambda found: natural_order(found.key))
-    here = {found.key: found for found in files if is_data(found.key, source)}
-    ready = [found for found in here.values() if _is_ready(found, source, now, {found.key for found in files})]
-    new = [found for found in ready if not _known(found, state)]
+    there = {found.key: found for found in files if is_data(found.key, source) or is_label_file(found.key)}
+    here = {key: found for key, found in there.items() if not is_label_file(key)}
+    keys = {found.key for found in files}
+    unknown = [one for one in there.values() if _is_ready(one, source, now, keys) and not _known(one, state, source)]
+    new = [found for found in unknown if found.key in here]
     withdrawn, blocked = _withdrawn(state.experiences[trained:], here, state, {found.key for found in new}, looked)
     gone = {one.serial for one in withdrawn}
     kept = [member for one in state.experiences if one.serial not in gone for member in one.files]
@@ -77,29 +98,70 @@ def decide(
     pairs = {(file.key, file.sha256) for file in kept} | {(file.key, file.sha256) for file in waits}
     learned = {sha256: key for key, sha256 in sorted(pairs, reverse=True)}
     contents = state.contents
-    full = _count(state, (), here) > source.max_quarantined
+    full = _count(state, (), there) > source.max_quarantined
     if contents is None and new and not full:
         contents = first_contents(source, [(found.key, looked(found)) for found in new])
     judge = FileJudge(source, contents, learned, pairs, {member.key for member in kept}, state)
     decided: list[FileRecord] = []
     for found in new:
-        if _count(state, decided, here) > source.max_quarantined:
+        if _count(state, decided, there) > source.max_quarantined:
             break  # the rest is looked at once a person has decided
         seen_ = looked(found)
         if seen_ is not None:
             decided.append(judge(found, seen_))
     changed = {file.key for file in decided}
-    there = [file for file in waits if file.key not in changed]
-    there += [file for file in decided if file.verdict == "waiting"]
-    groups = grouped(there, {found.key: found.modified for found in here.values()}, source, now)
+    waiting = [file for file in waits if file.key not in changed and (file.since is None) == (source.mature is None)]
+    waiting += [file for file in decided if file.verdict == "waiting"]
+    groups = grouped(waiting, {found.key: found.modified for found in here.values()}, source, now)
     fixed = contents if state.contents is None and any(file.verdict == "waiting" for file in decided) else None
-    return Decision(
-        contents=fixed,
-        files=tuple(decided),
-        groups=tuple(tuple(group) for group in groups),
-        withdrawn=tuple(one.serial for one in withdrawn),
-        blocked=blocked,
-        stopped=_count(state, decided, here) > source.max_quarantined,
+    made = Decision(contents=fixed, withdrawn=tuple(one.serial for one in withdrawn), blocked=blocked)
+    if source.mature is None:
+        made = replace(made, files=tuple(decided), groups=tuple(map(tuple, groups)))
+    else:
+        assert joins is not None
+        label_judge = LabelJudge(source, state, joins, waiting, now)
+        for found in (one for one in unknown if one.key not in here):
+            if _count(state, decided, there) > source.max_quarantined:
+                break
+            if (seen_ := looked(found)) is not None:
+                decided.append(label_judge(found, seen_))
+        made = _with_labels(made, decided, groups, label_judge)
+    return replace(made, stopped=_count(state, made.files, there) > source.max_quarantined)
+
+
+def _with_labels(
+    made: Decision, decided: list[FileRecord], groups: list[list[FileRecord]], judge: LabelJudge
+) -> Decision:
+    """What is decided where labels come later: a group waits until its labels are there, or `mature` is over."""
+    state, source, now = judge.state, judge.source, judge.now
+    missing = judge.missing() if any(file.verdict in ("waiting", "joined") for file in decided) else state.missing
+    files = {file.key: file for file in decided}
+    for file in judge.waiting:
+        if file.key in files:
+            files[file.key] = file.model_copy(update={"missing": missing[file.key]})
+    ripe: list[tuple[FileRecord, ...]] = []
+    for group in groups:
+        if not all(missing[file.key] == 0 or is_over(file, source, now) for file in group):
+            continue
+        if any(missing[file.key] < (file.rows or 0) for file in group):
+            ripe.append(tuple(files.get(file.key, file) for file in group))
+            continue
+        for file in group:
+            reason = f"no label of it came within {source.mature}"
+            update = {"verdict": "quarantined", "kind": "unlabelled", "reason": reason, "missing": None}
+            files[file.key] = file.model_copy(update=update)
+    done = {file.key for group in ripe for file in group}
+    rest = [file for file in judge.waiting if file.key not in done and files.get(file.key, file).verdict == "waiting"]
+    return replace(
+        made,
+        files=tuple(files.values()),
+        groups=tuple(ripe),
+        missing={
+            file.key: missing[file.key]
+            for file in judge.waiting
+            if file.key not in files and missing[file.key] != state.missing.get(file.key)
+        },
+        closed=closed(state, judge.joined, rest, source, now),
     )
 
 
@@ -152,9 +214,12 @@ def _is_ready(found: Found, source: SourceSpec, now: float, keys: set[str]) -> b
     return (f"{folder}/{ready.marker}" if folder else ready.marker) in keys
 
 
-def _known(found: Found, state: State) -> bool:
+def _known(found: Found, state: State, source: SourceSpec) -> bool:
     entry = state.files.get(found.key)
-    return entry is not None and same_version(entry, found) and entry.verdict not in ("approved", "released")
+    # What waited before the pipeline file said `mature` is looked at anew.
+    anew = entry is not None and entry.verdict == "waiting" and (entry.since is None) != (source.mature is None)
+    open_ = entry is None or anew or entry.verdict in ("approved", "released")
+    return entry is not None and same_version(entry, found) and not open_
 
 
 def _withdrawn(

@@ -7,16 +7,40 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from orchestrator.lineage.commit import BlobRecord, Int64, Sha256
-from orchestrator.lineage.measurements import Count
+from orchestrator.lineage.measurements import Count, is_none
 
-Verdict = Literal["waiting", "admitted", "quarantined", "skipped", "approved", "released"]
-Kind = Literal["new", "late", "duplicate", "overwritten", "schema", "new_class", "unreadable", "unchanged", "person"]
+Verdict = Literal["waiting", "admitted", "quarantined", "skipped", "approved", "released", "joined"]
+Kind = Literal[
+    "new",
+    "late",
+    "duplicate",
+    "overwritten",
+    "schema",
+    "new_class",
+    "contradiction",
+    "unlabelled",
+    "unreadable",
+    "unchanged",
+    "person",
+]
 Key = Annotated[str, Field(min_length=1, max_length=1024)]
 Digest = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class LateLabels(Entry):
+    """Labels that came when the experience of their rows was there already.
+
+    Attributes:
+        serial: of the experience.
+        labels: how many, of those that it has not, or has otherwise.
+    """
+
+    serial: Count
+    labels: Annotated[int, Field(ge=1)]
 
 
 class FileRecord(Entry):
@@ -30,10 +54,16 @@ class FileRecord(Entry):
         rows: None where it could not be read.
         verdict: `waiting`: admitted, until its experience is complete; `admitted`: part of an experience;
             `quarantined`; `skipped`; `approved` by a person: admitted in the next step; `released` by a person: looked
-            at anew in the next step.
-        kind: what it is: new, or one of the keys of `stream.source.on`, or unreadable, or the content that was learned.
+            at anew in the next step; `joined`: a file of labels that count.
+        kind: what it is: new, or one of the keys of `stream.source.on`, or unreadable, or the content that was learned;
+            `unlabelled`: no label of it came in time.
         reason: a sentence for people; empty for what is simply new.
         time: the last time of its rows, where the source has a column of times.
+        since: where labels come later: when it was written, in seconds since 1970.
+        blob: then, the ids of its rows; of a file of labels its ids and their class numbers.
+        missing: then, how many of its rows had no label when it was admitted.
+        unknown: of a file of labels, how many were for no row that had come so far.
+        late: of a file of labels, what came too late.
     """
 
     key: Key
@@ -45,6 +75,11 @@ class FileRecord(Entry):
     kind: Kind
     reason: Annotated[str, Field(max_length=1000)] = ""
     time: str | float | None = None
+    since: Annotated[float | None, Field(exclude_if=is_none)] = None
+    blob: Annotated[BlobRecord | None, Field(exclude_if=is_none)] = None
+    missing: Annotated[Count | None, Field(exclude_if=is_none)] = None
+    unknown: Annotated[Count | None, Field(exclude_if=is_none)] = None
+    late: Annotated[tuple[LateLabels, ...] | None, Field(exclude_if=is_none)] = None
 
 
 class Member(Entry):
@@ -64,6 +99,10 @@ class AdmittedExperience(Entry):
         classes: that occur in it.
         fingerprint, test_fingerprint: of its training and its test set, as in ids of commits.
         test: the blob of its test set.
+        since: where labels came later: when the newest of its files was written, in seconds since 1970.
+        labels: then, the blob with the ids of all its rows and their class numbers; -1: none came in time.
+        labelled: then, the files of labels that gave them.
+        unlabelled: then, how many of its rows have no label, and are not learned.
     """
 
     serial: Count
@@ -74,6 +113,10 @@ class AdmittedExperience(Entry):
     fingerprint: Digest
     test_fingerprint: Digest
     test: BlobRecord
+    since: Annotated[float | None, Field(exclude_if=is_none)] = None
+    labels: Annotated[BlobRecord | None, Field(exclude_if=is_none)] = None
+    labelled: Annotated[tuple[Member, ...] | None, Field(exclude_if=is_none)] = None
+    unlabelled: Annotated[Count | None, Field(exclude_if=is_none)] = None
 
 
 class SchemaRecord(Entry):

@@ -31,10 +31,11 @@ class AdmissionLog:
     Attributes:
         state: what the records say, as of the last `read` or `append`.
         behind: whether the index lacks a record.
+        lineage: whose log it is.
     """
 
     def __init__(self, lineage: Lineage) -> None:
-        self._lineage, self._store = lineage, lineage.store
+        self.lineage, self._store = lineage, lineage.store
         self.state = State()
         self.behind = False
 
@@ -56,7 +57,7 @@ class AdmissionLog:
 
     def record(self, number: int) -> AdmissionRecord | None:
         """One record; None: it was not written. Raises as `read`."""
-        key = layout.admission_key(self._lineage.pipeline, number)
+        key = layout.admission_key(self.lineage.pipeline, number)
         try:
             data = self._store.get(key)
         except MissingKey:
@@ -85,9 +86,9 @@ class AdmissionLog:
             StorageError: the storage cannot be used, or another process has written the record.
         """
         state, record = self.state, self.next_record(**fields)
-        key = layout.admission_key(self._lineage.pipeline, record.number)
+        key = layout.admission_key(self.lineage.pipeline, record.number)
         data = record.to_json()
-        if not create(self._store, self._lineage.fence, key, data) and self._store.get(key) != data:
+        if not create(self._store, self.lineage.fence, key, data) and self._store.get(key) != data:
             raise StorageError(f"{self._store.uri}/{key}: another process has written it meanwhile. Run again")
         self.state = state.fold([record])
         self.write_index()
@@ -99,14 +100,14 @@ class AdmissionLog:
 
     def write_index(self) -> None:
         """Write what the log says, so that its records need not be read again. Raises as `append`."""
-        key = layout.admission_index_key(self._lineage.pipeline)
-        self._lineage.put(key, index_bytes(self.state))
+        key = layout.admission_index_key(self.lineage.pipeline)
+        self.lineage.put(key, index_bytes(self.state))
         self.behind = False
 
     def _index(self) -> State | None:
         """What was written as the index; None where it is missing or damaged: it follows from the records."""
         try:
-            data = self._store.get(layout.admission_index_key(self._lineage.pipeline))
+            data = self._store.get(layout.admission_index_key(self.lineage.pipeline))
             return None if is_note(data) else State.model_validate_json(data)
         except (MissingKey, ValidationError):
             return None

@@ -21,6 +21,7 @@ from orchestrator.updates.admission_entries import (
     Entry,
     FileRecord,
     HoldoutRecord,
+    Key,
     Member,
     SchemaRecord,
     SettingsRecord,
@@ -28,9 +29,14 @@ from orchestrator.updates.admission_entries import (
 )
 from pipelines.data.datasets.location import natural_order
 
-FORMAT = 3
+FORMAT = 4
 
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$"
+
+
+def _is_empty(value: Any) -> bool:
+    """For what is left out while there is none of it."""
+    return not value
 
 
 class AdmissionRecord(Entry):
@@ -48,9 +54,12 @@ class AdmissionRecord(Entry):
         replaced: blobs of test sets, by SHA-256, that `everlearn forget` wrote anew.
         settings: of the experiences from one on, where they change; such a record has format 2.
         holdout: the frozen holdout from now on; such a record has format 3.
+        missing: of files that wait for labels, how many rows have none, where that has changed.
+        closed: files of labels that are too old to be joined from now on. Where labels come later, records have
+            format 4.
     """
 
-    format: Literal[1, 2, 3] = 1
+    format: Literal[1, 2, 3, 4] = 1
     number: Count
     previous: Sha256 | None
     at: Annotated[str, Field(pattern=_TIME)]
@@ -62,15 +71,24 @@ class AdmissionRecord(Entry):
     replaced: dict[Sha256, BlobRecord] = Field(default_factory=dict)
     settings: Annotated[SettingsRecord | None, Field(exclude_if=is_none)] = None
     holdout: Annotated[HoldoutRecord | None, Field(exclude_if=is_none)] = None
+    missing: dict[Key, Count] = Field(default_factory=dict, exclude_if=_is_empty)
+    closed: Annotated[tuple[Member, ...], Field(exclude_if=_is_empty)] = ()
     checksum: Sha256
 
     @classmethod
     def create(cls, **fields: Any) -> Self:
         """A record of `fields`: all but `format` and `checksum`. Raises ValueError when they make none."""
-        needs = 3 if fields.get("holdout") is not None else 2 if fields.get("settings") is not None else 1
-        made = cls.model_validate({**fields, "format": needs, "checksum": "0" * 64})
+        made = cls.model_validate({**fields, "checksum": "0" * 64})
+        made = made.model_copy(update={"format": made._needs()})
         document = made.model_dump(mode="json", exclude={"checksum"})
         return cls.model_validate_json(canonical_json({**document, "checksum": digest(document)}))
+
+    def _needs(self) -> int:
+        """The format that has all that it holds."""
+        times = (*(file.since for file in self.files), *(one.since for one in (*self.experiences, *self.restated)))
+        if self.missing or self.closed or any(since is not None for since in times):
+            return 4
+        return 3 if self.holdout is not None else 2 if self.settings is not None else 1
 
     @classmethod
     def parse(cls, data: bytes, number: int, source: str) -> Self:
@@ -106,11 +124,6 @@ class AdmissionRecord(Entry):
         return hashlib.sha256(self.to_json()).hexdigest()
 
 
-def _is_empty(value: Any) -> bool:
-    """For what is left out of the index while there is none of it."""
-    return not value
-
-
 class State(Entry):
     """What the records say together.
 
@@ -127,6 +140,8 @@ class State(Entry):
         replaced: what became of blobs of test sets.
         settings: that searches have found, oldest first.
         holdout: the frozen holdout; None: there is none.
+        missing: of files that wait for labels, how many rows have none.
+        open: the files of labels that are joined, in the order in which they were admitted.
     """
 
     format: Literal[1] = 1
@@ -142,6 +157,8 @@ class State(Entry):
     replaced: dict[Sha256, BlobRecord] = Field(default_factory=dict)
     settings: Annotated[tuple[SettingsRecord, ...], Field(exclude_if=_is_empty)] = ()
     holdout: Annotated[HoldoutRecord | None, Field(exclude_if=is_none)] = None
+    missing: dict[str, Count] = Field(default_factory=dict, exclude_if=_is_empty)
+    open: Annotated[tuple[FileRecord, ...], Field(exclude_if=_is_empty)] = ()
 
     def fold(self, records: Iterable[AdmissionRecord]) -> State:
         """The state after further records.
@@ -156,13 +173,32 @@ class State(Entry):
 
     def test_blob(self, experience: AdmittedExperience) -> BlobRecord:
         """Where an experience's test set is now: `everlearn forget` may have written it anew."""
-        return self._now(experience.test)
+        return self.now(experience.test)
 
     def holdout_blob(self) -> BlobRecord | None:
         """Where the frozen holdout is now; None: there is none."""
-        return None if self.holdout is None else self._now(self.holdout.blob)
+        return None if self.holdout is None else self.now(self.holdout.blob)
 
-    def _now(self, blob: BlobRecord) -> BlobRecord:
+    def label_blobs(self) -> dict[str, int]:
+        """The blobs of ids and labels, where labels come later: size in bytes by SHA-256."""
+        waiting = (self.files[key].blob for key in self.waiting)
+        given = (file.blob for file in (*self.open, *self.late()))
+        kept = (*waiting, *given, *(one.labels for one in self.experiences))
+        return {blob.sha256: blob.bytes for blob in map(self.now, filter(None, kept))}
+
+    def late(self, experience: AdmittedExperience | None = None) -> list[FileRecord]:
+        """The files of labels of which some came too late for an experience, or for any: only a backfill joins them."""
+        ones = self.experiences if experience is None else (experience,)
+        known = {one.serial: {member.sha256 for member in one.labelled or ()} for one in ones}
+        return [
+            file
+            for file in self.files.values()
+            if file.blob is not None
+            and any(file.sha256 not in known.get(late.serial, {file.sha256}) for late in file.late or ())
+        ]
+
+    def now(self, blob: BlobRecord) -> BlobRecord:
+        """Where a blob of the log is now: `everlearn forget` may have written it anew."""
         while blob.sha256 in self.replaced:
             blob = self.replaced[blob.sha256]
         return blob
@@ -173,10 +209,10 @@ class State(Entry):
         return next(found, None)
 
     def blobs(self) -> dict[str, int]:
-        """The blobs that experiences and the frozen holdout need: size in bytes by SHA-256."""
+        """All blobs that the log needs: size in bytes by SHA-256."""
         holdout = self.holdout_blob()
         found = [*map(self.test_blob, self.experiences), *([] if holdout is None else [holdout])]
-        return {blob.sha256: blob.bytes for blob in found}
+        return {blob.sha256: blob.bytes for blob in found} | self.label_blobs()
 
 
 class _Folding:
@@ -186,6 +222,7 @@ class _Folding:
         self._state = state
         self._files = dict(state.files)
         self._waiting, self._experiences = list(state.waiting), list(state.experiences)
+        self._missing, self._open = dict(state.missing), list(state.open)
 
     def add(self, record: AdmissionRecord) -> None:
         state = self._state
@@ -206,11 +243,18 @@ class _Folding:
                 self._waiting.append(file.key)
                 newest = file.key if newest is None else max(newest, file.key, key=natural_order)
                 newest_time = file.time if is_later(file.time, newest_time) else newest_time
+                if file.missing is not None:
+                    self._missing[file.key] = file.missing
+            elif file.verdict == "joined":
+                self._open.append(file)
         for experience in record.experiences:
             self._experiences.append(experience)
             for member in experience.files:
                 self._waiting = [key for key in self._waiting if key != member.key]
                 self._set(member, "admitted")
+        self._missing |= record.missing
+        closed = {(member.key, member.sha256) for member in record.closed}
+        self._open = [file for file in self._open if (file.key, file.sha256) not in closed]
         changed = {one.serial: one for one in record.restated}
         self._experiences = [changed.get(one.serial, one) for one in self._experiences]
         self._state = state.model_copy(
@@ -233,6 +277,8 @@ class _Folding:
                 "files": self._files,
                 "waiting": tuple(self._waiting),
                 "experiences": tuple(self._experiences),
+                "missing": {key: self._missing[key] for key in self._waiting if key in self._missing},
+                "open": tuple(self._open),
             }
         )
 

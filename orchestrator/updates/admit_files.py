@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from orchestrator.lineage.commit import BlobRecord
@@ -12,14 +13,18 @@ from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
 from orchestrator.storage.tensors import encode
 from orchestrator.updates.admission import Decision, decide
 from orchestrator.updates.admission_entries import AdmittedExperience, FileRecord, Member, SchemaRecord
+from orchestrator.updates.delayed_labels import is_label_file
 from orchestrator.updates.file_verdict import Found, Look, labels_of
+from orchestrator.updates.label_blobs import Given, StoredJoins, write_pairs
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.arriving_files import ArrivingFiles
+from pipelines.data.datasets.arriving_labels import read_labels
 from pipelines.data.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.updates.admission_log import AdmissionLog
+    from orchestrator.updates.admission_record import State
     from orchestrator.updates.source_files import SourceFiles
     from orchestrator.updates.source_listing import Listing
     from pipelines.config.sections.source_section import SourceSpec
@@ -41,12 +46,13 @@ class Admission:
         self._reader = ArrivingFiles(source)
         self._looks: dict[tuple[str, str], Look | None] = {}
         self._data: dict[str, bytes] = {}
+        self._read_of: dict[str, Look] = {}
         self.reads = 0
 
     def decide(self, log: AdmissionLog, trained: int) -> Decision:
         """What is to be added to the log, as `orchestrator.updates.admission.decide` says."""
-        listing = self._listing
-        return decide(listing.files, log.state, self._source, listing.now, self.look, trained=trained)
+        listing, joins = self._listing, self.joins(log.lineage, log.state)
+        return decide(listing.files, log.state, self._source, listing.now, self.look, trained=trained, joins=joins)
 
     def write(self, lineage: Lineage, log: AdmissionLog, decision: Decision) -> list[FileRecord]:
         """Write the test sets of new experiences, and then the record that names them.
@@ -61,9 +67,12 @@ class Admission:
             ClaimLost: no record is written.
         """
         contents = decision.contents or log.state.contents
-        files = {file.key: file for file in decision.files}
+        late = self._source.mature is not None
+        tombstones = read_tombstones(lineage) if decision.groups or late else Tombstones()
+        joins = self.joins(lineage, log.state)
+        files = {file.key: joins.keep(lineage, file, tombstones) for file in decision.files}
+        labels = (*log.state.open, *(file for file in files.values() if file.verdict == "joined"))
         experiences: list[AdmittedExperience] = []
-        tombstones = read_tombstones(lineage) if decision.groups else Tombstones()
         for group in decision.groups:
             assert contents is not None
             data = [self._content(file) for file in group]
@@ -72,16 +81,20 @@ class Admission:
             serial = log.state.serials + len(experiences)
             read = [(file.key, one) for file, one in zip(group, data, strict=True) if one is not None]
             try:
-                experiences.append(self.experience(lineage, group, read, contents, serial, tombstones))
+                given = joins.given(group, labels, tombstones) if late else None
+                experiences.append(self.experience(lineage, group, read, contents, serial, tombstones, given))
             except DataError as error:
                 for file in group:
-                    update = {"verdict": "quarantined", "kind": "unreadable", "reason": str(error)[:1000]}
+                    update: dict[str, Any] = {"verdict": "quarantined", "kind": "unreadable"}
+                    update |= {"reason": str(error)[:1000], "blob": None, "missing": None}
                     files[file.key] = file.model_copy(update=update)
         fields: dict[str, Any] = {
             "contents": decision.contents,
             "files": tuple(files.values()),
             "experiences": tuple(experiences),
             "withdrawn": decision.withdrawn,
+            "missing": dict(decision.missing),
+            "closed": decision.closed,
         }
         if any(fields.values()):
             log.append(**fields)
@@ -95,13 +108,27 @@ class Admission:
         contents: SchemaRecord,
         serial: int,
         tombstones: Tombstones,
+        given: Given | None = None,
     ) -> AdmittedExperience:
         """The experience of these files, whose test set is in the store then.
+
+        Args:
+            given: where labels come later: the ids of all rows, the labels that there are, and where they come from.
 
         Raises:
             DataError: the files cannot be learned from together.
         """
-        train, test = self._reader.samples(read, labels_of(contents), serial)
+        joined: dict[str, Any] = {}
+        if given is not None:
+            ids, table, members = given
+            numbers = np.array([table.get(id_, -1) for id_ in ids.tolist()], dtype=np.int64)
+            joined = {
+                "since": max(file.since for file in group if file.since is not None),
+                "labels": write_pairs(lineage, ids, numbers, tombstones),
+                "labelled": members,
+                "unlabelled": int((numbers < 0).sum()),
+            }
+        train, test = self._reader.samples(read, labels_of(contents), serial, None if given is None else given[1])
         whole = sorted({*train.targets.unique().tolist(), *test.targets.unique().tolist()})
         test = _without(test, tombstones)
         data = encode({"inputs": test.take(torch.arange(len(test)))[0], "targets": test.targets, "ids": test.ids})
@@ -114,7 +141,12 @@ class Admission:
             fingerprint=fingerprint(train, None),
             test_fingerprint=fingerprint(test, None),
             test=BlobRecord(sha256=lineage.put_blob(data), bytes=len(data)),
+            **joined,
         )
+
+    def joins(self, lineage: Lineage, state: State) -> StoredJoins:
+        """What was read of files whose labels come later, now or before."""
+        return StoredJoins(self._source, lineage, state, self._read_of)
 
     def look(self, found: Found) -> Look | None:
         """What a file holds, read once for each version; None: it is being written, or gone."""
@@ -129,17 +161,27 @@ class Admission:
         if data is None:
             return None
         sha256 = hashlib.sha256(data).hexdigest()
+        labels = is_label_file(found.key)
         try:
-            held = self._reader.contents(found.key, data)
+            said = read_labels(self._source, found.key, data) if labels else None
+            held = None if labels else self._reader.contents(found.key, data)
         except MemoryError:
             raise
         except Exception as error:
             # What reads a file of somebody else's may raise anything over a torn one.
-            said = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-            return Look(sha256, problem=" ".join(said.split())[:1000] or type(error).__name__)
+            text = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+            return Look(sha256, problem=" ".join(text.split())[:1000] or type(error).__name__)
+        if said is not None:
+            look = Look(sha256, None, said.rows, labels=said.labels, ids=said.ids)
+            self._read_of[sha256] = look
+            return look
+        assert held is not None
         if sum(map(len, self._data.values())) + len(data) <= _KEPT_BYTES:
             self._data[sha256] = data
-        return Look(sha256, None, held.rows, held.shape, held.dtype, held.names, held.labels, held.time)
+        look = Look(sha256, None, held.rows, held.shape, held.dtype, held.names, held.labels, held.time, held.ids)
+        if held.ids is not None:
+            self._read_of[sha256] = look
+        return look
 
     def content(self, file: FileRecord) -> bytes:
         """The bytes of a file as it was decided on. Raises DataError: it has changed since."""

@@ -19,7 +19,8 @@ from orchestrator.updates.admission_entries import AdmittedExperience
 from orchestrator.updates.admission_log import read_admissions
 from orchestrator.updates.admission_record import State
 from orchestrator.updates.file_verdict import labels_of
-from orchestrator.updates.source_files import SourceFiles, open_source
+from orchestrator.updates.label_blobs import read_pairs
+from orchestrator.updates.source_files import FilesAndLabels, SourceFiles, open_source
 from pipelines.build import make_stream
 from pipelines.capabilities.read_capabilities import with_capabilities
 from pipelines.config.components import resolve
@@ -91,7 +92,8 @@ def source_of(pipeline: Pipeline) -> SourceSpec | None:
 def files_of(pipeline: Pipeline, source: SourceSpec) -> SourceFiles:
     """The files of a source; those of a dataset lie in its folder itself, not in folders below it."""
     messages = MESSAGES if source.messages is None else source.messages
-    return open_source(source.path, recursive=pipeline.stream.source is not None, messages=messages)
+    inputs = open_source(source.path, recursive=pipeline.stream.source is not None, messages=messages)
+    return inputs if source.labels is None else FilesAndLabels(inputs, open_source(source.labels))
 
 
 def admitted_stream(pipeline: Pipeline, source: SourceSpec, state: State) -> Stream:
@@ -157,6 +159,8 @@ class _Files:
         self._source, self._files, self._storage, self._pipeline = source, files, storage, pipeline
         self._labels = labels_of(state.contents)
         self._tests: dict[int, BlobRecord] = {one.serial: state.test_blob(one) for one in state.experiences}
+        given = {one.serial: one.labels for one in state.experiences if one.labels is not None}
+        self._given: dict[int, BlobRecord] = {serial: state.now(blob) for serial, blob in given.items()}
         self._last: tuple[int, TensorSamples] | None = None
         self._kept: dict[int, TensorSamples] = {}
         self._kept_bytes = 0
@@ -170,8 +174,13 @@ class _Files:
         if self._last is None or self._last[0] != experience.serial:
             self._last = None
             read = [(member.key, self._content(member.key, member.sha256)) for member in experience.files]
-            samples, _ = ArrivingFiles(self._source).samples(read, self._labels, experience.serial)
-            if fingerprint(samples, None) != experience.fingerprint:
+            given = self._given.get(experience.serial)
+            # Whether labels came later is a matter of the experience: the pipeline file may say otherwise now.
+            source = self._source.model_copy(update={"mature": None if given is None else "1d"})
+            joined = None if given is None else self._joined(given)
+            samples, _ = ArrivingFiles(source).samples(read, self._labels, experience.serial, joined)
+            # Of labels that were forgotten there is no fingerprint; files and labels have the hashes of the record.
+            if given == experience.labels and fingerprint(samples, None) != experience.fingerprint:
                 raise DataError(
                     f"{experience.files[0].key}: is read in another way than when it was admitted: stream.source has "
                     "other options now. Set them back, or train the past again: everlearn backfill"
@@ -187,6 +196,12 @@ class _Files:
                 return samples
             self._kept[experience.serial], self._kept_bytes = samples, self._kept_bytes + size
         return self._kept[experience.serial]
+
+    def _joined(self, given: BlobRecord) -> dict[int, int]:
+        """The class number of each id that has one. Raises StorageError."""
+        ids, numbers = read_pairs(Lineage(open_store(self._storage), self._pipeline), given.sha256)
+        pairs = zip(ids.tolist(), numbers.tolist(), strict=True)
+        return {id_: number for id_, number in pairs if number >= 0}
 
     def _read_test(self, experience: AdmittedExperience) -> TensorSamples:
         lineage = Lineage(open_store(self._storage), self._pipeline)

@@ -46,8 +46,9 @@ class Look:
         problem: why it cannot be learned from, whatever the other files are; None: nothing is wrong with it.
         rows: how many.
         shape, dtype, names: of an input, and the columns of the inputs.
-        labels: the different ones.
+        labels: the different ones; of a file of labels, that of each id.
         time: the last time of its rows.
+        ids: of its rows, where labels come later; of a file of labels the different ones.
     """
 
     sha256: str
@@ -58,6 +59,7 @@ class Look:
     names: tuple[str, ...] | None = None
     labels: NDArray[Any] | None = None
     time: str | float | None = None
+    ids: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,14 @@ class FileJudge:
             kind=kind,
             reason=reason[:1000],
             time=look.time,
+            since=None if look.ids is None else self._since(found, look),
         )
+
+    def _since(self, found: Found, look: Look) -> float:
+        """When its rows came: a file that is moved or written again with the same content does not wait longer."""
+        entry, waiting = self.state.files.get(found.key), (self.state.files[key] for key in self.state.waiting)
+        known = [one for one in (entry, *waiting) if one is not None and one.sha256 == look.sha256]
+        return min([found.modified, *(one.since for one in known if one.since is not None)])
 
     def _verdict(self, found: Found, look: Look) -> tuple[Verdict, Kind, str]:
         entry, on = self.state.files.get(found.key), self.source.on

@@ -44,6 +44,7 @@ class Cost:
         seconds: that these experiences took when they were trained last, as far as it is known.
         changed: keys of files that have another content than when they were admitted.
         missing: keys of files that are gone.
+        late: how many labels came too late when these experiences were made, and count now.
     """
 
     pipeline: str
@@ -55,6 +56,7 @@ class Cost:
     seconds: float
     changed: tuple[str, ...]
     missing: tuple[str, ...]
+    late: int = 0
 
     @property
     def again(self) -> int:
@@ -73,6 +75,7 @@ class Cost:
             "seconds": round(self.seconds, 3),
             "changed": list(self.changed),
             "missing": list(self.missing),
+            "late": self.late,
         }
 
 
@@ -121,6 +124,13 @@ class Backfill:
             seconds=sum(sum(commit.timings.values()) for commit in chain),
             changed=tuple(m.key for one in again for m in one.files if m.key in self._here and not self._same(m)),
             missing=tuple(key for key in keys if key not in self._here),
+            late=sum(
+                late.labels
+                for one in again
+                for file in self._state.late(one)
+                for late in file.late or ()
+                if late.serial == one.serial
+            ),
         )
 
     def train(self, train: Train, *, ref: str = REF, without_missing: bool = False) -> tuple[int, str]:
@@ -181,7 +191,8 @@ class Backfill:
                 continue
             group = tuple(self._file(self._here[member.key], contents) for member in one.files)
             data = [(file.key, self._admission.content(file)) for file in group]
-            made = self._admission.experience(lineage, group, data, contents, one.serial, tombstones)
+            given = self._admission.joins(lineage, self._state).given_again(group, one, tombstones)
+            made = self._admission.experience(lineage, group, data, contents, one.serial, tombstones, given)
             if made != one:
                 restated.append(made)
                 records += group
@@ -211,7 +222,13 @@ class Backfill:
             verdict="admitted",
             kind="new",
             time=look.time,
+            since=None if look.ids is None else self._since(found, look.sha256),
         )
+
+    def _since(self, found: Found, sha256: str) -> float:
+        entry = self._state.files.get(found.key)
+        known = entry.since if entry is not None and entry.sha256 == sha256 else None
+        return found.modified if known is None else known
 
     def _contents(self) -> SchemaRecord | None:
         """What the files have in common now, where their classes are those of the pipeline file."""
@@ -234,6 +251,8 @@ class Backfill:
         first = places[known] if known < len(places) else len(whole)
         for index, one in enumerate(self._state.experiences[:first]):
             if any(member.key in self._here and not self._same(member) for member in one.files):
+                return index
+            if self._state.late(one):
                 return index
         return first
 

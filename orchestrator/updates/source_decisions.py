@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orchestrator.lineage.claim import claimed
@@ -15,10 +15,12 @@ from orchestrator.updates.admission_entries import AdmittedExperience, FileRecor
 from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admission_record import State
 from orchestrator.updates.admitted_stream import files_of, source_of
+from orchestrator.updates.delayed_labels import is_label_file
 from orchestrator.updates.file_verdict import Found, same_version
 from orchestrator.updates.run_step import latest_commit, trained_experiences
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import Pipeline
+from pipelines.config.sections.source_section import seconds_of
 from pipelines.config.suggest import did_you_mean
 from pipelines.data.datasets.location import natural_order
 
@@ -41,6 +43,8 @@ class Overview:
         gone: keys of files that are not there any more.
         unknown: how many files are there of which nothing was decided in this version: the next step may read them.
         labels: of the classes, in their order; None: they are numbers.
+        missing: of files that wait for labels, how many rows have none.
+        matures: when they are waited for no longer, in seconds since 1970, by key.
     """
 
     pipeline: str
@@ -51,6 +55,8 @@ class Overview:
     gone: frozenset[str]
     unknown: int
     labels: tuple[int | str, ...] | None = None
+    missing: Mapping[str, int] = field(default_factory=dict)
+    matures: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, *verdicts: Verdict) -> list[FileRecord]:
         """The files with one of these verdicts that are still there."""
@@ -65,6 +71,9 @@ class Overview:
             "files": [{**file.model_dump(mode="json"), "gone": file.key in self.gone} for file in self.files],
             "counts": dict(sorted(Counter(file.verdict for file in self.files).items())),
             "unknown": self.unknown,
+            "waiting": {
+                key: {"missing": count, "matures": self.matures.get(key)} for key, count in sorted(self.missing.items())
+            },
         }
 
 
@@ -82,7 +91,10 @@ def overview(pipeline: Pipeline) -> Overview:
 
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     state = AdmissionLog(lineage).read()
-    found = {one.key: one for one in files_of(pipeline, source).listing(state.files).files if is_data(one.key, source)}
+    listed = files_of(pipeline, source).listing(state.files).files
+    found = {one.key: one for one in listed if is_data(one.key, source) or is_label_file(one.key)}
+    mature = None if source.mature is None else seconds_of(source.mature)
+    since = {key: state.files[key].since for key in state.waiting}
     return Overview(
         pipeline.name,
         source.path,
@@ -92,6 +104,8 @@ def overview(pipeline: Pipeline) -> Overview:
         frozenset(state.files.keys() - found.keys()),
         sum(_is_new(one, state) for one in found.values()),
         None if state.contents is None else state.contents.labels,
+        state.missing,
+        {} if mature is None else {key: at + mature for key, at in since.items() if at is not None},
     )
 
 
@@ -128,6 +142,8 @@ def _decided(state: State, action: Action, key: str, reason: str) -> FileRecord:
         raise PipelineError(f"{key}: nothing was decided on such a file{hint}")
     if entry.verdict == "admitted":
         raise PipelineError(f"{key}: is part of an experience, which stays what it is")
+    if entry.verdict == "joined":
+        raise PipelineError(f"{key}: its labels are joined, which stays so")
     if action == "admit" and entry.kind in _NEVER:
         raise PipelineError(f"{key}: cannot be admitted: {entry.reason}. Deliver it again as it should be")
     why = f": {reason}" if reason else f" (it was {entry.verdict}: {entry.reason})" if entry.reason else ""

@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from orchestrator.errors import MissingKey, StorageError
+from orchestrator.updates.delayed_labels import LABELS
 from orchestrator.updates.file_verdict import Found
 from orchestrator.updates.source_listing import Listing
 from pipelines.config.sections.source_section import KAFKA, MESSAGES
@@ -58,6 +59,34 @@ def open_source(path: str, *, recursive: bool = True, messages: int = MESSAGES) 
         parts = urlsplit(path)
         return S3Files(parts.netloc, f"{parts.path.strip('/')}/".lstrip("/"), recursive)
     return FolderFiles(Path(path).expanduser().absolute(), recursive)
+
+
+@dataclass(frozen=True)
+class FilesAndLabels:
+    """Files of inputs, and files of labels, whose keys begin with `_labels/`."""
+
+    inputs: SourceFiles
+    labels: SourceFiles
+
+    def listing(self, known: Iterable[str] = ()) -> Listing:
+        # Labels first: what is listed after them cannot lack labels that were there before.
+        labels = self.labels.listing()
+        inputs = self.inputs.listing([key for key in known if not key.startswith(LABELS)])
+        renamed = (replace(found, key=f"{LABELS}{found.key}") for found in labels.files)
+        own = (found for found in inputs.files if not found.key.startswith(LABELS))
+        return Listing((*own, *renamed), max(labels.now, inputs.now))
+
+    def read(self, found: Found) -> bytes | None:
+        files, key = self._place(found.key)
+        return files.read(replace(found, key=key))
+
+    def read_key(self, key: str) -> bytes | None:
+        files, key = self._place(key)
+        return files.read_key(key)
+
+    def _place(self, key: str) -> tuple[SourceFiles, str]:
+        name = key.removeprefix(LABELS)
+        return (self.inputs, key) if name == key else (self.labels, name)
 
 
 @dataclass(frozen=True)
@@ -189,4 +218,4 @@ def _date(headers: dict[str, str]) -> float | None:
 
 def _unreadable(path: str, error: OSError) -> StorageError:
     reason = error.strerror or str(error)
-    return StorageError(f"{path}: cannot be read: {reason}.\nCorrect stream.source.path, or its rights")
+    return StorageError(f"{path}: cannot be read: {reason}.\nCorrect stream.source.path or labels, or its rights")

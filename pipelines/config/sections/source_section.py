@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
@@ -31,7 +32,7 @@ _IMAGES = (
 )
 _OF_TABLES = ("features", "text", "tokenizer")
 """Options of datasets that a source has not."""
-_NOT_OF_THE_DATASET = ("format", "time", "ready", "batch", "on", "max_quarantined", "messages")
+_NOT_OF_THE_DATASET = ("format", "time", "ready", "batch", "on", "max_quarantined", "messages", "mature", "labels")
 KAFKA = "kafka://"
 MESSAGES = 1000
 """Messages of a topic that stand for a file, where the source does not say."""
@@ -127,12 +128,14 @@ class OnSpec(Spec):
 
     Attributes:
         late: it sorts before a file that was admitted, or all its times are before that file's. It is never put into
-            the past.
+            the past. Of a file of `labels`: all of them are for rows of experiences; they change nothing.
         duplicate: another file had the same content.
         overwritten: a file that was admitted has another content now. Admitted, it is the next experience; the past
             stays as it is.
         schema: its columns, its shape or its type are not those of the files before it. It cannot be admitted.
         new_class: it has a label that is none of the classes. It cannot be admitted.
+        contradiction: a file of `labels` gives an id another label than a file before it. Admitted, the newer label
+            counts for what is not an experience yet.
     """
 
     late: Annotated[Action, NOT_LEARNED] = "admit"
@@ -140,6 +143,7 @@ class OnSpec(Spec):
     overwritten: Annotated[Action, NOT_LEARNED] = "quarantine"
     schema_: Annotated[Refusal, NOT_LEARNED] = Field(default="quarantine", alias="schema", serialization_alias="schema")
     new_class: Annotated[Refusal, NOT_LEARNED] = "quarantine"
+    contradiction: Annotated[Action, NOT_LEARNED] = "quarantine"
 
     def to_document(self) -> Any:
         return self.model_dump(mode="json", by_alias=True)
@@ -169,6 +173,10 @@ class SourceSpec(Spec):
         max_quarantined: with more files in quarantine, nothing is trained, and `everlearn step` ends with status 4.
         messages: of a Kafka topic, so many messages of one partition stand for a file, once they are there; by default
             1000.
+        mature: the files have no labels; these come later, by id, as files in `labels`. A file is trained when all its
+            rows have labels, or so long after it was written, such as 7d, with the labels that have come by then.
+        labels: the folder, or s3://bucket/prefix, of the files of labels: of any of the formats, by their endings,
+            with the columns `id` and `label`.
     """
 
     path: Annotated[str, THROUGH_DATA] = Field(min_length=1)
@@ -188,6 +196,8 @@ class SourceSpec(Spec):
     on: Annotated[OnSpec, NOT_LEARNED] = OnSpec()
     max_quarantined: Annotated[int, NOT_LEARNED] = Field(default=3, ge=0)
     messages: Annotated[Count | None, NOT_LEARNED] = None
+    mature: Annotated[Lasting | None, NOT_LEARNED] = None
+    labels: Annotated[str | None, NOT_LEARNED] = Field(default=None, min_length=1)
 
     @property
     def is_topic(self) -> bool:
@@ -215,6 +225,7 @@ class SourceSpec(Spec):
         if self.test is not None and self.test_fraction is not None:
             refuse([(("test",), "stands beside test_fraction, which says it otherwise: leave one of them out")])
         self._refuse_for_topics()
+        refuse(list(self._labels_that_come_later()))
         return self
 
     def _refuse_for_topics(self) -> None:
@@ -234,6 +245,29 @@ class SourceSpec(Spec):
                 (("batch",), "every: is of files: a Kafka topic has {files: N}, of `messages` each, or {rows: N}")
             )
         refuse(found)
+
+    def _labels_that_come_later(self) -> Iterator[tuple[KeyPath, str]]:
+        if self.mature is None:
+            if self.labels is not None:
+                yield ("labels",), "labels that come later need `mature`, such as 7d: how long they are waited for"
+            return
+        if self.labels is not None and self.labels.startswith(KAFKA):
+            yield ("labels",), "labels come as files, which a Kafka topic has not: name a folder, or s3://bucket/prefix"
+        elif self.labels is None:
+            yield ("mature",), "needs `labels`, the folder or s3:// prefix where the files of labels arrive"
+        elif _holds(self.path, self.labels) or _holds(self.labels, self.path):
+            yield ("labels",), "lies in the folder of the inputs, or holds it: name a folder beside it"
+        if self.id is None:
+            yield ("mature",), "needs `id`, the column by which labels are joined to their rows"
+        if self.classes is None:
+            yield ("mature",), "needs `classes`, how many or which labels there will be: the inputs come before them"
+
+
+def _holds(folder: str, other: str) -> bool:
+    """Whether files of one folder are files of the other; names that begin with a dot or an underscore are not."""
+    folder, other = folder.rstrip("/"), other.rstrip("/")
+    below = other.removeprefix(f"{folder}/").split("/") if other != folder else []
+    return other == folder or (other.startswith(f"{folder}/") and not any(part[:1] in "._" for part in below))
 
 
 def write_out_source(document: Document) -> None:

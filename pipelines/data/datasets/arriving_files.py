@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,13 +10,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.config.sections.source_section import SUFFIXES, SourceSpec
 from pipelines.data.datasets.arrow_columns import Columns, values
 from pipelines.data.datasets.csv_files import read_csv
 from pipelines.data.datasets.jsonl_files import read_jsonl
-from pipelines.data.datasets.labels import LabelMap
+from pipelines.data.datasets.labels import LabelMap, id_numbers
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.npz_reader import NpzReader
 from pipelines.data.datasets.parquet_reader import ParquetReader
@@ -51,6 +52,7 @@ class Contents:
         names: the columns of the inputs; None: they have no names.
         labels: the different ones, as they are in the file.
         time: the last time of its rows, where the source has a column of times.
+        ids: of its rows as numbers, (n,), where labels come later.
     """
 
     rows: int
@@ -59,6 +61,7 @@ class Contents:
     names: tuple[str, ...] | None
     labels: np.ndarray[Any, Any]
     time: str | float | None
+    ids: NDArray[np.int64] | None = None
 
 
 class ArrivingFiles:
@@ -90,17 +93,27 @@ class ArrivingFiles:
         plain = [
             self._files.samples(replace(t, labels=np.zeros(len(t.labels), int)), LabelMap(1), file) for t in tables
         ]
-        labels = np.unique(np.concatenate([table.labels.reshape(-1) for table in tables]))
+        if self._source.mature is None:
+            labels, ids = np.unique(np.concatenate([table.labels.reshape(-1) for table in tables])), None
+        else:
+            labels, ids = np.zeros(0, dtype=np.int64), self._unlabelled(train, test, file)
         rows = sum(map(len, plain))
         if rows == 0:
             raise DataError(f"{key}: it has no rows")
         dtype = str(plain[0].dtype).removeprefix("torch.")
-        return Contents(rows, plain[0].input_shape, dtype, train.names, labels, self._time(file))
+        return Contents(rows, plain[0].input_shape, dtype, train.names, labels, self._time(file), ids)
 
     def samples(
-        self, files: Sequence[tuple[str, bytes]], labels: LabelMap, serial: int
+        self,
+        files: Sequence[tuple[str, bytes]],
+        labels: LabelMap,
+        serial: int,
+        joined: Mapping[int, int] | None = None,
     ) -> tuple[TensorSamples, TensorSamples]:
         """Training and test samples of an experience of these files, by key; rows without ids are numbered.
+
+        Args:
+            joined: the class number of each id, where labels come later; rows without one are left out.
 
         Raises:
             DataError: they cannot be learned from together, such as where no class has two rows.
@@ -111,6 +124,8 @@ class ArrivingFiles:
         if separate and len(separate) < len(read):
             raise DataError(f"{named.path}: some of the files separate training and test rows, and some do not")
         table, test = _together([train for train, _ in read]), _together(separate) if separate else None
+        if joined is not None:
+            table, labels = _labelled(table, joined, named), LabelMap(labels.count)
         train, held_out = self._files.divided(table, test, labels, named, serial << ID_BITS)
         for name, samples in (("training", train), ("test", held_out)):
             if len(samples) == 0:
@@ -119,6 +134,19 @@ class ArrivingFiles:
         if len(torch.unique(train.ids)) != len(train):
             raise DataError(f"{named.path}: an id occurs more than once: an id names one sample of all files")
         return train, held_out
+
+    def _unlabelled(self, table: Table, test: Table | None, file: FileBytes) -> NDArray[np.int64]:
+        """The ids of rows whose labels come later."""
+        label = self._source.label or "label"
+        if test is not None:
+            raise DataError(f"{file.path}: separates training and test rows, which files without labels cannot")
+        if label in (table.names or ()):
+            raise DataError(
+                f"{file.path}: has the column '{label}', but with `mature` labels come as files of their own, in "
+                "stream.source.labels. Leave the column out"
+            )
+        assert table.ids is not None
+        return id_numbers(table.ids, file.path)
 
     def _time(self, file: FileBytes) -> str | float | None:
         name = self._source.time
@@ -142,10 +170,12 @@ class ArrivingFiles:
 
 
 def _reader(source: SourceSpec) -> Reader:
+    # Where labels come later the ids stand in for them, which each file has.
+    label = source.label if source.mature is None else source.id
     if source.format == "npz":
         inputs = source.inputs if isinstance(source.inputs, str) else None
-        return NpzReader(inputs or "x", source.label or "y", source.id)
-    columns = replace(Columns.of(source.inputs, source.label or "label", source.id), time=source.time)
+        return NpzReader(inputs or "x", label or "y", source.id)
+    columns = replace(Columns.of(source.inputs, label or "label", source.id), time=source.time)
     if source.format == "parquet":
         return ParquetReader(columns)
     rows = partial(read_csv, delimiter=source.delimiter) if source.format == "csv" else read_jsonl
@@ -163,3 +193,12 @@ def _together(tables: Sequence[Table]) -> Table:
         np.concatenate(ids) if ids else None,
         tables[0].names,
     )
+
+
+def _labelled(table: Table, joined: Mapping[int, int], file: FileBytes) -> Table:
+    """The rows that have a label, with its class number."""
+    assert table.ids is not None
+    numbers = [joined.get(id_, -1) for id_ in id_numbers(table.ids, file.path).tolist()]
+    targets = np.array(numbers, dtype=np.int64)
+    kept = targets >= 0
+    return Table(table.inputs[kept], targets[kept], table.ids[kept], table.names)

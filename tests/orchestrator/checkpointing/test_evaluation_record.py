@@ -34,6 +34,7 @@ def test_flips_by_hand() -> None:
     assert flips(before, now, 2) == (1, 2)
     assert flips(before, now, 1) == (1,)
     assert flips({}, now, 0) is None and flips({0: before[0]}, now, 2) is None
+    assert flips({0: bits(1, 1, 0)}, now, 1) is None  # samples were forgotten since
 
 
 def test_a_bit_for_each_sample_and_back() -> None:

@@ -22,6 +22,7 @@ from pipelines.config.schema import Pipeline
 from pipelines.data.streams import Stream
 from tests.orchestrator.cli.commands import documented
 from tests.orchestrator.updates.arrivals import FILE, deliver, lineage_of, pipeline_of, step
+from tests.orchestrator.updates.label_files import bring, delayed, delayed_file, label
 
 OTHER = FILE.replace("batch_size: 20", "batch_size: 10")
 MORE = FILE.replace("classes: 4", "classes: 6")
@@ -125,3 +126,33 @@ def test_the_command_says_what_it_costs_first(
     assert documented(capsys, 0, "backfill", file, "--adopt")["adopted"]
     assert invoke(["backfill", file]) == 0
     assert "nothing to train again" in capsys.readouterr().out
+
+
+def test_labels_that_came_too_late_count_in_a_backfill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline, file = delayed(tmp_path), str(delayed_file(tmp_path))
+    bring(tmp_path, "a", range(40))
+    label(tmp_path, "one", range(40))
+    step(pipeline)
+    bring(tmp_path, "b", range(100, 140))
+    label(tmp_path, "two", range(100, 140))
+    before = str(step(pipeline).commit)
+    assert Backfill(pipeline).cost().again == 0
+    label(tmp_path, "late", range(100, 110), other=1)
+    assert step(pipeline).commit == before
+    (tmp_path / "labels/late.csv").unlink()
+    cost = Backfill(pipeline).cost()
+    assert (cost.first, cost.again, cost.late) == (1, 1, 10)
+    assert invoke(["backfill", file]) == 0
+    assert "10 labels that came too late count then" in capsys.readouterr().out
+    assert Backfill(pipeline).train(train)[0] == 1
+    after = Backfill(pipeline).adopt()
+    assert lineage_of(pipeline).chain(after)[0].id == lineage_of(pipeline).chain(before)[0].id
+    learned = stream_of(pipeline)[1]
+    pairs = [
+        pair
+        for one in (learned.train, learned.test)
+        for pair in zip(one.ids.tolist(), one.targets.tolist(), strict=True)
+    ]
+    assert dict(pairs) == {id_: (id_ + (id_ < 110)) % 2 for id_ in range(100, 140)}
+    assert Backfill(pipeline).cost().again == 0 and step(pipeline).outcome == "nothing-new"
+    assert fsck(lineage_of(pipeline)).damage == []

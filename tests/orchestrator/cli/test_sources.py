@@ -6,6 +6,8 @@ Covers: `orchestrator/updates/source_decisions.py`
 from __future__ import annotations
 
 import re
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from orchestrator.cli.main import invoke
 from tests.orchestrator.cli.commands import documented
 from tests.orchestrator.updates.arrivals import FILE, aged, deliver, lineage_of, pipeline_of, step
+from tests.orchestrator.updates.label_files import DAY, bring, delayed, delayed_file, label
 
 
 @pytest.fixture
@@ -75,3 +78,29 @@ def test_what_is_part_of_an_experience_stays(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "p.yaml").write_text(FILE.format(folder=tmp_path, more=""))
     assert invoke(["sources", str(tmp_path / "p.yaml"), "reject", "a.npz"]) == 2
     assert "is part of an experience, which stays what it is" in capsys.readouterr().err
+
+
+def test_what_waits_for_labels_is_shown_with_its_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(delayed_file(tmp_path))
+    bring(tmp_path, "a", range(40), age=6 * DAY)
+    bring(tmp_path, "old", range(100, 140), age=8 * DAY)
+    label(tmp_path, "one", range(10, 130))
+    step(delayed(tmp_path))
+    label(tmp_path, "two", range(100, 140))
+    step(delayed(tmp_path))
+    assert invoke(["sources", file]) == 0
+    shown = capsys.readouterr().out
+    day = datetime.fromtimestamp(time.time() + DAY).strftime("%Y-%m-%d")
+    assert re.search(
+        rf"Waiting:\n  a\.npz: 10 of 40 rows without a label, waits for them until {day} \d\d:\d\d\n", shown
+    )
+    assert "old.npz (10 rows without a label)" in shown
+    assert "Labels:\n  2 files of labels joined\n  10 labels came too late for experience 0\n" in shown
+    assert shown.endswith("1 experience, 1 trained\n")
+    document = documented(capsys, 0, "sources", file)
+    assert document["waiting"]["a.npz"]["missing"] == 10
+    assert document["waiting"]["a.npz"]["matures"] == pytest.approx(time.time() + DAY, abs=600)
+    assert invoke(["sources", file, "reject", "_labels/one.csv"]) == 2
+    assert "_labels/one.csv: its labels are joined, which stays so" in capsys.readouterr().err
+    assert invoke(["sources", file, "reject", "a.npz"]) == 0
+    assert step(delayed(tmp_path)).waiting == 0

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.errors import CorruptCommit, StorageError
 from orchestrator.lineage.canonical_json import canonical_json, digest
 from orchestrator.lineage.commit import BlobRecord
-from orchestrator.updates.admission_record import AdmissionRecord, State, is_later
+from orchestrator.updates.admission_record import FORMAT, AdmissionRecord, State, is_later
 from tests.orchestrator.updates.deliveries import Log, chain_of, sha, spec
 
 
@@ -44,7 +44,7 @@ def test_a_record_that_was_changed_is_refused() -> None:
     with pytest.raises(CorruptCommit, match=r"at: "):
         AdmissionRecord.parse(changed(record, at="yesterday"), 1, "store/x")
     with pytest.raises(StorageError, match="newer Everlearn"):
-        AdmissionRecord.parse(changed(record, format=4), 1, "store/x")
+        AdmissionRecord.parse(changed(record, format=FORMAT + 1), 1, "store/x")
 
 
 def test_records_that_do_not_follow_one_another_are_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.errors import StorageError
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.file_verdict import Found
-from orchestrator.updates.source_files import FolderFiles, SourceFiles, open_source
+from orchestrator.updates.source_files import FilesAndLabels, FolderFiles, SourceFiles, open_source
 
 
 def keys(files: SourceFiles) -> list[str]:
@@ -69,3 +69,18 @@ def test_objects_below_a_prefix(s3_uri: str) -> None:
     store.delete("day1/part.csv")
     assert files.read(listed) is files.read_key("day1/part.csv") is None
     assert keys(open_source(f"{s3_uri}/nothing")) == []
+
+
+def test_files_of_labels_have_keys_of_their_own(tmp_path: Path) -> None:
+    for name in ("in/a.csv", "in/day/b.csv", "out/a.csv", "out/_SUCCESS"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    files = FilesAndLabels(open_source(str(tmp_path / "in")), open_source(str(tmp_path / "out")))
+    assert keys(files) == ["_labels/_SUCCESS", "_labels/a.csv", "a.csv", "day/b.csv"]
+    assert files.read(found(files, "_labels/a.csv")) == files.read_key("_labels/a.csv") == b"out/a.csv"
+    assert files.read(found(files, "a.csv")) == b"in/a.csv"
+    # Inputs that are called so are no labels.
+    inside = FilesAndLabels(FolderFiles(tmp_path), open_source(str(tmp_path / "none")))
+    (tmp_path / "_labels").mkdir()
+    (tmp_path / "_labels/a.csv").write_text("input")
+    assert "_labels/a.csv" not in keys(inside) and inside.read_key("_labels/a.csv") is None

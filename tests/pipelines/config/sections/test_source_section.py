@@ -49,6 +49,13 @@ def test_a_source_is_written_as_people_write_it() -> None:
         ("lable: y", "stream.source.lable: unknown key, did you mean 'label'?"),
         ("max_quarantined: -1", "stream.source.max_quarantined: must be at least 0, got -1"),
         ("classes: 0", "stream.source.classes: must be at least 1, got 0"),
+        ("mature: 7", "stream.source.mature: must be a duration such as 30s, 2m, 12h or 1d, got 7"),
+        ("mature: 7d, id: key, classes: 2", "stream.source.mature: needs `labels`, the folder or s3:// prefix"),
+        ("mature: 7d, labels: out, classes: 2", "stream.source.mature: needs `id`, the column by which labels are"),
+        ("mature: 7d, labels: out, id: key", "stream.source.mature: needs `classes`, how many or which labels"),
+        ("labels: out", "stream.source.labels: labels that come later need `mature`, such as 7d"),
+        ("mature: 7d, labels: incoming/, id: key, classes: 2", "stream.source.labels: lies in the folder of the"),
+        ("mature: 7d, labels: incoming/out, id: key, classes: 2", "stream.source.labels: lies in the folder of the"),
     ],
 )
 def test_what_is_wrong_with_a_source_is_said_once(more: str, said: str) -> None:
@@ -83,6 +90,12 @@ def test_what_a_topic_does_not_have_is_refused(given: dict[str, Any], said: str)
     with pytest.raises(PipelineError) as refused:
         load_text(yaml.safe_dump(document))
     assert any(f"stream.source.{said}" in problem for problem in refused.value.problems), refused.value.problems
+
+
+def test_labels_may_come_later() -> None:
+    found = source("id: key, classes: 2, mature: 7d, labels: incoming/_labels")
+    assert (found.mature, found.labels, found.on.contradiction) == ("7d", "incoming/_labels", "quarantine")
+    assert dataset_of(found.to_document()).keys() == {"name", "path", "id", "classes"}
 
 
 def test_what_contradicts_a_source_is_refused() -> None:

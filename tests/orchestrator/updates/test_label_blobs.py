@@ -1,0 +1,178 @@
+"""Steps over real files whose labels come later: whatever vanishes and whatever dies, the chain is that of the log."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.maintenance.check_store import fsck
+from orchestrator.maintenance.collect_garbage import collect
+from orchestrator.maintenance.copy_store import copy
+from orchestrator.maintenance.forget_samples import forget
+from orchestrator.storage.folder_store import FolderStore
+from orchestrator.updates import admission_log, admitted_stream, run_step
+from orchestrator.updates.admission_log import AdmissionLog, read_admissions
+from orchestrator.updates.admitted_stream import stream_of
+from orchestrator.updates.label_blobs import read_pairs
+from orchestrator.updates.run_step import StepResult
+from pipelines.config.schema import Pipeline
+from tests.orchestrator.updates import arrivals
+from tests.orchestrator.updates.arrivals import Killed, Mortal, contents, lineage_of, step
+from tests.orchestrator.updates.label_files import DAY, bring, delayed, label
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mortal]:
+    """Makes every store that is opened from now on the same one, which dies before its n-th write."""
+
+    def instead(uri: str, dies_at: int = 0) -> Mortal:
+        store = Mortal(FolderStore(Path(uri)), dies_at)
+        for module in (run_step, admitted_stream, arrivals):
+            monkeypatch.setattr(module, "open_store", lambda uri: store)
+        return store
+
+    return instead
+
+
+def test_labels_are_joined_by_id_whatever_becomes_of_their_files(tmp_path: Path) -> None:
+    pipeline = delayed(tmp_path)
+    bring(tmp_path, "b", range(40))
+    bring(tmp_path, "a", range(40, 80))
+    first = step(pipeline)
+    assert (first.outcome, first.waiting, first.experiences) == ("admitted", 2, 0)
+    label(tmp_path, "one", range(30, 60))
+    assert step(pipeline).outcome == "admitted"
+    shutil.rmtree(tmp_path / "labels")
+    label(tmp_path, "two", range(10))
+    label(tmp_path, "three", range(60, 80))
+    second = step(pipeline)
+    assert (second.trained, second.waiting) == (1, 1)
+    label(tmp_path, "two", range(30))  # it has grown
+    assert step(pipeline).trained == 1
+    shutil.rmtree(tmp_path / "labels")
+    stream = stream_of(pipeline)
+    for experience, ids in zip(stream, (range(40, 80), range(40)), strict=True):
+        both = [experience.train, experience.test]
+        pairs = {
+            id_: target for part in both for id_, target in zip(part.ids.tolist(), part.targets.tolist(), strict=True)
+        }
+        assert pairs == {id_: id_ % 2 for id_ in ids}
+    assert fsck(lineage_of(pipeline)).damage == []
+
+
+def test_a_step_that_is_killed_anywhere_and_run_again_is_an_undisturbed_one(
+    tmp_path: Path, opened: Callable[..., Mortal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before every write of a step that admits a file whose time is over and one whose labels came, and again.
+
+    Before every write of the training that follows: test_run_step.
+    """
+    monkeypatch.setattr(admission_log, "utc_now", lambda: "2026-01-01T00:00:00.000Z")
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the machine stays up
+    begun = tmp_path / "begun"
+    (begun / "in").mkdir(parents=True)
+    bring(begun, "b", range(40))
+    bring(begun, "c", range(100, 140))
+    label(begun, "one", range(20, 110))
+    admit(delayed(begun))
+    bring(begun, "old", range(40, 80), age=8 * DAY)
+    label(begun, "two", range(20))
+    label(begun, "wrong", range(10), other=1)
+    expected: dict[str, Any] = {}
+    writes = 0
+    folder = tmp_path / "here"
+    for number in itertools.count(0):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(begun, folder)
+        pipeline = delayed(folder)
+        store = opened(pipeline.storage, number)
+        if number == 0:
+            undisturbed = admit(pipeline)
+            assert (undisturbed.experiences, undisturbed.waiting, len(undisturbed.quarantined)) == (2, 1, 1)
+            expected, writes = contents(pipeline), store.writes
+            continue
+        # A claim that could not be released is no error.
+        with suppress(Killed):
+            admit(pipeline)
+        assert store.dead
+        opened(pipeline.storage)
+        assert admit(pipeline).experiences == 2
+        assert contents(pipeline) == expected, number
+        if number == writes:
+            break
+    assert writes > 10
+
+
+def admit(pipeline: Pipeline) -> StepResult:
+    """A step that is killed before it trains."""
+    return run_step.run_step(pipeline, train=lambda pipeline: (0, "0" * 64))
+
+
+def test_two_steps_at_once_train_once(tmp_path: Path) -> None:
+    pipeline = delayed(tmp_path)
+    bring(tmp_path, "a", range(40))
+    step(pipeline)
+    label(tmp_path, "one", range(40))
+    gate, results = threading.Barrier(2), list[StepResult]()
+
+    def one() -> None:
+        gate.wait()
+        results.append(step(pipeline))
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(result.trained for result in results) <= 1
+    step(pipeline)
+    assert len(list(lineage_of(pipeline).commits())) == 1
+    assert len(list(AdmissionLog(lineage_of(pipeline)).records())) == 2
+
+
+def test_idle_steps_write_nothing_and_read_no_labels(tmp_path: Path, opened: Callable[..., Mortal]) -> None:
+    pipeline = delayed(tmp_path)
+    costs = []
+    for number in range(3):
+        bring(tmp_path, str(number), range(100 * number, 100 * number + 40))
+        label(tmp_path, str(number), range(100 * number, 100 * number + 20))
+        step(pipeline)
+        store = opened(pipeline.storage)
+        assert step(pipeline).outcome == "nothing-new"
+        costs.append((store.reads, store.writes))
+    assert costs == [costs[0]] * 3 and costs[0][1] == 0
+
+
+def test_care_of_the_store_knows_ids_and_labels(tmp_path: Path) -> None:
+    pipeline = delayed(tmp_path)
+    bring(tmp_path, "a", range(40))
+    bring(tmp_path, "b", range(100, 140))
+    label(tmp_path, "one", range(120))
+    step(pipeline)
+    lineage = lineage_of(pipeline)
+    forget(lineage, [3, 105])
+    state = read_admissions(lineage)
+    assert state is not None
+    held = {id_ for sha256 in state.label_blobs() for id_ in read_pairs(lineage, sha256)[0].tolist()}
+    assert held == set(range(140)) - {3, 105}
+    collect(lineage, minimum_age=0)
+    assert (fsck(lineage).damage, fsck(lineage).unreferenced) == ([], [])
+    there = delayed(tmp_path).model_copy(update={"storage": str(tmp_path / "copy")})
+    copy(lineage, lineage_of(there))
+    assert (
+        fsck(lineage_of(there)).damage == [] and AdmissionLog(lineage_of(there)).read() == AdmissionLog(lineage).read()
+    )
+    # What is to be forgotten is waited for no longer, and is in no experience.
+    label(tmp_path, "two", range(120, 140))
+    assert step(pipeline).trained == 1
+    last = stream_of(pipeline)[1]
+    assert {*last.train.ids.tolist(), *last.test.ids.tolist()} == set(range(100, 140)) - {105}
+    assert 3 not in stream_of(pipeline)[0].train.ids.tolist()
