@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from orchestrator.errors import CorruptBlob, StorageError
+from orchestrator.lineage.accuracy_matrix import is_partial
 from orchestrator.updates.gate_capabilities import ComparedCapability, compare_capabilities
 from pipelines.data.named_columns import named_columns
 from pipelines.gating.calibration_change import CalibrationChange, calibration_change
@@ -68,7 +69,7 @@ def gather(
     """Compare two commits on the test sets of the experiences that the candidate has learned.
 
     Answers that a commit records are taken from it; the champion's on experiences that are newer than it are evaluated,
-    where their data is at hand.
+    where their data is at hand, and so are both models' on test sets that `evaluate` in the pipeline file left out.
 
     Args:
         models: evaluates models; None: only what the commits record is used.
@@ -77,7 +78,7 @@ def gather(
         StorageError: a commit's records cannot be read.
     """
     found = Evidence()
-    tests = {count.experience: count.test for count in candidate.row if count.experience <= candidate.experience.index}
+    tests = _tests(candidate, models, found.gaps)
     theirs = _answers(lineage, champion, tests, models, found.gaps)
     ours = _answers(lineage, candidate, tests, models, found.gaps)
     for experience in sorted(theirs.keys() & ours.keys()):
@@ -96,6 +97,22 @@ def gather(
     if gate.capabilities is not None:
         found.capabilities, lacking = compare_capabilities(lineage, champion, candidate, gate.capabilities)
         found.gaps += lacking
+    return found
+
+
+def _tests(candidate: Commit, models: ModelAnswers | None, gaps: list[str]) -> dict[int, str]:
+    """The test sets of the experiences that the candidate has learned, by fingerprint."""
+    index = candidate.experience.index
+    found = {count.experience: count.test for count in candidate.row if count.experience <= index}
+    left_out = [] if len(found) > index or not is_partial([candidate]) else [i for i in range(index) if i not in found]
+    if not left_out:
+        return found
+    if models is not None and index < len(models.stream):
+        stream = models.stream
+        here = f"{stream.fingerprint(index)}:{stream.test_fingerprint(index)}"
+        if here == candidate.experience.fingerprint:
+            return dict(sorted((found | {i: stream.test_fingerprint(i) for i in left_out}).items()))
+    gaps.append(f"score: `evaluate` left {len(left_out)} older test sets out, and their data is not at hand")
     return found
 
 

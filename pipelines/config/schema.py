@@ -221,7 +221,6 @@ class Pipeline(Spec):
                 *self._composition_problems(),
                 *score_problems(self),
                 *self._size_problems(),
-                *self._evaluation_problems(),
                 *self._online_problems(),
                 *lane_problems(self.stream, self.strategy, self.scaling.maximum),
                 *update_problems(self.update, self.stream, self.tune.space if self.tune else None),
@@ -270,11 +269,6 @@ class Pipeline(Spec):
             )
             wrong.append((("stream", "source"), text))
         return [*wrong, *((("strategy",), reason) for reason in reasons)]
-
-    def _evaluation_problems(self) -> list[tuple[KeyPath, str]]:
-        if self.evaluate is None or self.stream.source is None:
-            return []
-        return [(("evaluate",), "must be left out: with a source, the gate compares models on all test sets")]
 
     def _online_problems(self) -> list[tuple[KeyPath, str]]:
         if not self.stream.online:
