@@ -49,6 +49,10 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
     experience; not on the number of workers, the storage, the tracking, nor on later experiences. What each setting
     influences, and from which experience on, its annotation says (`influential`).
     """
+    if pipeline.stream.lanes is not None:
+        from pipelines.data.blocks.hash_blocks import hash_blocks
+
+        hash_blocks(stream)
     plan: list[PlannedCommit] = []
     parent: str | None = None
     for index in range(len(stream)):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.block_index import BlockIndex, IndexedFile
 from pipelines.data.blocks.block_rows import Rows
 from pipelines.data.blocks.block_source import BlockSource
 from pipelines.data.blocks.blockwise import Blockwise
@@ -93,6 +94,11 @@ class BlockSamples(Blockwise):
         """Bytes of an input, and of what a target takes beside 8."""
         kind = self._source.input_kind
         return kind.bytes + max(0, kind.target_bytes - 8)
+
+    @property
+    def indexed(self) -> tuple[BlockIndex, Sequence[IndexedFile]] | None:
+        """The index and its files that these are of; None: it is not here."""
+        return self._source.indexed
 
     @property
     def columns(self) -> bool:

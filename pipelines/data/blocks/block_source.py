@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_index import BlockIndex, IndexedFile
+from pipelines.data.blocks.block_index import BlockIndex, IndexedFile, no_collection
 from pipelines.data.blocks.block_reader import BlockReader, Extents
 from pipelines.data.blocks.patience import patiently
 from pipelines.data.blocks.table_content import BlockFeatures
@@ -89,6 +89,7 @@ class BlockSource:
         labels: from labels to targets.
         id_base: the id of the first row, of rows without ids.
         group: the rows that belong to it: those whose value of the column `dataset.by` it is; None: all.
+        indexed: the index, and its files that these blocks are of; None: it is in another process.
     """
 
     def __init__(
@@ -102,9 +103,10 @@ class BlockSource:
         group: Any = None,
     ) -> None:
         self._reader, self._options = reader, options
-        self._files: list[tuple[Location, FileState]] = [(file.location, file.state) for file in files]
-        self._extents: list[Extents | None] = [file.extents for file in files]
-        self._indexed: tuple[BlockIndex, Sequence[IndexedFile]] | None = (index, files)
+        with no_collection():
+            self._files: list[tuple[Location, FileState]] = [(file.location, file.state) for file in files]
+            self._extents: list[Extents | None] = [file.extents for file in files]
+        self.indexed: tuple[BlockIndex, Sequence[IndexedFile]] | None = (index, files)
         self._hashed = False
         self._known_by: NDArray[np.void] | None = None
         self.labels, self.id_base, self.group = labels, id_base, group
@@ -112,21 +114,33 @@ class BlockSource:
         self.kind: InputKind | None = None
         self.blocks = np.zeros(sum(len(file.rows) for file in files), dtype=BLOCK)
         self.counts = np.zeros((len(self.blocks), 1 if self.columns else labels.count), dtype=np.uint32)
-        at = 0
-        for number, file in enumerate(files):
-            part = slice(at, at + len(file.rows))
-            self.blocks[part]["file"], self.blocks[part]["number"] = number, np.arange(len(file.rows))
-            self.blocks[part]["rows"] = file.rows
-            chosen = np.arange(len(file.labels))
-            if group is not None:
-                chosen = np.array([at for at, one in enumerate(file.groups or ()) if one == group], dtype=np.int64)
-            classes = np.zeros(len(chosen), dtype=np.int64)
-            if not self.columns:
-                classes = labels.numbers(np.array([file.labels[one] for one in chosen]), file.location.path)
-            rows = np.arange(part.start, part.stop)[:, None]
-            np.add.at(self.counts, (rows, classes[None]), file.counts[:, chosen])
-            at = part.stop
+        sizes = np.array([len(file.rows) for file in files], dtype=np.int64)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.blocks["file"] = np.repeat(np.arange(len(files)), sizes)
+        self.blocks["number"] = np.arange(len(self.blocks)) - np.repeat(starts[:-1], sizes)
+        if len(files):
+            self.blocks["rows"] = np.concatenate([file.rows for file in files])
+        known: dict[Any, tuple[NDArray[np.int64], NDArray[np.int64], bool]] = {}  # most files have the same labels
+        for at, stop, file in zip(starts.tolist(), starts[1:].tolist(), files, strict=False):
+            held = file.labels, file.groups, type(file.labels[0] if file.labels else None)
+            if held not in known:
+                known[held] = self._classes(file)
+            chosen, classes, apart = known[held]
+            if apart:
+                self.counts[at:stop, classes] = file.counts[:, chosen]
+            else:
+                np.add.at(self.counts, (np.arange(at, stop)[:, None], classes[None]), file.counts[:, chosen])
         self.first = np.concatenate([[0], np.cumsum(self.blocks["rows"].astype(np.int64))])
+
+    def _classes(self, file: IndexedFile) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
+        """Which of a file's labels are those of the group, the class of each, and whether these are all different."""
+        chosen = np.arange(len(file.labels))
+        if self.group is not None:
+            chosen = np.array([at for at, one in enumerate(file.groups or ()) if one == self.group], dtype=np.int64)
+        classes = np.zeros(len(chosen), dtype=np.int64)
+        if isinstance(self.labels, LabelMap):
+            classes = self.labels.numbers(np.array([file.labels[one] for one in chosen]), file.location.path)
+        return chosen, classes, len(set(classes.tolist())) == len(classes)
 
     @property
     def input_kind(self) -> InputKind:
@@ -169,8 +183,8 @@ class BlockSource:
 
     def hashes(self) -> NDArray[np.void]:
         """(n,) the content hashes of the blocks; computed where the index was made, and known to whom it is sent."""
-        if not self._hashed and self._indexed is not None:
-            index, files = self._indexed
+        if not self._hashed and self.indexed is not None:
+            index, files = self.indexed
             found = [file.hashes for file in index.hashed(files)]
             self.blocks["hash"] = np.concatenate([one for one in found if one is not None]).view("V16")[:, 0]
             self._known_by = self._carried(index.hashed(files))
@@ -261,7 +275,7 @@ class BlockSource:
         return bool(found == entry["hash"].tobytes())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_indexed": None}
+        return {**self.__dict__, "indexed": None}
 
 
 def _rows_at_once(rows: int, row_bytes: int) -> int:

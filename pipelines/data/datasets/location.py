@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,8 +108,8 @@ class Location:
         names = [i.base_name for i in found if i.type == fs.FileType.Directory and i.base_name[0] not in "._"]
         return [self / name for name in sorted(names, key=natural_order)]
 
-    def walk(self) -> list[tuple[Location, FileState]]:
-        """All files below this folder with what they are now; hidden files and folders are left out.
+    def walk(self, *, recursive: bool = True) -> list[tuple[Location, FileState]]:
+        """All files below this folder, or in it, with what they are now; hidden files and folders are left out.
 
         Raises:
             DataError: the folder cannot be read.
@@ -116,12 +117,12 @@ class Location:
         from pyarrow import fs
 
         with self._reached() as (system, path):
-            found = system.get_file_info(fs.FileSelector(path, recursive=True))
+            found = system.get_file_info(fs.FileSelector(path, recursive=recursive))
         files: list[tuple[Location, FileState]] = []
         for info in found:
             below = info.path.removeprefix(f"{path}/")
             if info.type == fs.FileType.File and all(part[0] not in "._" for part in below.split("/")):
-                files.append((self / below, FileState(info.size, info.mtime_ns)))
+                files.append((self / below, _state(info, self)))
         return files
 
     @property
@@ -181,21 +182,34 @@ class Location:
 def states(locations: Sequence[Location]) -> list[FileState]:
     """What files are now.
 
+    Where many files of a folder in S3 are asked for, the folder is listed: a request for each would take minutes.
+
     Raises:
         DataError: one of them does not exist, or cannot be reached.
     """
     from pyarrow import fs
 
-    found: list[FileState] = []
-    for start in range(0, len(locations), _MOST_AT_ONCE):
-        some = locations[start : start + _MOST_AT_ONCE]
+    folders = Counter(one.parent for one in locations if one.remote)
+    known: dict[Location, FileState] = {}
+    for folder, count in folders.items():
+        if count >= _MOST_AT_ONCE:
+            known |= folder.walk(recursive=False)
+    rest = [one for one in locations if one not in known] if known else locations
+    for start in range(0, len(rest), _MOST_AT_ONCE):
+        some = rest[start : start + _MOST_AT_ONCE]
         with some[0]._reached() as (system, _):
             infos = system.get_file_info([one.path.removeprefix(_SCHEME) for one in some])
         for one, info in zip(some, infos, strict=True):
             if info.type != fs.FileType.File:
                 raise DataError(f"{one.path}: there is no such file")
-            found.append(FileState(info.size, info.mtime_ns))
-    return found
+            known[one] = _state(info, one)
+    return [known[one] for one in locations]
+
+
+def _state(info: Any, location: Location) -> FileState:
+    # Lists of some servers have milliseconds, which they do not say of a single file.
+    modified = info.mtime_ns
+    return FileState(info.size, modified // 10**9 * 10**9 if location.remote else modified)
 
 
 def natural_order(name: str) -> tuple[list[tuple[int, int]], str]:

@@ -1,6 +1,7 @@
 """The index of blocks: made once, extended, and the same for the same content.
 
-Covers: `pipelines/data/blocks/block_reader.py` `pipelines/data/datasets/parquet_blocks.py`
+Covers: `pipelines/data/blocks/block_reader.py` `pipelines/data/blocks/hash_blocks.py`
+Covers: `pipelines/data/datasets/parquet_blocks.py`
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,14 +18,18 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from pipelines.build import make_stream
+from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.blocks.block_index import BlockIndex
+from pipelines.data.blocks import block_index
+from pipelines.data.blocks.block_index import BlockIndex, IndexedFile
 from pipelines.data.blocks.block_reader import Extents, Survey, unique_labels
+from pipelines.data.blocks.hash_blocks import hash_blocks
 from pipelines.data.blocks.index_executor import Executor
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.parquet_blocks import ParquetBlocks
-from tests.pipelines.data.blocks.block_files import rows, write
+from tests.pipelines.data.blocks.block_files import rows, stream_of_files, write
 
 
 @dataclass
@@ -194,3 +199,41 @@ def test_labels_are_counted() -> None:
     assert [list(part) for part in unique_labels(np.array([2, 1, 2]))] == [[1, 2], [1, 2], [1, 0, 1]]
     found = [list(part) for part in unique_labels(np.array(["b", "a", "b"], dtype=object))]
     assert found == [["a", "b"], [1, 2], [1, 0, 1]]
+
+
+def test_the_files_of_all_experiences_are_hashed_together(tmp_path: Path) -> None:
+    stream_of_files(tmp_path / "data")
+    asked: list[list[str]] = []
+
+    def executor(look: Callable[[IndexedFile], IndexedFile], files: Sequence[IndexedFile]) -> Iterator[IndexedFile]:
+        asked.append([file.location.name for file in files])
+        return map(look, files)
+
+    pipeline = load_text(
+        f"name: x\nstream: {{dataset: {{name: parquet, path: {tmp_path / 'data'}}}, setting: domain-incremental, "
+        "lanes: 2, experiences: 2}\nmodel: mlp\nstrategy: [naive]\n"
+    )
+    found = []
+    for store in (Kept(executor=executor), None):
+        stream = make_stream(pipeline, store)
+        if store is not None:
+            hash_blocks(stream)
+        found.append([(stream.fingerprint(one), stream.test_fingerprint(one)) for one in range(2)])
+    assert found[0] == found[1]
+    # All are looked at, for their classes; those that are not learned are not read.
+    assert [one for one in asked if one] == [["0.parquet", "1.parquet", "2.parquet"], ["0.parquet", "1.parquet"]]
+
+
+def test_an_interrupted_index_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_index, "SAVE_S", 0.0)
+    paths, kept = written(tmp_path), Kept()
+    paths[2].write_bytes(b"no parquet")
+    with pytest.raises(DataError, match=r"2\.parquet: not a readable"):
+        BlockIndex(reader(), kept).files(locations(*paths))
+    write(paths[2], *rows(12, 2), (5, 3, 4))
+    counting = reader()
+    BlockIndex(counting, kept).files(locations(*paths))
+    assert counting.looked == ["2.parquet"]
+    alone = Kept()
+    BlockIndex(reader(), alone).files(locations(*reversed(paths)))
+    assert kept.data == alone.data
