@@ -9,7 +9,7 @@ from pipelines.data.blocks.block_samples import BlockSamples
 
 if TYPE_CHECKING:
     from pipelines.data.blocks.block_index import BlockIndex, IndexedFile
-    from pipelines.data.streams import StreamExperience
+    from pipelines.data.stream_experience import StreamExperience
 
 
 def hash_blocks(stream: Iterable[StreamExperience]) -> None:

@@ -16,7 +16,9 @@ from pipelines.data.blocks import block_cache, patience
 from pipelines.data.blocks.block_cache import LIMIT
 from pipelines.data.blocks.block_samples import BlockSamples
 from pipelines.data.blocks.read_ahead import THREADS
+from pipelines.data.datasets import location
 from pipelines.data.datasets.dataset import Dataset
+from pipelines.data.datasets.location import Location, states
 from pipelines.data.datasets.parquet import blocks
 from pipelines.data.disk_cache import DiskCache, DiskCacheWarning
 from strategies.loop.order_of_samples import sample_order
@@ -165,3 +167,15 @@ def test_a_file_that_changes_in_mid_epoch_is_named(
         list(reading)
         # The same second, and the same size: what was read before the change is whole, and the next pass sees it.
         list(batches(samples))
+
+
+def test_many_files_of_a_folder_are_listed_and_what_they_are_is_the_same(
+    s3_uri: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Location(put(s3_uri, file))
+    two = Location(put(s3_uri, file.rename(file.with_name("b.parquet"))))
+    asked = states([two, one])
+    monkeypatch.setattr(location, "_MOST_AT_ONCE", 2)
+    assert states([two, one]) == asked and asked[0].bytes == asked[1].bytes > 0
+    with pytest.raises(DataError, match=r"3\.parquet: there is no such file"):
+        states([one, two, Location(f"{s3_uri}/3.parquet")])
