@@ -36,8 +36,9 @@ help:
 demo: $(VENV)/core.stamp
 	@$(BIN)/everlearn run pipelines/examples/split-digits.yaml
 
+# Tests that start Ray wait half of their time: three processes keep two cores busy.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

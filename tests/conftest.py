@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.spread_waiting import spread
+
 # Tests run side by side, as many as there are cores: several threads in each would wait for one another, spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -30,6 +32,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 _SHARED_RAY = Path(__file__).parent / "orchestrator" / "tuning"
 """The folder whose modules share one Ray, by a fixture of the whole package."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, those that wait for Ray lie between those that compute."""
+    if hasattr(config, "workerinput"):
+        items[:] = spread(items, _SHARED_RAY)
 
 
 @pytest.fixture(scope="module", autouse=True)
