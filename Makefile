@@ -27,7 +27,7 @@ INSTALL := $(BIN)/python -m pip install -qq --no-compile --constraint requiremen
 export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint typecheck format bench docs lock clean
+.PHONY: help demo test collect lint typecheck format bench docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -39,6 +39,10 @@ demo: $(VENV)/core.stamp
 # Tests that start Ray wait half of their time: three processes keep two cores busy.
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Reads all tests, and keeps them compiled; otherwise each process of `make test` would compile all of them for itself.
+collect: $(VENV)/dev.stamp
+	@found=$$($(BIN)/python -m pytest --collect-only -qqq) || { echo "$$found"; exit 1; }
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
