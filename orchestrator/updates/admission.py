@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.updates.admission_entries import AdmittedExperience, FileRecord, Member, SchemaRecord
 from orchestrator.updates.admission_record import State
 from orchestrator.updates.delayed_labels import (
+    LABELS,
     Joins,
     LabelJudge,
     closed,
@@ -205,6 +206,8 @@ def is_data(key: str, source: SourceSpec) -> bool:
 
 def _is_ready(found: Found, source: SourceSpec, now: float, keys: set[str]) -> bool:
     ready = source.ready
+    if source.is_topic and not found.key.startswith(LABELS):
+        return True  # messages are never changed
     if ready.age is not None:
         return now - found.modified >= seconds_of(ready.age)
     assert ready.marker is not None

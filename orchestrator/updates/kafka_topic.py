@@ -69,6 +69,7 @@ class KafkaTopic:
             in_log.setdefault(partition, []).append((first, last + 1))
         found: list[Found] = []
         lost: list[str] = []
+        now = time.time()
         for partition in self._partitions():
             ranges = in_log.get(partition, [])
             oldest, end = self._ends(partition)
@@ -86,8 +87,9 @@ class KafkaTopic:
             starts = range(max(begin, oldest), end - self.messages + 1, self.messages)
             ranges = [(first, stop) for first, stop in ranges if first >= oldest]
             ranges += [(start, start + self.messages) for start in starts]
-            found += [Found(_key(first, stop, partition), stop - first, "", 0.0) for first, stop in ranges]
-        return Listing(tuple(found), time.time(), tuple(lost))
+            # Labels that come later are waited for from now on: a message need not have a time.
+            found += [Found(_key(first, stop, partition), stop - first, "", now) for first, stop in ranges]
+        return Listing(tuple(found), now, tuple(lost))
 
     def read(self, found: Found) -> bytes | None:
         """The rows of a micro-batch; None: some of its messages are gone, or cannot be read yet."""

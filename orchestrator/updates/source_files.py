@@ -74,7 +74,7 @@ class FilesAndLabels:
         inputs = self.inputs.listing([key for key in known if not key.startswith(LABELS)])
         renamed = (replace(found, key=f"{LABELS}{found.key}") for found in labels.files)
         own = (found for found in inputs.files if not found.key.startswith(LABELS))
-        return Listing((*own, *renamed), max(labels.now, inputs.now))
+        return Listing((*own, *renamed), max(labels.now, inputs.now), inputs.warnings)
 
     def read(self, found: Found) -> bytes | None:
         files, key = self._place(found.key)

@@ -113,6 +113,24 @@ def test_messages_that_are_no_rows_are_in_quarantine_and_the_stream_goes_on(
     assert result.trained == 2 and "offsets-20-39-partition-0.jsonl" in result.quarantined[0].reason
 
 
+def test_labels_of_messages_come_later_as_files(broker: Broker, topic: str, tmp_path: Path) -> None:
+    more = f", id: click, mature: 7d, labels: {tmp_path}/outcomes"
+    pipeline = of_topic(tmp_path, broker, topic, more)
+    known = [json.loads(row) for row in rows(40)]
+    labels = [one.pop("label") for one in known]
+    broker.send(topic, [json.dumps({**one, "click": i}).encode() for i, one in enumerate(known)])
+    (tmp_path / "outcomes").mkdir()
+    file = tmp_path / "outcomes/today.csv"
+    file.write_text("click,label\n" + "".join(f"{i},{label}\n" for i, label in enumerate(labels[:25])))
+    arrivals.aged(file, 500)
+    first = step(pipeline)
+    assert (first.trained, first.experiences, first.waiting) == (1, 1, 1)
+    assert step(pipeline).trained == 0
+    file.write_text("click,label\n" + "".join(f"{i},{label}\n" for i, label in enumerate(labels)))
+    arrivals.aged(file, 400)
+    assert step(pipeline).trained == 1
+
+
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
