@@ -23,7 +23,7 @@ from pipelines.data.datasets.document_reader import DocumentReader
 from pipelines.data.datasets.text_files import TextReader
 from pipelines.data.disk_cache import DiskCache
 from pipelines.data.token_cache import LIMIT, cached_tokens, content_key
-from tests.pipelines.models.pretrained import save_tiny_llama
+from tests.pipelines.models.pretrained import save_word_tokenizer
 
 ROWS = ["a good day", "the film was dull", "bad day", "not very good a a a", "very dull"]
 Sequences = arrays(
@@ -79,7 +79,7 @@ def cases(base: str, tmp_path: Path) -> dict[str, Any]:
 def test_no_text_is_made_tokens_twice_and_damage_is_noticed(
     kind: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = cases(str(save_tiny_llama(tmp_path / "base")), tmp_path)[kind]
+    read = cases(str(save_word_tokenizer(tmp_path / "base")), tmp_path)[kind]
     monkeypatch.setenv(LIMIT, "0")
     wanted = read()
     assert not folder.exists()
