@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from orchestrator.lineage.commit import Commit
     from orchestrator.updates.drift_report import Accuracy, Errors
+    from orchestrator.updates.waiting_drift import WaitingDrift
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
     from pipelines.drift.stream_drift import ExperienceDrift
+    from pipelines.drift.verdicts import Verdict
 
 TESTS = ("ks", "mmd", "classifier")
 """The tests that may be chosen; `pipelines.drift.two_sample.TESTS`, named here so that help needs no numpy."""
@@ -78,8 +80,8 @@ def drift(
 
     It is called drift when the effect is large enough, larger than is usual between the experiences so far, and
     significant. Shown beside it, and deciding nothing: how much the columns of a table have changed, the errors of the
-    model before each experience where it was trained, and with --model an estimate of the accuracy without labels. The
-    data is read; nothing is trained or stored.
+    model before each experience where it was trained, and with --model an estimate of the accuracy without labels.
+    Files that wait for labels are compared with the last experiences. The data is read; nothing is trained or stored.
 
     With --capabilities the commits say what their models answered to the items of the section `capabilities`, and
     neither data nor models are read.
@@ -88,17 +90,20 @@ def drift(
         _capabilities(file, overrides, as_json)
         return
 
-    def found() -> list[_Shown]:
+    def found() -> tuple[list[_Shown], list[WaitingDrift]]:
         from orchestrator.updates.admitted_stream import stream_of
         from pipelines.data.named_columns import named_columns
         from pipelines.drift.stream_drift import stream_drift
 
         pipeline = load(file, overrides)
+        from orchestrator.updates.waiting_drift import waiting_drift
+
         stream = stream_of(pipeline)
+        chosen = tuple(dict.fromkeys(tests)) or TESTS[:1]
         outputs = None if commit is None else _outputs(pipeline, commit)
         drifts = stream_drift(
             stream,
-            tuple(dict.fromkeys(tests)) or TESTS[:1],
+            chosen,
             alpha=alpha,
             least_effect=least_effect,
             seed=pipeline.seed,
@@ -113,27 +118,36 @@ def drift(
             run_id = show_drift(pipeline, drifts, errors)
             if run_id is not None:
                 say(f"MLflow: the figures are among the artifacts of run {run_id}.", err=True)
-        return shown
+        learned = None if commit is None else _learned(pipeline, commit)
+        waiting = waiting_drift(
+            pipeline, stream, chosen, alpha=alpha, least_effect=least_effect, outputs=outputs, learned=learned
+        )
+        return shown, waiting
 
     if as_json:
         with reserved_stdout() as stdout:
-            print_json([_document(one) for one in found()], stdout)
+            shown, waiting = found()
+            print_json([*map(_document, shown), *map(_waiting_document, waiting)], stdout)
         return
-    shown = found()
+    shown, waiting = found()
     experiences = [one.drift for one in shown]
     screen = console()
-    if not experiences:
+    if not experiences and not waiting:
         screen.print("The stream has one experience: there is nothing to compare it with.")
         return
-    screen.print(_table(experiences))
-    further = list(_further(shown))
+    if experiences:
+        screen.print(_table(experiences))
+    further = [*_further(shown), *map(_waiting_line, waiting)]
     if further:
         screen.print()
     for line in further:
         screen.print(line)
     changed = [str(e.experience) for e in experiences if e.drift]
     screen.print()
-    screen.print(f"drift in experience {', '.join(changed)}" if changed else "no drift")
+    parts = [f"in experience {', '.join(changed)}"] if changed else []
+    keys = [one.key for one in waiting if one.drift]
+    parts += [f"in {', '.join(keys)}, which {'waits' if len(keys) == 1 else 'wait'} for labels"] if keys else []
+    screen.print(f"drift {', and '.join(parts)}" if parts else "no drift", soft_wrap=bool(keys))
 
 
 def _capabilities(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
@@ -213,17 +227,51 @@ def _with_errors(
     return [_Shown(one, errors.get(one.experience), accuracy.get(one.experience)) for one in drifts]
 
 
+def _learned(pipeline: Pipeline, commit: str) -> int:
+    """The experience of a commit."""
+    from orchestrator.checkpointing.commit_weights import commit_called
+    from orchestrator.lineage.lineage import Lineage
+    from orchestrator.storage.open_by_uri import open_store
+
+    lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+    return lineage.read(commit_called(lineage, commit)).experience.index
+
+
+def _waiting_document(one: WaitingDrift) -> dict[str, Any]:
+    return {
+        "waiting": one.key,
+        "drift": one.drift,
+        "rows": one.rows,
+        "missing": one.missing,
+        "tests": _tests(one.tests),
+        "accuracy": None if one.accuracy is None else {"estimated": one.accuracy},
+    }
+
+
+def _waiting_line(one: WaitingDrift) -> str:
+    """What is known of a file that waits for labels."""
+    tests = [
+        f"{name} {verdict.effect:.3f} (usual up to {verdict.usual:.3f}){' drift' if verdict.drift else ''}"
+        for name, verdict in one.tests.items()
+    ]
+    accuracy = [] if one.accuracy is None else [f"accuracy {one.accuracy:.3f} estimated without labels"]
+    return f"{one.key}, which waits for labels: {', '.join([*tests, *accuracy])}"
+
+
+def _tests(verdicts: dict[str, Verdict]) -> dict[str, Any]:
+    return {
+        name: {"effect": v.effect, "usual": v.usual, "p_value": v.p_value, "drift": v.drift}
+        for name, v in verdicts.items()
+    }
+
+
 def _document(shown: _Shown) -> dict[str, Any]:
     found = shown.drift
-    tests = {
-        name: {"effect": v.effect, "usual": v.usual, "p_value": v.p_value, "drift": v.drift}
-        for name, v in found.tests.items()
-    }
     columns = [{"name": c.name, "stability": c.stability, "wasserstein": c.distance} for c in found.columns]
     return {
         "experience": found.experience,
         "drift": found.drift,
-        "tests": tests,
+        "tests": _tests(found.tests),
         "columns": columns,
         "errors": None if shown.errors is None else asdict(shown.errors),
         "accuracy": None if shown.accuracy is None else asdict(shown.accuracy),

@@ -145,7 +145,8 @@ def lines(result: StepResult, sources: str) -> list[str]:
     elif result.outcome == "waits" and result.update is not None:
         told.append(f"{name}: not trained yet: {result.update['reason']}")
     elif result.outcome == "admitted":
-        waiting = f", {count(result.waiting, 'file')} waiting for a complete experience" if result.waiting else ""
+        what = f"{count(result.unlabelled, 'label')} to come" if result.unlabelled else "a complete experience"
+        waiting = f", {count(result.waiting, 'file')} waiting for {what}" if result.waiting else ""
         told.append(f"{name}: nothing to train{waiting}")
     if result.update is not None and "retuned" in result.update:
         told.append(f"{name}: settings were searched: {result.update['retuned']['reason']}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.updates.observe_pending import FOLLOWED, prequential_errors
 from pipelines.data.datasets.label_columns import is_columns
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.lineage import Lineage
+    from pipelines.data.samples import StoredSamples
     from pipelines.data.streams import Stream
 
 
@@ -78,14 +80,9 @@ def estimated_accuracies(
         outputs: logits of stored inputs, (n, units).
         learned: test sets up to this experience say how often the model is right when it is how certain.
     """
-    import torch
-
-    if stream.setting == "task-incremental" or is_columns(stream[0].test.targets):
+    if not _estimates(stream):
         return {}
-    answers = []
-    for experience in stream:
-        inputs, targets = sampled_rows(experience.test, seed)
-        answers.append((torch.softmax(outputs(inputs).double(), dim=1).numpy(), targets.numpy()))
+    answers = [_answers(experience.test, outputs, seed) for experience in stream]
     known = answers[: learned + 1]
     calibration = tuple(np.concatenate(part) for part in zip(*known, strict=True))
     return {
@@ -95,3 +92,28 @@ def estimated_accuracies(
         )
         for index, (shares, targets) in enumerate(answers)
     }
+
+
+def estimated_on(
+    samples: StoredSamples, stream: Stream, outputs: Callable[[Tensor], Tensor], learned: int, seed: int
+) -> float | None:
+    """The same for samples whose labels are not known; None where `estimated_accuracies` has none."""
+    if not _estimates(stream):
+        return None
+    known = [_answers(stream[index].test, outputs, seed) for index in range(min(learned + 1, len(stream)))]
+    shares, targets = (np.concatenate(part) for part in zip(*known, strict=True))
+    return estimated_accuracy(_answers(samples, outputs, seed)[0], calibration=(shares, targets))
+
+
+def _estimates(stream: Stream) -> bool:
+    return stream.setting != "task-incremental" and not is_columns(stream[0].test.targets)
+
+
+def _answers(
+    samples: StoredSamples, outputs: Callable[[Tensor], Tensor], seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The shares that a model gives each class on some samples, and their labels."""
+    import torch
+
+    inputs, targets = sampled_rows(samples, seed)
+    return torch.softmax(outputs(inputs).double(), dim=1).numpy(), targets.numpy()

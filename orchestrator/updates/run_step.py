@@ -56,6 +56,7 @@ class StepResult:
         decided: what was decided of files, by this step.
         quarantined: the files in quarantine that are still there.
         waiting: files that were admitted and are in no experience yet.
+        unlabelled: rows of these files that have no label yet, where labels come later.
         experiences: how many were admitted, ever.
         trained: how many experiences this step trained.
         commit: the id of the last commit, if there is one.
@@ -70,6 +71,7 @@ class StepResult:
     decided: tuple[FileRecord, ...] = ()
     quarantined: tuple[FileRecord, ...] = ()
     waiting: int = 0
+    unlabelled: int = 0
     experiences: int = 0
     trained: int = 0
     commit: str | None = None
@@ -88,6 +90,7 @@ class StepResult:
             "decided": files(self.decided),
             "quarantined": files(self.quarantined),
             "waiting": self.waiting,
+            "unlabelled": self.unlabelled,
             "experiences": self.experiences,
             "trained": self.trained,
             "commit": self.commit,
@@ -182,6 +185,7 @@ class _Admitted:
                 "decided": tuple(self.state.files.get(file.key, file) for file in self.decided),
                 "quarantined": tuple(in_quarantine(self.state, self.keys)),
                 "waiting": len(self.state.waiting),
+                "unlabelled": sum(self.state.missing.values()),
                 "experiences": len(self.state.experiences),
                 "commit": self.latest.id if self.latest else None,
                 "reads": self.reads,

@@ -30,6 +30,7 @@ METRICS = {
     "last_training_seconds": ("gauge", "When the newest model was made, in seconds since 1970"),
     "waiting_experiences": ("gauge", "Experiences that were admitted and are not trained"),
     "waiting_files": ("gauge", "Files that were admitted and are in no experience yet"),
+    "unlabelled_rows": ("gauge", "Rows of waiting files that have no label yet"),
     "experiences": ("gauge", "Experiences that were ever admitted"),
     "quarantined_files": ("gauge", "Files in quarantine that are still there"),
     "drift_effect": ("gauge", "The largest effect of what last waited to be trained, by `what`: inputs or labels"),
@@ -59,6 +60,8 @@ def stream_samples(pipeline: Pipeline, lineage: Lineage, result: StepResult, now
     if result.outcome != "busy":
         found["waiting_experiences"] = [({}, _untrained(lineage, result))]
         found["waiting_files"] = [({}, result.waiting)]
+        if pipeline.stream.source is not None and pipeline.stream.source.mature is not None:
+            found["unlabelled_rows"] = [({}, result.unlabelled)]
         found["experiences"] = [({}, result.experiences)]
         found["quarantined_files"] = [({}, len(result.quarantined))]
     return found | _decided(pipeline, lineage, now)

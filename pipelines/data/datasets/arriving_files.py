@@ -135,6 +135,16 @@ class ArrivingFiles:
             raise DataError(f"{named.path}: an id occurs more than once: an id names one sample of all files")
         return train, held_out
 
+    def inputs(self, key: str, data: bytes) -> TensorSamples:
+        """The rows of a file whose labels come later, as if all were of class 0.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        file = FileBytes(key, data)
+        table, _ = self._files.reader.read(file)
+        return self._files.samples(replace(table, labels=np.zeros(len(table.labels), int)), LabelMap(1), file)
+
     def _unlabelled(self, table: Table, test: Table | None, file: FileBytes) -> NDArray[np.int64]:
         """The ids of rows whose labels come later."""
         label = self._source.label or "label"

@@ -25,10 +25,10 @@ def delayed_file(folder: Path) -> Path:
     return path
 
 
-def bring(folder: Path, name: str, ids: range, *, age: float = 1000) -> None:
-    """Inputs of classes 0 and 1 in turn."""
+def bring(folder: Path, name: str, ids: range, *, age: float = 1000, shift: float = 0.0) -> None:
+    """Inputs of classes 0 and 1 in turn, moved by `shift`."""
     random = np.random.default_rng(ids.start)
-    x = (CENTRES[np.array(ids) % 2] + 0.3 * random.normal(size=(len(ids), 5))).astype("float32")
+    x = (CENTRES[np.array(ids) % 2] + 0.3 * random.normal(size=(len(ids), 5)) + shift).astype("float32")
     path = folder / "in" / f"{name}.npz"
     np.savez(path, x=x, key=np.array(ids))
     aged(path, age)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cli.step import lines
 from orchestrator.maintenance.check_store import fsck
 from orchestrator.maintenance.collect_garbage import collect
 from orchestrator.maintenance.copy_store import copy
@@ -23,6 +24,7 @@ from orchestrator.updates.admission_log import AdmissionLog, read_admissions
 from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.label_blobs import read_pairs
 from orchestrator.updates.run_step import StepResult
+from orchestrator.updates.stream_metrics import stream_samples
 from pipelines.config.schema import Pipeline
 from tests.orchestrator.updates import arrivals
 from tests.orchestrator.updates.arrivals import Killed, Mortal, contents, lineage_of, step
@@ -47,7 +49,10 @@ def test_labels_are_joined_by_id_whatever_becomes_of_their_files(tmp_path: Path)
     bring(tmp_path, "b", range(40))
     bring(tmp_path, "a", range(40, 80))
     first = step(pipeline)
-    assert (first.outcome, first.waiting, first.experiences) == ("admitted", 2, 0)
+    assert (first.outcome, first.waiting, first.unlabelled, first.experiences) == ("admitted", 2, 80, 0)
+    found = stream_samples(pipeline, lineage_of(pipeline), first, 0.0)
+    assert (found["waiting_files"], found["unlabelled_rows"]) == ([({}, 2)], [({}, 80)])
+    assert lines(first, "sources")[-1] == "arriving: nothing to train, 2 files waiting for 80 labels to come"
     label(tmp_path, "one", range(30, 60))
     assert step(pipeline).outcome == "admitted"
     shutil.rmtree(tmp_path / "labels")

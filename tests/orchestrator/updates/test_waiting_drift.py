@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.main import invoke
+from orchestrator.updates.admitted_stream import stream_of
+from orchestrator.updates.waiting_drift import waiting_drift
+from tests.orchestrator.cli.commands import documented
+from tests.orchestrator.updates.arrivals import deliver, pipeline_of, step
+from tests.orchestrator.updates.label_files import bring, delayed, delayed_file, label
+
+
+def test_what_waits_for_labels_is_compared_with_what_was_learned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline, file = delayed(tmp_path), str(delayed_file(tmp_path))
+    bring(tmp_path, "a", range(600))
+    label(tmp_path, "one", range(700))
+    step(pipeline)
+    bring(tmp_path, "b", range(600, 1000))
+    bring(tmp_path, "c", range(1000, 1400), shift=2.0)
+    bring(tmp_path, "d", range(1400, 1800))
+    step(pipeline)
+    (tmp_path / "in/d.npz").unlink()
+    like, other = waiting_drift(pipeline, stream_of(pipeline))
+    assert (like.key, like.rows, like.missing, like.drift) == ("b.npz", 400, 300, False)
+    assert (other.key, other.rows, other.missing, other.drift) == ("c.npz", 400, 400, True)
+    assert list(other.tests) == ["ks"] and other.tests["ks"].effect > 0.5 > 2 * like.tests["ks"].effect
+    assert like.accuracy is None
+
+    documents = documented(capsys, 0, "drift", file, "--model", "latest")
+    assert [(one["waiting"], one["missing"]) for one in documents] == [("b.npz", 300), ("c.npz", 400)]
+    assert 0 < documents[0]["accuracy"]["estimated"] <= 1
+    assert invoke(["drift", file]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "c.npz, which waits for labels: ks " in shown and shown.endswith("drift in c.npz, which waits for labels")
+
+
+def test_nothing_waits_where_files_have_their_labels(tmp_path: Path) -> None:
+    pipeline = pipeline_of(tmp_path)
+    deliver(tmp_path, "a", [0, 1])
+    step(pipeline)
+    assert waiting_drift(pipeline, stream_of(pipeline)) == []
