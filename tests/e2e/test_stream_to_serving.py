@@ -23,7 +23,7 @@ from tests.s3.server import S3Server
 class Short(OnServers):
     """Without looks at what is there, and without the update that is refused: week 5 is correct at once."""
 
-    pause = 0.1
+    pause = 0.2
 
     def step(self, line: str) -> None:
         if "|| test" not in line:
