@@ -29,30 +29,42 @@ name: language
 storage: {root}/{store}
 objective: next-token
 stream:
-  dataset: {{name: documents, path: "{root}/stream", tokenizer: "{root}/base", max_length: 8, separate: line}}
+  dataset: {{name: documents, path: "{root}/{stream}", tokenizer: "{root}/base", max_length: 8, separate: line}}
   setting: domain-incremental
-model: {{name: transformers, pretrained: "{root}/base", head: causal-lm}}
+model: {{name: transformers, pretrained: "{root}/base", head: causal-lm, gradient_checkpointing: true}}
 strategy: {strategy}
-train: {{epochs: 2, batch_size: 6, optimizer: {{name: adamw, lr: 0.02}}, clip: 1.0, warmup: 2, checkpoint_every: 3}}
+train:
+  {{epochs: 2, batch_size: 6, accumulate: 2, precision: {precision}, optimizer: {{name: adamw, lr: 0.02}}, clip: 1.0,
+  warmup: 2, checkpoint_every: 2}}
 """
 REPLAY = "{name: replay, capacity: 10, ratio: 0.25}"
-STRATEGIES = {"all weights": f"[{REPLAY}]", "lora": f"[{{name: lora, rank: 2, targets: [q_proj, v_proj]}}, {REPLAY}]"}
+STRATEGIES = {
+    "all weights": f"[{REPLAY}]",
+    "lora": f"[{{name: lora, rank: 2, targets: [q_proj, v_proj]}}, {REPLAY}]",
+    "bf16": f"[{REPLAY}]",
+}
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("language")
     save_tiny_llama(root / "base")
-    (root / "stream").mkdir()
-    for domain, line in (("films", "the film was very good\n"), ("days", "a dull day not a good day\n")):
-        (root / "stream" / f"{domain}.txt").write_text(line * 30)
+    for stream, domain, line in (
+        ("two", "films", "the film was very good\n"),
+        ("two", "days", "a dull day not a good day\n"),
+        ("one", "films", "the film was very good\n"),
+    ):
+        (root / stream).mkdir(exist_ok=True)
+        (root / stream / f"{domain}.txt").write_text(line * (24 if stream == "one" else 12))
     return root
 
 
 def training(root: Path, store: str, strategy: str, events: list[Event], *, die: int = 0) -> RankTraining:
     """Of this rank, sharded where there are several; all ranks die after step `die`."""
     shard = f"scaling: {{workers: {Group.current().size}, shard: {str(Group.current().size > 1).lower()}}}\n"
-    pipeline = load_text(FILE.format(root=root, store=store, strategy=STRATEGIES[strategy]) + shard)
+    precision = "bf16" if strategy == "bf16" else "float32"
+    named = {"strategy": STRATEGIES[strategy], "precision": precision, "stream": "two" if strategy == "lora" else "one"}
+    pipeline = load_text(FILE.format(root=root, store=store, **named) + shard)
     stream = make_stream(pipeline)
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
 
@@ -94,20 +106,18 @@ def assert_same_commits(root: Path, one: str, other: str, strategy: str) -> None
 
 
 def test_commits_and_checkpoints_are_those_of_one_process(root: Path) -> None:
+    for strategy, commits in (("lora", 2), ("all weights", 1)):
+        assert as_rank(root, f"{strategy} alone", strategy)[2] == commits
     with Processes(2, timeout=240) as processes:  # both import transformers first
-        for strategy in STRATEGIES:
-            alone, together = f"{strategy} alone", f"{strategy} together"
-            written, _, commits = as_rank(root, alone, strategy)
-            told, silent = processes.run(as_rank, root, together, strategy)
-            assert told == (written, [], commits) and commits == 2 and len(written) > 4
-            assert silent == ([], [], 0)
-            assert_same_commits(root, alone, together, strategy)
+        told, silent = processes.run(as_rank, root, "lora together", "lora")
+        assert len(told[0]) > 2 and told[1:] == ([], 2) and silent == ([], [], 0)
         # Begun by two, ended by one; begun by one, ended by two.
-        assert processes.run(as_rank, root, "two, one", "all weights", 8)[0] == ([3, 6], [], 0)
+        assert processes.run(as_rank, root, "two, one", "all weights", 5)[0] == ([2, 4], [], 0)
         assert_parts(root, "two, one")
-        assert as_rank(root, "two, one", "all weights")[1:] == ([6], 2)
-        assert as_rank(root, "one, two", "all weights", 8) == ([3, 6], [], 0)
-        assert processes.run(as_rank, root, "one, two", "all weights")[0][1:] == ([6], 2)
+        assert as_rank(root, "two, one", "all weights")[1:] == ([4], 1)
+        assert as_rank(root, "one, two", "all weights", 5) == ([2, 4], [], 0)
+        assert processes.run(as_rank, root, "one, two", "all weights")[0][1:] == ([4], 1)
+    assert_same_commits(root, "lora alone", "lora together", "lora")
     for store in ("two, one", "one, two"):
         assert_same_commits(root, "all weights alone", store, "all weights")
         assert not list((root / store).rglob("*.safetensors"))
@@ -119,10 +129,10 @@ def assert_parts(root: Path, store: str) -> None:
     contents = read_contents(made.lineage)
     keys = sorted(entry.key for entry in contents.checkpoints)
     assert [key.rpartition("/")[2].split("-")[0::2] for key in keys] == [
-        [f"{step:012}", f"{rank}of2"] for step in (3, 6) for rank in (0, 1)
+        [f"{step:012}", f"{rank}of2"] for step in (2, 4) for rank in (0, 1)
     ]
     whole = latest_checkpoint(made.lineage, made.plan[0].id, Group())
-    assert whole is not None and whole.step == 6
+    assert whole is not None and whole.step == 4
     parts = [Checkpoint.from_bytes(made.lineage.store.get(key)) for key in keys[2:]]
     sizes = [sum(t.numel() for named in part.state.values() for t in named.values()) for part in parts]
     assert sum(sizes) == sum(t.numel() for named in whole.state.values() for t in named.values())
@@ -130,8 +140,17 @@ def assert_parts(root: Path, store: str) -> None:
     data = made.lineage.store.get(keys[3])
     made.lineage.store.delete(keys[3])
     before = latest_checkpoint(made.lineage, made.plan[0].id, Group())
-    assert before is not None and before.step == 3
+    assert before is not None and before.step == 2
     made.lineage.store.put(keys[3], data)
+
+
+def test_in_bf16_a_run_that_was_killed_comes_to_the_same_bytes(root: Path) -> None:
+    assert as_rank(root, "bf16", "bf16")[2] == 1
+    assert as_rank(root, "bf16 killed", "bf16", 5) == ([2, 4], [], 0)
+    assert as_rank(root, "bf16 killed", "bf16")[1:] == ([4], 1)
+    mine, theirs = (training(root, store, "bf16", []) for store in ("bf16", "bf16 killed"))
+    for planned in mine.plan:
+        assert mine.lineage.read(planned.id).blobs == theirs.lineage.read(planned.id).blobs
 
 
 def test_parts_that_do_not_belong_together_are_refused() -> None:

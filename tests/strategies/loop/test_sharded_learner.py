@@ -38,9 +38,8 @@ Case = tuple[str, str, TrainSettings]
 # Batches of 13 leave a share without samples, which a rank passes with a placeholder.
 CASES: dict[str, Case] = {
     "naive": ("shared", "naive", TrainSettings(2, None, 13, "sgd", {"lr": 0.1, "momentum": 0.9}, clip=0.5)),
-    "parts": ("unused", "naive", TrainSettings(1, None, 13, "adagrad", {"lr": 0.1}, accumulate=3, warmup=2)),
-    # Ranks with two and three samples, and as many passes.
-    "few": ("shared", "naive", TrainSettings(1, None, 5, "sgd", {"lr": 0.1}, accumulate=3)),
+    # One rank has two samples of a batch, the other three, and both take three passes.
+    "parts": ("unused", "naive", TrainSettings(1, None, 5, "adagrad", {"lr": 0.1}, accumulate=3, warmup=2)),
     "replay": ("batch-norm", "replay", TrainSettings(1, None, 13, "adam", {"lr": 0.01})),
     "frozen": ("frozen", "cumulative", TrainSettings(1, None, 13, "rmsprop", {"lr": 0.01})),
     "lora": ("mlp", "lora", TrainSettings(1, None, 13, "adamw", {"lr": 0.01, "amsgrad": True})),
