@@ -19,6 +19,7 @@ from orchestrator.maintenance.collect_garbage import collect
 from orchestrator.maintenance.copy_store import copy
 from orchestrator.maintenance.forget_samples import forget
 from orchestrator.storage.folder_store import FolderStore
+from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates import admission_log, admitted_stream, run_step
 from orchestrator.updates.admission_log import AdmissionLog, read_admissions
 from orchestrator.updates.admitted_stream import stream_of
@@ -27,8 +28,8 @@ from orchestrator.updates.run_step import StepResult
 from orchestrator.updates.stream_metrics import stream_samples
 from pipelines.config.schema import Pipeline
 from tests.orchestrator.updates import arrivals
-from tests.orchestrator.updates.arrivals import Killed, Mortal, contents, lineage_of, step
-from tests.orchestrator.updates.label_files import DAY, bring, delayed, label
+from tests.orchestrator.updates.arrivals import Killed, Mortal, contents, lineage_of, pipeline_of, step
+from tests.orchestrator.updates.label_files import DAY, MORE, bring, delayed, label
 
 
 @pytest.fixture
@@ -181,3 +182,23 @@ def test_care_of_the_store_knows_ids_and_labels(tmp_path: Path) -> None:
     last = stream_of(pipeline)[1]
     assert {*last.train.ids.tolist(), *last.test.ids.tolist()} == set(range(100, 140)) - {105}
     assert 3 not in stream_of(pipeline)[0].train.ids.tolist()
+
+
+@pytest.mark.s3
+def test_inputs_and_labels_in_s3(tmp_path: Path, s3_uri: str) -> None:
+    """The same files give the same chain as in folders; labels may vanish there, too."""
+    here = delayed(tmp_path)
+    more = MORE.format(folder=s3_uri) + ", ready: {age: 0s}"
+    text = arrivals.FILE.replace("{folder}/in", f"{s3_uri}/in").replace("{folder}/store", f"{s3_uri}/store")
+    there = pipeline_of(tmp_path, more, text)
+    bucket = open_store(s3_uri)
+    bring(tmp_path, "a", range(40))
+    label(tmp_path, "one", range(20))
+    label(tmp_path, "two", range(20, 40))
+    for key in ("in/a.npz", "labels/one.csv"):
+        bucket.put(key, (tmp_path / key).read_bytes())
+    assert (step(there).outcome, step(there).outcome) == ("admitted", "nothing-new")
+    bucket.delete("labels/one.csv")
+    bucket.put("labels/two.csv", (tmp_path / "labels/two.csv").read_bytes())
+    assert step(there).commit == step(here).commit
+    assert fsck(lineage_of(there)).damage == []
