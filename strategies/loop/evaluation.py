@@ -88,12 +88,14 @@ class _Tally:
             type(strategy).predict is Strategy.predict or strategy.predicts_logits for strategy in learner.strategies
         )
         self._full = self._one_class and bool(self._seen) and units <= MOST_UNITS
-        self._counts = torch.zeros(len(experiences), 2, dtype=torch.int64, device=device)
+        self._correct: list[Tensor] = []
+        self._sizes: list[int] = []
         self._counted = [self._one_class] * len(experiences)
         self._classes = torch.zeros(units if self._one_class else 0, 2, dtype=torch.int64, device=device)
         self._confusion = torch.zeros(units * units if self._full else 0, dtype=torch.int64, device=device)
         self._bins = torch.zeros(BINS, 3, dtype=torch.int64, device=device)
         self._right: dict[int, Tensor] = {}
+        self._waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._scores = Gathered(learner, logits=self._logits or not self._one_class)
 
     def count(self, row: int, experience: Experience) -> None:
@@ -121,20 +123,30 @@ class _Tally:
             right[at : at + len(hits)] = hits
             at += len(hits)
             if seen:
-                self._detail(here, answer, hits.long(), confidence)
-        self._counts[row, 0] = right.sum()
-        self._counts[row, 1] = size
+                self._waiting.append((here, answer, hits, confidence))
+                # Small test sets are counted together.
+                if sum(len(one[0]) for one in self._waiting) >= EVALUATION_BATCH:
+                    self._detail()
+        correct = right.sum()
         joined = self._scores.finish(experience, test, seen=seen)
         if joined is not None and not self._one_class:
             marks = learner.objective.right(*joined)
             self._counted[row] = marks is not None
             if marks is not None:
                 right[part] = marks[part]
-                self._counts[row, 0] = right.sum()
+                correct = right.sum()
+        self._correct.append(correct)
+        self._sizes.append(size)
         if seen and self._counted[row]:
             self._right[experience.index] = right
 
-    def _detail(self, targets: Tensor, answers: Tensor, right: Tensor, confidences: Tensor) -> None:
+    def _detail(self) -> None:
+        """Count what waits."""
+        if not self._waiting:
+            return
+        targets, answers, hits, confidences = (torch.cat(column) for column in zip(*self._waiting, strict=True))
+        self._waiting = []
+        right = hits.long()
         ones = torch.ones_like(right)
         self._classes.index_add_(0, targets, torch.stack([right, ones], 1))
         if self._full:
@@ -147,10 +159,14 @@ class _Tally:
 
     def result(self) -> Evaluation:
         group = self._learner.group
+        self._detail()
         right = list(self._right.values())
-        group.reduce_([self._counts, self._classes, self._confusion, self._bins], Reduction.SUM)
+        found = torch.zeros(len(self._sizes), 2, dtype=torch.int64, device=self._learner.device)
+        if self._sizes:
+            found[:, 0], found[:, 1] = torch.stack(self._correct), torch.tensor(self._sizes)
+        group.reduce_([found, self._classes, self._confusion, self._bins], Reduction.SUM)
         group.reduce_(right, Reduction.SUM)
-        rows = zip(self._counts.tolist(), self._counted, self._scores.rows, strict=True)
+        rows = zip(found.tolist(), self._counted, self._scores.rows, strict=True)
         counts = [Count(correct if counted else None, total, scores) for (correct, total), counted, scores in rows]
         if not self._seen:
             return Evaluation(counts)
