@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.spread_waiting import spread
 
 # Tests run side by side, as many as there are cores: several threads in each would wait for one another, spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A loaded machine is no failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # Who starts the tests in the background of a script has SIGINT ignored, and so has all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

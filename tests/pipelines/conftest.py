@@ -6,15 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from pipelines.data.datasets.mnist import MNIST
 
 _BESIDE_THE_CHECKOUT = Path(__file__).parents[3] / "shared" / "data"
-
-# A loaded machine is no failure.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import settings
 from tests.processes import Processes
 
 torch.set_num_threads(1)
-settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("repeatable", settings.get_profile("unhurried"), derandomize=True, max_examples=60)
 settings.load_profile("repeatable")
 
 
