@@ -39,7 +39,7 @@ def parquet(**columns: Any) -> bytes:
     [
         ("x.csv", b"label,more,key\n1,a,30\n0,b,20\n1,c,30\n"),
         ("x.tsv", b"key\tlabel\n30\t1\n20\t0\n30\t1\n"),
-        ("x.csv.gz", gzip.compress(b"key,label\n30,1\n20,0\n30,1\n")),
+        ("x.csv.gz", gzip.compress(b"key,label\n30,1\n20,0\n30,1\n", mtime=0)),
         ("x.jsonl", b'{"key": 30, "label": 1}\n{"key": 20, "label": 0}\n{"key": 30, "label": 1}\n'),
         ("x.npz", npz(key=np.array([30, 20, 30]), y=np.array([1, 0, 1]))),
         ("x.parquet", parquet(key=[30, 20, 30], label=[1, 0, 1])),
