@@ -12,9 +12,12 @@ from pipelines.data.blocks.block_reader import BlockReader
 from pipelines.data.blocks.table_content import BlockFeatures
 from pipelines.data.datasets.arrow_columns import Columns
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
+from pipelines.data.datasets.feature_image_blocks import FeatureImageBlocks
 from pipelines.data.datasets.held_out_part import TestPart
 from pipelines.data.datasets.image_layout import Channels
+from pipelines.data.datasets.parquet_blocks import ParquetBlocks
 from pipelines.data.datasets.tables import TableFiles
+from pipelines.data.datasets.text_blocks import TextBlocks
 from pipelines.data.datasets.time_periods import TimePeriods
 from pipelines.data.features.feature_columns import FeatureOptions, Features
 from strategies.objectives.objective import TargetKind
@@ -41,7 +44,7 @@ def load_block_tables(
     name: str,
     store: IndexStore | None,
     path: str,
-    reader: Callable[..., BlockReader],
+    reader: Callable[..., TextBlocks | ParquetBlocks],
     *,
     from_training: bool = False,
     **options: Unpack[TableOptions],
@@ -75,4 +78,5 @@ def load_block_tables(
         options["channels"],
         from_training,
     )
-    return load_blocks(name, made, files.learning(kind, columns.label_names, columns.by), store)
+    blocks: BlockReader = FeatureImageBlocks(made) if given is not None and given.options.image else made
+    return load_blocks(name, blocks, files.learning(kind, columns.label_names, columns.by), store)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import Any
 
 from pipelines.data.blocks.block_index import BlockIndex
@@ -29,7 +28,7 @@ def fit_features(reader: Any, samples: BlockSamples, index: BlockIndex) -> Any:
     known = index.derived(key)
     if known is not None:
         try:
-            return replace(reader, features=features.fitted(Preprocessing.read(known)))
+            return reader.with_features(features.fitted(Preprocessing.read(known)))
         except (ValueError, KeyError, TypeError):
             pass  # damaged: it is made again
     table, _, where, _ = next(samples.tables())
@@ -39,4 +38,4 @@ def fit_features(reader: Any, samples: BlockSamples, index: BlockIndex) -> Any:
     columns = feature_columns(options, types, features.others(reader.columns), where)
     made = fit_streamed(columns, samples.tables, features.options)
     index.derive(key, made.document())
-    return replace(reader, features=features.fitted(made))
+    return reader.with_features(features.fitted(made))

@@ -30,6 +30,10 @@ class TableBlocks(BlockReader, Protocol):
     @property
     def features(self) -> BlockFeatures | None: ...
 
+    def with_features(self, features: BlockFeatures) -> TableBlocks:
+        """The same with other features."""
+        ...
+
     def tables(
         self, location: Location, number: int, state: FileState, rows: int, *, extents: Extents | None = None
     ) -> Iterator[Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,10 +13,11 @@ from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_reader import Extents, Survey
 from pipelines.data.blocks.table_content import BlockFeatures
 from pipelines.data.datasets import csv_files, jsonl_files
-from pipelines.data.datasets.arrow_columns import Columns, is_text, values
+from pipelines.data.datasets.arrow_columns import Columns, values
 from pipelines.data.datasets.csv_blocks import CsvRows
 from pipelines.data.datasets.jsonl_blocks import JsonRows
 from pipelines.data.datasets.location import FileState, Location, states
+from pipelines.data.datasets.named_images import NamedImages, of_table
 from pipelines.data.datasets.parquet_blocks import ParquetBlocks
 from pipelines.data.datasets.table_rows import TABLES
 from pipelines.data.datasets.tables import Table
@@ -26,14 +25,10 @@ from pipelines.data.datasets.text_blocks import TextBlocks
 from pipelines.data.features.feature_columns import FeatureOptions
 from pipelines.data.images.decode_images import decode_images
 from pipelines.data.images.image_options import ImageOptions
-from pipelines.data.images.image_sources import ImageSource, column_sources
 from strategies.objectives.objective import TargetKind
 
 BLOCK_BYTES = 2**14
 """Of text in a block: some hundred paths. It decides the order in which images are learned, and so never changes."""
-
-_ROWS = 4096
-"""Of a table without images that are looked at at a time."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +71,12 @@ class ImageTableBlocks:
 
     def states(self, locations: Sequence[Location]) -> list[FileState]:
         """What tables are now: their bytes, and a number that changes with them and with the files that they name."""
-        return [self._state(location, now) for location, now in zip(locations, states(locations), strict=True)]
+        now = states(locations)
+        return [self._named(location).state(location, one) for location, one in zip(locations, now, strict=True)]
 
     def block_state(self, location: Location, number: int, state: FileState, extents: Extents) -> FileState:
         """The state of the table, as far as a block shows: as it was, unless the table or an image has changed."""
-        known, (now,) = json.loads(extents.schema), states([location])
-        if list(now) != known["table"]:
-            return FileState(now.bytes, -1)
-        versions = self._versions(location, number, now, _of_table(extents))
-        return state if versions == known["images"][number] else FileState(state.bytes, -1)
+        return self._named(location).block_state(location, number, state, extents)
 
     def read(self, location: Location) -> tuple[Table, Table | None]:
         survey, (state,) = self.survey(location), self.states([location])
@@ -101,25 +93,10 @@ class ImageTableBlocks:
         return self.read(location)[0].labels
 
     def survey(self, location: Location) -> Survey:
-        found, (now,) = self._rows(location).survey(location), states([location])
-        places = np.zeros((len(found.rows), 2), dtype=np.int64) if found.extents is None else found.extents.bytes
-        known: dict[str, Any] = {"table": list(now), "schema": "" if found.extents is None else found.extents.schema}
-        images = [self._versions(location, n, now, found.extents) for n in range(len(found.rows))]
-        return replace(found, extents=Extents(places, json.dumps(known | {"images": images})))
+        return self._named(location).survey(location)
 
     def hashes(self, location: Location, numbers: Sequence[int], extents: Extents | None = None) -> list[bytes]:
-        inner, (state,), found = self._rows(location), states([location]), []
-        of_rows = inner.hashes(location, numbers, _of_table(extents))
-        for number, rows in zip(numbers, of_rows, strict=True):
-            digest = hashlib.blake2b(b"image-table 1" + rows, digest_size=16)
-            for _, sources in self._pieces(location, number, state, _ROWS, _of_table(extents)):
-                for source in sources:
-                    if source.location is not None:
-                        data = source.read()
-                        digest.update(f"|{len(data)}|".encode())
-                        digest.update(data)
-            found.append(digest.digest())
-        return found
+        return self._named(location).hashes(location, numbers, extents)
 
     def read_block(
         self,
@@ -132,7 +109,8 @@ class ImageTableBlocks:
         extents: Extents | None = None,
     ) -> Iterator[Table]:
         done, place = 0, Location(f"{location.path}, block {number}")
-        for table, sources in self._pieces(location, number, state, rows, _of_table(extents)):
+        pieces = self._named(location).pieces(location, number, state, rows, of_table(extents))
+        for table, sources in pieces:
             labels, groups = self.columns.labels(table, place), self.columns.groups(table, place)
             ids, images = None, table[self.image].to_pylist()
             if self.columns.id is not None:
@@ -143,36 +121,8 @@ class ImageTableBlocks:
             yield Table(made, labels, ids, groups=groups)
             done += len(table)
 
-    def _pieces(
-        self, location: Location, number: int, state: FileState, rows: int, extents: Extents | None
-    ) -> Iterator[tuple[Any, list[ImageSource]]]:
-        """Rows of a block as arrow tables, with their images before they are decoded.
-
-        Args:
-            extents: as the table's own format knows them.
-        """
-        done = 0
-        for table in self._rows(location).tables(location, number, state, rows, extents=extents):
-            where = f"{location.path}, block {number}"
-            yield table, list(column_sources(table[self.image], self.image, where, location.parent, done))
-            done += len(table)
-
-    def _versions(self, location: Location, number: int, state: FileState, extents: Extents | None) -> str:
-        """What changes with the images of a block."""
-        digest = hashlib.blake2b(digest_size=8)
-        for _, sources in self._pieces(location, number, state, _ROWS, extents):
-            digest.update("".join(f"{source.version}\n" for source in sources).encode(errors="surrogateescape"))
-        return digest.hexdigest()
-
-    def _state(self, location: Location, now: FileState) -> FileState:
-        digest, done = hashlib.blake2b(repr(tuple(now)).encode(), digest_size=7), 0
-        for column in self._rows(location).column(location, self.image):
-            if not is_text(column.type):
-                return now  # bytes change with the table
-            for one in column_sources(column, self.image, location.path, location.parent, done):
-                digest.update(f"{one.version}\n".encode(errors="surrogateescape"))
-            done += len(column)
-        return FileState(now.bytes, int.from_bytes(digest.digest()))
+    def _named(self, location: Location) -> NamedImages:
+        return NamedImages(self._rows(location), (self.image,))
 
     def _rows(self, location: Location) -> TextBlocks | ParquetBlocks:
         """Reads the table itself: its images are no inputs there."""
@@ -185,9 +135,3 @@ class ImageTableBlocks:
         if name.endswith(jsonl_files.SUFFIXES):
             return TextBlocks(columns, JsonRows(), self.suffix, self.block_bytes, self.kind, features)
         raise DataError(f"{location.path}: is no table: {', '.join(self.suffix)}")
-
-
-def _of_table(extents: Extents | None) -> Extents | None:
-    """The extents as the table's own format knows them; None: its files say where blocks are."""
-    schema = "" if extents is None else json.loads(extents.schema)["schema"]
-    return replace(extents, schema=schema) if extents is not None and schema else None

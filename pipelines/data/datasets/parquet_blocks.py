@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -87,9 +87,24 @@ class ParquetBlocks(ParquetReader):
         """As `table_content.TableBlocks.tables`."""
         return (table for table, _ in self._pieces(location, number, state, rows, inputs=True))
 
-    def column(self, location: Location, name: str) -> Iterator[Any]:
-        """A column of a file, in pieces."""
+    def with_features(self, features: BlockFeatures) -> ParquetBlocks:
+        """The same with other features."""
+        return replace(self, features=features)
+
+    def types(self, location: Location) -> dict[str, Any]:
+        """The arrow types of a file's columns."""
         with opened_parquet(location) as file:
+            return {field.name: field.type for field in file.schema_arrow}
+
+    def column(self, location: Location, name: str, *, absent: bool = False) -> Iterator[Any]:
+        """A column of a file, in pieces.
+
+        Args:
+            absent: whether a file may lack it: there are no pieces then.
+        """
+        with opened_parquet(location) as file:
+            if absent and name not in file.schema_arrow.names:
+                return
             check_columns([name], file.schema_arrow.names, location, name)
             for batch in file.iter_batches(columns=[name], use_threads=False):
                 yield batch.column(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, BinaryIO, Protocol
 
@@ -180,13 +180,24 @@ class TextBlocks:
         whole = stop - start if self.format.rows_end(data[: stop - start], location) == stop - start else len(data)
         return self.format.rows_end(data[:whole], location) == whole
 
-    def column(self, location: Location, name: str) -> Iterator[Any]:
-        """A column of a file, in pieces."""
+    def with_features(self, features: BlockFeatures) -> TextBlocks:
+        """The same with other features."""
+        return replace(self, features=features)
+
+    def column(self, location: Location, name: str, *, absent: bool = False) -> Iterator[Any]:
+        """A column of a file, in pieces.
+
+        Args:
+            absent: whether blocks may lack it, which then have no values.
+        """
+        import pyarrow
+
         start, schema = self._header(location)
         for at, data in self._runs(location, start):
             table = self.format.table(data, schema, (), _place(location, at))
-            check_columns([name], table.column_names, location, name)
-            yield table[name]
+            if not absent:
+                check_columns([name], table.column_names, location, name)
+            yield table[name] if name in table.column_names else pyarrow.nulls(len(table))
 
     def _block(
         self, location: Location, number: int, extents: Extents | None, rows: int = 0, *, inputs: bool = True
