@@ -183,7 +183,8 @@ def _in_unit(pipeline: Pipeline, model: nn.Module, kept: Mapping[str, Tensor]) -
 def _manner(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> Manner:
     """How the model of a commit is used."""
     from orchestrator.checkpointing.model_description import read_description
-    from orchestrator.prediction.answers import answers_of
+    from orchestrator.prediction.answers import answers_of, tokens
+    from orchestrator.prediction.document_scores import document_reader
     from orchestrator.prediction.predicting import Manner
     from pipelines.data.model_inputs import ModelInputs
 
@@ -192,7 +193,9 @@ def _manner(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> Manner:
     names = description.unit_names or tuple(map(str, range(outputs)))
     options = pipeline.stream.dataset.options
     inputs = ModelInputs.of_dataset(shape, description.preprocessing, options, description.images)
-    return Manner(inputs, names, answers_of(commit), _refused(pipeline))
+    answers = answers_of(commit)
+    documents = document_reader(options, shape[0]) if answers is tokens else None
+    return Manner(inputs, names, answers, _refused(pipeline), documents)
 
 
 def _refused(pipeline: Pipeline) -> str | None:

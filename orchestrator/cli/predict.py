@@ -80,19 +80,18 @@ def _predicted(
     _, commit = find_commit(open_store(pipeline.storage), ref, [pipeline.name])
 
     from orchestrator.checkpointing.load_model import load_model
-    from orchestrator.prediction.answers import tokens
     from orchestrator.prediction.predict_file import predict_file
-    from orchestrator.prediction.predicting import manner
+    from orchestrator.prediction.predicting import is_language_model
     from pipelines.config.pipeline_errors import PipelineError
 
     model = load_model(pipeline, commit)
     options = pipeline.stream.dataset.options
-    if manner(model).answers is tokens:
+    if is_language_model(model):
         if workers or address:
             raise PipelineError("--workers, --address: documents are scored in this process: leave them out")
         from orchestrator.prediction.document_scores import predict_documents
 
-        scored, together = predict_documents(model, options, source, Path(target), replace=force)
+        scored, together = predict_documents(model, source, Path(target), replace=force)
         found = {"commit": commit, "input": source, "output": target, "rows": scored.rows, "predicted": {}}
         return found | {"tokens": together.tokens, "perplexity": together.perplexity}
     delimiter = options.get("delimiter") if isinstance(options.get("delimiter"), str) else None

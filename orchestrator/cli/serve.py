@@ -64,10 +64,11 @@ def serve(
     """Answer over HTTP with the model that a ref of FILE's lineage names, and follow the ref: after a promotion or a
     rollback the next commit is loaded beside the one that answers, tried out, and put in its place.
 
-    POST /predict takes rows, columns or tensors in JSON, a CSV or a parquet file. Each answer is that of one commit,
-    which the header everlearn-commit names. /predict?commit=REF asks another one of those that are served (--also), and
-    ?experience=N the adapter or head that experience N has of its own. GET / says what the model takes; /healthz,
-    /readyz and /metrics are for operators. With a token, clients send Authorization: Bearer TOKEN.
+    POST /predict takes rows, columns or tensors in JSON, a CSV or a parquet file; a language model takes documents,
+    whose likelihood it gives, or a prompt, which it goes on with. Each answer is that of one commit, which the header
+    everlearn-commit names. /predict?commit=REF asks another one of those that are served (--also), and ?experience=N
+    the adapter or head that experience N has of its own. GET / says what the model takes; /healthz, /readyz and
+    /metrics are for operators. With a token, clients send Authorization: Bearer TOKEN.
 
     FILE is read once: start the command again after a change of its model. SIGTERM lets requests that were begun end,
     and exits with status 0.

@@ -140,8 +140,8 @@ def numbers(output: Tensor, names: Sequence[str]) -> ValuePredictions:
 def tokens(output: Tensor, names: Sequence[str]) -> Predictions:
     """No predictions: a language model goes on with a text, which is no row of a table. Raises OrchestratorError."""
     raise OrchestratorError(
-        "a model of objective: next-token answers no rows: `everlearn predict` scores documents with it, and "
-        "orchestrator.load_model(...) gives the model itself"
+        "a model of objective: next-token answers no rows: `everlearn predict` and `everlearn serve` score "
+        "documents with it, and orchestrator.load_model(...) gives the model itself"
     )
 
 

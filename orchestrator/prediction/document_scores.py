@@ -8,9 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+import torch
+
 from orchestrator.prediction.output_file import output_file
 from orchestrator.prediction.predict_file import Written
 from pipelines.config.pipeline_errors import PipelineError
+from pipelines.data.samples import TensorSamples
+from strategies.objectives.next_token import NextToken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,10 +53,6 @@ def score_documents(model: Predicting, reader: DocumentReader, documents: Sequen
 
 
 def _scored(model: Predicting, reader: DocumentReader, document: Document) -> Scored:
-    import torch
-
-    from strategies.objectives.next_token import NextToken
-
     objective, samples = NextToken(), reader.samples([document])
     if not len(samples):
         return Scored(0, 0.0)
@@ -65,14 +66,32 @@ def _scored(model: Predicting, reader: DocumentReader, document: Document) -> Sc
     return Scored(tokens, likelihood)
 
 
-def predict_documents(
-    model: Predicting, options: Mapping[str, Any], source: str, target: Path, *, replace: bool = False
-) -> tuple[Written, Scored]:
+def score_together(model: Predicting, reader: DocumentReader, documents: Sequence[Document]) -> list[Scored]:
+    """As `score_documents`, of documents that go through the model together, which may change the last bits."""
+    return [score for part in _parts(documents) for score in _together(model, reader, part)]
+
+
+@torch.no_grad()
+def _together(model: Predicting, reader: DocumentReader, documents: Sequence[Document]) -> list[Scored]:
+    parts = [reader.sequences([document]) for document in documents]
+    of = torch.tensor([place for place, (inputs, _) in enumerate(parts) for _ in inputs], dtype=torch.int64)
+    likelihood, tokens = torch.zeros(len(parts), dtype=torch.float64), torch.zeros(len(parts), dtype=torch.int64)
+    if len(of):
+        inputs, targets = (torch.from_numpy(np.concatenate(both)) for both in zip(*parts, strict=True))
+        objective, samples, lengths = NextToken(), TensorSamples(inputs, targets), (inputs >= 0).sum(1)
+        for rows in lengths.argsort(stable=True).split(objective.rows_at_once(samples, reader.vocabulary, 64)):
+            longest = int(lengths[rows].max())  # what is behind it is padding
+            found, counted = objective.tally(model(inputs[rows, :longest]), targets[rows, :longest])
+            likelihood.index_add_(0, of[rows], found[:, 0])
+            tokens.index_add_(0, of[rows], counted[:, 0])
+    return [Scored(count, value) for count, value in zip(tokens.tolist(), likelihood.tolist(), strict=True)]
+
+
+def predict_documents(model: Predicting, source: str, target: Path, *, replace: bool = False) -> tuple[Written, Scored]:
     """Write the score of each document of a file or a folder: its number, tokens, log-probability and perplexity.
 
     Args:
         model: of `load_model`, of objective: next-token.
-        options: of the dataset `documents`, as the pipeline file has them.
         source: a .txt, .md or .jsonl file, or a folder of them.
         target: as in `predict_file`.
 
@@ -88,9 +107,9 @@ def predict_documents(
     from orchestrator.prediction.predicting import manner
     from pipelines.data.datasets.location import Location
 
-    if "tokenizer" not in options:
+    reader = manner(model).documents
+    if reader is None:
         raise PipelineError("predict: the pipeline's dataset names no tokenizer: use the dataset `documents`")
-    reader = _reader(options, manner(model).inputs.shape[0])
     documents = reader.documents(Location.of(source))
     written, together, first = Written(), Scored(0, 0.0), 0
     with output_file(target, replace=replace) as out:
@@ -113,10 +132,16 @@ def predict_documents(
     return written, together
 
 
-def _reader(options: Mapping[str, Any], length: int) -> DocumentReader:
-    """The reader of a dataset with these options, for documents that stand alone."""
+def document_reader(options: Mapping[str, Any], length: int) -> DocumentReader | None:
+    """The reader of a dataset with these options, for documents that stand alone; None: it has no tokenizer.
+
+    Args:
+        length: of the model's sequences.
+    """
     from pipelines.data.datasets.document_reader import DocumentReader
 
+    if "tokenizer" not in options:
+        return None
     text, prompt, separate = options.get("text", "text"), options.get("prompt"), options.get("separate", "file")
     return DocumentReader(options["tokenizer"], length, text, prompt, prompt is None, separate, options.get("end"))
 

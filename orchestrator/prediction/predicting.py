@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from orchestrator.prediction.answers import Predictions
+    from pipelines.data.datasets.document_reader import DocumentReader
     from pipelines.data.model_inputs import ModelInputs
 
 ROWS = 8192
@@ -30,12 +31,14 @@ class Manner:
         names: of the output units.
         answers: from outputs and names to predictions.
         refused: why the model alone does not answer as its pipeline does; None: it does.
+        documents: makes tokens of documents; None: the model is no language model, or its dataset has no tokenizer.
     """
 
     inputs: ModelInputs
     names: tuple[str, ...]
     answers: Callable[[Tensor, Sequence[str]], Predictions]
     refused: str | None = None
+    documents: DocumentReader | None = None
 
 
 class Predicting(nn.Module):
@@ -61,6 +64,13 @@ class Predicting(nn.Module):
 def manner(model: Predicting) -> Manner:
     """How a loaded model is used."""
     return model._manner_of_use
+
+
+def is_language_model(model: Predicting) -> bool:
+    """Whether a loaded model goes on with texts, instead of answering rows."""
+    from orchestrator.prediction.answers import tokens
+
+    return manner(model).answers is tokens
 
 
 @torch.no_grad()

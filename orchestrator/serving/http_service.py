@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from orchestrator.serving.batch_answers import Reply, input_schema, problem
+from orchestrator.serving.batch_answers import Reply, problem
 from orchestrator.serving.request_body import FILES, Question, is_known
+from orchestrator.serving.served_set import model_schema
 from orchestrator.serving.serving_metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class PredictionService:
         about: dict[str, Any] = {"pipeline": self._pipeline, "ref": self._ref}
         about |= {"commit": served.commit if served else None, "commits": dict(self._commits())}
         headers = {COMMIT_HEADER: served.commit} if served else {}
-        return _json(200, about | (input_schema(served) if served else {}), headers)
+        return _json(200, about | (model_schema(served) if served else {}), headers)
 
     def _refused(self, request: Request) -> Response | None:
         """Why a request gets no answer; None: it does."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from orchestrator.prediction.predicting import manner, predictions
+from orchestrator.prediction.predicting import is_language_model, manner, predictions
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def warmed_up(commit: str, model: Predicting) -> ServedModel:
         Exception: the call failed.
     """
     shape = manner(model).inputs.shape
+    if is_language_model(model):
+        return _warmed_up_text(commit, model)
     dtype = torch.float32
     try:
         found = predictions(model, torch.zeros(1, *shape))
@@ -85,8 +87,26 @@ def warmed_up(commit: str, model: Predicting) -> ServedModel:
         # Models of tokens look them up, and refuse other numbers than whole ones.
         dtype = torch.int64
         found = predictions(model, torch.zeros(1, *shape, dtype=dtype))
-    if not all(torch.isfinite(p).all() for p in model.parameters()):
-        raise NotServable(f"commit {commit[:12]}: its parameters are no finite numbers")
+    _check_parameters(commit, model)
     if len(found) != 1:
         raise NotServable(f"commit {commit[:12]}: gives {len(found)} answers for one input")
     return ServedModel(commit, model, dtype)
+
+
+def _warmed_up_text(commit: str, model: Predicting) -> ServedModel:
+    from orchestrator.prediction.document_scores import score_documents
+
+    use = manner(model)
+    if use.refused is not None or use.documents is None:
+        why = use.refused or "the pipeline's dataset names no tokenizer: use the dataset `documents`"
+        raise NotServable(f"commit {commit[:12]}: {why}")
+    first = [0] * use.inputs.shape[0]
+    # A missing tokenizer is said here, not to each client.
+    score_documents(model, use.documents, [([], first)])
+    _check_parameters(commit, model)
+    return ServedModel(commit, model, torch.int64)
+
+
+def _check_parameters(commit: str, model: Predicting) -> None:
+    if not all(torch.isfinite(p).all() for p in model.parameters()):
+        raise NotServable(f"commit {commit[:12]}: its parameters are no finite numbers")

@@ -78,7 +78,7 @@ def inputs_of(question: Question, served: ServedModel) -> Tensor:
 
 
 def _of_json(question: Question, served: ServedModel) -> Tensor:
-    document = _parsed(question.body)
+    document = parsed_json(question.body)
     given = [name for name in FORMS if isinstance(document, dict) and name in document]
     if len(given) != 1:
         raise DataError(
@@ -97,7 +97,9 @@ def _of_json(question: Question, served: ServedModel) -> Tensor:
     return _model_inputs(served).of_table(table, WHERE, text=True)
 
 
-def _parsed(body: bytes) -> Any:
+def parsed_json(body: bytes) -> Any:
+    """The JSON of a body. Raises DataError: it is none, or lies too deep."""
+
     def refuse(constant: str) -> NoReturn:
         raise DataError(f"{WHERE}: {constant} is no JSON: leave a missing value out, or give null")
 
@@ -126,7 +128,7 @@ def _check_depth(document: Any) -> None:
 def _of_rows(rows: Any) -> Any:
     if not isinstance(rows, list) or not rows:
         raise DataError(f"{WHERE}: rows must be a list of one object or more")
-    _check_count(len(rows))
+    check_count(len(rows))
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise DataError(f"{WHERE}: row {number} must be an object of columns, got {type(row).__name__}")
@@ -141,7 +143,7 @@ def _of_columns(columns: Any) -> Any:
     if len(lengths) != 1:
         found = ", ".join(f"{name}: {len(values)}" for name, values in list(columns.items())[:5])
         raise DataError(f"{WHERE}: columns must be of one length, got {found or 'none'}")
-    _check_count(lengths.pop())
+    check_count(lengths.pop())
     return _table(columns)
 
 
@@ -165,7 +167,7 @@ def _tensor(values: Any, dtype: Any, served: ServedModel) -> Tensor:
         raise DataError(f"{WHERE}: dtype must be one of {', '.join(DTYPES)}")
     if not isinstance(values, list):
         raise DataError(f"{WHERE}: inputs must be a list of inputs, got {type(values).__name__}")
-    _check_count(len(values))
+    check_count(len(values))
     if not values:
         raise DataError(f"{WHERE}: has no rows")
     wanted = served.dtype if dtype is None else DTYPES[dtype]
@@ -220,7 +222,7 @@ def _of_file(question: Question, served: ServedModel) -> Tensor:
         for table in table_batches(body, wanted, kinds, 8192):
             found.append(inputs.of_table(table, WHERE, first_row, text=name.endswith(TEXTS)))
             first_row += len(table)
-            _check_count(first_row)
+            check_count(first_row)
     except UnicodeDecodeError:
         raise DataError(f"{WHERE}: is not UTF-8") from None
     return torch.cat(found) if found else torch.zeros(0, *inputs.shape)
@@ -240,7 +242,8 @@ def _refuse_paths(served: ServedModel) -> None:
         )
 
 
-def _check_count(rows: int) -> None:
+def check_count(rows: int) -> None:
+    """Raises TooManyRows: a request has more than `MOST_ROWS`."""
     if rows > MOST_ROWS:
         raise TooManyRows(f"{WHERE}: has more than {MOST_ROWS:,} rows: send several requests, or use everlearn predict")
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.serving.batch_answers import Reply, answer_batch, problem
+from orchestrator.prediction.predicting import is_language_model
+from orchestrator.serving.batch_answers import Reply, answer_batch, input_schema, problem
 from orchestrator.serving.model_swap import ModelSwap
 from orchestrator.serving.ref_follower import RefFollower, ServingEvent
+from orchestrator.serving.text_answers import answer_texts, text_schema
 
 if TYPE_CHECKING:
     from orchestrator.prediction.predicting import Predicting
@@ -60,7 +62,8 @@ class ServedSet:
             else:
                 groups.setdefault(found.commit, (found, []))[1].append(place)
         for served, places in groups.values():
-            own = answer_batch(served, [questions[place] for place in places])
+            answer = answer_texts if is_language_model(served.model) else answer_batch
+            own = answer(served, [questions[place] for place in places])
             replies.update(zip(places, own, strict=True))
         return [replies[place] for place in range(len(questions))]
 
@@ -78,6 +81,11 @@ class ServedSet:
             return there[matching[0]]
         listed = ", ".join(f"{word} ({commit[:12]})" for word, commit in self.commits().items())
         return Reply(404, problem(f"commit {name[:100]!r} is not served: served are {listed}"), "")
+
+
+def model_schema(served: ServedModel) -> dict[str, Any]:
+    """What a model takes, for `GET /`."""
+    return text_schema(served) if is_language_model(served.model) else input_schema(served)
 
 
 def followers(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orchestrator.prediction.answers import ClassPredictions, LabelPredictions, ValuePredictions
-from orchestrator.prediction.predicting import manner, predictions
+from orchestrator.prediction.predicting import is_language_model, manner, predictions
 from orchestrator.serving.request_body import FORMS, Question, inputs_of
 from pipelines.config.pipeline_errors import DataError
 
@@ -76,6 +76,11 @@ def compare_models(champion: ServedModel, candidate: ServedModel, source: str) -
         DataError: it cannot be read, has no rows, or does not fit one of the models; or the models answer with
             different names.
     """
+    if is_language_model(champion.model):
+        raise DataError(
+            "shadow compares answers for rows, which a language model does not give: score the same texts "
+            "with `everlearn predict` for both commits"
+        )
     if manner(champion.model).names != manner(candidate.model).names:
         raise DataError("the two models have different outputs: their answers cannot be compared")
     result = ShadowResult()

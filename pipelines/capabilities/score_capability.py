@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.capabilities.capability_items import CapabilitySet, ClassItem, TokenItem, WritingItem
+from pipelines.models.greedy_decoding import next_tokens
 
 if TYPE_CHECKING:
     from strategies.api.data import Experience
@@ -70,9 +71,12 @@ def _writes(
 ) -> bool:
     """Whether the likeliest token next, again and again, writes the answer and then ends, or ends the line."""
     tokens, line = list(item.prompt), ""
+
+    def scores(inputs: torch.Tensor) -> torch.Tensor:
+        return learner.scores(learner.prepare(inputs), experience)
+
     for _ in range(item.longest):
-        output = learner.scores(learner.prepare(torch.tensor([tokens], dtype=torch.int32)), experience)
-        following = int(output[0, :, -1].argmax())
+        (following,) = next_tokens(scores, [tokens], learner.outputs)
         if following == end:
             break
         tokens.append(following)
