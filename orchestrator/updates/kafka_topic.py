@@ -179,6 +179,7 @@ class KafkaTopic:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 50,  # a range of offsets waits for what was asked for before it
         }
         # Failures come as errors, and the client tries again by itself: nobody needs its log.
         silent = logging.getLogger(f"{__name__}.client")
