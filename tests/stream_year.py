@@ -19,6 +19,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,14 @@ strategy: [{{name: replay, capacity: 200}}]
 train: {{batch_size: 20, epochs: 3, optimizer: {{lr: 0.01}}}}
 storage: "{folder}/store"
 tracking: {{uri: "{folder}/mlflow"}}
-gate: {{score: {{margin: 0.05}}, forgetting: null, undecided: refuse, promote: automatic}}
+evaluate: {{window: 10, every: 30}}
+gate:
+  score: {{on: holdout, margin: 0.05}}
+  holdout: {{samples: 2000, margin: 0.05}}
+  recent: {{margin: 0.05}}
+  forgetting: null
+  undecided: refuse
+  promote: automatic
 {update}
 """
 Array = np.ndarray
@@ -132,6 +140,7 @@ class Course:
         wrong, bad: promotions to a worse model, and promotions in the month of wrong labels to one that is.
         trained_on: days on which something was trained.
         kills: steps that were killed.
+        seconds: of CPU, of each day's step.
     """
 
     accuracy: list[float] = field(default_factory=list)
@@ -141,6 +150,7 @@ class Course:
     bad: int = 0
     trained_on: list[int] = field(default_factory=list)
     kills: int = 0
+    seconds: list[float] = field(default_factory=list)
 
     def missed(self, year: Year) -> int:
         """Drifts after which nothing was trained in time; those that the year ends on are not counted."""
@@ -167,7 +177,9 @@ def simulate(year: Year, folder: Path, update: str) -> dict[str, Course]:
         if day in year.kills and _killed(pipeline, year.kills[day]):
             courses["used"].kills += 1
             continue  # the next day's step completes it
+        began = time.process_time()
         result = arrivals.step(pipeline)
+        courses["used"].seconds.append(time.process_time() - began)
         latest, champion = lineage.ref("latest"), lineage.ref("champion")
         if latest is None or champion is None:
             continue
@@ -252,6 +264,10 @@ def table(results: Results) -> Iterator[str]:
         yield f"| {' | '.join([*cells, *[''] * (len(HEADINGS) - len(cells))])} |"
     kills = sum(course.kills for _, courses in results for course in courses)
     yield f"\n{len(results)} seeds of {results[0][0].days} days; {kills} steps were killed."
+    seconds = [course.seconds for _, courses in results for course in courses if course.seconds]
+    first, last = (statistics.fmean(x for one in seconds for x in one[part]) for part in (slice(10), slice(-10, None)))
+    total = sum(map(sum, seconds)) / len(results)
+    yield f"A step took {first:.2f} s of CPU in the first ten days, {last:.2f} s in the last; all of a seed {total:.0f} s."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

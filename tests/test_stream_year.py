@@ -20,4 +20,4 @@ def test_twelve_days(tmp_path: Path) -> None:
     assert min(used.accuracy[-2:]) > min(newest.accuracy[-2:])
     assert len(used.accuracy) == len(first.accuracy)
     lines = list(table([(year, (used, used, newest, first))]))
-    assert len(lines) == 7 and "1 seeds of 12 days" in lines[-1]
+    assert len(lines) == 8 and "1 seeds of 12 days" in lines[-2] and len(used.seconds) == year.days - used.kills

@@ -55,13 +55,24 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
         hash_blocks(stream)
     plan: list[PlannedCommit] = []
     parent: str | None = None
+    own = _with_own_settings(pipeline, stream)
+    # Settings only join with the index: once an experience has all that a much later one has, those between have them.
+    end: Mapping[str, Any] = influence(pipeline, stream, max(own, default=0) + len(stream))
+    steady = False
     for index in range(len(stream)):
-        spec = influence(pipeline, stream, index)
+        spec = end if steady and index not in own else influence(pipeline, stream, index)
+        steady = steady or (index not in own and spec == end)
         fingerprint = f"{stream.fingerprint(index)}:{stream.test_fingerprint(index)}"
         id_ = commit_id(parent=parent, fingerprint=fingerprint, spec=spec)
         plan.append(PlannedCommit(id_, parent, fingerprint, spec))
         parent = id_
     return plan
+
+
+def _with_own_settings(pipeline: Pipeline, stream: Stream) -> set[int]:
+    """The experiences whose settings are their own, and those after them: a change of capacity counts in both."""
+    named = {*pipeline.train.per_experience, *stream.settings}
+    return named | {index + 1 for index in named}
 
 
 def influence(pipeline: Pipeline, stream: Stream, index: int) -> dict[str, Any]:

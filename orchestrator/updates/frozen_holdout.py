@@ -135,12 +135,14 @@ def held_experiences(lineage: Lineage, state: State, stream: Stream, learned: in
     if blob is None:
         return []
     tensors = lineage.tensors(blob.sha256)
-    serials = {(one.fingerprint, one.test_fingerprint): one.serial for one in state.experiences}
+    rows: dict[int, list[int]] = {}
+    for row, serial in enumerate(tensors[SERIALS].tolist()):
+        rows.setdefault(serial, []).append(row)
+    there = {(one.fingerprint, one.test_fingerprint): rows.get(one.serial) for one in state.experiences}
     found = []
     for index in range(min(len(stream), learned + 1)):
-        serial = serials.get((stream.fingerprint(index), stream.test_fingerprint(index)))
-        rows = (tensors[SERIALS] == serial).nonzero().flatten() if serial is not None else torch.empty(0)
-        if len(rows):
-            held = TensorSamples(tensors["inputs"][rows], tensors["targets"][rows], tensors["ids"][rows])
+        chosen = there.get((stream.fingerprint(index), stream.test_fingerprint(index)))
+        if chosen:
+            held = TensorSamples(*(tensors[name][chosen] for name in ("inputs", "targets", "ids")))
             found.append(StreamExperience(index, HoldoutPart(stream[index], held)))
     return found

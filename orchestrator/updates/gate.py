@@ -172,7 +172,7 @@ def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:
     if gate.negative_flips is not None:
         findings.append(flips_finding(together, gate.negative_flips, levels))
     if gate.calibration is not None and evidence.calibration is not None:
-        findings.append(calibration_finding(evidence.calibration, gate.calibration, together.samples, levels))
+        findings.append(calibration_finding(evidence.calibration, gate.calibration, evidence.tested.samples, levels))
     if slices is not None:
         findings += [drop_finding("slices", name, pairs, slices.margin, levels) for name, pairs in parts.items()]
     findings += [capability_finding(name, one, levels) for name, one in evidence.capabilities.items()]

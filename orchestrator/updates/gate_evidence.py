@@ -36,6 +36,7 @@ class Evidence:
         recent: on the test sets that are newest, of experiences that neither was trained on where there are any; None:
             not known.
         holdout: on the frozen holdout; None: not known.
+        on_holdout: whether the score is that on the holdout, and not on all of `experiences`.
         classes: their answers by output unit.
         columns: by parts of columns, by their names.
         calibration: of the same test sets; None: not known.
@@ -49,6 +50,7 @@ class Evidence:
     old: set[int] = field(default_factory=set)
     recent: PairedCounts | None = None
     holdout: PairedCounts | None = None
+    on_holdout: bool = False
     classes: dict[int, PairedCounts] = field(default_factory=dict)
     columns: dict[str, PairedCounts] = field(default_factory=dict)
     calibration: CalibrationChange | None = None
@@ -59,14 +61,22 @@ class Evidence:
 
     @property
     def together(self) -> PairedCounts:
-        """All samples."""
+        """All samples that the score is on."""
+        if self.on_holdout:
+            return self.holdout or PairedCounts(0, 0, 0)
+        return self.tested
+
+    @property
+    def tested(self) -> PairedCounts:
+        """All samples of test sets."""
         return sum(self.experiences.values(), PairedCounts(0, 0, 0))
 
 
 def gather(
     lineage: Lineage, champion: Commit, candidate: Commit, gate: GateSpec, models: ModelAnswers | None
 ) -> Evidence:
-    """Compare two commits on the test sets of the experiences that the candidate has learned.
+    """Compare two commits on the test sets of the experiences that the candidate has learned; where the score is on the
+    holdout, on it and on those test sets that the candidate was evaluated on.
 
     Answers that a commit records are taken from it; the champion's on experiences that are newer than it are evaluated,
     where their data is at hand, and so are both models' on test sets that `evaluate` in the pipeline file left out.
@@ -77,8 +87,8 @@ def gather(
     Raises:
         StorageError: a commit's records cannot be read.
     """
-    found = Evidence()
-    tests = _tests(candidate, models, found.gaps)
+    found = Evidence(on_holdout=gate.score.on == "holdout")
+    tests = _asked(candidate, gate) if found.on_holdout else _tests(candidate, models, found.gaps)
     theirs = _answers(lineage, champion, tests, models, found.gaps)
     ours = _answers(lineage, candidate, tests, models, found.gaps)
     for experience in sorted(theirs.keys() & ours.keys()):
@@ -114,6 +124,14 @@ def _tests(candidate: Commit, models: ModelAnswers | None, gaps: list[str]) -> d
             return dict(sorted((found | {i: stream.test_fingerprint(i) for i in left_out}).items()))
     gaps.append(f"score: `evaluate` left {len(left_out)} older test sets out, and their data is not at hand")
     return found
+
+
+def _asked(candidate: Commit, gate: GateSpec) -> dict[int, str]:
+    """Of the test sets that the candidate was evaluated on, those that a condition beside the score needs."""
+    index = candidate.experience.index
+    found = {count.experience: count.test for count in candidate.row if count.experience <= index}
+    many = (gate.forgetting, gate.slices, gate.calibration, gate.latency)
+    return found if any(one is not None for one in many) else {i: test for i, test in found.items() if i == index}
 
 
 def _answers(

@@ -47,10 +47,14 @@ class ScoreCondition(Spec):
         margin: the loss of accuracy that is tolerated.
         confidence: how certain it must be that the loss is smaller; and 1 - confidence is the budget of false refusals
             for the whole stream.
+        on: `all`: the test sets of all experiences; `holdout`: the frozen holdout, so that a verdict costs the same
+            however long the stream is. Old experiences and slices are then judged on the test sets that the commit was
+            evaluated on (`evaluate`), and negative flips on the holdout.
     """
 
     margin: Annotated[Margin, NOT_LEARNED] = 0.01
     confidence: Annotated[float, Field(gt=0.5, lt=1), NOT_LEARNED] = 0.95
+    on: Annotated[Literal["all", "holdout"], NOT_LEARNED] = "all"
 
 
 class ForgettingCondition(Spec):
@@ -163,9 +167,19 @@ class GateSpec(Spec):
     undecided: Annotated[Literal["propose", "promote", "refuse"], NOT_LEARNED] = "propose"
     notify: Annotated[list[WebhookSpec], NOT_LEARNED] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _there_is_a_holdout(self) -> Self:
+        if self.score.on == "holdout" and self.holdout is None:
+            place: KeyPath = ("score", "on")
+            refuse([(place, "there is no holdout: add gate.holdout, such as holdout: {samples: 2000}")])
+        return self
+
     def conditions(self) -> dict[str, object]:
         """The conditions alone, as plain data: two gates with equal ones judge alike."""
         chosen = {"score", "forgetting", "negative_flips", "calibration", "slices", "latency", "size"}
         # What came later is left out where it is not asked for: earlier verdicts stand.
         later = {name for name in ("holdout", "recent", "capabilities") if getattr(self, name) is not None}
-        return self.model_dump(mode="json", include=chosen | later)
+        found = self.model_dump(mode="json", include=chosen | later)
+        if self.score.on == "all":
+            del found["score"]["on"]
+        return found

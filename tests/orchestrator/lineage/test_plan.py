@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, PlainSerializer
 
-from orchestrator.lineage.plan import influential, make_plan
+from orchestrator.lineage.plan import influence, influential, make_plan
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import Stream, build_stream
@@ -172,6 +172,19 @@ def test_parts_of_batches_matter_to_layers_that_take_statistics_of_them() -> Non
     assert not set(ids("model=resnet18-slim", "train.accumulate=4")) & set(normalised)
     later = ids("model=resnet18-slim", "train.per_experience={1: {accumulate: 4}}")
     assert later[0] == normalised[0] and later[1] != normalised[1] and later[2] != normalised[2]
+
+
+@pytest.mark.parametrize("train", ["", "per_experience: {1: {batch_size: 7}, 3: {strategy: {ewc: {lambda: 3}}}}"])
+@pytest.mark.parametrize("found", [{}, {2: {"strategy.replay.capacity": 9}}, {4: {"train.optimizer.lr": 0.5}}])
+def test_each_experience_has_the_settings_that_influence_it(train: str, found: dict[int, dict[str, Any]]) -> None:
+    """Those of a long stream are not asked for one by one."""
+    text = "name: a\nstream: {dataset: digits, experiences: 5}\nmodel: mlp\n"
+    pipeline = load_text(f"{text}strategy: [ewc, {{name: replay, capacity: 20}}]\ntrain: {{{train}}}\n")
+    stream = build_stream(pipeline.stream, 0)
+    stream.settings = found
+    plan = make_plan(pipeline, stream)
+    assert [planned.spec for planned in plan] == [influence(pipeline, stream, index) for index in range(5)]
+    assert plan[0].spec != plan[1].spec
 
 
 def test_a_lower_capacity_matters_from_the_experience_that_has_it() -> None:

@@ -26,6 +26,7 @@ from orchestrator.updates.admission_log import AdmissionLog, read_admissions
 from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.frozen_holdout import smallest
 from orchestrator.updates.gate import judge
+from orchestrator.updates.promotion import promote
 from pipelines.config.schema import Pipeline
 from pipelines.config.sections.gate_section import GateSpec
 from pipelines.data.named_columns import named_columns
@@ -153,13 +154,30 @@ def test_what_waits_is_the_newest_data(pipeline: Pipeline) -> None:
     champion, candidate = (lineage.chain(lineage.ref("latest").commit)[place].id for place in (0, 1))  # type: ignore[union-attr]
     stream = stream_of(pipeline)
     gate = GateSpec.model_validate({"recent": {}, "forgetting": None, "holdout": {"samples": 50}})
-    from orchestrator.updates.promotion import promote
-
     promote(lineage, champion, force=True, reason="the first one")
     verdict = judge(lineage, candidate, gate, pipeline=pipeline, stream=stream)
     findings: Any = {f["condition"]: f["samples"] for f in verdict.evidence["findings"]}  # type: ignore[index,union-attr]
     assert findings["recent"] == len(stream[2].test)
     assert findings["holdout"] == int((held(pipeline)["serials"] < 2).sum())
+
+
+def test_the_score_may_be_on_it_alone(pipeline: Pipeline) -> None:
+    """What else is judged is judged on the test sets of the candidate's record."""
+    lineage, stream = lineage_of(pipeline), stream_of(pipeline)
+    champion, candidate = (commit.id for commit in lineage.chain(lineage.ref("latest").commit)[::2])  # type: ignore[union-attr]
+    promote(lineage, champion, force=True, reason="the first one")
+    score: dict[str, Any] = {"score": {"on": "holdout"}, "holdout": {"samples": 50, "margin": 0.5}, "recent": {}}
+    newest, whole = len(stream[2].test), len(torch.cat([one.test.ids for one in stream]))
+    for more, judged in (
+        ({"forgetting": None, "negative_flips": 0.9}, {"negative_flips": 50}),
+        ({"calibration": 0.9}, {"calibration": whole, "forgetting experience 0": len(stream[0].test)}),
+    ):
+        gate = GateSpec.model_validate(score | more)
+        verdict = judge(lineage, candidate, gate, pipeline=pipeline, stream=stream)
+        found: Any = verdict.evidence["findings"]
+        samples = {f"{f['condition']} {f['subject']}".strip(): f["samples"] for f in found}
+        assert samples == {"score": 50, "holdout": 50, "recent": newest} | judged
+        assert verdict.evidence["gaps"] == []
 
 
 def test_forget_reaches_it_and_gc_keeps_it(pipeline: Pipeline, tmp_path: Path) -> None:

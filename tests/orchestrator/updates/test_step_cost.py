@@ -28,6 +28,10 @@ TEXT = (
     + "gate: {{score: {{margin: 0.3}}, holdout: {{samples: 20}}, undecided: promote, promote: automatic}}\n"
     + "update: {{when: drift}}\n"
 )
+BOUNDED = TEXT.replace("score: {{margin: 0.3}}", "score: {{on: holdout, margin: 0.3}}, recent: {{}}, forgetting: null")
+# A memory has the samples of more experiences, the longer the stream, up to its capacity.
+BOUNDED = BOUNDED.replace("[{{name: replay, capacity: 12}}]", "[naive]")
+BOUNDED += "evaluate: {{window: 3, every: 5}}\n"
 Cost = dict[str, tuple[int, int]]
 
 
@@ -66,10 +70,10 @@ class Counting:
         return found
 
 
-def costs(folder: Path, past: int) -> tuple[Cost, Cost]:
+def costs(folder: Path, past: int, text: str) -> tuple[Cost, Cost]:
     """Of an idle step, and of one that trains, after so many experiences and as many further decisions."""
     folder.mkdir()
-    pipeline = pipeline_of(folder, text=TEXT)
+    pipeline = pipeline_of(folder, text=text)
     store = Counting(FolderStore(folder / "store"))
     with pytest.MonkeyPatch.context() as patch:
         for module in (run_step, admitted_stream, arrivals):
@@ -98,7 +102,9 @@ def costs(folder: Path, past: int) -> tuple[Cost, Cost]:
 
 
 def test_the_cost_of_a_step_does_not_grow_with_the_past(tmp_path: Path) -> None:
-    (idle, training), (idle_later, training_later) = costs(tmp_path / "few", FEW), costs(tmp_path / "many", MANY)
+    (idle, training), (idle_later, training_later) = (
+        costs(tmp_path / name, past, TEXT) for name, past in (("few", FEW), ("many", MANY))
+    )
     more = MANY - FEW
     assert {folder: count for folder, (count, _) in idle_later.items()} == {
         folder: count for folder, (count, _) in idle.items()
@@ -111,3 +117,12 @@ def test_the_cost_of_a_step_does_not_grow_with_the_past(tmp_path: Path) -> None:
     requests = {folder: (training_later[folder][0] - count) / more for folder, (count, _) in training.items()}
     assert {folder for folder, count in requests.items() if count > 0} == {"commits", "blobs"}
     assert requests["commits"] <= 2 + FOLLOWED / more and requests["blobs"] <= 1 + 30 / more
+
+
+def test_with_bounded_evaluation_and_the_score_on_the_holdout_only_the_chain_is_read_longer(tmp_path: Path) -> None:
+    (_, training), (_, later) = (
+        costs(tmp_path / name, past, BOUNDED) for name, past in (("few", FEW), ("many", FEW + 10))
+    )
+    grown = {folder: later[folder][0] - count for folder, (count, _) in training.items()}
+    assert {folder: count for folder, count in grown.items() if count} == {"commits": 2 * 10 + 10}
+    assert abs(later["blobs"][1] - training["blobs"][1]) / training["blobs"][1] < 0.1

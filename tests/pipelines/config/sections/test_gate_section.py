@@ -50,6 +50,10 @@ def test_only_conditions_decide_whether_two_gates_judge_alike() -> None:
     assert gate is not None
     assert gate.conditions() == gate.model_copy(update={"promote": "propose", "notify": []}).conditions()
     assert gate.conditions() != gate.model_copy(update={"size": 3.0}).conditions()
+    # Verdicts of before there was a choice stand.
+    assert gate.conditions()["score"] == {"margin": 0.02, "confidence": 0.9}
+    held = gate.model_copy(update={"score": gate.score.model_copy(update={"on": "holdout"})})
+    assert held.conditions() != gate.conditions()
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,7 @@ def test_only_conditions_decide_whether_two_gates_judge_alike() -> None:
     [
         ("score: {margin: 0}", "gate.score.margin"),
         ("score: {confidence: 0.4}", "gate.score.confidence"),
+        ("score: {on: holdout}", "gate.score.on: there is no holdout: add gate.holdout"),
         ("promote: always", "gate.promote"),
         ("slices: {by: []}", "gate.slices.by"),
         ("capabilities: base", "gate.capabilities: there is nothing to judge: list the items in a section"),
