@@ -267,7 +267,7 @@ def table(results: Results) -> Iterator[str]:
     seconds = [course.seconds for _, courses in results for course in courses if course.seconds]
     first, last = (statistics.fmean(x for one in seconds for x in one[part]) for part in (slice(10), slice(-10, None)))
     total = sum(map(sum, seconds)) / len(results)
-    yield f"A step took {first:.2f} s of CPU in the first ten days, {last:.2f} s in the last; all of a seed {total:.0f} s."
+    yield f"A step took {first:.2f} s of CPU in the first ten days, {last:.2f} s in the last; a seed, {total:.0f} s."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
