@@ -107,7 +107,7 @@ def read_ids(path: Path, *, text: bool = False) -> list[int]:
     from pipelines.data.datasets.labels import id_numbers
 
     try:
-        words = [word.strip() for word in path.read_text(encoding="utf-8").splitlines()]
+        words = [word.strip() for word in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise PipelineError([f"{path}: cannot be read: {reason}"]) from None

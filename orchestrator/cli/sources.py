@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.step import drift_of
 from orchestrator.cli.support.command_options import (
     Command,
     as_arguments,
@@ -105,6 +106,8 @@ def _why(found: Overview, file: FileRecord) -> str:
             if at is None
             else f"{labels}, waits for them until {local_time(datetime.fromtimestamp(at, UTC).isoformat())}"
         )
+    if file.verdict == "waiting" and file.drift is not None and file.drift.drift:
+        told.append(drift_of(file.drift))
     return f": {'; '.join(told)}" if told else ""
 
 

@@ -22,7 +22,7 @@ from orchestrator.cli.support.output import print_json, reserved_stdout
 from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
-    from orchestrator.updates.admission_entries import FileRecord
+    from orchestrator.updates.admission_entries import FileRecord, InputDrift
     from orchestrator.updates.run_step import StepResult
     from orchestrator.updates.stream_metrics import Samples
     from pipelines.config.schema import Pipeline
@@ -162,5 +162,12 @@ def lines(result: StepResult, sources: str) -> list[str]:
 
 def line_of(file: FileRecord) -> str:
     """A file and what was decided on it."""
-    why = f": {file.reason}" if file.reason else ""
-    return f"  {file.verdict} {file.key}{why}"
+    told = [file.reason] if file.reason else []
+    if file.drift is not None and file.drift.drift:
+        told.append(drift_of(file.drift))
+    return f"  {file.verdict} {file.key}{': ' if told else ''}{'; '.join(told)}"
+
+
+def drift_of(drift: InputDrift) -> str:
+    """How the inputs of a file that waits for labels differ."""
+    return f"drift: its inputs differ by {drift.effect:.3f} (usual up to {drift.usual:.3f})"

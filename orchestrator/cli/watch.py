@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from orchestrator.updates.run_step import StepResult
     from orchestrator.updates.stream_metrics import MetricsServer
     from orchestrator.updates.wake_events import Alarm, Queue, Webhook
+    from pipelines.config.pipeline_errors import DataError
     from pipelines.config.schema import Pipeline
 
 _LAST_PORT = 65535
@@ -121,7 +122,7 @@ def _watch(
         for line in lines(result, sources):
             say(line, file=out)
 
-    def on_failure(error: OrchestratorError, seconds: float) -> None:
+    def on_failure(error: OrchestratorError | DataError, seconds: float) -> None:
         if server is not None:
             server.failed()
         for line in failure_lines(error):
@@ -158,7 +159,7 @@ def _listeners(webhook: tuple[str, int] | None, queue: str | None, alarm: Alarm)
     if webhook is not None:
         try:
             listening = Webhook(*webhook, alarm.ring, os.environ.get("EVERLEARN_WEBHOOK_TOKEN") or None)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise _unusable("--webhook", webhook, error) from None
         say(f"waiting for events at http://{listening.address}", file=sys.stderr)
         yield listening
@@ -181,9 +182,11 @@ def _settling(pipeline: Pipeline) -> float:
     return 0.0 if age is None else seconds_of(age)
 
 
-def _unusable(option: str, where: tuple[str, int], error: OSError) -> click.UsageError:
+def _unusable(option: str, where: tuple[str, int], error: OSError | UnicodeError) -> click.UsageError:
     host = f"[{where[0]}]" if ":" in where[0] else where[0]
-    return click.UsageError(f"{option} {host}:{where[1]}: cannot be used: {error.strerror or error}")
+    # A name that cannot be encoded is none of a host.
+    reason = error.strerror or error if isinstance(error, OSError) else "there is no such host"
+    return click.UsageError(f"{option} {host}:{where[1]}: cannot be used: {reason}")
 
 
 def _metrics_server(where: tuple[str, int], pipeline: str) -> MetricsServer:
@@ -191,7 +194,7 @@ def _metrics_server(where: tuple[str, int], pipeline: str) -> MetricsServer:
 
     try:
         server = MetricsServer(*where, {"pipeline": pipeline})
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise _unusable("--metrics", where, error) from None
     say(f"metrics at http://{server.address}/metrics", file=sys.stderr)
     return server

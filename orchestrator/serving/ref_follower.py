@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.lineage.decisions import CHAMPION, PROPOSED
+from orchestrator.lineage.layout import is_ref
 from orchestrator.redact import redact
 from pipelines.config.pipeline_errors import PipelineError
 
@@ -73,6 +74,10 @@ def check_words(lineage: Lineage, words: Iterable[str]) -> None:
         StorageError: the store cannot be read.
     """
     for word in words:
+        if not is_ref(word):
+            raise PipelineError(
+                f"{word[:100]!r} is no ref's name: they have letters, digits, dots, dashes, underscores"
+            )
         found = [word] if word in LATER or lineage.ref(word) is not None else lineage.find(word)
         if len(found) == 1:
             continue

@@ -149,7 +149,7 @@ def _with_labels(
             continue
         for file in group:
             reason = f"no label of it came within {source.mature}"
-            update = {"verdict": "quarantined", "kind": "unlabelled", "reason": reason, "missing": None}
+            update = {"verdict": "quarantined", "kind": "unlabelled", "reason": reason, "missing": None, "drift": None}
             files[file.key] = file.model_copy(update=update)
     done = {file.key for group in ripe for file in group}
     rest = [file for file in judge.waiting if file.key not in done and files.get(file.key, file).verdict == "waiting"]

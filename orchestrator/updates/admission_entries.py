@@ -43,6 +43,19 @@ class LateLabels(Entry):
     labels: Annotated[int, Field(ge=1)]
 
 
+class InputDrift(Entry):
+    """How the inputs of a file that waits for labels differ from the test sets of the last experiences.
+
+    Attributes:
+        effect, usual, p_value, drift: as in `pipelines.drift.verdicts.Verdict`.
+    """
+
+    effect: float
+    usual: float
+    p_value: float
+    drift: bool
+
+
 class FileRecord(Entry):
     """What was decided of one version of a file.
 
@@ -62,6 +75,7 @@ class FileRecord(Entry):
         since: where labels come later: when it was written, in seconds since 1970.
         blob: then, the ids of its rows; of a file of labels its ids and their class numbers.
         missing: then, how many of its rows had no label when it was admitted.
+        drift: then, of its inputs, while it waits; None: nothing had been admitted to compare it with.
         unknown: of a file of labels, how many were for no row that had come so far.
         late: of a file of labels, what came too late.
     """
@@ -78,6 +92,7 @@ class FileRecord(Entry):
     since: Annotated[float | None, Field(exclude_if=is_none)] = None
     blob: Annotated[BlobRecord | None, Field(exclude_if=is_none)] = None
     missing: Annotated[Count | None, Field(exclude_if=is_none)] = None
+    drift: Annotated[InputDrift | None, Field(exclude_if=is_none)] = None
     unknown: Annotated[Count | None, Field(exclude_if=is_none)] = None
     late: Annotated[tuple[LateLabels, ...] | None, Field(exclude_if=is_none)] = None
 

@@ -295,7 +295,7 @@ class _Folding:
     def _set(self, member: Member, verdict: Verdict) -> None:
         entry = self._files.get(member.key)
         if entry is not None and entry.sha256 == member.sha256:
-            self._files[member.key] = entry.model_copy(update={"verdict": verdict})
+            self._files[member.key] = entry.model_copy(update={"verdict": verdict, "drift": None})
 
 
 def is_later(time: str | float | None, than: str | float | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,8 +42,12 @@ class Admission:
         reads: how many files were read.
     """
 
-    def __init__(self, source: SourceSpec, files: SourceFiles, listing: Listing) -> None:
-        self._source, self._files, self._listing = source, files, listing
+    def __init__(self, source: SourceSpec, files: SourceFiles, listing: Listing, seed: int = 0) -> None:
+        """
+        Args:
+            seed: of the comparison of files that wait for labels.
+        """
+        self._source, self._files, self._listing, self._seed = source, files, listing, seed
         self._reader = ArrivingFiles(source)
         self._looks: dict[tuple[str, str], Look | None] = {}
         self._data: dict[str, bytes] = {}
@@ -86,8 +91,13 @@ class Admission:
             except DataError as error:
                 for file in group:
                     update: dict[str, Any] = {"verdict": "quarantined", "kind": "unreadable"}
-                    update |= {"reason": str(error)[:1000], "blob": None, "missing": None}
+                    update |= {"reason": str(error)[:1000], "blob": None, "missing": None, "drift": None}
                     files[file.key] = file.model_copy(update=update)
+        if late and contents is not None:
+            kept = [one for one in log.state.experiences if one.serial not in decision.withdrawn]
+            done = {file.key for group in decision.groups for file in group}
+            waiting = [file for file in files.values() if file.verdict == "waiting" and file.key not in done]
+            files |= self._compared(lineage, log.state, [*kept, *experiences], waiting, contents.classes)
         fields: dict[str, Any] = {
             "contents": decision.contents,
             "files": tuple(files.values()),
@@ -99,6 +109,28 @@ class Admission:
         if any(fields.values()):
             log.append(**fields)
         return list(files.values())
+
+    def _compared(
+        self,
+        lineage: Lineage,
+        state: State,
+        experiences: Sequence[AdmittedExperience],
+        waiting: Sequence[FileRecord],
+        classes: int,
+    ) -> dict[str, FileRecord]:
+        """Files that wait for labels from now on, with how their inputs differ from the last experiences, by key."""
+        if not experiences or not waiting:
+            return {}
+        from orchestrator.updates.waiting_drift import input_drift, last_tests
+
+        history = last_tests(lineage, state, experiences)
+        found: dict[str, FileRecord] = {}
+        for file in waiting if history else ():
+            data = self._content(file, keep=True)
+            if data is not None:
+                drift = input_drift(history, self._reader.inputs(file.key, data), classes, self._seed)
+                found[file.key] = file.model_copy(update={"drift": drift})
+        return found
 
     def experience(
         self,
@@ -190,9 +222,13 @@ class Admission:
             raise DataError(f"{file.key}: was changed meanwhile. Run again")
         return data
 
-    def _content(self, file: FileRecord) -> bytes | None:
-        """The bytes of a file as it was decided on; None: it has changed since."""
-        data = self._data.pop(file.sha256, None)
+    def _content(self, file: FileRecord, *, keep: bool = False) -> bytes | None:
+        """The bytes of a file as it was decided on; None: it has changed since.
+
+        Args:
+            keep: they are asked for again.
+        """
+        data = self._data.get(file.sha256) if keep else self._data.pop(file.sha256, None)
         if data is None:
             self.reads += 1
             data = self._files.read(Found(file.key, file.size, file.version, 0.0))

@@ -57,6 +57,11 @@ def stream_of(pipeline: Pipeline, executor: Executor | None = None) -> Stream:
         if state is not None and state.experiences:
             return admitted_stream(pipeline, source, state)
         if pipeline.stream.source is not None:
+            if state is not None and state.waiting:
+                raise PipelineError(
+                    "stream.source: there is no experience yet: the files that were admitted wait for labels, or for "
+                    "more files: see `everlearn sources FILE`"
+                )
             raise PipelineError("stream.source: nothing was admitted yet: `everlearn step FILE` admits what is there")
     if pipeline.stream.lanes is None:
         return make_stream(pipeline)

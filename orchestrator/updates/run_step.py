@@ -55,8 +55,9 @@ class StepResult:
             and does it; `stopped`: too many files are in quarantine.
         decided: what was decided of files, by this step.
         quarantined: the files in quarantine that are still there.
-        waiting: files that were admitted and are in no experience yet.
+        waiting: files that were admitted, are still there, and are in no experience yet.
         unlabelled: rows of these files that have no label yet, where labels come later.
+        drift: those of them whose inputs were compared with the last experiences when they were admitted.
         experiences: how many were admitted, ever.
         trained: how many experiences this step trained.
         commit: the id of the last commit, if there is one.
@@ -72,6 +73,7 @@ class StepResult:
     quarantined: tuple[FileRecord, ...] = ()
     waiting: int = 0
     unlabelled: int = 0
+    drift: tuple[FileRecord, ...] = ()
     experiences: int = 0
     trained: int = 0
     commit: str | None = None
@@ -91,6 +93,7 @@ class StepResult:
             "quarantined": files(self.quarantined),
             "waiting": self.waiting,
             "unlabelled": self.unlabelled,
+            "drift": [{"waiting": one.key, **one.drift.model_dump()} for one in self.drift if one.drift is not None],
             "experiences": self.experiences,
             "trained": self.trained,
             "commit": self.commit,
@@ -178,14 +181,17 @@ class _Admitted:
     warnings: tuple[str, ...] = ()
 
     def summary(self, outcome: str, **more: Any) -> StepResult:
+        there = set(self.keys)
+        waiting = [key for key in self.state.waiting if key in there]
         return StepResult(
             **{
                 "pipeline": self.pipeline,
                 "outcome": outcome,
                 "decided": tuple(self.state.files.get(file.key, file) for file in self.decided),
                 "quarantined": tuple(in_quarantine(self.state, self.keys)),
-                "waiting": len(self.state.waiting),
-                "unlabelled": sum(self.state.missing.values()),
+                "waiting": len(waiting),
+                "unlabelled": sum(self.state.missing.get(key, 0) for key in waiting),
+                "drift": tuple(file for key in waiting if (file := self.state.files[key]).drift is not None),
                 "experiences": len(self.state.experiences),
                 "commit": self.latest.id if self.latest else None,
                 "reads": self.reads,
@@ -200,7 +206,7 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
     log.read()
     _refuse_other_classes(source, log.state)
     listing = (files := files_of(pipeline, source)).listing(log.state.files)
-    admission = Admission(source, files, listing)
+    admission = Admission(source, files, listing, pipeline.seed)
     latest, bad = latest_commit(lineage), decision_state(lineage).bad
     trained = trained_experiences(lineage, log.state, latest, bad)
     decision = admission.decide(log, trained)
@@ -216,7 +222,7 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
             if log.state.records != seen:
                 # Where a topic goes on depends on what another step has admitted meanwhile.
                 listing = files.listing(log.state.files)
-                admission = Admission(source, files, listing)
+                admission = Admission(source, files, listing, pipeline.seed)
             if log.behind:
                 log.write_index()
             while True:

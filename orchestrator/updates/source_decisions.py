@@ -72,7 +72,9 @@ class Overview:
             "counts": dict(sorted(Counter(file.verdict for file in self.files).items())),
             "unknown": self.unknown,
             "waiting": {
-                key: {"missing": count, "matures": self.matures.get(key)} for key, count in sorted(self.missing.items())
+                key: {"missing": count, "matures": self.matures.get(key)}
+                for key, count in sorted(self.missing.items())
+                if key not in self.gone
             },
         }
 

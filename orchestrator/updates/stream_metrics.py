@@ -33,7 +33,11 @@ METRICS = {
     "unlabelled_rows": ("gauge", "Rows of waiting files that have no label yet"),
     "experiences": ("gauge", "Experiences that were ever admitted"),
     "quarantined_files": ("gauge", "Files in quarantine that are still there"),
-    "drift_effect": ("gauge", "The largest effect of what last waited to be trained, by `what`: inputs or labels"),
+    "drift_effect": (
+        "gauge",
+        "The largest effect of what last waited to be trained, by `what`: inputs or labels; "
+        "unlabelled: of the inputs of files that wait for labels",
+    ),
     "error_share": ("gauge", "Share of wrong answers on what was not learned yet, by `when`: before or now"),
     "gate_verdicts": ("gauge", "Verdicts so far in which a model was compared with a champion, by `refused`"),
     "last_verdict": ("gauge", "1 for the outcome of the newest verdict"),
@@ -64,7 +68,15 @@ def stream_samples(pipeline: Pipeline, lineage: Lineage, result: StepResult, now
             found["unlabelled_rows"] = [({}, result.unlabelled)]
         found["experiences"] = [({}, result.experiences)]
         found["quarantined_files"] = [({}, len(result.quarantined))]
-    return found | _decided(pipeline, lineage, now)
+    decided = _decided(pipeline, lineage, now)
+    if "unlabelled_rows" in found:
+        effects = [file.drift.effect for file in result.drift if file.drift is not None]
+        own = [({"what": "unlabelled"}, max(effects))] if effects else []
+        # Empty, it takes the place of what was: a file that waited waits no more.
+        decided["drift_effect"] = [*decided.get("drift_effect", ()), *own]
+    elif pipeline.stream.source is not None and pipeline.stream.source.mature is not None:
+        decided.pop("drift_effect", None)  # busy: what was stays
+    return found | decided
 
 
 def _untrained(lineage: Lineage, result: StepResult) -> int:

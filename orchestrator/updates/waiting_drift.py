@@ -1,29 +1,35 @@
 """How the inputs of files that wait for their labels differ from what was learned, and what a model may make of them.
 
 No labels are needed: the inputs, or what a model predicts, are compared with the test sets of the last experiences, and
-its accuracy is estimated from how certain it is (CBPE). It decides nothing.
+its accuracy is estimated from how certain it is (CBPE). It decides nothing. A step compares the inputs once, when it
+admits a file, and keeps the figures in the admission log.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import CorruptBlob
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.open_by_uri import open_store
+from orchestrator.updates.admission_entries import AdmittedExperience, InputDrift
 from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admitted_stream import files_of, source_of
 from orchestrator.updates.drift_report import estimated_on
 from orchestrator.updates.observe_pending import COMPARED
 from pipelines.data.datasets.arriving_files import ArrivingFiles
+from pipelines.data.samples import TensorSamples
 from pipelines.drift.stream_drift import chunk_drift
 from pipelines.drift.verdicts import Verdict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from orchestrator.updates.admission_record import State
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
 
@@ -100,3 +106,28 @@ def waiting_drift(
             accuracy = estimated_on(samples, stream, outputs, learned, pipeline.seed)
         found.append(WaitingDrift(key, file.rows or 0, state.missing[key], verdicts, accuracy))
     return found
+
+
+def last_tests(lineage: Lineage, state: State, experiences: Sequence[AdmittedExperience]) -> list[TensorSamples]:
+    """The test sets of the last 8 experiences, without those that are damaged or missing: `everlearn fsck` names them.
+
+    Raises:
+        StorageError: the store cannot be read.
+    """
+    found: list[TensorSamples] = []
+    for one in experiences[-COMPARED:]:
+        with suppress(CorruptBlob):
+            tensors = lineage.tensors(state.test_blob(one).sha256)
+            found.append(TensorSamples(tensors["inputs"], tensors["targets"], tensors["ids"]))
+    return [samples for samples in found if len(samples)]  # all of a test set may be forgotten
+
+
+def input_drift(history: Sequence[TensorSamples], samples: TensorSamples, classes: int, seed: int) -> InputDrift:
+    """Compare the inputs of a file with test sets (`ks`), as `waiting_drift` does."""
+    found = chunk_drift(history, samples, classes, seed=seed)["ks"]
+    return InputDrift(
+        effect=round(float(found.effect), 6),
+        usual=round(float(found.usual), 6),
+        p_value=round(float(found.p_value), 6),
+        drift=bool(found.drift),
+    )

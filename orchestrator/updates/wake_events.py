@@ -9,7 +9,8 @@ from __future__ import annotations
 import hmac
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
@@ -97,7 +98,8 @@ class Queue:
             StorageError: the queue is not there, or may not be read.
         """
         self._url, self._ring, self._on_failure = url, ring, on_failure
-        self._client = _sqs_client(url)
+        with _explained(url):
+            self._client = _sqs_client(url)
         self._closed = threading.Event()
         self._receive(0)
         threading.Thread(target=self._listen, daemon=True, name="queue").start()
@@ -119,21 +121,28 @@ class Queue:
                 self._closed.wait(min(2.0**failures, _LONGEST_PAUSE_S))
 
     def _receive(self, seconds: int) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with _explained(self._url):
             answer = self._client.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds)
             messages = answer.get("Messages", [])
             if messages:
                 self._ring()
                 entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)]
                 self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
-        except (BotoCoreError, ClientError) as error:
-            why = code_of(error) if isinstance(error, ClientError) else " ".join(str(error).split())[:200]
-            raise StorageError(
-                f"{self._url}: cannot be read: {why}.\nCorrect --queue, or the credentials: they need "
-                "sqs:ReceiveMessage and sqs:DeleteMessage"
-            ) from None
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Turns what goes wrong with a queue into a StorageError."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError, ValueError) as error:  # what is no URL is a ValueError
+        why = code_of(error) if isinstance(error, ClientError) else " ".join(str(error).split())[:200].rstrip(".")
+        raise StorageError(
+            f"{url}: cannot be read: {why}.\nCorrect --queue, or the credentials: they need "
+            "sqs:ReceiveMessage and sqs:DeleteMessage"
+        ) from None
 
 
 def _sqs_client(url: str) -> Any:

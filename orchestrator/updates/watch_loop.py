@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import OrchestratorError
+from pipelines.config.pipeline_errors import DataError
 
 if TYPE_CHECKING:
     from orchestrator.updates.run_step import StepResult
@@ -20,12 +21,13 @@ def watch(
     alarm: Alarm,
     *,
     on_result: Callable[[StepResult], object],
-    on_failure: Callable[[OrchestratorError, float], object],
+    on_failure: Callable[[OrchestratorError | DataError, float], object],
 ) -> None:
     """Call `turn` every so many seconds, and after each event, until the alarm is set.
 
     A turn that fails because something is not available, or whose training fails, is tried again: after a pause that is
-    doubled with each failure in a row, up to an hour. Errors of the pipeline file end the loop.
+    doubled with each failure in a row, up to an hour. So is one that fails over data, such as a file that was deleted
+    after it was admitted: others may come. Errors of the pipeline file end the loop.
 
     Args:
         turn: one step.
@@ -42,7 +44,7 @@ def watch(
         try:
             on_result(turn())
             failures = 0
-        except OrchestratorError as error:
+        except (OrchestratorError, DataError) as error:
             failures += 1
             on_failure(error, pause(every, failures))
         alarm.wait(pause(every, failures))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
@@ -265,9 +267,16 @@ class SourceSpec(Spec):
 
 def _holds(folder: str, other: str) -> bool:
     """Whether files of one folder are files of the other; names that begin with a dot or an underscore are not."""
-    folder, other = folder.rstrip("/"), other.rstrip("/")
+    folder, other = _plain(folder), _plain(other)
     below = other.removeprefix(f"{folder}/").split("/") if other != folder else []
     return other == folder or (other.startswith(f"{folder}/") and not any(part[:1] in "._" for part in below))
+
+
+def _plain(path: str) -> str:
+    """A path as two spellings of it have it: ./in/ and in."""
+    if "://" in path:
+        return path.rstrip("/")
+    return os.path.normpath(Path(path).absolute())
 
 
 def write_out_source(document: Document) -> None:

@@ -45,6 +45,8 @@ def test_ids_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "ids"
     file.write_text("3\n-5\n3\n9223372036854775807\n")
     assert read_ids(file) == [3, -5, 2**63 - 1]
+    file.write_bytes(b"\xef\xbb\xbf3\r\n-5\r\n")  # as an editor on Windows writes it
+    assert read_ids(file) == [3, -5]
     file.write_text("anna@example.org\n17\n")
     assert read_ids(file) == id_numbers(np.array(["anna@example.org", "17"], dtype=object), "").tolist()
     file.write_text("17\n")

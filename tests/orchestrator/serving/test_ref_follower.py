@@ -77,5 +77,7 @@ def test_words_that_nothing_can_ever_name_are_refused(chain: Chain) -> None:
     check_words(chain.lineage, ("champion", "proposed", "latest", chain.commits[1][:7], chain.commits[2]))
     with pytest.raises(PipelineError, match=r"no ref or commit 'chmapion' of pipeline digits in .*: .*refs latest; "):
         check_words(chain.lineage, ("champion", "chmapion"))
+    with pytest.raises(PipelineError, match="'my champion' is no ref's name"):
+        check_words(chain.lineage, ("my champion",))
     # A store with nothing in it yet: any ref may come.
     check_words(Lineage(chain.lineage.store, "another"), ("mine",))

@@ -26,6 +26,7 @@ from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.label_blobs import read_pairs
 from orchestrator.updates.run_step import StepResult
 from orchestrator.updates.stream_metrics import stream_samples
+from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import Pipeline
 from tests.orchestrator.updates import arrivals
 from tests.orchestrator.updates.arrivals import Killed, Mortal, contents, lineage_of, pipeline_of, step
@@ -54,6 +55,8 @@ def test_labels_are_joined_by_id_whatever_becomes_of_their_files(tmp_path: Path)
     found = stream_samples(pipeline, lineage_of(pipeline), first, 0.0)
     assert (found["waiting_files"], found["unlabelled_rows"]) == ([({}, 2)], [({}, 80)])
     assert lines(first, "sources")[-1] == "arriving: nothing to train, 2 files waiting for 80 labels to come"
+    with pytest.raises(PipelineError, match="there is no experience yet: the files that were admitted wait for labels"):
+        stream_of(pipeline)
     label(tmp_path, "one", range(30, 60))
     assert step(pipeline).outcome == "admitted"
     shutil.rmtree(tmp_path / "labels")

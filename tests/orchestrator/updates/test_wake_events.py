@@ -74,6 +74,15 @@ def test_a_post_is_an_event(host: str) -> None:
         server.close()
 
 
+@pytest.mark.parametrize("url", ["arrivals", "http://[", "https://sqs..amazonaws.com/1/arrivals", ""])
+def test_what_is_no_address_of_a_queue_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "a")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(StorageError, match=r"cannot be read: .*\nCorrect --queue"):
+        Queue(url, lambda: None, lambda error: None)
+
+
 def test_a_message_of_a_queue_is_an_event_and_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()

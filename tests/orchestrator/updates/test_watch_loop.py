@@ -8,7 +8,7 @@ from orchestrator.errors import OrchestratorError, StorageError
 from orchestrator.updates.run_step import StepResult
 from orchestrator.updates.wake_events import Alarm
 from orchestrator.updates.watch_loop import LONGEST_PAUSE_S, pause, watch
-from pipelines.config.pipeline_errors import PipelineError
+from pipelines.config.pipeline_errors import DataError, PipelineError
 
 
 class Turns:
@@ -37,7 +37,7 @@ class Turns:
     def run(self) -> None:
         watch(self, 300, self.alarm, on_result=lambda r: self.done.append(r.outcome), on_failure=self._failed)
 
-    def _failed(self, error: OrchestratorError, seconds: float) -> None:
+    def _failed(self, error: OrchestratorError | DataError, seconds: float) -> None:
         self.done.append(f"{error}, {seconds:g}")
 
 
@@ -46,6 +46,12 @@ def test_failures_are_tried_again_after_longer_and_longer() -> None:
     turns.run()
     assert turns.done == ["trained", "away, 600", "away, 1200", "nothing-new", "away, 600"]
     assert turns.pauses == [300, 600, 1200, 300, 600]
+
+
+def test_data_that_is_gone_does_not_end_the_loop() -> None:
+    turns = Turns(DataError("a.npz: was admitted, and is gone"), "nothing-new")
+    turns.run()
+    assert turns.done == ["a.npz: was admitted, and is gone, 600", "nothing-new"]
 
 
 def test_an_error_of_the_file_ends_the_loop() -> None:

@@ -55,6 +55,7 @@ def test_a_source_is_written_as_people_write_it() -> None:
         ("mature: 7d, labels: out, id: key", "stream.source.mature: needs `classes`, how many or which labels"),
         ("labels: out", "stream.source.labels: labels that come later need `mature`, such as 7d"),
         ("mature: 7d, labels: incoming/, id: key, classes: 2", "stream.source.labels: lies in the folder of the"),
+        ("mature: 7d, labels: ./x/../incoming, id: key, classes: 2", "stream.source.labels: lies in the folder of the"),
         ("mature: 7d, labels: incoming/out, id: key, classes: 2", "stream.source.labels: lies in the folder of the"),
     ],
 )
