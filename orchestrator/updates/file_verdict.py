@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from pipelines.data.datasets.labels import LabelMap, label_map, plain_labels
 from pipelines.data.datasets.location import natural_order
 
 _SHOWN = 10
+_NOTHING = hashlib.sha256(b"").hexdigest()
 _ACTIONS: dict[str, Verdict] = {"admit": "waiting", "skip": "skipped", "quarantine": "quarantined"}
 
 
@@ -109,6 +111,8 @@ class FileJudge:
         reason = "admitted by a person" if asked else ""
         if (found.key, look.sha256) in self.pairs:
             return "skipped", "unchanged", "written again with the content that was admitted"
+        if look.problem is not None and self.source.is_topic and look.sha256 == _NOTHING:
+            return "skipped", "unreadable", "none of its messages has a value"
         twin = self.learned.get(look.sha256)
         if not asked and twin is not None:
             kind, reason = "duplicate", f"has the content of {twin}"

@@ -103,10 +103,12 @@ def test_messages_that_are_no_rows_are_in_quarantine_and_the_stream_goes_on(
 ) -> None:
     pipeline = of_topic(tmp_path, broker, topic)
     none: list[bytes | None] = [None]  # removes a key from a compacted topic: no row
+    broker.send(topic, none * 20, 1)
     broker.send(topic, [*rows(19), *none, *rows(19, seed=1), b"not json", *rows(20, seed=2)])
     result = step(pipeline)
     assert [(file.verdict, file.rows) for file in result.decided] == [
         ("admitted", 19),
+        ("skipped", None),
         ("quarantined", None),
         ("admitted", 20),
     ]
