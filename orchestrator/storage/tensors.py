@@ -146,15 +146,19 @@ def _by_offset(item: tuple[str, Any]) -> tuple[int, int]:
 def _entry(name: str, entry: Any) -> tuple[torch.dtype, list[int], int, int]:
     import torch
 
-    wrong = CorruptBlob(f"tensor {name[:100]!r}: its header entry is malformed")
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise wrong
+        raise _malformed(name)
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(code, str) or not _sizes(shape) or not _sizes(offsets) or len(offsets) != 2 or len(shape) > 64:
-        raise wrong
+        raise _malformed(name)
     if code not in _DTYPES:
         raise CorruptBlob(f"tensor {name[:100]!r}: unknown dtype {code[:20]!r}")
     return getattr(torch, _DTYPES[code]), shape, offsets[0], offsets[1]
+
+
+def _malformed(name: str) -> CorruptBlob:
+    # Made only where it is raised: a message is searched for secrets, and a memory has hundreds of entries.
+    return CorruptBlob(f"tensor {name[:100]!r}: its header entry is malformed")
 
 
 def _sizes(value: Any) -> bool:
