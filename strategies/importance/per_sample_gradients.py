@@ -1,16 +1,17 @@
 """Sums over samples of squared (or absolute) per-sample gradients.
 
-For linear and convolutional layers, and for batch normalisation in evaluation mode, the gradient of one sample is a
-product of what enters the layer and what comes back to its output, so that the sum has a closed form and costs about
-one forward and one backward pass (Goodfellow 2015, Efficient per-example gradient computations). Models with anything
-else go through torch.func, and those that it cannot run, one sample after the other.
+For linear and convolutional layers, embeddings, layer normalisation, and batch normalisation in evaluation mode, the
+gradient of one sample is a product of what enters the layer and what comes back to its output, so that the sum has a
+closed form and costs about one forward and one backward pass (Goodfellow 2015, Efficient per-example gradient
+computations). Only layers that learn count: in a frozen model with low-rank adapters these are linear. Models with
+anything else go through torch.func, and those that it cannot run, one sample after the other.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from weakref import WeakSet
 
 import torch
@@ -19,10 +20,14 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from strategies.importance.one_by_one import SlowImportance, add_one_by_one, buffers_kept, slow_importance
+from strategies.importance.sequence_gradients import add_part, add_positions, has_positions, moment, per_position
 from strategies.objectives.objective import Term
 
 _ONE_BY_ONE: WeakSet[nn.Module] = WeakSet()
 """Models that torch.func could not run."""
+
+_TOKENS = 4096
+"""Tokens that pass at a time: a transformer keeps much for each until its backward pass."""
 
 
 def per_sample_moment(
@@ -49,6 +54,8 @@ def per_sample_moment(
         total = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
         closed = _closed_form_layers(model, parameters)
         every = torch.arange(len(inputs), device=inputs.device)
+        if closed is not None and not inputs.is_floating_point() and len(inputs):
+            chunk = min(chunk, max(1, _TOKENS // max(1, inputs[0].numel())))
         with buffers_kept(model):
             for rows in every.split(chunk) if len(inputs) else ():
                 part = inputs[rows]
@@ -83,7 +90,9 @@ def _has_closed_form(module: nn.Module) -> bool:
     if isinstance(module, nn.Conv2d):
         plain = module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
         return plain and type(module).forward is nn.Conv2d.forward
-    return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_var is not None
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return module.running_var is not None
+    return has_positions(module)
 
 
 def _uses(output: Tensor) -> Counter[Tensor]:
@@ -115,12 +124,21 @@ def _closed_form(
 ) -> bool:
     """Add one chunk to `total`; False, and nothing added, when the layers are not all called once, in the usual way."""
     seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    sequences: set[nn.Module] = set()
     unusual = False
 
     def keep(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         nonlocal unusual
+        if isinstance(module, nn.Embedding) and args and args[0].dim() > 1 and len(output) == 1:
+            # Of positions, the same for all samples: each gets its own.
+            args = (args[0].expand(len(inputs), *args[0].shape[1:]),)
+            output = output.expand(len(inputs), *output.shape[1:])
         dims = (2,) if isinstance(module, nn.Linear) else (4,) if isinstance(module, nn.Conv2d) else (2, 3, 4, 5)
-        if module in seen or not args or output.dim() not in dims or len(output) != len(inputs):
+        if args and per_position(module, args[0], output):
+            sequences.add(module)
+        elif has_positions(module) or output.dim() not in dims:
+            unusual = True
+        if module in seen or not args or len(output) != len(inputs):
             unusual = True
         else:
             seen[module] = (args[0].detach(), output)
@@ -137,6 +155,8 @@ def _closed_form(
     # A weight may also be used without calling its layer: tied, say, by torch.nn.functional.
     if unusual or any(uses[p] > (layer in seen) for layer in layers for p in layer.parameters(recurse=False)):
         return False
+    if sequences and not _samples_first(model, inputs[:1], sequences):
+        return False
     called = [layer for layer in seen if any(uses[p] for p in layer.parameters(recurse=False))]
     if not called:
         return True
@@ -147,30 +167,46 @@ def _closed_form(
         last = number == len(objectives) - 1
         gradients = torch.autograd.grad(values.sum(), [seen[m][1] for m in called], retain_graph=not last)
         for module, delta in zip(called, gradients, strict=True):
-            if isinstance(module, nn.Linear):
+            if module in sequences:
+                ones = delta.new_ones(len(delta)) if weights is None else weights.to(delta.dtype)
+                prefix = f"{layers[module]}." if layers[module] else ""
+                add_positions(module, prefix, seen[module][0], delta, ones, total, absolute)
+            elif isinstance(module, nn.Linear):
                 if module in deltas and weights is None and not absolute:
                     deltas[module].addcmul_(delta, delta)
                     continue
-                weighted = _moment(delta, absolute)
+                weighted = moment(delta, absolute)
                 weighted = weighted if weights is None else weighted.mul_(weights[:, None])
                 deltas[module] = deltas[module].add_(weighted) if module in deltas else weighted
             else:
                 ones = delta.new_ones(len(delta)) if weights is None else weights.to(delta.dtype)
                 _add_spatial(module, layers[module], seen[module][0], delta, ones, total, absolute)
     for module, delta in deltas.items():
-        _add(total, layers[module], module, delta.T @ _moment(seen[module][0], absolute), delta.sum(0))
+        _add(total, layers[module], module, delta.T @ moment(seen[module][0], absolute), delta.sum(0))
     return True
 
 
-def _moment(values: Tensor, absolute: bool) -> Tensor:
-    return values.abs() if absolute else values.square()
+def _samples_first(model: nn.Module, one: Tensor, layers: Collection[nn.Module]) -> bool:
+    """Whether a single sample is a single row of these layers: as long as a batch may be a sequence by chance."""
+    lengths: list[int] = []
+
+    def look(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        lengths.append(len(output))
+
+    handles = [layer.register_forward_hook(look) for layer in layers]
+    try:
+        with torch.no_grad():
+            model(one)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return set(lengths) == {1}
 
 
 def _add(total: dict[str, Tensor], name: str, module: nn.Module, weight: Tensor, bias: Tensor) -> None:
     prefix = f"{name}." if name else ""
-    for part, value in (("weight", weight), ("bias", bias)):
-        if f"{prefix}{part}" in total:
-            total[f"{prefix}{part}"] += value.view_as(total[f"{prefix}{part}"])
+    add_part(total, f"{prefix}weight", weight)
+    add_part(total, f"{prefix}bias", bias)
 
 
 def _add_spatial(
@@ -202,8 +238,8 @@ def _add_spatial(
         total,
         name,
         module,
-        torch.einsum("n,n...->...", weights, _moment(weight, absolute)),
-        weights @ _moment(bias, absolute),
+        torch.einsum("n,n...->...", weights, moment(weight, absolute)),
+        weights @ moment(bias, absolute),
     )
 
 
@@ -245,4 +281,4 @@ def _functional(
                 add_one_by_one(model, parameters, inputs, rows, objectives, total, absolute)
                 return
             for name, g in per_sample.items():
-                total[name] += torch.einsum("n,n...->...", weights.to(g.dtype), _moment(g, absolute))
+                total[name] += torch.einsum("n,n...->...", weights.to(g.dtype), moment(g, absolute))

@@ -160,7 +160,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "prelu": lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 5), nn.PReLU(), nn.Linear(5, 4)),
     "dropout": lambda: models.dropout(4),
 }
-CLOSED = {"linear", "mlp", "conv", "batch norm", "residual", "unused layers", "half frozen", "dropout"}
+CLOSED = {"linear", "mlp", "conv", "batch norm", "residual", "unused layers", "half frozen", "dropout", "sequence"}
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ def test_the_closed_form_is_taken_where_there_is_one() -> None:
         return _closed_form_layers(model, {n: p for n, p in model.named_parameters() if p.requires_grad}) is not None
 
     assert closed(build("conv", 5)) and closed(build("batch-norm", 5))
-    assert not closed(build("shared", 5))  # a layer normalisation
+    assert closed(build("language", 5))  # an embedding, a layer normalisation
+    assert not closed(nn.GroupNorm(1, 2)) and not closed(nn.MultiheadAttention(4, 2))
     assert not closed(nn.Conv2d(2, 2, 3, groups=2)) and not closed(nn.Conv2d(1, 1, 3, padding="same"))
 
 
