@@ -1,7 +1,8 @@
-"""MosaicML's StreamingDataset, in an environment of its own: `python streaming_run.py convert|read PARQUET SHARDS`.
+"""MosaicML's StreamingDataset, in an environment of its own: `python streaming_run.py WHAT PARQUET SHARDS`.
 
 `convert` writes shards (MDS) from parquet files with a column `x` of lists and one `label`; `read` passes over them
 once in batches of 512, shuffled. The last line is JSON: rows, and CPU and wall seconds of the work without imports.
+`guarantees` writes ragged files to PARQUET and says what holds of the batches that the library plans for its ranks.
 
 torchvision's own operators do not load beside the CPU build of torch: declaring their schemas before is enough, as in
 `avalanche_run`.
@@ -18,6 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from pyarrow import parquet
+
+from tests.benchmarks.reader_guarantees import BATCH as RAGGED
+from tests.benchmarks.reader_guarantees import Read, guarantees, write_ragged
 
 warnings.filterwarnings("ignore")
 _operators = torch.library.Library("torchvision", "DEF")
@@ -56,10 +60,35 @@ def read(shards: Path) -> int:
     return rows
 
 
+def planned(shards: Path) -> Read:
+    """The rows of each global batch as the library divides them between the ranks of one node, a worker in each."""
+    from streaming import StreamingDataset
+    from streaming.base.batching import generate_work
+    from streaming.base.world import World
+
+    dataset = StreamingDataset(
+        local=str(shards), shuffle=True, shuffle_seed=0, batch_size=RAGGED, num_canonical_nodes=1,
+        shuffle_block_size=2**18,
+    )  # fmt: skip
+
+    def read(readers: int, start: int) -> list[list[int]]:
+        dataset.batch_size = RAGGED // readers
+        work = generate_work("random", dataset, World(1, readers, 1, 0), 0, start * RAGGED)
+        ranks = work[0, :, 0].transpose(1, 0, 2)
+        return [[one for one in batch.ravel().tolist() if one >= 0] for batch in ranks]
+
+    return read
+
+
 def main(what: str, source: Path, shards: Path) -> None:
     torch.set_num_threads(1)
     import streaming  # noqa: F401  (its imports are not the work)
 
+    if what == "guarantees":
+        write_ragged(source)
+        convert(source, shards)
+        print(json.dumps(guarantees(planned(shards))), flush=True)
+        return
     wall, cpu = time.perf_counter(), time.process_time()
     rows = convert(source, shards) if what == "convert" else read(shards)
     print(json.dumps({"rows": rows, "cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}), flush=True)
