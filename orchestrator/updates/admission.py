@@ -99,14 +99,17 @@ def decide(
     pairs = {(file.key, file.sha256) for file in kept} | {(file.key, file.sha256) for file in waits}
     learned = {sha256: key for key, sha256 in sorted(pairs, reverse=True)}
     contents = state.contents
-    full = _count(state, (), there) > source.max_quarantined
-    if contents is None and new and not full:
+    if _count(state, (), there) > source.max_quarantined:
+        # The rest is looked at once a person has decided, or has put the files right.
+        unknown = [found for found in unknown if _written_again(found, state)]
+        new = [found for found in new if _written_again(found, state)]
+    if contents is None and new:
         contents = first_contents(source, [(found.key, looked(found)) for found in new])
     judge = FileJudge(source, contents, learned, pairs, {member.key for member in kept}, state)
     decided: list[FileRecord] = []
     for found in new:
-        if _count(state, decided, there) > source.max_quarantined:
-            break  # the rest is looked at once a person has decided
+        if _count(state, decided, there) > source.max_quarantined and not _written_again(found, state):
+            continue
         seen_ = looked(found)
         if seen_ is not None:
             decided.append(judge(found, seen_))
@@ -122,8 +125,8 @@ def decide(
         assert joins is not None
         label_judge = LabelJudge(source, state, joins, waiting, now)
         for found in (one for one in unknown if one.key not in here):
-            if _count(state, decided, there) > source.max_quarantined:
-                break
+            if _count(state, decided, there) > source.max_quarantined and not _written_again(found, state):
+                continue
             if (seen_ := looked(found)) is not None:
                 decided.append(label_judge(found, seen_))
         made = _with_labels(made, decided, groups, label_judge)
@@ -251,6 +254,12 @@ def _withdrawn(
                 lost.append(experience)
                 break
     return lost, blocked
+
+
+def _written_again(found: Found, state: State) -> bool:
+    """Whether a file that was not known yet in this version is in quarantine in another one."""
+    entry = state.files.get(found.key)
+    return entry is not None and entry.verdict == "quarantined"
 
 
 def _count(state: State, decided: Iterable[FileRecord], here: Mapping[str, Found]) -> int:

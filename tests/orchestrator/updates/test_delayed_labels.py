@@ -204,6 +204,8 @@ def test_too_many_files_of_labels_in_quarantine_stop_the_stream() -> None:
         made.put(f"_labels/{number}.csv", f"torn {number}")
     reads = len(made.folder.reads)
     assert made.turn().stopped and len(made.folder.reads) - reads == 2
+    made.put(FIRST, "0=1 1=1 2=1")  # put right: the others are looked at again
+    assert made.turn().stopped and made.verdicts()[FIRST] == ("joined", "new")
 
 
 def test_which_keys_are_files_of_labels() -> None:
