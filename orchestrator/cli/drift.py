@@ -137,11 +137,13 @@ def drift(
         return
     if experiences:
         screen.print(_table(experiences))
-    further = [*_further(shown), *map(_waiting_line, waiting)]
-    if further:
+    further = list(_further(shown))
+    if further or waiting:
         screen.print()
     for line in further:
         screen.print(line)
+    for one in waiting:
+        screen.print(_waiting_line(one), soft_wrap=True)  # keys stay whole
     changed = [str(e.experience) for e in experiences if e.drift]
     screen.print()
     parts = [f"in experience {', '.join(changed)}"] if changed else []

@@ -48,7 +48,9 @@ def test_what_waits_for_labels_is_compared_with_what_was_learned(
     assert [(one["waiting"], one["missing"]) for one in documents] == [("b.npz", 300), ("c.npz", 400)]
     assert 0 < documents[0]["accuracy"]["estimated"] <= 1
     assert invoke(["drift", file]) == 0
-    told = " ".join(capsys.readouterr().out.split())
+    out = capsys.readouterr().out
+    assert "\nc.npz, which waits for labels: ks 1.000 (usual up to " in out
+    told = " ".join(out.split())
     assert "c.npz, which waits for labels: ks " in told and told.endswith("drift in c.npz, which waits for labels")
 
     assert invoke(["sources", file]) == 0
