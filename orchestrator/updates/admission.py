@@ -96,6 +96,8 @@ def decide(
     gone = {one.serial for one in withdrawn}
     kept = [member for one in state.experiences if one.serial not in gone for member in one.files]
     waits = [state.files[key] for key in state.waiting if same_version(state.files[key], here.get(key))]
+    # What waited when the pipeline file said otherwise of `mature` is looked at anew, and is no content that counts.
+    waits = [file for file in waits if (file.since is None) == (source.mature is None)]
     pairs = {(file.key, file.sha256) for file in kept} | {(file.key, file.sha256) for file in waits}
     learned = {sha256: key for key, sha256 in sorted(pairs, reverse=True)}
     contents = state.contents
@@ -114,7 +116,7 @@ def decide(
         if seen_ is not None:
             decided.append(judge(found, seen_))
     changed = {file.key for file in decided}
-    waiting = [file for file in waits if file.key not in changed and (file.since is None) == (source.mature is None)]
+    waiting = [file for file in waits if file.key not in changed]
     waiting += [file for file in decided if file.verdict == "waiting"]
     groups = grouped(waiting, {found.key: found.modified for found in here.values()}, source, now)
     fixed = contents if state.contents is None and any(file.verdict == "waiting" for file in decided) else None

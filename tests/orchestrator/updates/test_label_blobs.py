@@ -25,6 +25,7 @@ from orchestrator.updates.admission_log import AdmissionLog, read_admissions
 from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.label_blobs import read_pairs
 from orchestrator.updates.run_step import StepResult
+from orchestrator.updates.source_decisions import decide_on
 from orchestrator.updates.stream_metrics import stream_samples
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import Pipeline
@@ -75,6 +76,16 @@ def test_labels_are_joined_by_id_whatever_becomes_of_their_files(tmp_path: Path)
         }
         assert pairs == {id_: id_ % 2 for id_ in ids}
     assert fsck(lineage_of(pipeline)).damage == []
+
+
+def test_what_waits_is_not_lost_when_the_pipeline_file_leaves_mature_out(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    bring(tmp_path, "a", range(40))
+    step(delayed(tmp_path))
+    without = step(pipeline_of(tmp_path, ", id: key"))
+    assert [(file.key, file.kind) for file in without.quarantined] == [("a.npz", "unreadable")]
+    decide_on(delayed(tmp_path), "release", ["a.npz"])
+    assert step(delayed(tmp_path)).unlabelled == 40
 
 
 def test_a_step_that_is_killed_anywhere_and_run_again_is_an_undisturbed_one(
