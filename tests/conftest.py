@@ -14,9 +14,10 @@ from tests.spread_waiting import spread
 # Tests run side by side, as many as there are cores: several threads in each would wait for one another, spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A loaded machine is no failure.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+# A loaded machine is no failure. For more than these examples: --hypothesis-profile=thorough.
+settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=2000)
+settings.load_profile("quick")
 
 # Who starts the tests in the background of a script has SIGINT ignored, and so has all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -12,8 +12,9 @@ from hypothesis import settings
 from tests.processes import Processes
 
 torch.set_num_threads(1)
-settings.register_profile("repeatable", settings.get_profile("unhurried"), derandomize=True, max_examples=60)
-settings.load_profile("repeatable")
+settings.register_profile("repeatable", settings.get_profile("quick"), derandomize=True)
+if settings.get_current_profile_name() == "quick":
+    settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
