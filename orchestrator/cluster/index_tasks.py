@@ -94,11 +94,10 @@ class IndexTasks:
 
 def _by_tasks(look: Callable[[IndexedFile], IndexedFile], files: Sequence[IndexedFile]) -> Iterator[IndexedFile]:
     import ray
-    from ray import cloudpickle
 
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    # Pickled by hand: modules of the user's own are found only where their path is.
-    what = ray.put(cloudpickle.dumps(look))
+    # In a list a reference stays one: Ray would fetch it before the task has the path of the user's own modules.
+    what = [ray.put(look)]
     path = [one for one in sys.path if one]
     task = ray.remote(_looked).options(num_cpus=1, max_retries=_RETRIES, scheduling_strategy="SPREAD")
     waiting: deque[Any] = deque()
@@ -139,12 +138,12 @@ def shares(files: Sequence[IndexedFile], cpus: int) -> list[list[IndexedFile]]:
     return made
 
 
-def _looked(what: bytes, path: Sequence[str], files: Sequence[IndexedFile]) -> list[IndexedFile]:
+def _looked(what: Sequence[Any], path: Sequence[str], files: Sequence[IndexedFile]) -> list[IndexedFile]:
     """The task."""
-    from ray import cloudpickle
+    import ray
 
     sys.path.extend(one for one in path if one not in sys.path)
-    look: Callable[[IndexedFile], IndexedFile] = cloudpickle.loads(what)
+    look: Callable[[IndexedFile], IndexedFile] = ray.get(what[0])
 
     def seen(file: IndexedFile) -> IndexedFile:
         refuse_unseen(file)

@@ -41,16 +41,22 @@ def _of_tensors_alone(node: ast.AST) -> bool:
     )
 
 
+def _unpickles(module: str) -> bool:
+    """Also where another package has it, such as `ray.cloudpickle`."""
+    return module in MODULES or module.rpartition(".")[2] in MODULES
+
+
 def dangers(tree: ast.AST) -> Iterator[tuple[int, str]]:
     safe = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call) and _of_tensors_alone(node)}
     for node in ast.walk(tree):
         if id(node) in safe:
             continue
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names if alias.name in MODULES)
+            yield from ((node.lineno, alias.name) for alias in node.names if _unpickles(alias.name))
         elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module in MODULES:
+            if _unpickles(node.module):
                 yield node.lineno, node.module
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name in MODULES)
             yield from (
                 (node.lineno, f"{node.module}.{alias.name}")
                 for alias in node.names
@@ -81,4 +87,5 @@ def test_nothing_turns_data_into_code() -> None:
 def test_the_search_finds_what_it_looks_for() -> None:
     code = "import pickle\nfrom yaml import load\ntorch.load(f)\neval(x)\nnp.load(f, allow_pickle=True)\nre.compile(x)"
     code += "\ntorch.load(f, weights_only=True)\ntorch.load(f, weights_only=False)"
-    assert sorted({line for line, _ in dangers(ast.parse(code))}) == [1, 2, 3, 4, 5, 8]
+    code += "\nfrom ray import cloudpickle\nimport ray.cloudpickle"
+    assert sorted({line for line, _ in dangers(ast.parse(code))}) == [1, 2, 3, 4, 5, 8, 9, 10]

@@ -18,9 +18,8 @@ from orchestrator.maintenance.check_store import fsck
 from orchestrator.maintenance.collect_garbage import collect
 from orchestrator.maintenance.copy_store import copy
 from orchestrator.maintenance.forget_samples import forget
-from orchestrator.storage.folder_store import FolderStore
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.updates import admission_log, admitted_stream, run_step
+from orchestrator.updates import admission_log, run_step
 from orchestrator.updates.admission_log import AdmissionLog, read_admissions
 from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.label_blobs import read_pairs
@@ -32,19 +31,6 @@ from pipelines.config.schema import Pipeline
 from tests.orchestrator.updates import arrivals
 from tests.orchestrator.updates.arrivals import Killed, Mortal, contents, lineage_of, pipeline_of, step
 from tests.orchestrator.updates.label_files import DAY, MORE, bring, delayed, label
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mortal]:
-    """Makes every store that is opened from now on the same one, which dies before its n-th write."""
-
-    def instead(uri: str, dies_at: int = 0) -> Mortal:
-        store = Mortal(FolderStore(Path(uri)), dies_at)
-        for module in (run_step, admitted_stream, arrivals):
-            monkeypatch.setattr(module, "open_store", lambda uri: store)
-        return store
-
-    return instead
 
 
 def test_labels_are_joined_by_id_whatever_becomes_of_their_files(tmp_path: Path) -> None:

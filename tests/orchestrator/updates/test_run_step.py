@@ -21,9 +21,8 @@ from orchestrator.lineage import layout
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.lineage.plan import make_plan
 from orchestrator.maintenance.check_store import fsck
-from orchestrator.storage.folder_store import FolderStore
 from orchestrator.storage.open_by_uri import open_store
-from orchestrator.updates import admission_log, admitted_stream, run_step
+from orchestrator.updates import admission_log, run_step
 from orchestrator.updates.admission_log import AdmissionLog, read_admissions
 from orchestrator.updates.admitted_stream import source_of, stream_of
 from pipelines.build import make_stream
@@ -42,19 +41,6 @@ from tests.orchestrator.updates.arrivals import (
 )
 
 DATASET = arrivals.FILE.replace("source:", "dataset:").replace("path:", "name: npz, path:").replace(", format: npz", "")
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mortal]:
-    """Makes every store that is opened from now on the same one, which dies before its n-th write."""
-
-    def instead(uri: str, dies_at: int = 0) -> Mortal:
-        store = Mortal(FolderStore(Path(uri)), dies_at)
-        for module in (run_step, admitted_stream, arrivals):
-            monkeypatch.setattr(module, "open_store", lambda uri: store)
-        return store
-
-    return instead
 
 
 def test_what_arrives_is_trained_in_the_order_of_its_arrival(tmp_path: Path) -> None:
