@@ -1,4 +1,4 @@
-"""One run of Avalanche, in an environment of its own: `python avalanche_run.py METHOD EPOCHS FILE...`.
+"""One run of Avalanche, in an environment of its own: `python avalanche_run.py METHOD EPOCHS SEED FILE...`.
 
 Each FILE is an experience, a .npz with x_train (n, 784) float32, y_train (n,), x_test and y_test. MLP 784-400-400-10,
 Adam, batch 128; after each experience all test sets are evaluated. The last line is the average accuracy at the end.
@@ -33,7 +33,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def main(method: str, epochs: int, files: list[str]) -> None:
+def main(method: str, epochs: int, seed: int, files: list[str]) -> None:
     from avalanche.benchmarks import benchmark_from_datasets
     from avalanche.benchmarks.utils.classification_dataset import (
         _make_taskaware_tensor_classification_dataset as dataset,
@@ -43,7 +43,7 @@ def main(method: str, epochs: int, files: list[str]) -> None:
     from avalanche.training.plugins import EvaluationPlugin
 
     torch.set_num_threads(1)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     arrays = [np.load(file) for file in files]
     streams = {
         part: [
@@ -73,4 +73,4 @@ def main(method: str, epochs: int, files: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

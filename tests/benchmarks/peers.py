@@ -3,7 +3,8 @@
 Avalanche (`avalanche-lib` 0.6.0) is installed from PyPI into build/peers, once: torch 2.13.0, then torchvision 0.28.0
 without its dependencies, then Avalanche. Both read the same .npz files, train the same MLP with the same optimiser and
 batches on one thread, and evaluate all test sets after each experience. Everlearn also writes its commits and MLflow.
-A method's options are set to mean the same where both have them; the importance of EWC does not: Avalanche squares the
+Round n has seed n on both sides: accuracy is the median of as many seeds. A method's options are set to mean the same
+where both have them; the importance of EWC does not: Avalanche squares the
 gradient of a batch of 128, Everlearn that of each of 2000 samples.
 """
 
@@ -71,7 +72,7 @@ def main(rounds: int = 1, epochs: Sequence[int] = (1, 5), methods: Sequence[str]
         for count in epochs:
             for method in STRATEGIES:
                 if method in methods:
-                    pairs = [_pair(python, scratch, split, method, count) for _ in range(rounds)]
+                    pairs = [_pair(python, scratch, split, method, count, seed) for seed in range(rounds)]
                     _print(f"{method}, {count} epoch{'s' if count > 1 else ''}", pairs)
         if "growth" in methods:
             print("Growth: 1200 samples of MNIST an experience; CPU milliseconds for each further experience")
@@ -134,16 +135,19 @@ def _write(folder: Path, experiences: Sequence[dict[str, np.ndarray]]) -> list[P
     return files
 
 
-def _pair(python: Path, scratch: Path, files: Sequence[Path], method: str, epochs: int) -> tuple[Run, Run]:
-    return _everlearn(scratch, files, method, epochs), _avalanche(python, scratch, files, method, epochs)
+def _pair(
+    python: Path, scratch: Path, files: Sequence[Path], method: str, epochs: int, seed: int = 0
+) -> tuple[Run, Run]:
+    return _everlearn(scratch, files, method, epochs, seed), _avalanche(python, scratch, files, method, epochs, seed)
 
 
-def _everlearn(scratch: Path, files: Sequence[Path], method: str, epochs: int) -> Run:
+def _everlearn(scratch: Path, files: Sequence[Path], method: str, epochs: int, seed: int) -> Run:
     with tempfile.TemporaryDirectory(dir=scratch) as name:
         # `run` leaves its working directory with a store and MLflow's database in it.
         file = Path(name) / "peers.yaml"
         document = {
             "name": "peers",
+            "seed": seed,
             "stream": {
                 "dataset": {"name": "npz", "path": str(files[0].parent), "classes": 10},
                 "setting": "class-incremental" if len({*map(_classes, files)}) > 1 else "domain-incremental",
@@ -161,8 +165,8 @@ def _classes(file: Path) -> tuple[int, ...]:
     return tuple(np.unique(np.load(file)["y_train"]).tolist())
 
 
-def _avalanche(python: Path, scratch: Path, files: Sequence[Path], method: str, epochs: int) -> Run:
-    arguments = [str(python), str(SCRIPT), method, str(epochs), *map(str, files)]
+def _avalanche(python: Path, scratch: Path, files: Sequence[Path], method: str, epochs: int, seed: int) -> Run:
+    arguments = [str(python), str(SCRIPT), method, str(epochs), str(seed), *map(str, files)]
     return _run(arguments, scratch, lambda out: float(out.strip().splitlines()[-1]))
 
 
