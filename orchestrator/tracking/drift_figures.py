@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.tracking.experience_colours import FEW
-from orchestrator.tracking.matrix_figures import INK, figure_of, headline_of, png_of
+from orchestrator.tracking.heat_map import INK
+from orchestrator.tracking.matrix_figures import figure_of, headline_of, png_of
 from orchestrator.tracking.mlflow_client import connect, tracking_errors
 from orchestrator.tracking.run_view import PIPELINE, RUN
 from pipelines.config.pipeline_errors import PipelineError

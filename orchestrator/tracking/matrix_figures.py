@@ -1,21 +1,20 @@
 """Figures of the score matrix as PNG bytes: the heat map, and one curve for each experience over time.
 
-They are drawn on matplotlib's Agg canvas without pyplot, so no display is needed, nothing global is changed, and a
+Curves are drawn on matplotlib's Agg canvas without pyplot, so no display is needed, nothing global is changed, and a
 background thread may draw. The same input gives the same bytes. Lightness alone orders the heat map's colours, and the
 curves differ in marker and label as well as in hue: both can be read without telling colours apart.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.tracking.cell_numbers import CellNumber, write_numbers
 from orchestrator.tracking.experience_colours import FEW, PALEST, experience_colours
+from orchestrator.tracking.heat_map import DPI, EMPTY, FADED, INK, CellNumber, Labels, colour_scale, heat_map, png
 from strategies.metrics import ACCURACY, Score, as_matrix
 
 if TYPE_CHECKING:
@@ -24,12 +23,9 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Sequence[float | None]]
 
-INK, FADED, _RULE, EMPTY = "#1f2933", "#6b7785", "#d5dae0", "#f3f4f6"
-_DPI = 150
+_RULE = "#d5dae0"
 # The cells of a longer stream are too small for numbers.
 _MOST_NUMBERS = 60
-# In a longer stream numbers are copied into their cells, which is many times faster and at most half a pixel off.
-_MOST_TEXTS = 25
 # Distance between the matrix and the column of means, in cells.
 _GAP = 0.3
 _MARKERS = "os^Dv<>P"
@@ -56,32 +52,25 @@ def matrix_figure(
     R = _square(rows, experiences)
     T = len(R)
     cell = float(np.interp(T, (2, 5, 10, 20, 60, 61, 200), (1.0, 0.86, 0.64, 0.45, 0.36, 0.18, 0.06)))
-    figure = figure_of(max((T + 1) * cell + 1.5, 6.0), T * cell + 2.1)
-    axes = figure.subplots()
-    headline_of(axes, title, subtitle)
     means = _mean_of_seen(R)[:, None]
-    size = float(np.clip(cell * 72 / (3.6 if T > 10 else 4.2), 5.5, 12))
-    numbers = _cells(axes, R, T, _shades(R, R, score), score)
-    numbers += _cells(axes, means, T, _shades(means, R, score), score, left=T + _GAP)
-    if T <= _MOST_TEXTS:
-        for one in numbers:
-            # A number in its cell does not affect the layout. Leaving it out of the layout saves measuring its text.
-            axes.text(*one[:3], ha="center", va="center", fontsize=size, color=one.colour, in_layout=False)
-        numbers = []
-    _outline_diagonal(axes, R)
-    axes.set_xlim(-0.5, T + _GAP + 0.5)
-    axes.set_ylim(T - 0.5, -0.5)
+    cells, numbers = _cells(R, _shades(R, R, score), score)
+    mean_cells, mean_numbers = _cells(means, _shades(means, R, score), score, left=T)
     every = 1 if T <= 25 else 5
-    ticks = list(range(0, T, every))
-    columns = [_column_label(j, classes if T <= 12 else ()) for j in ticks]
-    axes.set_xticks([*ticks, T + _GAP], [*columns, "mean\nso far"])
-    axes.set_yticks(ticks, [str(i) for i in ticks])
-    axes.tick_params(length=0, labelsize=9, labelcolor=INK)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xlabel("tested on experience", color=FADED, fontsize=10, labelpad=8)
-    axes.set_ylabel("after training on experience", color=FADED, fontsize=10, labelpad=8)
-    return png_of(figure, lambda picture: write_numbers(picture, axes, numbers, size))
+    ticks = range(0, T, every)
+    columns = {j: _column_label(j, classes if T <= 12 else ()) for j in ticks} | {T: "mean\nso far"}
+    return heat_map(
+        np.concatenate([cells, mean_cells], axis=1),
+        cell=cell,
+        title=title,
+        subtitle=subtitle,
+        labels=Labels({i: str(i) for i in ticks}, columns, "tested on experience", "after training on experience"),
+        numbers=[*numbers, *mean_numbers],
+        size=float(np.clip(cell * 72 / (3.6 if T > 10 else 4.2), 5.5, 12)),
+        gaps={T: _GAP},
+        rule=1.6 if T <= 25 else 0.7,
+        outlined=[(i, i) for i in np.flatnonzero(~np.isnan(np.diagonal(R))).tolist()],
+        outline=1.4 if T <= 25 else 0.8,
+    )
 
 
 def curves_figure(
@@ -144,7 +133,7 @@ def _mean_of_seen(R: NDArray[np.float64]) -> NDArray[np.float64]:
 def figure_of(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=_DPI, facecolor="white", layout="constrained")
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
 
 
 def headline_of(axes: Axes, title: str, subtitle: str) -> None:
@@ -174,57 +163,26 @@ def _shades(values: NDArray[np.float64], R: NDArray[np.float64], score: Score) -
 
 
 def _cells(
-    axes: Axes,
-    values: NDArray[np.float64],
-    T: int,
-    good: NDArray[np.float64],
-    score: Score,
-    left: float = 0.0,
-) -> list[CellNumber]:
-    """Coloured squares from x = `left`, paler where they were tested before they were learned (j > i).
-
-    Returns:
-        their numbers.
-    """
-    from matplotlib.colors import LinearSegmentedColormap
-
-    colours = LinearSegmentedColormap.from_list("accuracy", ("#f2f7fb", "#b9d5ea", "#5b9bc9", "#1f5f99", "#0b2f5b"))
-    height, width = values.shape
+    values: NDArray[np.float64], good: NDArray[np.float64], score: Score, left: int = 0
+) -> tuple[NDArray[np.uint8], list[CellNumber]]:
+    """The colours of cells from column `left`, paler where they were tested before they were learned (j > i), and
+    their numbers."""
+    T, width = values.shape
     future = np.triu(np.ones(values.shape, dtype=bool), 1) & (width > 1)
     # Most values lie between 0.8 and 1: the power spreads that part of the colour scale.
-    shades = colours(good**1.6)
-    shades[future, :3] = 1 - 0.45 * (1 - shades[future, :3])
-    shades[np.isnan(values)] = (*(int(EMPTY[k : k + 2], 16) / 255 for k in (1, 3, 5)), 1.0)
-    axes.imshow(
-        (255 * shades).astype(np.uint8),
-        aspect="equal",
-        interpolation="nearest",
-        extent=(left - 0.5, left + width - 0.5, height - 0.5, -0.5),
-    )
+    shades = colour_scale(("#f2f7fb", "#b9d5ea", "#5b9bc9", "#1f5f99", "#0b2f5b"), good**1.6)
+    shades[future] = 1 - 0.45 * (1 - shades[future])
+    shades[np.isnan(values)] = [int(EMPTY[k : k + 2], 16) / 255 for k in (1, 3, 5)]
     numbers = []
+    dark = shades @ (0.299, 0.587, 0.114) < 0.53
     for (i, j), value in np.ndenumerate(values):
         if np.isnan(value) or T > _MOST_NUMBERS:
             continue
         text = f"{100 * value:.0f}" if T > 10 else f"{100 * value:.1f}"
         text = text if score.unit == "fraction" else f"{value:.2g}" if T > 10 else f"{value:.3g}"
-        dark = float(shades[i, j, :3] @ (0.299, 0.587, 0.114)) < 0.53
-        colour = "white" if dark else FADED if future[i, j] else INK
-        numbers.append(CellNumber(left + j, i, text, colour))
-    thick = 1.6 if T <= 25 else 0.7
-    axes.vlines(np.arange(0.5, width - 1) + left, -0.5, height - 0.5, color="white", linewidth=thick)
-    axes.hlines(np.arange(0.5, height - 1), left - 0.5, left + width - 0.5, color="white", linewidth=thick)
-    return numbers
-
-
-def _outline_diagonal(axes: Axes, R: NDArray[np.float64]) -> None:
-    from matplotlib.patches import Rectangle
-
-    for i in np.flatnonzero(~np.isnan(np.diagonal(R))):
-        axes.add_patch(
-            Rectangle(
-                (i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.4 if len(R) <= 25 else 0.8, zorder=3
-            )
-        )
+        colour = "white" if dark[i, j] else FADED if future[i, j] else INK
+        numbers.append(CellNumber(i, left + j, text, colour))
+    return (255 * shades).round().astype(np.uint8), numbers
 
 
 def _column_label(experience: int, classes: Sequence[Sequence[int]]) -> str:
@@ -314,20 +272,12 @@ def _colour_scale(figure: Figure, axes: Axes, T: int, score: Score) -> None:
     bar.ax.tick_params(length=0, labelsize=9, labelcolor=INK)
 
 
-def png_of(figure: Figure, finish: Callable[[NDArray[np.uint8]], None] = lambda _: None) -> bytes:
-    """
-    Args:
-        finish: draws what is left into the picture, (height, width, 3).
-    """
+def png_of(figure: Figure) -> bytes:
+    """A matplotlib figure as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    # savefig draws everything twice, first to find the layout. The file holds the picture without metadata.
+    # savefig draws everything twice, first to find the layout.
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    buffer = io.BytesIO()
-    # Compressing further takes a third of the time of all figures, and saves a few kB of each.
-    picture = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
-    finish(picture)
-    Image.fromarray(picture).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
+    return png(Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])))

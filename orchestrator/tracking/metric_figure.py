@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.progress.number_format import unit_text
-from orchestrator.tracking.matrix_figures import FADED, INK, png_of
+from orchestrator.tracking.heat_map import FADED, INK
+from orchestrator.tracking.matrix_figures import png_of
 from strategies.metrics import Metric, metrics_in
 
 if TYPE_CHECKING:
@@ -47,14 +48,21 @@ def metrics_drawing(history: Sequence[Mapping[str, float | None]], *, title: str
     axes.text(0.18, 0.3, title, fontsize=13, fontweight="bold", color=INK, parse_math=False)
     axes.text(0.18, 0.55, subtitle, fontsize=10, color=FADED, parse_math=False)
     axes.text(width - 0.17, 0.55, "after training on each experience", fontsize=9, color=FADED, ha="right")
+    rules: list[tuple[float, float, float]] = []
     for place, metric in enumerate(known):
         row, column = divmod(place, _COLUMNS)
         values = [one.get(metric.name) for one in history]
-        _chart(axes, metric, values, column * _WIDTH + 0.68, row * _HEIGHT + _HEAD)
+        rules += _chart(axes, metric, values, column * _WIDTH + 0.68, row * _HEIGHT + _HEAD)
+    # All at once: each call is a collection of its own, and takes as long as a line with its points.
+    if rules:
+        axes.hlines(*zip(*rules, strict=True), color=_RULE, linewidth=0.8, zorder=1)
     return figure
 
 
-def _chart(axes: Axes, metric: Metric, values: Sequence[float | None], left: float, top: float) -> None:
+def _chart(
+    axes: Axes, metric: Metric, values: Sequence[float | None], left: float, top: float
+) -> list[tuple[float, float, float]]:
+    """Draw one chart but its rules, of which it returns the place, the beginning and the end."""
     steps = [k for k, value in enumerate(values) if value is not None]
     known = [value for value in values if value is not None]
     low, high, last = min(known), max(known), len(values) - 1
@@ -71,7 +79,6 @@ def _chart(axes: Axes, metric: Metric, values: Sequence[float | None], left: flo
     axes.text(left, top + 0.42, f"{metric.meaning}; {metric.better} is better", fontsize=7.5, color=FADED)
     small: dict[str, Any] = {"fontsize": 7.5, "color": INK}
     for value in sorted({low, high}):
-        axes.hlines(y(value), left, right, color=_RULE, linewidth=0.8, zorder=1)
         axes.text(left - 0.06, y(value), unit_text(metric.unit, value), ha="right", va="center", **small)
     for step in sorted({0, last}):
         axes.text(x(step), floor + 0.2, str(step), ha="center", **small)
@@ -80,3 +87,4 @@ def _chart(axes: Axes, metric: Metric, values: Sequence[float | None], left: flo
         [x(step) for step in steps], [y(value) for value in known], color=_LINE, linewidth=1.8, marker="o",
         markersize=4, markevery=1 if few else [-1],
     )  # fmt: skip
+    return [(y(value), left, right) for value in sorted({low, high})]

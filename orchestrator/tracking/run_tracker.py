@@ -34,9 +34,8 @@ BACK_OFF = (2.0, 60.0)
 GRACE, GRACE_AFTER_FAILURE = 60.0, 5.0
 # Losses kept while MLflow is unavailable. Dropped losses are taken from the commits later.
 _MOST_LOSSES = 20_000
-# Figures may take this share of the time: a shorter run draws them once. Their first drawing takes about so many
-# seconds, and so many for each experience of a matrix that is a square.
-_FIGURES, _DRAWING, _DRAWING_EXPERIENCE = 0.05, 0.5, 0.02
+# Figures may take this share of the time, and are first drawn after so many seconds: a shorter run draws them once.
+_FIGURES, _FIRST_FIGURES = 0.05, 60.0
 
 
 class Tracker:
@@ -96,7 +95,7 @@ class Tracker:
         self._written = 0
         self._failures = 0
         self._retry_at = 0.0
-        self._figures_at = time.monotonic() + (_DRAWING + _DRAWING_EXPERIENCE * min(stream_length, 100)) / _FIGURES
+        self._figures_at = time.monotonic() + _FIRST_FIGURES
         self._warm = False
         self._thread = threading.Thread(target=self._run, name="everlearn-tracking", daemon=True)
 
