@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.tracking.experience_colours import FEW
-from orchestrator.tracking.heat_map import INK
-from orchestrator.tracking.matrix_figures import figure_of, headline_of, png_of
+from orchestrator.tracking.heat_map import DPI, FADED, INK
 from orchestrator.tracking.mlflow_client import connect, tracking_errors
+from orchestrator.tracking.painted_text import png_of
 from orchestrator.tracking.run_view import PIPELINE, RUN
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from pipelines.config.schema import Pipeline
     from pipelines.drift.stream_drift import ExperienceDrift
@@ -33,7 +34,7 @@ def over_time_figure(name: str, drifts: Sequence[ExperienceDrift], errors: Mappi
         drifts: at least one.
         errors: share of wrong answers before an experience was learned, by its index.
     """
-    figure = figure_of(8, 5.6 if errors else 4.2)
+    figure = _figure(8, 5.6 if errors else 4.2)
     axes, *more = figure.subplots(2, sharex=True, height_ratios=[3, 1]) if errors else [figure.add_subplot()]
     experiences = [one.experience for one in drifts]
     for colour, test in zip(FEW, drifts[0].tests, strict=False):
@@ -56,14 +57,14 @@ def over_time_figure(name: str, drifts: Sequence[ExperienceDrift], errors: Mappi
     last.set_xlabel("experience")
     last.set_xticks(experiences if len(experiences) <= _MOST else experiences[:: len(experiences) // 10])
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    headline_of(axes, name, "how much each experience differs; dotted: usual so far; ringed: drift")
+    _headline(axes, name, "how much each experience differs; dotted: usual so far; ringed: drift")
     return png_of(figure)
 
 
 def columns_figure(name: str, drift: ExperienceDrift) -> bytes:
     """The columns of an experience that have changed most, by their population stability index, as PNG."""
     columns = drift.columns[:_MOST][::-1]
-    figure = figure_of(8, 1.4 + 0.28 * len(columns))
+    figure = _figure(8, 1.4 + 0.28 * len(columns))
     axes = figure.add_subplot()
     places = range(len(columns))
     axes.barh(places, [column.stability for column in columns], color=FEW[0], height=0.7)
@@ -82,7 +83,7 @@ def columns_figure(name: str, drift: ExperienceDrift) -> bytes:
     axes.set_xlim(0, max(axes.get_xlim()[1], 1.2 * _CHANGED))
     axes.set_xlabel(f"population stability index; dotted: {_STABLE} small, {_CHANGED} large")
     _plain(axes)
-    headline_of(
+    _headline(
         axes, name, f"columns of experience {drift.experience} against those before it: index, distance in their sd"
     )
     return png_of(figure)
@@ -125,3 +126,21 @@ def show_drift(pipeline: Pipeline, drifts: Sequence[ExperienceDrift], errors: Ma
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+
+
+def _headline(axes: Axes, title: str, subtitle: str) -> None:
+    # Names come from the pipeline file: matplotlib must not read a dollar sign in one as the start of a formula.
+    for text, offset, size, weight, colour in (
+        (title, 28 if subtitle else 12, 13, "bold", INK),
+        (subtitle, 11, 10, "normal", FADED),
+    ):
+        axes.annotate(
+            text, (0, 1), (0, offset), xycoords="axes fraction", textcoords="offset points", fontsize=size,
+            fontweight=weight, color=colour, parse_math=False, annotation_clip=False,
+        )  # fmt: skip

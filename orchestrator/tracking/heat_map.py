@@ -6,18 +6,14 @@ experiences took nine times as long there, and a run ends when its figures are d
 
 from __future__ import annotations
 
-import functools
-import io
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
+from orchestrator.tracking.painted_text import Fonts, PaintedText, paint, png
 
 INK, FADED, EMPTY = "#1f2933", "#6b7785", "#f3f4f6"
 DPI = 150
@@ -87,8 +83,8 @@ def heat_map(
     lefts = [j * side + int(offsets[j]) for j in range(columns)]
     high, wide = rows * side, (lefts[-1] + side if lefts else 0)
 
-    fonts = _Fonts()
-    ticks, axis = fonts.of(_TICK), fonts.of(_AXIS)
+    fonts = Fonts(DPI)
+    ticks = fonts.of(_TICK)
     beside = max((ticks.getlength(text) for text in labels.rows.values()), default=0.0)
     lines = max((text.count("\n") + 1 for text in labels.columns.values()), default=0)
     longest = max((ticks.getlength(line) for text in labels.columns.values() for line in text.split("\n")), default=0.0)
@@ -110,26 +106,37 @@ def heat_map(
     if framed:
         _frame(pixels, top, left, high, wide, 1, FADED)
 
-    from PIL import Image, ImageDraw
-
-    picture = Image.fromarray(pixels)
-    draw = ImageDraw.Draw(picture)
-    for one in numbers:
-        at = left + lefts[one.column] + side / 2, top + (one.row + 0.5) * side
-        draw.text(at, one.text, fill=one.colour, font=fonts.of(size, bold=one.bold), anchor="mm")
+    texts = [
+        PaintedText(left + lefts[j] + side / 2, top + (i + 0.5) * side, text, size, colour, "mm", bold=bold)
+        for i, j, text, colour, bold in numbers
+    ]
     for row, text in labels.rows.items():
-        draw.text((left - _points(_NEAR), top + (row + 0.5) * side), text, fill=INK, font=ticks, anchor="rm")
+        at = left - _points(_NEAR), top + (row + 0.5) * side
+        texts.append(PaintedText(*at, text, _TICK, INK, "rm"))
     for column, text in labels.columns.items():
         middle, under = left + lefts[column] + side / 2, top + high + _points(_NEAR)
         if labels.upright:
-            _upwards(picture, text, ticks, INK, middle, under, above=False)
+            texts.append(PaintedText(middle, under, text, _TICK, INK, "rm", upwards=True))
         for line, part in enumerate(() if labels.upright else text.split("\n")):
-            draw.text((middle, under + line * _points(_LINE)), part, fill=INK, font=ticks, anchor="ma")
+            texts.append(PaintedText(middle, under + line * _points(_LINE), part, _TICK, INK, "ma"))
     foot = top + high + _points(_NEAR) + below + _points(_NEAR)
-    draw.text((left + wide / 2, foot), labels.across, fill=FADED, font=axis, anchor="ma")
-    _upwards(picture, labels.down, axis, FADED, _points(_MARGIN + _AXIS / 2), top + high / 2, above=True)
-    _headline(draw, fonts, title, subtitle, left, top)
+    texts.append(PaintedText(left + wide / 2, foot, labels.across, _AXIS, FADED, "ma"))
+    texts.append(PaintedText(_points(_MARGIN), top + high / 2, labels.down, _AXIS, FADED, "ma", upwards=True))
+    texts += headline(title, subtitle, left, top)
+    from PIL import Image
+
+    picture = Image.fromarray(pixels)
+    paint(picture, texts, fonts)
     return png(picture)
+
+
+def headline(title: str, subtitle: str, left: float, top: float) -> list[PaintedText]:
+    """Title and subtitle of a picture whose content begins at this pixel."""
+    y, lines = top - _points(2 * _NEAR), []
+    if subtitle:
+        lines.append(PaintedText(left, y, subtitle, _SUBTITLE, FADED, "ld"))
+        y -= _points(_SUBTITLE + 1.2 * _NEAR)
+    return [PaintedText(left, y, title, _TITLE, INK, "ld", bold=True), *lines]
 
 
 def colour_scale(colours: Sequence[str], places: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,38 +144,6 @@ def colour_scale(colours: Sequence[str], places: NDArray[np.float64]) -> NDArray
     known = np.array([[int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in colours])
     at = np.linspace(0, 1, len(known))
     return np.stack([np.interp(places, at, known[:, k]) for k in range(3)], axis=-1)
-
-
-def png(picture: Image.Image) -> bytes:
-    """The picture's file, without metadata."""
-    buffer = io.BytesIO()
-    # Compressing further takes a third of the time of all figures, and saves a few kB of each.
-    picture.save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-class _Fonts:
-    """matplotlib's font, by size; objects of one thread."""
-
-    def __init__(self) -> None:
-        self._held: dict[tuple[float, bool], ImageFont.FreeTypeFont] = {}
-
-    def of(self, points: float, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-        from PIL import ImageFont
-
-        if (points, bold) not in self._held:
-            file = str(_folder() / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"))
-            # Names are written as they are, from left to right, whichever layout engines are installed.
-            font = ImageFont.truetype(file, _points(points), layout_engine=ImageFont.Layout.BASIC)
-            self._held[points, bold] = font
-        return self._held[points, bold]
-
-
-@functools.cache
-def _folder() -> Path:
-    import matplotlib
-
-    return Path(matplotlib.get_data_path(), "fonts", "ttf")
 
 
 def _points(number: float) -> float:
@@ -203,25 +178,3 @@ def _frame(pixels: NDArray[np.uint8], top: int, left: int, high: int, wide: int,
     for part in (np.s_[y0 : y0 + width, x0 : x1 + width], np.s_[y1 : y1 + width, x0 : x1 + width],
                  np.s_[y0 : y1 + width, x0 : x0 + width], np.s_[y0 : y1 + width, x1 : x1 + width]):  # fmt: skip
         pixels[part] = rgb
-
-
-def _upwards(
-    picture: Image.Image, text: str, font: ImageFont.FreeTypeFont, colour: str, x: float, y: float, *, above: bool
-) -> None:
-    """A text that is written upwards, centred at x; centred at y (`above`), or ending there with its last letter."""
-    from PIL import Image, ImageDraw
-
-    ascent, descent = font.getmetrics()
-    wide, high = max(1, round(font.getlength(text)) + 2), ascent + descent
-    mask = Image.new("L", (wide, high))
-    ImageDraw.Draw(mask).text((1, 0), text, fill=255, font=font, anchor="la")
-    mask = mask.transpose(Image.Transpose.ROTATE_90)
-    picture.paste(colour, (round(x - high / 2), round(y - wide / 2 if above else y)), mask)
-
-
-def _headline(draw: ImageDraw.ImageDraw, fonts: _Fonts, title: str, subtitle: str, left: int, top: int) -> None:
-    y = top - _points(2 * _NEAR)
-    if subtitle:
-        draw.text((left, y), subtitle, fill=FADED, font=fonts.of(_SUBTITLE), anchor="ld")
-        y -= _points(_SUBTITLE + 1.2 * _NEAR)
-    draw.text((left, y), title, fill=INK, font=fonts.of(_TITLE, bold=True), anchor="ld")

@@ -77,7 +77,7 @@ def warm_up(*, rehearse: bool = False) -> None:
     `torch.compiler.is_compiling()` would be true there, too.
 
     Args:
-        rehearse: nothing trains in this process: export a model, too, which loads the rest.
+        rehearse: nothing trains in this process: draw and export something, too, which loads the rest.
     """
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
@@ -88,6 +88,13 @@ def warm_up(*, rehearse: bool = False) -> None:
             importlib.import_module(name)
     if rehearse:
         from torch import nn, zeros
+
+        from orchestrator.tracking.metric_figure import metrics_figure
+        from orchestrator.tracking.score_curves import curves_figure
+
+        # The first drawing reads fonts.
+        metrics_figure([{"average_accuracy": 1.0}], title="")
+        curves_figure([[1.0]], title="")
 
         with contextlib.suppress(Exception), tempfile.TemporaryDirectory(prefix="everlearn-model-") as folder:
             export_model(Path(folder) / NAME, nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval(), zeros(2, 2))

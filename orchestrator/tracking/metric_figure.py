@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.progress.number_format import unit_text
 from orchestrator.tracking.heat_map import FADED, INK
-from orchestrator.tracking.matrix_figures import png_of
+from orchestrator.tracking.painted_text import png_of, taken_from
 from strategies.metrics import Metric, metrics_in
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def metrics_figure(history: Sequence[Mapping[str, float | None]], *, title: str,
         history: the metrics after each experience, by name.
         title, subtitle: shown above the charts.
     """
-    return png_of(metrics_drawing(history, title=title, subtitle=subtitle))
+    figure = metrics_drawing(history, title=title, subtitle=subtitle)
+    return png_of(figure, [taken_from(text) for axes in figure.axes for text in axes.texts])
 
 
 def metrics_drawing(history: Sequence[Mapping[str, float | None]], *, title: str, subtitle: str = "") -> Figure:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.lineage.chain_metrics import confusion_matrix
 from orchestrator.lineage.sparse_row import to_plain
 from orchestrator.tracking.confusion_figure import confusion_figure
-from orchestrator.tracking.matrix_figures import curves_figure, matrix_figure
+from orchestrator.tracking.matrix_figures import matrix_figure
 from orchestrator.tracking.metric_figure import metrics_figure
+from orchestrator.tracking.score_curves import curves_figure
 from strategies.metrics import ACCURACY, find_score
 
 if TYPE_CHECKING:

@@ -1,4 +1,7 @@
-"""Figures: any matrix gives a picture that can be read."""
+"""Figures: any matrix gives a picture that can be read.
+
+Covers: `orchestrator/tracking/score_curves.py`
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from orchestrator.tracking.matrix_figures import _spread, curves_figure, matrix_figure
+from orchestrator.tracking.matrix_figures import matrix_figure
+from orchestrator.tracking.score_curves import _spread, curves_figure
 
 Rows = list[list[float | None]]
 
