@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.tracking.exported_model import export_model, write_description
 from orchestrator.tracking.mlflow_client import entities, is_server
+from orchestrator.tracking.uncollected_imports import uncollected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,25 +80,29 @@ def warm_up(*, rehearse: bool = False) -> None:
     Args:
         rehearse: nothing trains in this process: draw and export something, too, which loads the rest.
     """
-    import matplotlib.backends.backend_agg
-    import matplotlib.figure  # noqa: F401
+    with uncollected(keep=rehearse):
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure  # noqa: F401
 
-    # If any of this fails, logging the model fails too, and that is reported.
-    for name in _EXPORT:
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
-    if rehearse:
-        from torch import nn, zeros
+        # If any of this fails, logging the model fails too, and that is reported.
+        for name in _EXPORT:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        if rehearse:
+            _rehearse()
 
-        from orchestrator.tracking.metric_figure import metrics_figure
-        from orchestrator.tracking.score_curves import curves_figure
 
-        # The first drawing reads fonts.
-        metrics_figure([{"average_accuracy": 1.0}], title="")
-        curves_figure([[1.0]], title="")
+def _rehearse() -> None:
+    from torch import nn, zeros
 
-        with contextlib.suppress(Exception), tempfile.TemporaryDirectory(prefix="everlearn-model-") as folder:
-            export_model(Path(folder) / NAME, nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval(), zeros(2, 2))
+    from orchestrator.tracking.metric_figure import metrics_figure
+    from orchestrator.tracking.score_curves import curves_figure
+
+    # The first drawing reads fonts.
+    metrics_figure([{"average_accuracy": 1.0}], title="")
+    curves_figure([[1.0]], title="")
+    with contextlib.suppress(Exception), tempfile.TemporaryDirectory(prefix="everlearn-model-") as folder:
+        export_model(Path(folder) / NAME, nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval(), zeros(2, 2))
 
 
 def find_model(client: MlflowClient, owner: Owner) -> str | None:

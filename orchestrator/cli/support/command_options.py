@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestrator.tracking.uncollected_imports import uncollected
+
 if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
 
@@ -107,10 +109,11 @@ def load(file: str, overrides: Sequence[str], *, import_code: bool = True) -> Pi
     Raises:
         PipelineError: the file or an override is wrong.
     """
-    from pipelines.config.load import load_pipeline
+    settings = _note(file, overrides)
+    with uncollected(keep=settings is not None and settings.own_process and len(settings.loaded) == 1):
+        from pipelines.config.load import load_pipeline
 
-    _note(file, overrides)
-    return load_pipeline(Path(file), list(overrides), import_code=import_code)
+        return load_pipeline(Path(file), list(overrides), import_code=import_code)
 
 
 def load_place(file: str, overrides: Sequence[str]) -> tuple[str, str]:
@@ -125,11 +128,14 @@ def load_place(file: str, overrides: Sequence[str]) -> tuple[str, str]:
     return load_place(Path(file), list(overrides))
 
 
-def _note(file: str, overrides: Sequence[str]) -> None:
+def _note(file: str, overrides: Sequence[str]) -> Settings | None:
     """Errors in the data are reported with their line in the file."""
     context = click.get_current_context(silent=True)
-    if context is not None:
-        context.find_root().ensure_object(Settings).loaded.append((file, tuple(overrides)))
+    if context is None:
+        return None
+    settings = context.find_root().ensure_object(Settings)
+    settings.loaded.append((file, tuple(overrides)))
+    return settings
 
 
 def program() -> str:

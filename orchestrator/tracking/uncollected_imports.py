@@ -1,0 +1,28 @@
+"""Imports without garbage collection."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def uncollected(*, keep: bool) -> Iterator[None]:
+    """No garbage collection within the block: what is imported stays, and Python looks through it again and again.
+
+    With PyTorch that is a seventh of the time.
+
+    Args:
+        keep: leave all that is loaded now out of later collections, too. For a process of its own, once: what
+            has become garbage by then is never freed.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if keep:
+            gc.freeze()
+        if before:
+            gc.enable()
