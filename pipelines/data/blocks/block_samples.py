@@ -227,10 +227,12 @@ class BlockSamples(Blockwise):
     def pieces(self, block: int) -> Iterator[Rows]:
         """The same, some rows at a time."""
         number = int(self._blocks[block])
-        at = self._selected(number)
+        at: NDArray[np.int64] | None = None
         done = 0
         for samples in self._source.pieces(number):
             inputs, targets, ids = samples.inputs(), samples.targets.numpy(), samples.ids.numpy()
+            if not done:
+                at = self._selected(number, targets)
             if at is not None:
                 here = at[np.searchsorted(at, done) : np.searchsorted(at, done + len(samples))] - done
                 inputs, targets, ids = inputs[torch.from_numpy(here)], targets[here], ids[here]
@@ -302,11 +304,11 @@ class BlockSamples(Blockwise):
         targets = found.targets[at]
         return found.ids[at] + self._id_base, targets if self._units is None else self._units[targets]
 
-    def _selected(self, number: int) -> NDArray[np.int64] | None:
-        """Which rows of a block of the source are selected, ascending; None: all."""
+    def _selected(self, number: int, targets: NDArray[Any] | None = None) -> NDArray[np.int64] | None:
+        """Which rows of a block of the source are selected, ascending; None: all. As `BlockSource.strata`."""
         if self._held_out is None and self._units is None and self._source.group is None:
             return None
-        return self._chosen(number, self._source.outline(number).strata)
+        return self._chosen(number, self._source.strata(number, targets))
 
     def _chosen(self, number: int, strata: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which rows of a block are selected, ascending."""
@@ -336,7 +338,8 @@ class BlockSamples(Blockwise):
     def empty_rows(self, n: int) -> Rows:
         """Memory for n rows. Pages that nothing is written to cost nothing."""
         kind = self._source.input_kind
-        inputs = torch.empty((n, *kind.shape), dtype=kind.dtype).numpy()
+        # By numpy and not torch: it asks for large pages, whose first use takes a quarter of the time.
+        inputs = np.empty((n, *kind.shape), dtype=torch.empty(0, dtype=kind.dtype).numpy().dtype)
         targets = torch.empty((n, *kind.target_shape), dtype=kind.target_dtype).numpy()
         return Rows(inputs, targets, np.empty(n, dtype=np.int64))
 
