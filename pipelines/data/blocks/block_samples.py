@@ -17,7 +17,7 @@ from torch import Tensor
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.blocks.block_index import BlockIndex, IndexedFile
 from pipelines.data.blocks.block_rows import Rows
-from pipelines.data.blocks.block_source import BlockSource
+from pipelines.data.blocks.block_source import COPIED_BYTES, BlockSource
 from pipelines.data.blocks.blockwise import Blockwise
 from pipelines.data.blocks.joined_blocks import JoinedBlocks
 from pipelines.data.blocks.lane_reader import LaneReader
@@ -233,14 +233,18 @@ class BlockSamples(Blockwise):
             inputs, targets, ids = samples.inputs(), samples.targets.numpy(), samples.ids.numpy()
             if not done:
                 at = self._selected(number, targets)
+            parts: list[Any] = [slice(None)]
             if at is not None:
                 here = at[np.searchsorted(at, done) : np.searchsorted(at, done + len(samples))] - done
-                inputs, targets, ids = inputs[torch.from_numpy(here)], targets[here], ids[here]
+                size = max(1, COPIED_BYTES // max(1, self.row_bytes))
+                parts = [here[start : start + size] for start in range(0, len(here), size)]
                 targets = targets if self._units is None else self._units[targets]
             done += len(samples)
-            for transform in self._transforms:
-                inputs = transform(inputs)
-            yield Rows(inputs.numpy(), targets, ids + self._id_base)
+            for part in parts:
+                found = inputs if at is None else inputs[torch.from_numpy(part)]
+                for transform in self._transforms:
+                    found = transform(found)
+                yield Rows(found.numpy(), targets[part], ids[part] + self._id_base)
 
     def tables(self) -> Iterator[tuple[Any, NDArray[np.int64] | None, str, int]]:
         """All blocks of a table as arrow tables: each with its selected rows, (m,), or None for all, where it is, and
@@ -330,16 +334,14 @@ class BlockSamples(Blockwise):
         for piece in self.pieces(0):
             count = min(len(piece.ids), len(made.ids) - done)
             made.put(slice(done, done + count), piece, slice(count))
-            done += count
-            if done == len(made.ids):
+            if (done := done + count) == len(made.ids):
                 break
         return made
 
     def empty_rows(self, n: int) -> Rows:
         """Memory for n rows. Pages that nothing is written to cost nothing."""
         kind = self._source.input_kind
-        # By numpy and not torch: it asks for large pages, whose first use takes a quarter of the time.
-        inputs = np.empty((n, *kind.shape), dtype=torch.empty(0, dtype=kind.dtype).numpy().dtype)
+        inputs = torch.empty((n, *kind.shape), dtype=kind.dtype).numpy()
         targets = torch.empty((n, *kind.target_shape), dtype=kind.target_dtype).numpy()
         return Rows(inputs, targets, np.empty(n, dtype=np.int64))
 

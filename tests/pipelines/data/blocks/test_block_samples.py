@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks import block_samples, block_source
 from pipelines.data.blocks.block_rows import Rows
 from pipelines.data.blocks.block_samples import BlockSamples
 from pipelines.data.blocks.read_ahead import THREADS
@@ -72,6 +73,22 @@ def test_training_and_test_rows_are_those_of_the_file(id: str | None, path: Path
         assert part.block_sizes.sum() == len(part)
     assert sorted(seen) == list(range(N))
     assert 10 <= len(found.test) <= 26
+
+
+@pytest.mark.parametrize("size", [1, 3 * 24, 8 * 24])
+def test_the_size_of_pieces_and_of_copies_changes_no_row(
+    size: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = samples_of(path, id="who")
+    blocks = range(len(expected.block_sizes))
+    whole = [expected.rows(block) for block in blocks]
+    monkeypatch.setattr(block_source, "PIECE_BYTES", size)
+    monkeypatch.setattr(block_samples, "COPIED_BYTES", size // 2)
+    samples = samples_of(path, id="who")
+    assert max(len(list(samples.pieces(block))) for block in blocks) > 1
+    for block in blocks:
+        for own, other in zip(samples.rows(block), whole[block], strict=True):
+            assert np.array_equal(own, other)
 
 
 @given(st.lists(st.lists(st.integers(0, N * 3 // 4 - 1), max_size=9), max_size=6), st.booleans())
