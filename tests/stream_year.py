@@ -4,7 +4,8 @@ A file arrives each day: rows of four classes whose places change on some days o
 delivered twice, or torn and delivered again; some steps are killed (SIGKILL) before one of their writes and completed
 by the step of the next day; for one month the labels are wrong. The pipeline file says `update: {when: drift}` and has
 a gate that promotes by itself. It is compared with training every day (with the same gate), training on the first day
-only, and using whatever was trained last.
+only, and using whatever was trained last. With `--results FILE` a run that was stopped goes on where it was, and
+several with seeds of their own (`--first`) share the file.
 
 A wrong promotion is one to a model that answers at least 5 points fewer of the day's rows right than the one in use. A
 drift is missed where nothing is trained within 14 days of it. Accuracy is that of the model in use on rows of its day,
@@ -14,6 +15,7 @@ with right labels, before anything of the day was learned. MLflow is left out.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import statistics
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -270,18 +272,44 @@ def table(results: Results) -> Iterator[str]:
     yield f"A step took {first:.2f} s of CPU in the first ten days, {last:.2f} s in the last; a seed, {total:.0f} s."
 
 
+def write_result(file: Path, year: Year, courses: Sequence[Course]) -> None:
+    """Add a line to a file; processes may share it."""
+    line = {"seed": year.seed, "days": year.days, "courses": [asdict(course) for course in courses]}
+    with file.open("a") as held:
+        held.write(json.dumps(line) + "\n")
+
+
+def read_results(file: Path, days: int) -> Results:
+    """What the file has of years of so many days, by seed."""
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    found: Results = []
+    for line in sorted((one for one in lines if one["days"] == days), key=lambda one: int(one["seed"])):
+        drift, daily, newest, first = (Course(**course) for course in line["courses"])
+        found.append((Year.of(line["seed"], days), (drift, daily, newest, first)))
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.stream_year", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--first", type=int, default=0, help="the first seed, to share them among processes")
+    parser.add_argument("--results", type=Path, help="a file to which each seed is added; those in it are not run")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    results: Results = []
+    results = read_results(given.results, given.days) if given.results is not None else []
+    known = {year.seed for year, _ in results}
     for seed in range(given.first, given.first + given.seeds):
-        results.append(one_year(seed, given.days))
+        if seed in known:
+            continue
+        made = one_year(seed, given.days)
+        results.append(made)
+        if given.results is not None:
+            write_result(given.results, *made)
         # After each, as a year of many seeds takes hours.
         print("\n".join(table(results)), flush=True)
+    if results and known:
+        print("\n".join(table(read_results(given.results, given.days))), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.stream_year import Year, simulate, table
+from tests.stream_year import Year, read_results, simulate, table, write_result
 
 
 def test_twelve_days(tmp_path: Path) -> None:
@@ -20,4 +20,8 @@ def test_twelve_days(tmp_path: Path) -> None:
     assert min(used.accuracy[-2:]) > min(newest.accuracy[-2:])
     assert len(used.accuracy) == len(first.accuracy)
     lines = list(table([(year, (used, used, newest, first))]))
+    write_result(tmp_path / "results", year, (used, used, newest, first))
+    (read, courses_read), *others = read_results(tmp_path / "results", year.days)
+    assert not others and (read.seed, courses_read) == (year.seed, (used, used, newest, first))
+    assert not read_results(tmp_path / "results", 365) and not read_results(tmp_path / "no results", 12)
     assert len(lines) == 8 and "1 seeds of 12 days" in lines[-2] and len(used.seconds) == year.days - used.kills

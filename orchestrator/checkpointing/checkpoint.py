@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from orchestrator.checkpointing.restore import fitting, restore_shard
+from orchestrator.checkpointing.restore import fitting, restore_shards
 from orchestrator.checkpointing.snapshot import copied_state
 from orchestrator.errors import CorruptBlob, MissingKey
 from orchestrator.events import CheckpointWritten, Event
@@ -165,8 +165,7 @@ def resume_from(learner: Learner, checkpoint: Checkpoint, *, optimizer: str) -> 
         for name, memory in learner.memories().items():
             if name in checkpoint.memories:
                 memory.tensors = {}
-                for shard in checkpoint.memories[name]:
-                    restore_shard(memory, shard, learner.outputs)
+                restore_shards(memory, checkpoint.memories[name], learner.outputs)
 
 
 class Checkpointer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,25 +33,31 @@ def fitting(source: str) -> Iterator[None]:
         raise CorruptBlob(f"{source}: its state does not fit the model: {text}") from error
 
 
-def restore_shard(memory: Memory, shard: Shard, outputs: int) -> None:
-    """Take a stored shard into a memory.
+def restore_shards(memory: Memory, shards: Iterable[Shard], outputs: int) -> None:
+    """Take stored shards into a memory.
 
     Args:
         outputs: units of the model's head; classes lie below, and columns of targets have as many units each.
 
     Raises:
-        KeyError, ValueError: it is no shard of such a memory.
+        KeyError, ValueError: they are no shards of such a memory, which is left as it was.
     """
-    ids, targets, inputs = (shard.tensors[name] for name in ("ids", "targets", "inputs"))
-    if ids.dtype != torch.int64 or ids.dim() != 1:
-        raise ValueError("ids of a memory are not lists of whole numbers")
-    _check_targets(targets, outputs)
-    if any(t.dim() == 0 or len(t) != len(ids) for t in shard.tensors.values()):
-        raise ValueError("the tensors of a memory differ in length")
-    held = memory.tensors.get("inputs")
-    if held is not None and (inputs.shape[1:] != held.shape[1:] or inputs.dtype != held.dtype):
-        raise ValueError("the inputs in a memory differ in shape or dtype")
-    memory.restore([shard])
+    memory.restore(_checked(shards, outputs, memory.tensors.get("inputs")))
+
+
+def _checked(shards: Iterable[Shard], outputs: int, held: Tensor | None) -> Iterator[Shard]:
+    """The shards, each refused unless it fits, and has inputs like those that are held or came before."""
+    for shard in shards:
+        ids, targets, inputs = (shard.tensors[name] for name in ("ids", "targets", "inputs"))
+        if ids.dtype != torch.int64 or ids.dim() != 1:
+            raise ValueError("ids of a memory are not lists of whole numbers")
+        _check_targets(targets, outputs)
+        if any(t.dim() == 0 or len(t) != len(ids) for t in shard.tensors.values()):
+            raise ValueError("the tensors of a memory differ in length")
+        if held is not None and (inputs.shape[1:] != held.shape[1:] or inputs.dtype != held.dtype):
+            raise ValueError("the inputs in a memory differ in shape or dtype")
+        held = inputs
+        yield shard
 
 
 def _check_targets(targets: Tensor, outputs: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.checkpointing.evaluation_record import ANSWERS, unpacked
 from orchestrator.checkpointing.model_description import DESCRIPTION
-from orchestrator.checkpointing.restore import fitting, restore_shard
+from orchestrator.checkpointing.restore import fitting, restore_shards
 from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardRecord
-from orchestrator.lineage.forgotten_ids import read_tombstones
+from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
+from orchestrator.lineage.lineage import PARALLEL
 from orchestrator.lineage.measurements import SizeRecord
+from orchestrator.storage.parallel_requests import in_parallel
 from orchestrator.storage.tensors import encode
 from strategies.memory.reservoir import Shard
 from strategies.networks.frozen_parts import MODEL
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.plan import PlannedCommit
     from strategies.api.data import Experience
     from strategies.loop.learner import Learner
+    from strategies.memory.reservoir import Memory
 
 _PACKAGES = ("everlearn", "torch", "ray", "numpy")
 
@@ -138,11 +141,12 @@ def write_snapshot(snapshot: Snapshot, lineage: Lineage) -> Commit:
     return lineage.write(commit, fresh)
 
 
-def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer: str) -> None:
+def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer: str, memories: bool = True) -> None:
     """Put a learner in the state that a commit records.
 
     Args:
         optimizer: name of the optimiser that made it.
+        memories: whether the memories are needed, too. They are a blob for each experience with samples in them.
 
     Raises:
         CorruptBlob: a blob is damaged, or does not fit the model.
@@ -156,14 +160,26 @@ def load_commit(learner: Learner, lineage: Lineage, commit: Commit, *, optimizer
     }
     with fitting(f"commit {commit.id[:12]}"):
         learner.load_state_dict(state, optimizer=optimizer)
+    if not memories:
+        return
     tombstones = read_tombstones(lineage)
     for name, memory in learner.memories().items():
-        for record in commit.memories.get(name, MemoryRecord()).shards:
-            tensors = lineage.tensors(record.sha256, commit=commit.id)
-            with fitting(f"commit {commit.id[:12]}"):
-                # A shard that still holds what is to be forgotten: an `everlearn forget` was interrupted.
-                memory.forget(tombstones.among(tensors["ids"].tolist()))
-                restore_shard(memory, Shard(record.experience, tensors, record.lengths), learner.outputs)
+        records = commit.memories.get(name, MemoryRecord()).shards
+        with fitting(f"commit {commit.id[:12]}"):
+            restore_shards(memory, _shards(lineage, commit, records, memory, tombstones), learner.outputs)
+
+
+def _shards(
+    lineage: Lineage, commit: Commit, records: Sequence[ShardRecord], memory: Memory, tombstones: Tombstones
+) -> Iterator[Shard]:
+    """The stored shards of a memory; raises as `load_commit`."""
+    for start in range(0, len(records), PARALLEL):
+        chosen = records[start : start + PARALLEL]
+        read = in_parallel(lambda record: lineage.tensors(record.sha256, commit=commit.id), chosen, PARALLEL)
+        for record, tensors in zip(chosen, read, strict=True):
+            # A shard that still holds what is to be forgotten: an `everlearn forget` was interrupted.
+            memory.forget(tombstones.among(tensors["ids"].tolist()))
+            yield Shard(record.experience, tensors, record.lengths)
 
 
 def load_answers(lineage: Lineage, commit: Commit) -> dict[int, Tensor]:

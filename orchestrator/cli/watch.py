@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
 
 _LAST_PORT = 65535
+_WEBHOOK_TOKEN = "EVERLEARN_WEBHOOK_TOKEN"
 
 
 @click.command("watch", cls=Command, short_help="Step again and again, as files arrive for FILE.")
@@ -157,8 +158,12 @@ def _listeners(webhook: tuple[str, int] | None, queue: str | None, alarm: Alarm)
     from orchestrator.updates.wake_events import Queue, Webhook
 
     if webhook is not None:
+        token = os.environ.get(_WEBHOOK_TOKEN) or None
+        if token is None and webhook[0] not in ("127.0.0.1", "localhost", "::1"):
+            text = f"no token: whoever reaches {webhook[0]} can start steps. Set {_WEBHOOK_TOKEN}"
+            say(f"warning: {text}", file=sys.stderr)
         try:
-            listening = Webhook(*webhook, alarm.ring, os.environ.get("EVERLEARN_WEBHOOK_TOKEN") or None)
+            listening = Webhook(*webhook, alarm.ring, token)
         except (OSError, UnicodeError) as error:
             raise _unusable("--webhook", webhook, error) from None
         say(f"waiting for events at http://{listening.address}", file=sys.stderr)

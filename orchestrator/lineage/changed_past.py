@@ -28,6 +28,8 @@ def changed_past(lineage: Lineage, plan: Sequence[PlannedCommit], stream: Stream
         return []
     try:
         latest = lineage.ref("latest")
+        if latest is not None and latest.commit in {planned.id for planned in plan}:
+            return []  # its id stands for all before it
         learned = lineage.chain(latest.commit) if latest else []
     except StorageError:
         # What is wrong with the old lineage is fsck's to say; this run does not need it.

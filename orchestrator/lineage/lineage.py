@@ -115,18 +115,24 @@ class Lineage:
             current = chain[-1].parent
         return chain[::-1]
 
-    def leading(self, ids: Sequence[str], known: Sequence[Commit] = ()) -> list[Commit]:
+    def leading(self, ids: Sequence[str], known: Sequence[Commit] = (), *, anew: bool = False) -> list[Commit]:
         """The commits that exist without a gap from the first of `ids`, each the parent of the next, oldest first.
 
         Args:
             known: the first of these commits, which are not read again.
+            anew: they were read before the claim was taken: the last is read again, and all where it has changed.
 
         Raises:
             CorruptCommit: one of them is damaged.
         """
         found = list(known)
-        for start in range(len(found), len(ids), PARALLEL):
-            for commit in in_parallel(self.read_if_there, ids[start : start + PARALLEL], PARALLEL):
+        if anew and found and self.read_if_there(found[-1].id) != found[-1]:
+            found = []
+        window = PARALLEL
+        while (start := len(found)) < len(ids):
+            # A few at first, as there may be no more; then many, as beginning with some takes time, too.
+            window, asked = min(2 * window, 8 * PARALLEL), ids[start : start + window]
+            for commit in in_parallel(self.read_if_there, asked, PARALLEL):
                 if commit is None or commit.parent != (found[-1].id if found else None):
                     return found
                 found.append(commit)

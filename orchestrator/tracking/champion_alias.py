@@ -69,7 +69,7 @@ def show_champion(
     The commit's model must be in a run, or be made here. Where it is not, a warning says so.
 
     Args:
-        decisions: of the pipeline, oldest first.
+        decisions: of the pipeline, oldest first; what MLflow has of those before the first stays as it is.
         make: gives the model of a commit, by its id; None: it cannot be made here.
         warn: called with sentences.
 
@@ -93,12 +93,33 @@ def show_champion(
         model = client.get_registered_model(pipeline.name)
         if str(model.aliases.get(ALIAS)) != version:
             client.set_registered_model_alias(pipeline.name, ALIAS, version)
-        wanted = {COMMIT: champion, DECISIONS: f"{decisions[-1].number}:{decisions[-1].checksum}"}
+        _tag_versions(client, pipeline.name, decisions)
+        # Last: whoever reads it takes all of this as done.
+        wanted = {COMMIT: champion, DECISIONS: _mark(decisions[-1])}
         for key, value in wanted.items():
             if model.tags.get(key) != value:
                 client.set_registered_model_tag(pipeline.name, key, value)
-        _tag_versions(client, pipeline.name, decisions)
     return version
+
+
+def shown(pipeline: Pipeline) -> str | None:
+    """Up to which decision MLflow follows, for `is_shown`; None: that is not known.
+
+    Raises:
+        TrackingError: MLflow cannot be used.
+    """
+    with tracking_errors(pipeline.tracking.uri):
+        models = connect(pipeline.tracking.uri).search_registered_models(f"name = '{pipeline.name}'")
+    return next((model.tags.get(DECISIONS) for model in models if model.name == pipeline.name), None)
+
+
+def is_shown(decision: Decision, known: str | None) -> bool:
+    """Whether a decision is the last that MLflow shows: by its number and its checksum."""
+    return known == _mark(decision)
+
+
+def _mark(decision: Decision) -> str:
+    return f"{decision.number}:{decision.checksum}"
 
 
 def version_of(client: MlflowClient, name: str, commit: str) -> str | None:

@@ -149,7 +149,7 @@ def _run(
                 with claimed(lineage, "run", target=plan[-1].id, on_warning=observers.warn) as claim:
                     held = lineage.fenced(claim.fence)
                     # Another run may have made some of them before it let the claim go.
-                    chain = lineage.leading(ids)
+                    chain = lineage.leading(ids, chain, anew=True)
                     observers.catch_up(chain)
                     reused = len(chain)
                     if ref == "latest":
@@ -160,7 +160,14 @@ def _run(
                         summary = _summary(pipeline, stream, chain, store.uri)
                         if runs_in_this_process(pipeline.scaling, address):
                             train_in_process(
-                                pipeline, stream, plan, held, observers, ref=ref, reuse_adapters=reuse_adapters
+                                pipeline,
+                                stream,
+                                plan,
+                                held,
+                                observers,
+                                ref=ref,
+                                reuse_adapters=reuse_adapters,
+                                chain=chain,
                             )
                         else:
                             _train_on_ray(

@@ -17,6 +17,7 @@ from orchestrator.events import Event
 from orchestrator.training.worker_error import raised_here
 
 if TYPE_CHECKING:
+    from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.plan import PlannedCommit
     from pipelines.config.schema import Pipeline
@@ -65,6 +66,7 @@ def train_in_process(
     *,
     ref: str | None = "latest",
     reuse_adapters: bool = False,
+    chain: Sequence[Commit] = (),
 ) -> None:
     """Train a pipeline's remaining experiences in this process.
 
@@ -73,7 +75,7 @@ def train_in_process(
         handler: gets the events, one at a time, in this thread or in the one that writes commits. An exception that it
             raises ends the training, and is raised here.
         ref: the name to move to every new commit, None for no name.
-        reuse_adapters: as in `RankTraining`.
+        reuse_adapters, chain: as in `RankTraining`.
 
     Raises:
         RunFailed: the training failed, such as by an error in a strategy of the user's own.
@@ -82,8 +84,17 @@ def train_in_process(
     events = _Events(handler)
     try:
         with _threads(max(1, int(pipeline.scaling.resources.get("CPU", 1)))):
-            gpu = pipeline.scaling.gpu
-            train_alone(pipeline, stream, plan, lineage, events, gpu=gpu, ref=ref, reuse_adapters=reuse_adapters)
+            train_alone(
+                pipeline,
+                stream,
+                plan,
+                lineage,
+                events,
+                gpu=pipeline.scaling.gpu,
+                ref=ref,
+                reuse_adapters=reuse_adapters,
+                chain=chain,
+            )
     except Exception as error:
         if events.failure is not None:
             raise events.failure from None
@@ -102,6 +113,7 @@ def train_alone(
     gpu: bool,
     ref: str | None,
     reuse_adapters: bool = False,
+    chain: Sequence[Commit] = (),
 ) -> None:
     """Train as the only worker, with the threads that PyTorch has; errors are those of the training itself.
 
@@ -109,7 +121,7 @@ def train_alone(
         on_event: gets the events; `CommitWritten` in another thread than the others, at the same time as they.
         gpu: whether to train on the first GPU that this process sees.
         ref: the name to move to every new commit, None for no name.
-        reuse_adapters: as in `RankTraining`.
+        reuse_adapters, chain: as in `RankTraining`.
     """
     import torch
 
@@ -126,6 +138,7 @@ def train_alone(
         on_event=on_event,
         ref=ref,
         reuse_adapters=reuse_adapters,
+        chain=chain,
     ).run()
 
 

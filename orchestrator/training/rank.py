@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import torch
 
     from orchestrator.lineage.capability_record import AnswersRecord
+    from orchestrator.lineage.commit import Commit
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.measurements import TestCount
     from orchestrator.lineage.plan import PlannedCommit
@@ -69,6 +70,7 @@ class RankTraining:
         ref: the name to move to every new commit, None for no name (a search's trials).
         reuse_adapters: take the adapters of stored commits that learned the same data instead of training them (see
             `orchestrator.checkpointing.reused_adapters`).
+        chain: the first commits of the plan, as far as they were read under the claim of the run.
         preempted: whether a preemption notice has come; rank 0 then saves a checkpoint at once.
     """
 
@@ -81,6 +83,7 @@ class RankTraining:
     on_event: Callable[[Event], object]
     ref: str | None = "latest"
     reuse_adapters: bool = False
+    chain: Sequence[Commit] = ()
     preempted: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
@@ -94,7 +97,7 @@ class RankTraining:
             NonFiniteLoss, StrategyError, PipelineError, StorageError.
         """
         self.lineage.check_fence()
-        chain = self.lineage.leading([p.id for p in self.plan])
+        chain = self.lineage.leading([p.id for p in self.plan], self.chain)
         done = int(self.group.broadcast(str(len(chain)).encode()))
         if done and self.group.rank == 0:
             # A run that died between a commit and its clean-up has left them.

@@ -25,7 +25,7 @@ from pipelines.build import make_stream
 from pipelines.capabilities.read_capabilities import with_capabilities
 from pipelines.config.components import resolve
 from pipelines.config.pipeline_errors import DataError, PipelineError
-from pipelines.config.sections.source_section import MESSAGES, SUFFIXES, SourceSpec
+from pipelines.config.sections.source_section import MESSAGES, SUFFIXES, SourceSpec, seconds_of
 from pipelines.data.datasets.arriving_files import ArrivingFiles
 from pipelines.data.fingerprint import fingerprint
 from pipelines.data.samples import StoredSamples, TensorSamples
@@ -97,7 +97,9 @@ def source_of(pipeline: Pipeline) -> SourceSpec | None:
 def files_of(pipeline: Pipeline, source: SourceSpec) -> SourceFiles:
     """The files of a source; those of a dataset lie in its folder itself, not in folders below it."""
     messages = MESSAGES if source.messages is None else source.messages
-    inputs = open_source(source.path, recursive=pipeline.stream.source is not None, messages=messages)
+    linger = None if source.linger is None else seconds_of(source.linger)
+    nested = pipeline.stream.source is not None
+    inputs = open_source(source.path, recursive=nested, messages=messages, linger=linger)
     return inputs if source.labels is None else FilesAndLabels(inputs, open_source(source.labels))
 
 

@@ -121,12 +121,16 @@ class HoldoutPart:
         return self.held
 
 
-def held_experiences(lineage: Lineage, state: State, stream: Stream, learned: int) -> list[StreamExperience]:
+def held_experiences(
+    lineage: Lineage, state: State, stream: Stream, learned: int, *, together: bool = False
+) -> list[StreamExperience]:
     """The experiences of a stream that are in the holdout; their test sets are their samples there.
 
     Args:
         stream: without what was rolled back, whose samples are left out.
         learned: later experiences are left out.
+        together: where all units are active for every sample, the samples are one test set, that of the last of these
+            experiences: asking a model then costs what its samples cost, however many experiences they are of.
 
     Raises:
         StorageError: the holdout cannot be read; damaged, it is a CorruptBlob.
@@ -139,10 +143,12 @@ def held_experiences(lineage: Lineage, state: State, stream: Stream, learned: in
     for row, serial in enumerate(tensors[SERIALS].tolist()):
         rows.setdefault(serial, []).append(row)
     there = {(one.fingerprint, one.test_fingerprint): rows.get(one.serial) for one in state.experiences}
-    found = []
+    found: dict[int, list[int]] = {}
     for index in range(min(len(stream), learned + 1)):
         chosen = there.get((stream.fingerprint(index), stream.test_fingerprint(index)))
         if chosen:
-            held = TensorSamples(*(tensors[name][chosen] for name in ("inputs", "targets", "ids")))
-            found.append(StreamExperience(index, HoldoutPart(stream[index], held)))
-    return found
+            found[index] = chosen
+    if together and found and all(stream[index].outputs is None for index in found):
+        found = {max(found): [row for chosen in found.values() for row in chosen]}
+    held = {i: TensorSamples(*(tensors[n][rows] for n in ("inputs", "targets", "ids"))) for i, rows in found.items()}
+    return [StreamExperience(index, HoldoutPart(stream[index], samples)) for index, samples in held.items()]

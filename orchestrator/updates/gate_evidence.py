@@ -186,7 +186,8 @@ def _held_out(
         gaps.append("holdout: models are not evaluated here")
         return None
     try:
-        held = held_experiences(lineage, state, models.stream, candidate.experience.index)
+        index = candidate.experience.index
+        held = held_experiences(lineage, state, models.stream, index, together=models.by_network)
         theirs, ours = (models.assess_on(commit, held).right for commit in (champion, candidate))
     except CorruptBlob as error:
         gaps.append(f"holdout: {str(error).splitlines()[0]}")

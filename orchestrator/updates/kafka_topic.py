@@ -24,12 +24,12 @@ from orchestrator.updates.source_listing import Listing
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, KafkaError, Message
 
 SETTINGS = "EVERLEARN_KAFKA_CONFIG"
 """Names a file of the client's settings, `security.protocol=SASL_SSL` and the like: secrets stay out of pipelines."""
 _KEY = re.compile(r"offsets-(\d+)-(\d+)-partition-(\d+)\.jsonl")
-_WAIT_S = 30.0
+_WAIT_S = 10.0
 """Seconds without an answer after which a topic is not available."""
 _POLL_S = 1.0
 _AT_ONCE = 1000
@@ -46,17 +46,20 @@ class KafkaTopic:
         servers: `host:port`, several with commas between them.
         topic: its name.
         messages: offsets of a micro-batch.
+        linger: seconds after which a micro-batch of fewer messages is complete, from when its first was written; None:
+            it waits for all.
     """
 
     servers: str
     topic: str
     messages: int
+    linger: float | None = None
 
     @classmethod
-    def at(cls, path: str, messages: int) -> KafkaTopic:
+    def at(cls, path: str, messages: int, linger: float | None = None) -> KafkaTopic:
         """The topic at `kafka://host:port[,host:port]/topic`."""
         parts = urlsplit(path)
-        return cls(parts.netloc, parts.path.strip("/"), messages)
+        return cls(parts.netloc, parts.path.strip("/"), messages, linger)
 
     def listing(self, known: Iterable[str] = ()) -> Listing:
         """The micro-batches in the log of which the topic still has messages, and those that are complete now.
@@ -87,6 +90,9 @@ class KafkaTopic:
             starts = range(max(begin, oldest), end - self.messages + 1, self.messages)
             ranges = [(first, stop) for first, stop in ranges if first >= oldest]
             ranges += [(start, start + self.messages) for start in starts]
+            rest = max(begin, oldest) + len(starts) * self.messages
+            if self._has_waited(partition, rest, end, now):
+                ranges.append((rest, end))
             # Labels that come later are waited for from now on: a message need not have a time.
             found += [Found(_key(first, stop, partition), stop - first, "", now) for first, stop in ranges]
         return Listing(tuple(found), now, tuple(lost))
@@ -104,17 +110,40 @@ class KafkaTopic:
         rows = self._rows(partition, first, last + 1)
         return None if rows is None else b"".join(row + b"\n" for row in rows)
 
+    def _has_waited(self, partition: int, first: int, stop: int, now: float) -> bool:
+        """Whether messages that are too few for a micro-batch have waited long enough to be one."""
+        if self.linger is None or first >= stop:
+            return False
+        from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
+
+        for message in self._messages(partition, first, stop, most=1) or ():
+            kind, milliseconds = message.timestamp()
+            return bool(kind != TIMESTAMP_NOT_AVAILABLE and now - milliseconds / 1000 >= self.linger)
+        return False
+
     def _rows(self, partition: int, first: int, stop: int) -> list[bytes] | None:
         """The values of the offsets from `first` up to `stop`; None: the topic has no more to read before `stop`."""
+        messages = self._messages(partition, first, stop)
+        values = (message.value() for message in messages or ())
+        # A line break is white space in JSON: inside a string it is written as \n.
+        rows = [bytes(value).replace(b"\r", b" ").replace(b"\n", b" ") for value in values if value is not None]
+        return None if messages is None else rows
+
+    def _messages(self, partition: int, first: int, stop: int, most: int = _AT_ONCE) -> list[Message] | None:
+        """The messages of the offsets from `first` up to `stop`; None: the topic has no more to read before `stop`.
+
+        Args:
+            most: so many are asked for together; where it is one, only the first is read.
+        """
         from confluent_kafka import KafkaError, TopicPartition
 
         self._consumer.assign([TopicPartition(self.topic, partition, first)])
-        rows: list[bytes] = []
+        read: list[Message] = []
         place = first
         silent_since = time.monotonic()
         while True:
             # It waits for all that are asked for: never for more than there will be.
-            messages = self._consumer.consume(min(stop - place, _AT_ONCE), _POLL_S)
+            messages = self._consumer.consume(min(stop - place, most), _POLL_S)
             if messages:
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since > _WAIT_S:
@@ -124,7 +153,7 @@ class KafkaTopic:
                 if error is not None:
                     if error.code() == KafkaError._PARTITION_EOF:
                         # What an open transaction has written is there, and cannot be read yet.
-                        return rows if offset is not None and offset >= stop else None
+                        return read if offset is not None and offset >= stop else None
                     if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
                         return None
                     if error.fatal() or not error.retriable():
@@ -132,14 +161,11 @@ class KafkaTopic:
                     continue
                 # Offsets of control records, and of what compaction removed, are missing.
                 if offset is None or offset >= stop:
-                    return rows
+                    return read
                 place = offset + 1
-                value = message.value()
-                if value is not None:
-                    # A line break is white space in JSON: inside a string it is written as \n.
-                    rows.append(bytes(value).replace(b"\r", b" ").replace(b"\n", b" "))
-            if place == stop:
-                return rows
+                read.append(message)
+            if place == stop or (most == 1 and read):
+                return read
 
     def _partitions(self) -> list[int]:
         from confluent_kafka import KafkaException
@@ -147,7 +173,7 @@ class KafkaTopic:
         try:
             found = self._consumer.list_topics(self.topic, timeout=_WAIT_S).topics[self.topic]
         except KafkaException as error:
-            raise self._unavailable(error.args[0].str()) from None
+            raise self._unavailable(_why(error.args[0], self.servers)) from None
         if found.error is not None:
             raise self._unavailable(found.error.str())
         return sorted(found.partitions)
@@ -159,7 +185,7 @@ class KafkaTopic:
         try:
             found = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=_WAIT_S)
         except KafkaException as error:
-            raise self._unavailable(error.args[0].str()) from None
+            raise self._unavailable(_why(error.args[0], self.servers)) from None
         if found is None:
             raise self._unavailable(f"no answer for {_WAIT_S:g} s")
         return found[0], found[1]
@@ -190,7 +216,7 @@ class KafkaTopic:
             raise StorageError(f"{self}: {error.args[0].str()}.\nCorrect the file that {SETTINGS} names") from None
 
     def __getstate__(self) -> dict[str, object]:
-        return {"servers": self.servers, "topic": self.topic, "messages": self.messages}
+        return {"servers": self.servers, "topic": self.topic, "messages": self.messages, "linger": self.linger}
 
     def _unavailable(self, why: str) -> StorageError:
         return StorageError(
@@ -200,6 +226,13 @@ class KafkaTopic:
 
     def __str__(self) -> str:
         return f"kafka://{self.servers}/{self.topic}"
+
+
+def _why(error: KafkaError, servers: str) -> str:
+    """Why the brokers gave no answer; the client's own words are of its inner workings where there is none at all."""
+    code = type(error)
+    silent = (code._TRANSPORT, code._ALL_BROKERS_DOWN, code._TIMED_OUT, code._RESOLVE)
+    return f"no broker at {servers} answered within {_WAIT_S:g} s" if error.code() in silent else str(error.str())
 
 
 def client_settings() -> dict[str, str]:

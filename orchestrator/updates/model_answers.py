@@ -34,6 +34,14 @@ class ModelAnswers:
         self._lineage, self._pipeline = lineage, with_found(pipeline, stream.settings)
         self._learners: dict[str, Learner] = {}
 
+    @property
+    def by_network(self) -> bool:
+        """Whether the network's own output is the answer: not a strategy's, that may ask its memory or the task."""
+        from pipelines.build import make_strategies
+        from strategies.loop.hooks import overriding
+
+        return not overriding(make_strategies(self._pipeline), "predict")
+
     def knows(self, experience: int, test: str) -> bool:
         """Whether the stream holds this test set, by its fingerprint."""
         return experience < len(self.stream) and self.stream.test_fingerprint(experience) == test
@@ -95,7 +103,14 @@ class ModelAnswers:
             index = commit.experience.index
             learner = make_learner(self._pipeline, self.stream, Group(), "cpu")
             configure(learner, self._pipeline, index)
-            load_commit(learner, self._lineage, commit, optimizer=train_settings(self._pipeline, index).optimizer)
+            # Memories are for training, and for a strategy that answers by them: they are what grows with the past.
+            load_commit(
+                learner,
+                self._lineage,
+                commit,
+                optimizer=train_settings(self._pipeline, index).optimizer,
+                memories=not self.by_network,
+            )
             self._learners[commit.id] = learner
         return self._learners[commit.id]
 

@@ -44,17 +44,20 @@ class SourceFiles(Protocol):
         ...
 
 
-def open_source(path: str, *, recursive: bool = True, messages: int = MESSAGES) -> SourceFiles:
+def open_source(
+    path: str, *, recursive: bool = True, messages: int = MESSAGES, linger: float | None = None
+) -> SourceFiles:
     """The files at `path`, a folder, s3://bucket/prefix or kafka://host:port/topic.
 
     Args:
         recursive: with all folders below it.
         messages: of a topic, how many stand for a file.
+        linger: of a topic, seconds after which fewer do; None: never.
     """
     if path.startswith(KAFKA):
         from orchestrator.updates.kafka_topic import KafkaTopic
 
-        return KafkaTopic.at(path, messages)
+        return KafkaTopic.at(path, messages, linger)
     if path.startswith(_SCHEME):
         parts = urlsplit(path)
         return S3Files(parts.netloc, f"{parts.path.strip('/')}/".lstrip("/"), recursive)

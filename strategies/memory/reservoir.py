@@ -7,9 +7,10 @@ sample without replacement. Merging, repeating and resuming do not change it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -180,8 +181,12 @@ class Memory:
             tensors: `ids`, `targets`, `inputs` and any further per-sample tensors, all of the same first size.
         """
         fresh = self._fresh(tensors["ids"])
-        new = {name: t[fresh].cpu() for name, t in tensors.items()}
-        new["experiences"] = torch.full((len(fresh),), experience)
+        self._take([(experience, {name: t[fresh].cpu() for name, t in tensors.items()})])
+
+    def _take(self, parts: Sequence[tuple[int, Mapping[str, Tensor]]]) -> None:
+        """Add samples that are neither held nor forgotten, by experience; all parts have the same tensors."""
+        whole = [{**part, "experiences": torch.full((len(part["ids"]),), experience)} for experience, part in parts]
+        new = whole[0] if len(whole) == 1 else {name: torch.cat([part[name] for part in whole]) for name in whole[0]}
         small = {n: t for n, t in new.items() if t.dim() == 1}
         both = {n: torch.cat([self.tensors[n], t]) for n, t in small.items()} if self.tensors else small
         chosen = self._choose(both)
@@ -215,15 +220,24 @@ class Memory:
     def restore(self, shards: Iterable[Shard]) -> None:
         """Restore the memory from stored shards, each shortened to its lengths.
 
-        Shards may be longer than their lengths, as they were when first stored.
+        Shards may be longer than their lengths, as they were when first stored. Each is cut when it comes, and what is
+        left of all goes into the memory at once: the cost is that of the samples, however many shards hold them.
         """
+        parts: list[tuple[int, dict[str, Tensor]]] = []
+        taken: set[int] = set()
         for shard in shards:
-            fresh = self._fresh(shard.tensors["ids"])  # a forgotten sample does not count for the length
+            ids = shard.tensors["ids"]
+            # A sample that is forgotten, or that an earlier shard holds, does not count for the length.
+            fresh = self._fresh(ids)
+            fresh = fresh[torch.tensor([id_ not in taken for id_ in ids[fresh].tolist()], dtype=torch.bool)]
             groups = self._groups(shard.tensors["targets"][fresh])
             keys = self._keys(shard.tensors)[fresh.numpy()]
             kept = [np.flatnonzero(groups == g)[np.argsort(keys[groups == g])][:n] for g, n in shard.lengths.items()]
             index = fresh[torch.from_numpy(np.concatenate([*kept, np.empty(0, dtype=np.int64)]))]
-            self.add(shard.experience, {name: t[index] for name, t in shard.tensors.items()})
+            taken.update(ids[index].tolist())
+            parts.append((shard.experience, {name: t[index].cpu() for name, t in shard.tensors.items()}))
+        for _, alike in groupby(parts, key=lambda part: part[1].keys()):
+            self._take(list(alike))
 
     def _shard(self, experience: int) -> Shard:
         where = self.tensors["experiences"] == experience

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.progress.printable import say
 
 if TYPE_CHECKING:
+    from orchestrator.lineage.decisions import Decision
     from orchestrator.lineage.lineage import Lineage
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
@@ -38,13 +39,20 @@ def show_in_mlflow(pipeline: Pipeline, lineage: Lineage, stream: Stream | None) 
     from orchestrator.checkpointing.load_model import model_maker
     from orchestrator.errors import OrchestratorError
     from orchestrator.lineage.decisions import newest_first
-    from orchestrator.tracking.champion_alias import is_tracked, show_champion
+    from orchestrator.tracking.champion_alias import is_shown, is_tracked, show_champion, shown
     from pipelines.config.pipeline_errors import PipelineError
 
     if not is_tracked(pipeline):
         return
     try:
-        show_champion(pipeline, list(newest_first(lineage))[::-1], model_maker(pipeline, stream, lineage), warn=warn)
+        known = shown(pipeline)
+        fresh: list[Decision] = []
+        for decision in newest_first(lineage):
+            # One that MLflow shows stands for all before it; the newest says which commit is the champion.
+            if fresh and is_shown(decision, known):
+                break
+            fresh.append(decision)
+        show_champion(pipeline, fresh[::-1], model_maker(pipeline, stream, lineage), warn=warn)
     except (OrchestratorError, PipelineError) as error:
         warn(f"{str(error).splitlines()[0]}; `everlearn publish FILE` lets MLflow follow")
 

@@ -34,7 +34,18 @@ _IMAGES = (
 )
 _OF_TABLES = ("features", "text", "tokenizer")
 """Options of datasets that a source has not."""
-_NOT_OF_THE_DATASET = ("format", "time", "ready", "batch", "on", "max_quarantined", "messages", "mature", "labels")
+_NOT_OF_THE_DATASET = (
+    "format",
+    "time",
+    "ready",
+    "batch",
+    "on",
+    "max_quarantined",
+    "messages",
+    "linger",
+    "mature",
+    "labels",
+)
 KAFKA = "kafka://"
 MESSAGES = 1000
 """Messages of a topic that stand for a file, where the source does not say."""
@@ -175,6 +186,8 @@ class SourceSpec(Spec):
         max_quarantined: with more files in quarantine, nothing is trained, and `everlearn step` ends with status 4.
         messages: of a Kafka topic, so many messages of one partition stand for a file, once they are there; by default
             1000.
+        linger: of a Kafka topic: fewer messages stand for a file, too, once the first of them was written so long ago,
+            such as 5m. By default all are waited for.
         mature: the files have no labels; these come later, by id, as files in `labels`. A file is trained when all its
             rows have labels, or so long after it was written, such as 7d, with the labels that have come by then.
         labels: the folder, or s3://bucket/prefix, of the files of labels: of any of the formats, by their endings,
@@ -198,6 +211,7 @@ class SourceSpec(Spec):
     on: Annotated[OnSpec, NOT_LEARNED] = OnSpec()
     max_quarantined: Annotated[int, NOT_LEARNED] = Field(default=3, ge=0)
     messages: Annotated[Count | None, NOT_LEARNED] = None
+    linger: Annotated[Lasting | None, NOT_LEARNED] = None
     mature: Annotated[Lasting | None, NOT_LEARNED] = None
     labels: Annotated[str | None, NOT_LEARNED] = Field(default=None, min_length=1)
 
@@ -232,8 +246,8 @@ class SourceSpec(Spec):
 
     def _refuse_for_topics(self) -> None:
         if not self.is_topic:
-            if self.messages is not None:
-                refuse([(("messages",), f"is of Kafka topics, and {self.path} is none: leave it out")])
+            given = [key for key in ("messages", "linger") if getattr(self, key) is not None]
+            refuse([((key,), f"is of Kafka topics, and {self.path} is none: leave it out") for key in given])
             return
         found: list[tuple[KeyPath, str]] = []
         if not _TOPIC.fullmatch(self.path):
@@ -244,7 +258,10 @@ class SourceSpec(Spec):
             found.append((("ready",), "is of files: messages that are in a Kafka topic are complete. Leave it out"))
         if self.batch.every is not None:
             found.append(
-                (("batch",), "every: is of files: a Kafka topic has {files: N}, of `messages` each, or {rows: N}")
+                (
+                    ("batch",),
+                    "every: is of files: a Kafka topic has {files: N}, of `messages` each or `linger`, or {rows: N}",
+                )
             )
         refuse(found)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ _TEST_FRACTION = 0.2
 class FileBytes(Location):
     """A file that was read already; its `path` is its name in messages."""
 
+    section: ClassVar[str] = "stream.source"
     data: bytes = b""
 
     @contextmanager
@@ -156,7 +157,7 @@ class ArrivingFiles:
                 "stream.source.labels. Leave the column out"
             )
         assert table.ids is not None
-        return id_numbers(table.ids, file.path)
+        return id_numbers(table.ids, file.path, file.section)
 
     def _time(self, file: FileBytes) -> str | float | None:
         name = self._source.time
@@ -208,7 +209,7 @@ def _together(tables: Sequence[Table]) -> Table:
 def _labelled(table: Table, joined: Mapping[int, int], file: FileBytes) -> Table:
     """The rows that have a label, with its class number."""
     assert table.ids is not None
-    numbers = [joined.get(id_, -1) for id_ in id_numbers(table.ids, file.path).tolist()]
+    numbers = [joined.get(id_, -1) for id_ in id_numbers(table.ids, file.path, file.section).tolist()]
     targets = np.array(numbers, dtype=np.int64)
     kept = targets >= 0
     return Table(table.inputs[kept], targets[kept], table.ids[kept], table.names)

@@ -181,7 +181,7 @@ def check_columns(wanted: Sequence[str], names: Sequence[str], location: Locatio
     """
     for name in wanted:
         if name not in names:
-            raise DataError(missing_name(location.path, "column", name, names, key))
+            raise DataError(missing_name(location.path, "column", name, names, key, location.section))
 
 
 def values(column: Any, name: str, location: Location) -> NDArray[Any]:

@@ -167,8 +167,11 @@ def gap_warnings(numbers: Collection[int], where: str = "", remedy: str = "") ->
     return (text,)
 
 
-def id_numbers(ids: NDArray[Any], where: str) -> NDArray[np.int64]:
+def id_numbers(ids: NDArray[Any], where: str, section: str = "dataset") -> NDArray[np.int64]:
     """Ids, (n,): integers as they are, text by the first 8 bytes of its BLAKE2b as a signed number.
+
+    Args:
+        where, section: the file, and the section of the pipeline file that names its columns: for messages.
 
     Raises:
         DataError: ids of another kind, or an id that occurs twice.
@@ -185,7 +188,7 @@ def id_numbers(ids: NDArray[Any], where: str) -> NDArray[np.int64]:
         rows = np.flatnonzero(numbers == numbers[first[counts > 1][0]])
         raise DataError(
             f"{where}: id {ids.tolist()[rows[0]]!r} occurs more than once: in rows {rows[0]} and {rows[1]}. "
-            "Make the ids different, or leave out dataset.id"
+            f"Make the ids different, or leave out {section}.id"
         )
     return numbers
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from pipelines.config.pipeline_errors import DataError
@@ -41,8 +41,12 @@ class Location:
     """A path or an s3:// address, without a connection or credentials, so that it can be pickled.
 
     In S3 the endpoint, the region and the credentials are the standard AWS environment's.
+
+    Attributes:
+        section: of a pipeline file, whose options say how it is read: for messages.
     """
 
+    section: ClassVar[str] = "dataset"
     path: str
 
     @classmethod

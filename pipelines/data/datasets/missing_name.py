@@ -12,7 +12,7 @@ LABEL_NAMES = ("label", "labels", "class", "target", "targets", "y", "category")
 _LISTED = 20
 
 
-def missing_name(where: str, what: str, name: str, names: Sequence[str], key: str) -> str:
+def missing_name(where: str, what: str, name: str, names: Sequence[str], key: str, section: str = "dataset") -> str:
     """A message that names the option to set, and the nearest name that there is.
 
     Args:
@@ -20,7 +20,8 @@ def missing_name(where: str, what: str, name: str, names: Sequence[str], key: st
         what: `column` or `array`.
         name: the name that is missing.
         names: what the file has.
-        key: the option of the dataset that names it.
+        key: the option that names it.
+        section: of the pipeline file, with this option.
     """
     close = did_you_mean(name, names)
     if close is None and key == "label":
@@ -28,4 +29,4 @@ def missing_name(where: str, what: str, name: str, names: Sequence[str], key: st
         close = next((by_lower[usual] for usual in LABEL_NAMES if usual in by_lower), None)
     listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
     hint = f"did you mean '{close}'? " if close else ""
-    return f"{where}: has no {what} '{name}'; it has {listed or 'none'}: {hint}Name the {what} in dataset.{key}"
+    return f"{where}: has no {what} '{name}'; it has {listed or 'none'}: {hint}Name the {what} in {section}.{key}"

@@ -56,7 +56,7 @@ class NpzReader:
 
     def _array(self, archive: Any, location: Location, name: str, key: str) -> NDArray[Any]:
         if name not in archive:
-            raise DataError(missing_name(location.path, "array", name, archive.files, key))
+            raise DataError(missing_name(location.path, "array", name, archive.files, key, location.section))
         needed = archive.zip.getinfo(f"{name}.npy").file_size
         if needed > memory():
             raise DataError(

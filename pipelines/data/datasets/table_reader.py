@@ -53,7 +53,8 @@ def check_same_columns(table: Table, file: Location, first: tuple[str, ...] | No
     found += [f"has also {', '.join(map(repr, new[:5]))}"] if new else []
     raise DataError(
         f"{file.path}: its inputs are not the columns of {first_file.name}: it "
-        f"{' and '.join(found) or 'has them in another order'}. Name the columns in dataset.inputs, in their order"
+        f"{' and '.join(found) or 'has them in another order'}. Name the columns in "
+        f"{file.section}.inputs, in their order"
     )
 
 

@@ -223,7 +223,7 @@ class TableFiles:
                 raise DataError(f"{where}: an input of shape {inputs.shape[1:]} cannot become {self.shape}") from error
         if self.channels == "last":
             inputs = channels_first(inputs, where)
-        ids = np.arange(count) + id_base if table.ids is None else id_numbers(table.ids, where)
+        ids = np.arange(count) + id_base if table.ids is None else id_numbers(table.ids, where, file.section)
         numbers = labels.numbers(table.labels, where)
         made = TensorSamples(tensor_of(inputs), torch.from_numpy(numbers), torch.from_numpy(ids))
         problems = input_problems(where, made)

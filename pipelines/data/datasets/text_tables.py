@@ -127,7 +127,7 @@ def refuse_text(column: Any, name: str, location: Location) -> None:
         row, value = _first_text(column.to_pylist())
         raise DataError(
             f"{location.path}: column '{name}' is not numbers: it has {value!r} in row {row}. "
-            "Correct the row, or name the columns of numbers in dataset.inputs"
+            f"Correct the row, or name the columns of numbers in {location.section}.inputs"
         )
 
 

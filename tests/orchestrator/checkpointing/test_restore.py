@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from orchestrator.checkpointing.restore import fitting, restore_shard
+from orchestrator.checkpointing.restore import fitting, restore_shards
 from orchestrator.errors import CorruptBlob
 from strategies.memory.reservoir import Memory, Shard
 
@@ -20,12 +20,12 @@ def tensors(**changes: Any) -> dict[str, Tensor]:
 
 def test_what_fits_is_taken() -> None:
     memory = Memory(10)
-    restore_shard(memory, Shard(0, tensors(), {"all": 3}), outputs=2)
+    restore_shards(memory, [Shard(0, tensors(), {"all": 3})], outputs=2)
     assert len(memory) == 3
     for columns in (torch.zeros(4, 2).double(), torch.zeros(4, 1, dtype=torch.uint8)):
-        restore_shard(Memory(10), Shard(0, tensors(targets=columns), {"all": 3}), outputs=2)
+        restore_shards(Memory(10), [Shard(0, tensors(targets=columns), {"all": 3})], outputs=2)
     sequences = torch.tensor([[1, -1, 0]] * 4, dtype=torch.int32)
-    restore_shard(Memory(10), Shard(0, tensors(targets=sequences), {"all": 3}), outputs=2)
+    restore_shards(Memory(10), [Shard(0, tensors(targets=sequences), {"all": 3})], outputs=2)
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,16 @@ def test_what_fits_is_taken() -> None:
 def test_what_is_no_shard_is_refused(changes: dict[str, Tensor | None]) -> None:
     memory = Memory(10)
     with pytest.raises(CorruptBlob, match=r"commit abc: its state does not fit"), fitting("commit abc"):
-        restore_shard(memory, Shard(0, tensors(**changes), {"all": 4}), outputs=2)
+        restore_shards(memory, [Shard(0, tensors(**changes), {"all": 4})], outputs=2)
     assert len(memory) == 0
 
 
 @pytest.mark.parametrize("inputs", [torch.rand(4, 2), torch.rand(4, 3).double()])
 def test_shards_of_one_memory_are_alike(inputs: Tensor) -> None:
     memory = Memory(10)
-    restore_shard(memory, Shard(0, tensors(), {"all": 4}), outputs=2)
+    restore_shards(memory, [Shard(0, tensors(), {"all": 4})], outputs=2)
     with pytest.raises(ValueError, match="differ in shape or dtype"):
-        restore_shard(memory, Shard(1, tensors(ids=torch.arange(4, 8), inputs=inputs), {"all": 4}), outputs=2)
+        restore_shards(memory, [Shard(1, tensors(ids=torch.arange(4, 8), inputs=inputs), {"all": 4})], outputs=2)
 
 
 def test_the_text_is_short() -> None:

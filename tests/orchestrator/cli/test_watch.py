@@ -48,12 +48,13 @@ def test_an_event_starts_a_step_at_once(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(FILE.format(folder=tmp_path, more=", max_quarantined: 0"))
     pipeline_of(tmp_path)
     command = [sys.executable, "-m", "orchestrator.cli.main", "watch", str(tmp_path / "p.yaml"), "--json"]
-    command += ["--every", "1h", "--webhook", "0"]
+    command += ["--every", "1h", "--webhook", "0.0.0.0:0"]
     watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert watching.stdout is not None and watching.stderr is not None
     try:
-        said = watching.stderr.readline()
-        assert said.startswith("waiting for events at http://127.0.0.1:"), said
+        warned, said = watching.stderr.readline(), watching.stderr.readline()
+        assert warned == ("warning: no token: whoever reaches 0.0.0.0 can start steps. Set EVERLEARN_WEBHOOK_TOKEN\n")
+        assert said.startswith("waiting for events at http://0.0.0.0:"), said
         assert watching.stderr.readline() == "watching, a step every 3600 s and after each event\n"
         (tmp_path / "in/b.npz").write_bytes(b"PK torn")
         aged(tmp_path / "in/b.npz", 500)

@@ -69,10 +69,10 @@ def train_here(pipeline: Pipeline) -> tuple[int, str]:
     with claimed(lineage, "run") as claim:
         held = lineage.fenced(claim.fence)
         stream, plan, _ = plan_without_bad(pipeline, stream_of(pipeline), lineage)
-        left = len(plan) - lineage.longest([planned.id for planned in plan])
-        train_in_process(pipeline, stream, plan, held, lambda event: None)
+        chain = lineage.leading([planned.id for planned in plan])
+        train_in_process(pipeline, stream, plan, held, lambda event: None, chain=chain)
         held.point("latest", plan[-1].id)
-    return left, plan[-1].id
+    return len(plan) - len(chain), plan[-1].id
 
 
 def step(pipeline: Pipeline) -> StepResult:

@@ -136,13 +136,16 @@ def test_labels_of_messages_come_later_as_files(broker: Broker, topic: str, tmp_
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
-        st.one_of(st.tuples(st.integers(0, 1), st.integers(1, 30)), st.sampled_from([7, 13])), min_size=1, max_size=8
+        st.one_of(st.tuples(st.integers(0, 1), st.integers(1, 30)), st.sampled_from([7, 13, -13])),
+        min_size=1,
+        max_size=8,
     )
 )
 def test_each_message_is_admitted_once_whenever_steps_are_taken(
     quick: Broker, tmp_path: Path, turns: list[tuple[int, int] | int]
 ) -> None:
-    """A turn is either a delivery to a partition, or a step with micro-batches of so many messages."""
+    """A turn is either a delivery to a partition, or a step with micro-batches of so many messages; where the number is
+    negative, a micro-batch waits for no more than there are."""
     topic = f"turns-{uuid.uuid4().hex[:8]}"
     sent: dict[int, int] = {0: 0, 1: 0}
     known: dict[str, bytes] = {}
@@ -153,7 +156,7 @@ def test_each_message_is_admitted_once_whenever_steps_are_taken(
             quick.send(topic, [b"%d" % (sent[partition] + i) for i in range(count)], partition)
             sent[partition] += count
             continue
-        files = KafkaTopic(quick.address, topic, turn)
+        files = KafkaTopic(quick.address, topic, abs(turn), linger=0 if turn < 0 else None)
         found = files.listing(known).files
         assert known.keys() <= {one.key for one in found}
         for one in found:
@@ -191,6 +194,18 @@ def test_a_step_killed_at_any_write_goes_on_to_the_same(
         assert contents(of_topic(tmp_path / f"killed-{dies_at}", quick, topic)) == expected
 
 
+def test_a_micro_batch_waits_no_longer_than_said(quick: Broker, topic: str, tmp_path: Path) -> None:
+    patient, hasty = (of_topic(tmp_path, quick, topic, f", linger: {linger}") for linger in ("1h", "0.001s"))
+    quick.send(topic, rows(25))
+    assert [file.rows for file in step(patient).decided] == [20]
+    time.sleep(0.01)
+    # All that are there by then; the next begins behind them.
+    assert [file.key for file in step(hasty).decided] == ["offsets-20-24-partition-0.jsonl"]
+    quick.send(topic, rows(24, seed=1))
+    assert [file.key for file in step(patient).decided] == ["offsets-25-44-partition-0.jsonl"]
+    assert step(patient).outcome == "nothing-new" and step(hasty).experiences == 4
+
+
 def test_a_topic_that_was_made_anew_is_refused(broker: Broker, topic: str, tmp_path: Path) -> None:
     pipeline = of_topic(tmp_path, broker, topic)
     broker.send(topic, rows(20))
@@ -223,7 +238,10 @@ def test_what_retention_removed_is_said_and_what_is_left_is_learned(
 
 def test_a_broker_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_topic, "_WAIT_S", 0.2)
-    with pytest.raises(StorageError, match=r"kafka://127\.0\.0\.1:9/clicks: cannot be read: .*\nCorrect stream"):
+    said = (
+        r"kafka://127\.0\.0\.1:9/clicks: cannot be read: no broker at 127\.0\.0\.1:9 answered within 0\.2 s\.\nCorrect"
+    )
+    with pytest.raises(StorageError, match=said):
         KafkaTopic("127.0.0.1:9", "clicks", 20).listing()
 
 

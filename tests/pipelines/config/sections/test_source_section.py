@@ -83,6 +83,8 @@ def test_a_topic_is_a_source_of_json_objects() -> None:
         ({"ready": {"age": "5m"}}, "ready: is of files: messages that are in a Kafka topic are complete"),
         ({"batch": {"every": "1d"}}, "batch: every: is of files: a Kafka topic has {files: N}, of `messages` each"),
         ({"path": "incoming"}, "messages: is of Kafka topics, and incoming is none: leave it out"),
+        ({"path": "incoming", "linger": "5m"}, "linger: is of Kafka topics, and incoming is none: leave it out"),
+        ({"linger": "0s"}, "linger: must be longer than 0"),
     ],
 )
 def test_what_a_topic_does_not_have_is_refused(given: dict[str, Any], said: str) -> None:

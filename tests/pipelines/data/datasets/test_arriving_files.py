@@ -74,6 +74,15 @@ def test_what_cannot_be_read_is_said(name: str, data: bytes, said: str) -> None:
         ArrivingFiles(source(name)).contents("x", data)
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("csv", CSV), ("jsonl", JSONL), ("parquet", parquet(**ROWS)), ("npz", npz(x=np.ones((2, 2)), y=[0, 1]))],
+)
+def test_a_column_that_is_missing_is_named_as_the_source_names_it(name: str, data: bytes) -> None:
+    with pytest.raises(DataError, match=r"x: has no (column|array) 'nr'; .*Name the \1 in stream\.source\.id$"):
+        ArrivingFiles(source(name, id="nr")).contents("x", data)
+
+
 def test_an_experience_of_one_file_is_that_of_the_dataset(tmp_path: Any) -> None:
     """The same rows, ids and test rows as a folder with this file."""
     random = np.random.default_rng(0)
