@@ -92,7 +92,7 @@ class Lineage:
         """
         from orchestrator.lineage.write_commit import write_commit
 
-        return write_commit(self, commit, _contents(blobs))
+        return write_commit(self, commit, blobs)
 
     def chain(self, commit: str) -> list[Commit]:
         """The commit and all its ancestors, oldest first.
@@ -343,7 +343,3 @@ class Lineage:
 
     def _where(self, key: str) -> str:
         return f"{self.store.uri}/{key}"
-
-
-def _contents(blobs: Mapping[str, bytes] | Iterable[bytes]) -> Iterable[bytes]:
-    return blobs.values() if isinstance(blobs, Mapping) else blobs
