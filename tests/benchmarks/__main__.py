@@ -106,6 +106,15 @@ def _methods() -> dict[str, Any]:
     }
 
 
+def _text_tasks() -> None:
+    tried = {
+        name: [float(value) for value in OPTIONS[name].split(",")]
+        for name in ("lr", "epochs", "alpha")
+        if name in OPTIONS
+    }
+    text_tasks.main(**_methods(), validate=float(OPTIONS.get("validate", "0")), tried=tried)
+
+
 def _languages() -> None:
     replay, sequences = OPTIONS.get("replay", "0,0.05,0.25"), OPTIONS.get("sequences", "32")
     languages.main(replay, int(sequences))
@@ -130,7 +139,7 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "lane_peers": _lane_peers,
     "scale": scale.main,
     "switching": switching.main,
-    "text_tasks": lambda: text_tasks.main(**_methods()),
+    "text_tasks": _text_tasks,
     "fashion_features": lambda: fashion_features.main(**_methods()),
     "languages": _languages,
 }

