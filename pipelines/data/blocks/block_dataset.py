@@ -14,6 +14,7 @@ from pipelines.data.blocks.block_reader import BlockReader
 from pipelines.data.blocks.block_samples import BlockSamples, Part
 from pipelines.data.blocks.block_source import BlockSource
 from pipelines.data.blocks.fit_features import fit_features
+from pipelines.data.datasets.arrow_columns import SIDES
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.divided_rows import DividedReader
 from pipelines.data.datasets.grouped_rows import ascending
@@ -32,7 +33,7 @@ ENOUGH = 3
 
 
 def load_blocks(
-    name: str, reader: BlockReader, options: TableFiles, store: IndexStore | None
+    name: str, reader: BlockReader, options: TableFiles, store: IndexStore | None, *, sides: bool = False
 ) -> Dataset | ExperienceDataset:
     """The dataset that the options describe, of samples that are read when they are needed.
 
@@ -41,6 +42,7 @@ def load_blocks(
     Args:
         name: for messages.
         store: keeps the index; None: it is made anew.
+        sides: the groups of the rows are their `SIDES`.
 
     Raises:
         DataError: files are missing or do not fit.
@@ -52,7 +54,7 @@ def load_blocks(
         raise DataError(f"stream.lanes: in lanes each class is held out by itself: leave out dataset.test.{form}")
     train = experience_files(options.path, reader.suffix)
     tests = None if options.test is None else experience_files(options.test, reader.suffix)
-    plan = BlockFiles(name, reader, options, BlockIndex(reader, store))
+    plan = BlockFiles(name, reader, options, BlockIndex(reader, store), sides)
     if isinstance(train, Location):
         if tests is not None and not isinstance(tests, Location):
             raise DataError(f"{options.test}: dataset.test is a folder, but dataset.path is a file: name a file")
@@ -86,20 +88,22 @@ class BlockFiles:
     reader: BlockReader
     options: TableFiles
     index: BlockIndex
+    sides: bool = False
 
     def single(self, file: Location, test: Location | None) -> Dataset:
         """One file, which the stream divides by class."""
         files = self.index.files([file] if test is None else [file, test])
-        labels = self.labels(files[:1] if self.options.from_training else files)
-        source = self.source(files[:1], labels)
+        training = self.options.from_training
+        labels = self.labels(files[:1] if training else files, SIDES[0] if training and self.sides else None)
+        source, *apart = self._apart(files[:1], labels) if self.sides else [self.source(files[:1], labels)]
+        apart = apart if test is None else [self.source(files[1:], labels)]
         kind = source.input_kind
-        if test is None:
+        if not apart:
             train = BlockSamples(source, "train", self.options.test_fraction)
             held_out = BlockSamples(source, "test", self.options.test_fraction)
         else:
-            other = self.source(files[1:], labels)
-            other.kind = kind
-            train, held_out = BlockSamples(source), BlockSamples(other)
+            apart[0].kind = kind
+            train, held_out = BlockSamples(source), BlockSamples(apart[0])
         features = source.features
         ready = None if features is None else features.preprocessing
         fits = features is not None and ready is None
@@ -144,13 +148,17 @@ class BlockFiles:
         of_tests = [one for files in apart for one in files]
         indexed_tests = dict(zip(of_tests, self.index.files(of_tests), strict=True))
         labels = self.labels(list((indexed if self.options.from_training else indexed | indexed_tests).values()))
+        of_each = [[indexed[one] for one in files] for files in train.values()]
+        if self.sides:
+            pairs = [self._apart(files, labels, number << ID_BITS) for number, files in enumerate(of_each)]
+            sources, others = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        else:
+            sources = [self.source(files, labels, number << ID_BITS) for number, files in enumerate(of_each)]
+            others = [self.source([indexed_tests[one] for one in files], labels) for files in apart]
         return BlockExperiences(
             self.name,
-            [
-                self.source([indexed[one] for one in files], labels, number << ID_BITS)
-                for number, files in enumerate(train.values())
-            ],
-            None if tests is None else [self.source([indexed_tests[one] for one in files], labels) for files in apart],
+            sources,
+            others if self.sides or tests is not None else None,
             places=[place.path for place in train],
             groups=None,
             fraction=self.options.test_fraction,
@@ -158,13 +166,26 @@ class BlockFiles:
             fit=lambda samples: self.fitted(samples).experiences(train, tests),
         )
 
+    def _apart(
+        self, files: Sequence[IndexedFile], labels: LabelMap | LabelColumns, id_base: int = 0
+    ) -> list[BlockSource]:
+        """Training and test rows of files whose rows say which they are. Raises DataError: there are none of one."""
+        found = [self.source(files, labels, id_base, side) for side in SIDES]
+        for source, kind in zip(found, ("training", "test"), strict=True):
+            if not source.counts.any():
+                raise DataError(
+                    f"{files[0].location.path} has no {kind} rows, by dataset.test: {{id_hash: SHARE}} or "
+                    "{column: NAME, value: VALUE}: set it otherwise, or give test files: dataset.test: PATH"
+                )
+        return found
+
     def source(
         self, files: Sequence[IndexedFile], labels: LabelMap | LabelColumns, id_base: int = 0, group: Any = None
     ) -> BlockSource:
         return BlockSource(self.reader, self.options, files, labels, self.index, id_base, group)
 
-    def labels(self, files: Sequence[IndexedFile]) -> LabelMap | LabelColumns:
-        """From the labels of the files to targets."""
+    def labels(self, files: Sequence[IndexedFile], group: str | None = None) -> LabelMap | LabelColumns:
+        """From the labels of the files, or of a group of their rows, to targets."""
         options = self.options
         if options.target_kind == "tokens":
             assert isinstance(options.classes, int)
@@ -174,7 +195,11 @@ class BlockFiles:
             (state,) = states([first])
             table = next(iter(self.reader.read_block(first, 0, state, 1, inputs=False, extents=files[0].extents)))
             return label_columns(options.target_kind, table.labels, options.label_names, options.classes)
-        found = ((np.array(file.labels), file.location.path) for file in files)
+        groups = [file.groups or () if group else (group,) * len(file.labels) for file in files]
+        found = (
+            (np.array([label for label, one in zip(file.labels, own, strict=True) if one == group]), file.location.path)
+            for file, own in zip(files, groups, strict=True)
+        )
         return label_map(options.classes, found, sparse=options.from_training)
 
     def fitted(self, samples: BlockSamples) -> BlockFiles:

@@ -61,6 +61,9 @@ def load_block_tables(
         DataError: files are missing or do not fit, or are not read by blocks with these options.
     """
     columns = Columns.of(options["inputs"], options["label"], options["id"], options.get("by"), options.get("time"))
+    test = options["test"]
+    if isinstance(test, TestPart):
+        columns, test = columns.sided(test), None
     kind, features = options.get("target_kind", "classes"), options.get("features")
     if features is not None and (options["shape"] is not None or options["channels"] != "first"):
         raise DataError("stream.dataset: features make inputs of one dimension: leave out shape and channels")
@@ -71,7 +74,7 @@ def load_block_tables(
     files = TableFiles.of(
         made,
         path,
-        options["test"],
+        test,
         options["test_fraction"],
         options["classes"],
         options["shape"],
@@ -79,4 +82,6 @@ def load_block_tables(
         from_training,
     )
     blocks: BlockReader = FeatureImageBlocks(made) if given is not None and given.options.image else made
-    return load_blocks(name, blocks, files.learning(kind, columns.label_names, columns.by), store)
+    return load_blocks(
+        name, blocks, files.learning(kind, columns.label_names, columns.by), store, sides=columns.part is not None
+    )

@@ -94,7 +94,7 @@ class BlockFeatures:
 
     def others(self, columns: Columns) -> list[str]:
         """Columns that are no features."""
-        further = (columns.id, None if columns.period else columns.by)
+        further = (columns.id, None if columns.period else columns.by, columns.mark)
         return [*columns.label_names, *(name for name in further if name is not None)]
 
 
@@ -117,7 +117,8 @@ def labels_in(columns: Columns, kind: TargetKind, table: Any, place: Location) -
 
 def outline_names(columns: Columns) -> list[str]:
     """The columns of labels and groups."""
-    return list(dict.fromkeys([*columns.label_names, *([] if columns.by is None else [columns.by])]))
+    further = (columns.by, columns.mark, columns.id if columns.part is not None else None)
+    return list(dict.fromkeys([*columns.label_names, *(name for name in further if name is not None)]))
 
 
 def description(columns: Columns, kind: TargetKind, features: BlockFeatures | None) -> dict[str, Any]:
@@ -130,6 +131,8 @@ def description(columns: Columns, kind: TargetKind, features: BlockFeatures | No
     }
     if columns.by is not None:
         said["by"] = [columns.by, columns.period]
+    if columns.part is not None:
+        said["test"] = columns.part.model_dump(exclude_none=True)
     if kind != "classes":
         said["targets"] = kind
     if features is not None:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.held_out_part import TestPart, has_value, hash_of_ids
+from pipelines.data.datasets.labels import id_numbers
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.missing_name import missing_name
 from pipelines.data.datasets.tables import Table
@@ -18,6 +20,8 @@ from pipelines.data.datasets.time_periods import Period, TimePeriods, period_nam
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 """Columns in which pandas stores an index without a name."""
+SIDES = ("train", "test")
+"""What training and test rows are called where a column of the rows divides them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Columns:
         mark: a column by which rows are divided into training and test rows; None: there is none.
         timed: it has times, and may be a feature.
         period: rows are divided by the periods of the times in `by`, which may be a feature; None: by its values.
+        part: rows are divided into training and test rows by the column `mark` or by their ids, and into nothing else;
+            None: they are not.
     """
 
     inputs: tuple[str, ...] | None
@@ -43,6 +49,7 @@ class Columns:
     mark: str | None = None
     timed: bool = False
     period: Period | None = None
+    part: TestPart | None = None
 
     @classmethod
     def of(
@@ -67,6 +74,28 @@ class Columns:
                 f"stream.dataset.by: {{time: {by.time}}} needs the column of the times: name it, dataset.time: COLUMN"
             )
         return replace(made, by=time, period=by.time)
+
+    def sided(self, part: TestPart) -> Columns:
+        """The same, with rows that are divided into training and test rows block by block.
+
+        Raises:
+            DataError: a block does not show which are which.
+        """
+        given = "id_hash" if part.id_hash else "column" if part.column else "time"
+        if given == "time":
+            raise DataError(
+                "stream.lanes: the last rows in time are known only when all are read: leave out dataset.test.time. A "
+                "column that says which rows are for testing can be used: dataset.test: {column: NAME, value: VALUE}"
+            )
+        if given == "id_hash" and self.id is None:
+            raise DataError(
+                "stream.lanes: dataset.test.id_hash needs the column of the ids here: name it, dataset.id: COLUMN"
+            )
+        if self.by is not None:
+            raise DataError(
+                f"stream.lanes: rows are divided by one column: leave out dataset.by or dataset.test.{given}"
+            )
+        return replace(self, mark=part.column, part=part)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -120,7 +149,12 @@ class Columns:
         )
 
     def groups(self, table: Any, location: Location) -> NDArray[Any] | None:
-        """The column by which the rows are divided, (n,); None: they are not. Raises as `values`."""
+        """The column by which the rows are divided, (n,), or the `SIDES` of the rows; None: they are not divided.
+
+        Raises as `values`.
+        """
+        if self.part is not None:
+            return np.where(self._for_testing(table, location, self.part), *reversed(SIDES))
         if self.by is None:
             return None
         check_columns([self.by], table.column_names, location, "time" if self.period else "by")
@@ -128,6 +162,14 @@ class Columns:
             return values(table[self.by], self.by, location)
         check_filled(table[self.by], self.by, location)
         return period_names(_moments(table[self.by], "timestamp", self.by, location), self.period)
+
+    def _for_testing(self, table: Any, location: Location, part: TestPart) -> NDArray[np.bool_]:
+        if part.id_hash is not None:
+            assert self.id is not None
+            return hash_of_ids(id_numbers(values(table[self.id], self.id, location), location.path)) < part.id_hash
+        marks = self.marks(table, location)
+        assert marks is not None
+        return has_value(marks, part.value)
 
     def marks(self, table: Any, location: Location) -> NDArray[Any] | None:
         """The column by which training and test rows are divided, (n,); times in seconds. Raises as `values`."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
-from pipelines.data.datasets.held_out_part import TestPart
+from pipelines.data.datasets.held_out_part import TestPart, as_text, has_value
 from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.table_reader import FittingReader, Reader, Table
 
@@ -80,8 +80,7 @@ class DividedReader:
 
     def _chosen(self, marks: NDArray[Any]) -> NDArray[np.bool_]:
         if self.part.column is not None:
-            wanted = _text(self.part.value)
-            return np.array([_text(mark) == wanted for mark in marks.tolist()])
+            return has_value(marks, self.part.value)
         assert self.part.last is not None
         # Rows of one moment are on the same side.
         first = len(marks) - max(1, round(self.part.last * len(marks)))
@@ -90,9 +89,9 @@ class DividedReader:
     def _why(self, marks: NDArray[Any]) -> str:
         if self.part.column is None:
             return f"the last {self.part.last:.0%} by '{self.part.time}' are for testing, and all are of one moment"
-        found = sorted({_text(mark) for mark in marks.tolist()})
+        found = sorted({as_text(mark) for mark in marks.tolist()})
         return (
-            f"those whose column '{self.part.column}' is {_text(self.part.value)} are for testing, and it has "
+            f"those whose column '{self.part.column}' is {as_text(self.part.value)} are for testing, and it has "
             f"{', '.join(found[:8])}"
         )
 
@@ -115,7 +114,3 @@ def _rows(table: Table, chosen: NDArray[np.bool_]) -> Table:
     ids = None if table.ids is None else table.ids[chosen]
     groups = None if table.groups is None else table.groups[chosen]
     return replace(table, inputs=table.inputs[chosen], labels=table.labels[chosen], ids=ids, groups=groups)
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

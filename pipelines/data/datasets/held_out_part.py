@@ -121,6 +121,17 @@ def test_rule(options: Mapping[str, Any]) -> str:
 test_rule.__test__ = False  # type: ignore[attr-defined]  # keeps pytest from taking it for a test
 
 
+def has_value(marks: NDArray[Any], value: Any) -> NDArray[np.bool_]:
+    """(n,) whether a column has a value in a row, both as text."""
+    wanted = as_text(value)
+    return np.array([as_text(mark) == wanted for mark in marks.tolist()], dtype=bool)
+
+
+def as_text(value: Any) -> str:
+    """A value of a column as a person writes it in YAML."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def hash_of_ids(ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """A number in [0, 1) for each id, as if drawn at random (SplitMix64: Steele, Lea & Flood 2014)."""
     state = ids.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)

@@ -23,6 +23,7 @@ from pipelines.config.components import DATASETS, declared
 from pipelines.data.blocks.block_samples import BlockSamples
 from pipelines.data.datasets import csv_files, documents, image_folder, jsonl_files, npz
 from pipelines.data.datasets.dataset import Dataset
+from pipelines.data.datasets.held_out_part import TestPart
 from strategies.loop.order_of_samples import sample_order
 from strategies.loop.process_group import Group
 from strategies.loop.train_settings import TrainSettings
@@ -58,6 +59,19 @@ def _jsonl(folder: Path) -> tuple[Path, dict[str, Any]]:
 
 def _parquet(folder: Path) -> tuple[Path, dict[str, Any]]:
     return write(folder / "a.parquet", *rows(N, 2), (9, 4, 6, 1, 8, 3)), {**TABLE, "inputs": "x"}
+
+
+def _by_column(folder: Path) -> tuple[Path, dict[str, Any]]:
+    path, options = _csv(folder)
+    head, *lines = path.read_text().splitlines()
+    sides = [f"{line},{'test' if number % 6 == 2 else 'train'}" for number, line in enumerate(lines)]
+    path.write_text("\n".join([f"{head},split", *sides]) + "\n")
+    return path, {**options, "test": TestPart(column="split", value="test")}
+
+
+def _by_ids(folder: Path) -> tuple[Path, dict[str, Any]]:
+    path = write(folder / "a.parquet", *rows(N, 2), (9, 4, 6, 1, 8, 3), ids=[f"id {n}" for n in range(N)])
+    return path, {**TABLE, "inputs": "x", "id": "who", "test": TestPart(id_hash=0.3)}
 
 
 def _npz(folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -100,6 +114,8 @@ CASES: dict[str, tuple[str, Callable[[Path], tuple[Path, dict[str, Any]]]]] = {
     "csv": ("csv", _csv),
     "jsonl": ("jsonl", _jsonl),
     "parquet": ("parquet", _parquet),
+    "test rows by a column": ("csv", _by_column),
+    "test rows by ids": ("parquet", _by_ids),
     "npz": ("npz", _npz),
     "documents": ("documents", _documents),
     "completions": ("documents", partial(_documents, prompt="ask")),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import PipelineError
@@ -14,6 +15,7 @@ from pipelines.data.datasets.divided_rows import divided
 from pipelines.data.datasets.held_out_part import TestPart
 from pipelines.data.datasets.npz_reader import NpzReader
 from pipelines.data.streams import build_stream
+from strategies.api.data import Samples
 
 
 @pytest.mark.parametrize("features", ["", ", features: auto"])
@@ -69,6 +71,61 @@ def test_a_part_that_is_empty_is_said(form: str, message: str, tmp_path: Path) -
     with pytest.raises(PipelineError, match=message):
         options = f"name: csv, path: {tmp_path}, label: y, inputs: [x], test: {form}"
         build_stream(load_text(f"name: t\nmodel: mlp\nstream: {{dataset: {{{options}}}}}").stream, 0)
+
+
+def by_id(samples: Samples) -> dict[int, tuple[list[float], int]]:
+    """The input and the target of each sample."""
+    inputs, targets = samples.take(torch.arange(len(samples)))
+    return dict(zip(samples.ids.tolist(), zip(inputs.tolist(), targets.tolist(), strict=True), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize("form", ["{column: split, value: true}", "{id_hash: 30%}"])
+def test_lanes_have_the_test_rows_that_memory_has(form: str, kind: str, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"key": [f"row {n}" for n in range(60)], "x": np.arange(60) % 7 + 0.5, "split": False})
+    rows.loc[rows.index % 5 == 1, "split"] = True
+    rows["y"] = np.where(rows["x"] > 3, "low", "high")
+    (tmp_path / "many").mkdir()
+    for path, some in ((f"one.{kind}", rows), (f"many/0.{kind}", rows[::-1])):
+        if kind == "parquet":
+            some.to_parquet(tmp_path / path, index=False, row_group_size=7)
+        elif kind == "csv":
+            some.to_csv(tmp_path / path, index=False)
+        else:
+            some.to_json(tmp_path / path, orient="records", lines=True)
+    for path, setting in ((f"one.{kind}", "class-incremental, experiences: 2"), ("many", "domain-incremental")):
+        for features in ("inputs: x", "features: auto"):
+            found = []
+            for lanes in ("", ", lanes: 2, window: 1"):
+                text = (
+                    f"name: t\nmodel: mlp\nstream:\n  {{setting: {setting}{lanes}, dataset: {{name: {kind}, "
+                    f"path: {tmp_path / path}, label: y, id: key, {features}, test: {form}}}}}\n"
+                )
+                stream = build_stream(load_text(text).stream, 0)
+                found.append([by_id(part) for one in stream for part in (one.train, one.test)])
+            assert found[0] == found[1] and all(found[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            "test: {time: at, last: 20%}",
+            r"leave out dataset\.test\.time\. A column .* dataset\.test: \{column",
+        ),
+        ("test: {id_hash: 20%}", r"needs the column of the ids here: name it, dataset\.id"),
+        ("test: {column: split, value: test}, by: at", r"leave out dataset\.by or dataset\.test\.column"),
+        ("test: {column: split, value: tset}", r"0\.csv has no test rows"),
+        ("test: {column: splat, value: test}", r"column 'splat'"),
+    ],
+)
+def test_what_lanes_cannot_divide_is_refused(options: str, message: str, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"x": np.arange(6.0), "at": "2026-01-01", "split": ["test", "train"] * 3, "y": [0, 1] * 3})
+    rows.to_csv(tmp_path / "0.csv", index=False)
+    path = tmp_path / "0.csv" if "by" in options else tmp_path
+    with pytest.raises(PipelineError, match=message):
+        given = f"name: csv, path: {path}, label: y, inputs: [x], {options}"
+        build_stream(load_text(f"name: t\nmodel: mlp\nstream: {{lanes: 2, dataset: {{{given}}}}}").stream, 0)
 
 
 def test_arrays_have_no_columns() -> None:

@@ -79,9 +79,9 @@ def test_a_sample_keeps_its_side_when_its_file_grows(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"dataset\.test\.id_hash: must be below 1"):
         load_text("name: t\nmodel: mlp\nstream: {dataset: {name: csv, path: x, test: {id_hash: 2}}}")
-    pd.DataFrame({"key": range(9), "x": 1.0, "y": 0}).to_parquet(tmp_path / "0.parquet")
+    np.savez(tmp_path / "0.npz", x=np.ones((9, 2)), y=np.zeros(9, dtype=int), key=np.arange(9))
     with pytest.raises(DataError, match=r"stream\.lanes: .*leave out dataset\.test\.id_hash"):
-        stream(tmp_path, kind="parquet", further="lanes: 2")
+        stream(tmp_path, kind="npz", further="lanes: 2")
 
 
 def test_the_rule_in_words() -> None:
