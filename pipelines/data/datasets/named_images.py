@@ -45,7 +45,7 @@ class NamedImages:
         for name in self.columns:
             done = 0
             for piece in self.table.column(location, name, absent=self.missing):
-                if not of_paths(piece.type):
+                if not (of_paths(piece.type) or self._paths_alone(location, name, piece.type)):
                     break  # bytes change with the table
                 named = True
                 digest.update(_versions(self._sources(piece, name, location.path, location, done)))
@@ -100,6 +100,16 @@ class NamedImages:
     def _sources(self, column: Any, name: str, where: str, location: Location, first_row: int) -> list[ImageSource]:
         found = present_sources(column, name, where, location.parent, first_row, missing=self.missing)
         return [found[row] for row in sorted(found)]
+
+    def _paths_alone(self, location: Location, name: str, type_: Any) -> bool:
+        """Whether values {bytes, path} have no bytes in the whole table, so that they name files."""
+        from pyarrow import types
+
+        if not types.is_struct(type_) or type_.get_field_index("path") < 0:
+            return False
+        if type_.get_field_index("bytes") < 0:
+            return True
+        return isinstance(self.table, ParquetBlocks) and self.table.without_values(location, f"{name}.bytes")
 
     def _block_versions(self, location: Location, number: int, state: FileState, extents: Extents | None) -> str:
         """What changes with the images of a block."""

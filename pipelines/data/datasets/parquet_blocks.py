@@ -109,6 +109,17 @@ class ParquetBlocks(ParquetReader):
             for batch in file.iter_batches(columns=[name], use_threads=False):
                 yield batch.column(0)
 
+    def without_values(self, location: Location, path: str) -> bool:
+        """Whether a column, such as `image.bytes` of a nested one, has no value at all, by the statistics of a file."""
+        with opened(location) as raw:
+            metadata = _metadata_of(raw, location)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        chunks = [column for group in groups for column in _columns(group, path)]
+        known = [chunk.statistics for chunk in chunks if chunk.is_stats_set]
+        return bool(chunks) and len(known) == len(chunks) and not any(
+            one.num_values or not one.has_null_count for one in known
+        )  # fmt: skip
+
     def _pieces(
         self, location: Location, number: int, state: FileState, rows: int, *, inputs: bool
     ) -> Iterator[tuple[Any, Sequence[str]]]:
