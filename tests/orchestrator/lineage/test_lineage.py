@@ -58,6 +58,17 @@ def test_longest(lineage: Lineage) -> None:
     assert lineage.longest(ids) == 7
 
 
+def test_a_chain_that_was_read_before_the_claim_stands_if_its_last_commit_does(lineage: Lineage) -> None:
+    chain = write_chain(lineage, 10)
+    ids, key = [commit.id for commit in chain], layout.commit_key(NAME, chain[6].id)
+    assert lineage.leading(ids, chain[:7], anew=True) == chain
+    rewritten = chain[6].revised(steps=chain[6].steps + 1)
+    lineage.store.put(key, rewritten.to_json())
+    assert lineage.leading(ids, chain[:7], anew=True) == [*chain[:6], rewritten, *chain[7:]]
+    lineage.store.delete(key)
+    assert lineage.leading(ids, chain[:7], anew=True) == chain[:6]
+
+
 def test_blobs_that_are_stored_are_not_sent_again(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
     data = b"x" * 1000
     sent: list[str] = []
