@@ -99,6 +99,6 @@ def test_a_module_that_everlearn_has_too_is_named_with_both_files(project: Path)
 @pytest.mark.ray
 @pytest.mark.slow
 def test_rays_workers_find_both(project: Path) -> None:
-    done = command(project, "run", "p.yaml", "--workers", "2", "--json")
+    done = command(project, "run", "p.yaml", "--address", "local", "--json")
     assert done.returncode == 0, done.stderr
     assert '"trained": 2' in done.stdout

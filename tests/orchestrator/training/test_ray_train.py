@@ -16,7 +16,7 @@ from orchestrator.result import RunResult
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
 from pipelines.build import make_model, make_stream
-from pipelines.config.load import load_text
+from pipelines.config.load import load_text, with_settings
 from pipelines.config.schema import Pipeline
 from strategies.memory.reservoir import Memory
 from tests.orchestrator.train_stream import train
@@ -49,9 +49,13 @@ def lineage(made: Pipeline) -> Lineage:
     return Lineage(open_store(made.storage), made.name)
 
 
-def weights(made: Pipeline, commit: str) -> torch.Tensor:
+def tensors(made: Pipeline, commit: str) -> dict[str, torch.Tensor]:
     kept = lineage(made)
-    return torch.cat([t.flatten() for t in kept.tensors(kept.read(commit).blobs["model"].sha256).values()])
+    return dict(kept.tensors(kept.read(commit).blobs["model"].sha256))
+
+
+def weights(made: Pipeline, commit: str) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors(made, commit).values()])
 
 
 def memory_ids(made: Pipeline, commit: str) -> list[int]:
@@ -71,8 +75,8 @@ def ray_cluster() -> Iterator[None]:
     from orchestrator.cluster.log_levels import quiet
 
     quiet()
-    with cluster(None, load_text("name: x\nstream: {dataset: digits, setting: class-incremental}\nmodel: mlp\n"
-                                 "scaling: {workers: 4}\n").scaling):  # fmt: skip
+    four = load_text("name: x\nstream: {dataset: digits}\nmodel: mlp\nscaling: {workers: 4}\n").scaling
+    with cluster(None, four):
         yield
 
 
@@ -107,7 +111,8 @@ def test_the_commits_are_those_of_this_process_to_the_bit(alone: tuple[Pipeline,
         assert one.blobs == other.blobs and one.memories == other.memories and one.row == other.row
 
 
-def test_two_workers_learn_in_lanes_what_one_learns(tmp_path: Path) -> None:
+def test_two_workers_learn_in_lanes_from_given_weights_what_one_learns(tmp_path: Path) -> None:
+    """They start from the same weights, and leave what is frozen."""
     stream_of_files(tmp_path / "data", experiences=2)
     text = (
         "name: lanes\nstream: {{dataset: {{name: parquet, path: {data}}}, setting: domain-incremental, lanes: 4, "
@@ -118,25 +123,21 @@ def test_two_workers_learn_in_lanes_what_one_learns(tmp_path: Path) -> None:
     together, alone = (
         load_text(text.format(data=tmp_path / "data", folder=tmp_path / name, tracking=NOWHERE)) for name in "ab"
     )
+    state = make_model(alone, make_stream(alone)).state_dict()
+    torch.save({name: tensor * 1.5 for name, tensor in state.items()}, tmp_path / "w.pt")
+    together, alone = (
+        with_settings(made, {"model.weights": str(tmp_path / "w.pt"), "train.freeze": ["body.*"]})
+        for made in (together, alone)
+    )
     commits = run(together, workers=2).lineage
     assert commits == train(alone) and len(commits) == 2
     for commit in commits:
         assert memory_ids(together, commit) == memory_ids(alone, commit)
-        torch.testing.assert_close(weights(together, commit), weights(alone, commit), rtol=1e-3, atol=1e-5)
-
-
-def test_workers_start_from_the_same_weights_and_leave_what_is_frozen(tmp_path: Path) -> None:
-    state = make_model(pipeline(tmp_path), make_stream(pipeline(tmp_path))).state_dict()
-    torch.save({name: tensor * 1.5 for name, tensor in state.items()}, tmp_path / "w.pt")
-    settings = (f"model.weights={tmp_path}/w.pt", "train.freeze=['body.*']", "train.epochs=1")
-    made = [pipeline(tmp_path / name, *settings, experiences=1) for name in ("here", "workers")]
-    ids = [train(made[0]), run(made[1], workers=2).lineage]
-    assert ids[0] == ids[1]
-    here, there = (lineage(m).tensors(lineage(m).read(ids[0][0]).blobs["model"].sha256) for m in made)
-    for name, tensor in here.items():
-        same = torch.equal(tensor, state[name] * 1.5), torch.equal(there[name], state[name] * 1.5)
-        assert same == (name.startswith("body"),) * 2, name
-    torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-5)
+        there, here = (tensors(made, commit) for made in (together, alone))
+        torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-5)
+        for name, tensor in here.items():
+            same = torch.equal(tensor, state[name] * 1.5), torch.equal(there[name], state[name] * 1.5)
+            assert same == (name.startswith("body"),) * 2, name
 
 
 def test_no_thread_is_left_that_could_touch_ray_after_its_end(alone: tuple[Pipeline, RunResult]) -> None:
