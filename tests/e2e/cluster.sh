@@ -147,7 +147,7 @@ cluster:
   address: http://127.0.0.1:$dashboard
   env: [MLFLOW_TRACKING_URI, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION]
 YAML
-export MLFLOW_TRACKING_URI=http://127.0.0.1:$mlflow RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S=10
+export MLFLOW_TRACKING_URI=http://127.0.0.1:$mlflow RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S=20
 everlearn() { "$python" -m orchestrator.cli.main "$@"; }
 
 say "everlearn submit e2e.yaml --follow"
