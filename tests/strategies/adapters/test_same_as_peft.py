@@ -14,8 +14,6 @@ from tests.strategies.adapters.test_soft_prompts import TOKENS, Causal
 from tests.strategies.networks.test_weight_averages import changes
 from tests.strategies.projection.test_subspace_linear import INPUTS, decomposed, model, train
 
-pytest.importorskip("peft")
-
 
 def test_logits_are_those_of_peft_s_prompt_tuning() -> None:
     peft = pytest.importorskip("peft")
