@@ -44,7 +44,7 @@ def train_loop(config: dict[str, Any]) -> None:
     except BaseException as error:
         if not peer_lost(error):
             ray.get(events(as_event(error)))
-            if ray.train.get_context().get_world_size() == 1:
+            if Group.current().size == 1:
                 # The driver has the error. Ray Train would start another worker only to find nothing to do; others
                 # that wait for this one have to be ended by it.
                 return
