@@ -17,8 +17,7 @@ def canonical_json(value: Any) -> bytes:
     """
     # A pass through JSON turns keys into strings, so that 9 and 10 sort the same before and after they were stored.
     try:
-        plain = json.loads(json.dumps(value, allow_nan=False))
-        return json.dumps(plain, allow_nan=False, sort_keys=True, separators=(",", ":")).encode("ascii")
+        return _spelled(json.loads(json.dumps(value, allow_nan=False)))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -26,6 +25,11 @@ def canonical_json(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """The SHA-256 of `value`'s canonical JSON, as 64 hexadecimal digits. Raises as `canonical_json`."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def digest_of_json(value: Any) -> str:
+    """`digest` of what `parse_json` gave, in a third of the time: its keys are strings already."""
+    return hashlib.sha256(_spelled(value)).hexdigest()
 
 
 def parse_json(data: bytes) -> Any:
@@ -41,6 +45,10 @@ def parse_json(data: bytes) -> Any:
     if _depth(value) > DEEPEST:
         raise ValueError("nested too deeply")
     return value
+
+
+def _spelled(plain: Any) -> bytes:
+    return json.dumps(plain, allow_nan=False, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

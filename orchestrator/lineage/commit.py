@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +9,7 @@ from pydantic import Field, FiniteFloat, JsonValue, ValidationError
 from pydantic_core import to_jsonable_python
 
 from orchestrator.errors import CorruptCommit, StorageError
-from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
+from orchestrator.lineage.canonical_json import canonical_json, digest, digest_of_json, parse_json
 from orchestrator.lineage.capability_record import AnswersRecord, CapabilityRecord
 from orchestrator.lineage.measurements import (
     Count,
@@ -188,10 +187,6 @@ class Commit(Record):
             StorageError: it was made by a newer version.
         """
         try:
-            sealed = cls._as_sealed(data)
-            if sealed is not None:
-                sealed._verify_id(expected)
-                return sealed
             document = parse_json(data)
             if not isinstance(document, dict):
                 raise ValueError("not an object")
@@ -201,7 +196,8 @@ class Commit(Record):
                     f"{source}: made by a newer Everlearn (commit format {str(found)[:20]}; {FORMAT} is known here).\n"
                     "Upgrade Everlearn, or set `storage` to another place"
                 )
-            if digest({key: value for key, value in document.items() if key != "checksum"}) != document.get("checksum"):
+            rest = {key: value for key, value in document.items() if key != "checksum"}
+            if digest_of_json(rest) != document.get("checksum"):
                 raise ValueError("its checksum is wrong")
             commit = cls.model_validate_json(data)
             commit._verify_id(expected)
@@ -244,22 +240,6 @@ class Commit(Record):
         settled = cls.model_validate_json(canonical_json(document)).document()
         del settled["checksum"]
         return cls.model_validate_json(canonical_json({**settled, "checksum": digest(settled)}))
-
-    @classmethod
-    def _as_sealed(cls, data: bytes) -> Self | None:
-        """The commit in bytes that are what `to_json` wrote, to the letter; None: look at them more closely.
-
-        Such bytes without the checksum are those that were hashed: nothing needs to be written out again. A chain is
-        read with each training.
-        """
-        try:
-            commit = cls.model_validate_json(data)
-        except ValidationError:
-            return None
-        seal = f'"checksum":"{commit.checksum}",'.encode("ascii")
-        rest = data.replace(seal, b"")
-        once = len(data) - len(rest) == len(seal)
-        return commit if once and hashlib.sha256(rest).hexdigest() == commit.checksum else None
 
     def _verify_id(self, expected: str | None) -> None:
         made = commit_id(parent=self.parent, fingerprint=self.experience.fingerprint, spec=self.spec)

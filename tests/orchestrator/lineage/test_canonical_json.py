@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.lineage.canonical_json import canonical_json, digest, parse_json
+from orchestrator.lineage.canonical_json import canonical_json, digest, digest_of_json, parse_json
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -21,6 +21,7 @@ def test_reading_what_was_written_gives_the_same_bytes(value: Any) -> None:
     data = canonical_json(value)
     assert parse_json(data) == value
     assert canonical_json(parse_json(data)) == data
+    assert digest_of_json(parse_json(data)) == digest(value)
 
 
 @given(st.dictionaries(st.text(), values, min_size=2, max_size=5), st.randoms())

@@ -1,6 +1,7 @@
 """Commits: identity, round trip, tampering."""
 
 import contextlib
+import hashlib
 import json
 from typing import Any
 
@@ -212,6 +213,16 @@ def test_every_change_is_seen() -> None:
 def test_changes_under_a_right_checksum(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(CorruptCommit, match=f"here: damaged: {problem}"):
         Commit.parse(canonical_json(_document(**changes)), source="here")
+
+
+def test_a_key_that_stands_twice_is_refused_under_the_hash_of_its_bytes() -> None:
+    """Readers differ in which of two values they take."""
+    data = make_commit(0, None, {}).to_json()
+    seal = f'"checksum":"{json.loads(data)["checksum"]}",'.encode()
+    twice = data.replace(seal, b"").replace(b'"pipeline":', b'"pipeline":"other","pipeline":', 1)
+    again = twice.replace(b'"created"', b'"checksum":"%s","created"' % hashlib.sha256(twice).hexdigest().encode(), 1)
+    with pytest.raises(CorruptCommit, match="twice"):
+        Commit.parse(again)
 
 
 def test_a_commit_under_another_name() -> None:

@@ -55,6 +55,12 @@ def test_rows_say_themselves_what_they_are_for(form: str, features: str, tmp_pat
                 assert used == ({"x", "at", "site"} if path == "many" else {"x", "at"})
 
 
+def write_one_moment(folder: Path) -> None:
+    """`0.csv` with six rows of one moment, half of them marked as test rows."""
+    rows = pd.DataFrame({"x": np.arange(6.0), "at": "2026-01-01", "split": ["test", "train"] * 3, "y": [0, 1] * 3})
+    rows.to_csv(folder / "0.csv", index=False)
+
+
 @pytest.mark.parametrize(
     ("form", "message"),
     [
@@ -66,8 +72,7 @@ def test_rows_say_themselves_what_they_are_for(form: str, features: str, tmp_pat
     ],
 )
 def test_a_part_that_is_empty_is_said(form: str, message: str, tmp_path: Path) -> None:
-    rows = pd.DataFrame({"x": np.arange(6.0), "at": "2026-01-01", "split": ["test", "train"] * 3, "y": [0, 1] * 3})
-    rows.to_csv(tmp_path / "0.csv", index=False)
+    write_one_moment(tmp_path)
     with pytest.raises(PipelineError, match=message):
         options = f"name: csv, path: {tmp_path}, label: y, inputs: [x], test: {form}"
         build_stream(load_text(f"name: t\nmodel: mlp\nstream: {{dataset: {{{options}}}}}").stream, 0)
@@ -120,8 +125,7 @@ def test_lanes_have_the_test_rows_that_memory_has(form: str, kind: str, tmp_path
     ],
 )
 def test_what_lanes_cannot_divide_is_refused(options: str, message: str, tmp_path: Path) -> None:
-    rows = pd.DataFrame({"x": np.arange(6.0), "at": "2026-01-01", "split": ["test", "train"] * 3, "y": [0, 1] * 3})
-    rows.to_csv(tmp_path / "0.csv", index=False)
+    write_one_moment(tmp_path)
     path = tmp_path / "0.csv" if "by" in options else tmp_path
     with pytest.raises(PipelineError, match=message):
         given = f"name: csv, path: {path}, label: y, inputs: [x], {options}"
