@@ -9,7 +9,7 @@ are imported on first use.
 
 from typing import TYPE_CHECKING
 
-from strategies.api import old_imports
+from strategies.api import old_imports, shared_packages
 from strategies.api.lazy_names import lazy_names
 
 if TYPE_CHECKING:
@@ -76,5 +76,6 @@ __all__ = [
     "refusals",
 ]
 
+shared_packages.install()
 old_imports.install()
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -79,6 +79,25 @@ def test_a_script_finds_both(project: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
 
 
+def test_a_script_imports_modules_of_its_own_packages(project: Path) -> None:
+    """`import everlearn` comes first where the project has a package `orchestrator`, too."""
+    (project / "orchestrator" / "mine.py").write_text("from orchestrator import Callback\n\nNAME = Callback.__name__\n")
+    text = (
+        "import everlearn\nfrom orchestrator import load_pipeline, run, tune\nfrom orchestrator.mine import NAME\n"
+        "from pipelines.sizes import ROWS\nfrom pipelines.table import load\nfrom strategies.deep.mine import Mine\n"
+        "print(NAME, ROWS, Mine.__name__, len(load()), load_pipeline('p.yaml').name)\n"
+    )
+    done = python(project, text)
+    assert (done.returncode, done.stdout) == (0, "Callback 40 Mine 2 own\n"), done.stderr
+    before = python(project, "from orchestrator import run\n")
+    assert "RuntimeError: never imported" in before.stderr, "without it Python takes the project's own package"
+
+
+def test_a_module_that_nobody_has_is_not_found(project: Path) -> None:
+    done = python(project, "import everlearn\nimport pipelines.sizes\nimport strategies.deep.other\n")
+    assert "No module named 'strategies.deep.other'" in done.stderr
+
+
 def test_ones_own_that_came_first_is_named_with_everlearns(project: Path) -> None:
     (project / "orchestrator" / "__init__.py").unlink()
     (project / "orchestrator").rmdir()
@@ -87,6 +106,8 @@ def test_ones_own_that_came_first_is_named_with_everlearns(project: Path) -> Non
     last = done.stderr.strip().splitlines()[-2:]
     assert done.returncode == 1 and str(project / "pipelines" / "__init__.py") in last[0]
     assert "hides Everlearn's in" in last[0] and "rename yours" in last[1]
+    late = python(project, "import pipelines\nimport everlearn\n").stderr.strip().splitlines()[-2:]
+    assert str(project / "pipelines" / "__init__.py") in late[0] and "hides Everlearn's in" in late[0]
 
 
 def test_a_module_that_everlearn_has_too_is_named_with_both_files(project: Path) -> None:

@@ -26,7 +26,7 @@ from pipelines.config.document import one_line
 from pipelines.config.masking import mask, shorten
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.suggest import did_you_mean
-from strategies.api.shared_packages import share, twin
+from strategies.api.shared_packages import twin
 
 _HOME = Path(__file__).resolve().parents[2]
 _ROOMS = ("orchestrator", "pipelines", "strategies")
@@ -89,7 +89,6 @@ def import_component(path: str) -> Any:
         sys.path.append(here)
     if beside and beside not in sys.path:
         sys.path.append(beside)
-    share(module_name)
     try:
         component: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
