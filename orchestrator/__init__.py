@@ -6,7 +6,8 @@
     print(result.metrics["average_accuracy"])
 
 This room alone knows Ray, MLflow and boto3, and imports `pipelines` and `strategies`. Names are imported on first use:
-`import orchestrator` alone loads neither Ray nor MLflow nor PyTorch.
+`import orchestrator` alone loads neither Ray nor MLflow nor PyTorch. Other programs import the names of `__all__`;
+within the package, folders import one another's modules.
 """
 
 import importlib

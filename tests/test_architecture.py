@@ -203,6 +203,27 @@ def test_every_folder_says_what_lives_there() -> None:
     assert short == {}, "the docstring of each folder's __init__.py has two sentences or more"
 
 
+def test_every_folder_says_what_may_be_imported_from_it() -> None:
+    """A sentence "Only `a` and `b` import from here" is true."""
+    wrong = []
+    for folder in sorted({path.parent for path in FILES}):
+        text = " ".join((ast.get_docstring(parsed(folder / "__init__.py")) or "").split())
+        if "import" not in text.casefold():
+            wrong.append(f"{folder}: says nothing of imports")
+        only = re.search(r"Only ((?:`[\w.]+`(?:, | and )?)+) imports? from here", text)
+        if only is None:
+            continue
+        name = module_name(folder / "__init__.py")
+        allowed = (name, *re.findall(r"`([\w.]+)`", only[1]))
+        wrong += [
+            f"{path} imports from {folder}"
+            for path in FILES
+            if name in imported(path, Kinds.ALL)
+            and not f"{module_name(path)}.".startswith(tuple(f"{a}." for a in allowed))
+        ]
+    assert wrong == []
+
+
 def defines_a_function(path: Path) -> bool:
     return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(parsed(path)))
 

@@ -2,5 +2,5 @@
 
 `connect` starts a local cluster or connects to a remote one, `liveness` waits for work without hanging when Ray fails,
 `worker_failures` describes the cause of a worker failure in one line, `log_levels` silences libraries, `shuffle_tasks`
-shuffles data. Nothing here knows the pipeline.
+shuffles data. Training, tuning, serving and the command line import these modules. Nothing here knows the pipeline.
 """

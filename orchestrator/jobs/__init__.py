@@ -2,6 +2,6 @@
 
 `client` uses the Jobs API of Ray through `dashboard_client`, `runtime_env` packs the files and the environment of a
 job, `expected_outcome` says where its result will be, and `lost_nodes` why it lost nodes or workers. `relay` sends the
-progress of a job to the terminal that follows it, `kubernetes` renders the same job as a RayJob. The command line
-imports these; training does not.
+progress of a job to the terminal that follows it, `kubernetes` renders the same job as a RayJob. Only
+`orchestrator.cli` imports from here.
 """

@@ -1,6 +1,7 @@
 """Learning from a model as it was: the frozen teacher, and how far a student's outputs are from the teacher's.
 
-LwF, iCaRL and generative replay use these. `soft_targets` is pure functions of outputs.
+LwF, iCaRL and generative replay use these. `soft_targets` is pure functions of outputs. Only `strategies.methods` and
+`strategies.objectives` import from here.
 """
 
 from typing import TYPE_CHECKING

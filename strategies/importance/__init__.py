@@ -1,8 +1,8 @@
 """How much each parameter matters for what was learned, and the penalty that follows from it.
 
-`fisher` is the diagonal of the Fisher information, exact per sample by `per_sample_gradients`; `mean_importance` is
-the mean of any per-sample statistic; `quadratic_penalty` holds parameters near their anchors. Pure functions beside
-small classes.
+`fisher` is the diagonal of the Fisher information, exact per sample by `per_sample_gradients`; `mean_importance` is the
+mean of any per-sample statistic; `quadratic_penalty` holds parameters near their anchors. Pure functions beside small
+classes. Only `strategies.methods` and `orchestrator.training` import from here.
 """
 
 from typing import TYPE_CHECKING

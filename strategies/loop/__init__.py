@@ -2,5 +2,5 @@
 
 `learner` is the loop. `sampling` decides which samples make up each global batch, `global_loss` and `process_group`
 combine the ranks, `train_settings` makes optimisers and schedulers. Methods use the `Learner` that their hooks are
-given.
+given. Other rooms import `Learner` and what else they use from its own module.
 """

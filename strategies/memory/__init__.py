@@ -1,7 +1,8 @@
 """Memories of past samples for rehearsal, the same on any number of workers.
 
 `reservoir` is the bounded uniform sample (bottom-k of seeded hashes), `herding` chooses exemplars by their mean,
-`rehearsal` is what the methods with a memory share, `replay_weights` how much the past counts in a batch.
+`rehearsal` is what the methods with a memory share, `replay_weights` how much the past counts in a batch. Other rooms
+import `Memory` and `Rehearsal` from `strategies`.
 """
 
 from typing import TYPE_CHECKING

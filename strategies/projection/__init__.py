@@ -1,6 +1,7 @@
 """Gradients that must not point against the past: reference gradients, and projections that satisfy them.
 
-GEM and A-GEM use these. `gradient_projection` is pure mathematics on lists of tensors.
+GEM and A-GEM use these. `gradient_projection` is pure mathematics on lists of tensors. Only `strategies.methods`
+imports from here.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,7 @@
 """Sends the progress of a job through its output to the terminal that follows it.
 
-`sender` writes messages between the lines of the output, and `receiver` reads them. `relayed` may be imported.
+`sender` writes messages between the lines of the output, and `receiver` reads them. Only `orchestrator.cli` and
+`orchestrator.jobs` import from here.
 """
 
 import os
