@@ -183,9 +183,9 @@ def _in_unit(pipeline: Pipeline, model: nn.Module, kept: Mapping[str, Tensor]) -
 def _manner(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> Manner:
     """How the model of a commit is used."""
     from orchestrator.checkpointing.model_description import read_description
-    from orchestrator.prediction.answers import answers_of, tokens
     from orchestrator.prediction.document_scores import document_reader
     from orchestrator.prediction.predicting import Manner
+    from orchestrator.prediction.predictions import answers_of, tokens
     from pipelines.data.model_inputs import ModelInputs
 
     shape, outputs = _size(commit)

@@ -15,8 +15,8 @@ from pipelines.config.pipeline_errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from orchestrator.prediction.answers import Predictions
     from orchestrator.prediction.predicting import Predicting
+    from orchestrator.prediction.predictions import Predictions
     from pipelines.data.datasets.location import Location
     from pipelines.data.features.feature_columns import Kind
     from pipelines.data.images.image_sources import ImageSource

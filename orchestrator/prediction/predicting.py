@@ -14,7 +14,7 @@ from pipelines.config.pipeline_errors import PipelineError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from orchestrator.prediction.answers import Predictions
+    from orchestrator.prediction.predictions import Predictions
     from pipelines.data.datasets.document_reader import DocumentReader
     from pipelines.data.model_inputs import ModelInputs
 
@@ -68,7 +68,7 @@ def manner(model: Predicting) -> Manner:
 
 def is_language_model(model: Predicting) -> bool:
     """Whether a loaded model goes on with texts, instead of answering rows."""
-    from orchestrator.prediction.answers import tokens
+    from orchestrator.prediction.predictions import tokens
 
     return manner(model).answers is tokens
 

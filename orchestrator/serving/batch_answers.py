@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from orchestrator.prediction.answers import ClassPredictions, LabelPredictions, ValuePredictions
 from orchestrator.prediction.predicting import ROWS, manner, predictions
+from orchestrator.prediction.predictions import ClassPredictions, LabelPredictions, ValuePredictions
 from orchestrator.serving.request_body import Question, TooManyRows, inputs_of
 from pipelines.config.pipeline_errors import DataError, PipelineError
 from strategies.networks.task_network import TaskNetwork
@@ -20,7 +20,7 @@ from strategies.networks.task_network import TaskNetwork
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from orchestrator.prediction.answers import Predictions
+    from orchestrator.prediction.predictions import Predictions
     from orchestrator.serving.model_swap import ServedModel
 
 _FEW = 1024

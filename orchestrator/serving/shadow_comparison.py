@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orchestrator.prediction.answers import ClassPredictions, LabelPredictions, ValuePredictions
 from orchestrator.prediction.predicting import is_language_model, manner, predictions
+from orchestrator.prediction.predictions import ClassPredictions, LabelPredictions, ValuePredictions
 from orchestrator.serving.request_body import FORMS, Question, inputs_of
 from pipelines.config.pipeline_errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from orchestrator.prediction.answers import Predictions
+    from orchestrator.prediction.predictions import Predictions
     from orchestrator.serving.model_swap import ServedModel
 
 ROWS = 1024

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from orchestrator.prediction.answers import ANSWERS
+from orchestrator.prediction.predictions import ANSWERS
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.features.preprocessing import Preprocessing
 

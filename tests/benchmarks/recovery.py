@@ -27,7 +27,7 @@ from orchestrator.training.driver import run
 from pipelines.config.load import load_pipeline
 from pipelines.config.schema import Pipeline
 from tests.benchmarks.bare import model
-from tests.benchmarks.parts import PIPELINE
+from tests.benchmarks.parts_of_a_run import PIPELINE
 from tests.benchmarks.steps import METHODS, begun
 
 

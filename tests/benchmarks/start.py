@@ -59,7 +59,7 @@ def _by_part(scratch: Path, name: str, *arguments: str) -> None:
     """Print where the time of a run goes, of one process."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.parts", *arguments],
+            [sys.executable, "-m", "tests.benchmarks.parts_of_a_run", *arguments],
             cwd=folder, env=_environment(scratch), capture_output=True, text=True, check=True,
         )  # fmt: skip
     print(f"    {name}, by part:", *done.stdout.splitlines(), sep="\n      ", flush=True)

@@ -1,6 +1,6 @@
 """A loaded model's `predict`: the same answers for the same rows in any form, without the training data.
 
-Covers: `orchestrator/prediction/answers.py`
+Covers: `orchestrator/prediction/predictions.py`
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 
 from orchestrator.checkpointing.load_model import load_model
 from orchestrator.prediction import predicting
-from orchestrator.prediction.answers import ClassPredictions, classes, labels, numbers
+from orchestrator.prediction.predictions import ClassPredictions, classes, labels, numbers
 from pipelines.build import make_stream
 from pipelines.config.load import load_text
 from pipelines.config.pipeline_errors import DataError, PipelineError

@@ -20,8 +20,8 @@ from orchestrator.checkpointing.load_model import load_model
 from orchestrator.cli.main import invoke
 from orchestrator.lineage import layout
 from orchestrator.lineage.lineage import Lineage
-from orchestrator.prediction.answers import ClassPredictions
 from orchestrator.prediction.predicting import Predicting
+from orchestrator.prediction.predictions import ClassPredictions
 from orchestrator.serving.local_server import listening
 from orchestrator.updates.promotion import promote, rollback
 from pipelines.config.load import load_pipeline

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator.checkpointing.load_model import load_model
-from orchestrator.prediction.answers import classes
 from orchestrator.prediction.predicting import Manner, Predicting, with_predict
+from orchestrator.prediction.predictions import classes
 from orchestrator.serving.model_swap import ModelSwap, NotServable, warmed_up
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.data.model_inputs import ModelInputs

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from orchestrator.checkpointing.load_model import load_model
-from orchestrator.prediction.answers import ClassPredictions
+from orchestrator.prediction.predictions import ClassPredictions
 from orchestrator.serving.ray_deployment import build
 from pipelines.config.load import load_pipeline
 from pipelines.config.pipeline_errors import PipelineError

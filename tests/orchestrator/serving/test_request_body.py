@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from orchestrator.checkpointing.load_model import load_model
-from orchestrator.prediction.answers import ClassPredictions, labels, numbers
 from orchestrator.prediction.predicting import manner
+from orchestrator.prediction.predictions import ClassPredictions, labels, numbers
 from orchestrator.serving import request_body
 from orchestrator.serving.batch_answers import Reply, answer_batch, as_document, input_schema
 from orchestrator.serving.model_swap import ServedModel, warmed_up

@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.checkpointing.load_model import load_model
 from orchestrator.cli.main import invoke
-from orchestrator.prediction.answers import ClassPredictions
+from orchestrator.prediction.predictions import ClassPredictions
 from orchestrator.serving.model_swap import warmed_up
 from orchestrator.serving.shadow_comparison import compare_models
 from tests.orchestrator.cli.commands import documented

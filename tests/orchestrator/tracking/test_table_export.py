@@ -141,8 +141,8 @@ def test_the_answers_are_those_of_load_model(tmp_path: Path) -> None:
 def test_models_for_tables_can_be_exported(model: str, tmp_path: Path) -> None:
     import torch
 
-    from orchestrator.prediction.answers import classes
     from orchestrator.prediction.predicting import Manner
+    from orchestrator.prediction.predictions import classes
     from orchestrator.tracking.table_export import export_table_model
     from pipelines.data.features.encoders import Categorical, Numeric
     from pipelines.data.features.preprocessing import Preprocessing

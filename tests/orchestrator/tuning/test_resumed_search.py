@@ -1,4 +1,4 @@
-"""The driver is killed in mid-search, and the same command goes on."""
+"""The driver is killed in mid-search, and the same command resumes the search."""
 
 import os
 import signal

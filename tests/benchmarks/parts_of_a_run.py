@@ -1,7 +1,7 @@
 """Where the seconds of `everlearn run` go, by part: wall time, and CPU time of all threads.
 
-Split MNIST needs the data (EVERLEARN_DATA, or a network). `python -m tests.benchmarks.parts [FILE KEY=VALUE...]`, in a
-process of its own, which counts the start of Python and all imports.
+Split MNIST needs the data (EVERLEARN_DATA, or a network). `python -m tests.benchmarks.parts_of_a_run [FILE
+KEY=VALUE...]` runs in a process of its own, which counts the start of Python and all imports.
 """
 
 from __future__ import annotations
