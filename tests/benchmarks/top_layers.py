@@ -1,16 +1,23 @@
-"""The top layers of a pretrained encoder, over what its frozen lower layers give once for each text."""
+"""The top layers of a pretrained encoder, over what its frozen lower layers give once for each text.
+
+That is kept on the machine's disk, so that a text passes through the lower layers once for all runs, methods, seeds
+and searches: at most EVERLEARN_STATE_CACHE_GB gigabytes; 0 turns it off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pipelines.data.disk_cache import DiskCache, disk_cache_folder, disk_cache_limit
+from pipelines.models.pretrained_folder import content_hash
 from tests.strategies.streams import Rows, Step
 
+LIMIT = "EVERLEARN_STATE_CACHE_GB"
 _CHUNK = 50
 
 
@@ -58,25 +65,47 @@ class TopLayers(nn.Module):
 
 
 @torch.inference_mode()
-def states(body: Any, first: int, samples: Any) -> Rows:
-    """What enters layer `first` for each text, float16, with where its tokens are."""
-    kept = []
-    for part in torch.arange(len(samples)).split(_CHUNK):
-        tokens = samples.take(part)[0]
-        there = tokens >= 0
-        found = body(input_ids=tokens.clamp(min=0).long(), attention_mask=there.long(), output_hidden_states=True)
-        kept.append(torch.cat([found.hidden_states[first], there[..., None]], 2).half())
-    _, targets = samples.take(torch.arange(len(samples)))
-    return Rows(torch.cat(kept).clone(), targets, torch.as_tensor(samples.ids).clone())
+def states(body: Any, first: int, tokens: Tensor) -> Tensor:
+    """(n, length) tokens to what enters layer `first`, (n, length, d), and where there is a token, as float16."""
+    there = tokens >= 0
+    found = body(input_ids=tokens.clamp(min=0).long(), attention_mask=there.long(), output_hidden_states=True)
+    return torch.cat([found.hidden_states[first], there[..., None]], 2).half().clone()
 
 
 def tasks(encoder: Path, first: int, stream: Sequence[Any]) -> list[Step]:
     """The experiences of a stream of tokens, as hidden states; each unit belongs to the task that has its class."""
-    body = load(encoder)
-    del body.encoder.layer[first + 1 :]  # hidden_states[first] is what enters layer `first`
+    body: list[Any] = []
+
+    def compute(tokens: Tensor) -> Tensor:
+        if not body:
+            body.append(load(encoder))
+            del body[0].encoder.layer[first + 1 :]  # hidden_states[first] is what enters layer `first`
+        return states(body[0], first, tokens)
+
+    key = f"{content_hash(encoder, 'model.pretrained')} {first} {torch.__version__}"
     made = []
     for experience in stream:
-        train, test = states(body, first, experience.train), states(body, first, experience.test)
+        train, test = _rows(experience.train, compute, key), _rows(experience.test, compute, key)
         own = tuple(sorted(set(train.targets.tolist())))
         made.append(Step(experience.index, train, test, tuple(experience.classes), own))
     return made
+
+
+def _rows(samples: Any, compute: Callable[[Tensor], Tensor], key: str) -> Rows:
+    """A part of an experience, as hidden states: from the cache where it has them.
+
+    Args:
+        key: of the encoder; that of a text's states has its tokens, too.
+    """
+    cache = DiskCache(
+        disk_cache_folder("hidden-states"), disk_cache_limit(LIMIT), LIMIT, "texts pass through the encoder each time"
+    )
+    tokens, targets = samples.take(torch.arange(len(samples)))
+    keys = [f"{key} {row.numpy().tobytes().hex()}" for row in tokens]
+    kept: list[Any] = [cache.get(name) for name in keys]
+    for part in torch.tensor([n for n, chunk in enumerate(kept) if chunk is None], dtype=torch.int64).split(_CHUNK):
+        for number, found in zip(part.tolist(), compute(tokens[part]) if len(part) else (), strict=True):
+            kept[number] = found.numpy().tobytes()
+            cache.put(keys[number], kept[number])
+    flat = torch.frombuffer(bytearray(b"".join(kept)), dtype=torch.float16)
+    return Rows(flat.view(len(kept), tokens.shape[1], -1), targets, torch.as_tensor(samples.ids).clone())
