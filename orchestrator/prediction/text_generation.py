@@ -33,6 +33,8 @@ def continue_texts(
 ) -> list[Continuation]:
     """What a model writes behind prompts, in their order; one pass for the next token of all of them.
 
+    A causal model of transformers keeps the keys and values of what it has read, and then reads the new tokens alone.
+
     Args:
         model: of objective: next-token.
         reader: of the dataset that it was trained on.
@@ -40,18 +42,20 @@ def continue_texts(
         most: new tokens for each prompt, at least 1.
     """
     from pipelines.models.greedy_decoding import next_tokens
+    from pipelines.models.key_value_cache import generating
 
     encoder, end = reader.encoder
     texts, ended = [list(prompt) for prompt in prompts], [False] * len(prompts)
     going = list(range(len(texts)))
-    while going:
-        following = next_tokens(model, [texts[place] for place in going], reader.vocabulary)
-        for place, token in zip(going, following, strict=True):
-            if token == end:
-                ended[place] = True
-            else:
-                texts[place].append(token)
-        written = {place: len(texts[place]) - len(prompts[place]) for place in going}
-        going = [place for place in going if not ended[place] and written[place] < most[place]]
+    with generating():
+        while going:
+            following = next_tokens(model, [texts[place] for place in going], reader.vocabulary)
+            for place, token in zip(going, following, strict=True):
+                if token == end:
+                    ended[place] = True
+                else:
+                    texts[place].append(token)
+            written = {place: len(texts[place]) - len(prompts[place]) for place in going}
+            going = [place for place in going if not ended[place] and written[place] < most[place]]
     new = [text[len(prompt) :] for text, prompt in zip(texts, prompts, strict=True)]
     return [Continuation(encoder.decode(own), len(own), done) for own, done in zip(new, ended, strict=True)]

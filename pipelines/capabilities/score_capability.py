@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.capabilities.capability_items import CapabilitySet, ClassItem, TokenItem, WritingItem
 from pipelines.models.greedy_decoding import next_tokens
+from pipelines.models.key_value_cache import generating
 
 if TYPE_CHECKING:
     from strategies.api.data import Experience
@@ -75,17 +76,18 @@ def _writes(
     def scores(inputs: torch.Tensor) -> torch.Tensor:
         return learner.scores(learner.prepare(inputs), experience)
 
-    for _ in range(item.longest):
-        (following,) = next_tokens(scores, [tokens], learner.outputs)
-        if following == end:
-            break
-        tokens.append(following)
-        # A character of several tokens is unreadable until its last one.
-        written = decode(tokens[len(item.prompt) :]).rstrip("\ufffd").lstrip()
-        line, ended, _ = written.partition("\n")
-        line = line.strip()
-        if ended or not item.answer.startswith(line):
-            break
+    with generating():
+        for _ in range(item.longest):
+            (following,) = next_tokens(scores, [tokens], learner.outputs)
+            if following == end:
+                break
+            tokens.append(following)
+            # A character of several tokens is unreadable until its last one.
+            written = decode(tokens[len(item.prompt) :]).rstrip("\ufffd").lstrip()
+            line, ended, _ = written.partition("\n")
+            line = line.strip()
+            if ended or not item.answer.startswith(line):
+                break
     return line == item.answer
 
 

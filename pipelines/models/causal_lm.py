@@ -8,13 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipelines.config.pipeline_errors import PipelineError
+from pipelines.models.key_value_cache import current_cache
 
 
 class CausalLM(nn.Module):
     """A causal language model of transformers, for sequences that are padded at the end with -1.
 
     No attention mask is given: what comes before a position does not depend on the padding behind it. Logits at padding
-    are 0.
+    are 0. Within `key_value_cache.generating` those of the last token stand at all positions.
 
     Args:
         model: of `transformers.AutoModelForCausalLM`.
@@ -42,6 +43,10 @@ class CausalLM(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(n, length) of whole numbers to (n, outputs, length)."""
+        cache = None if self.training else current_cache()
+        last = None if cache is None else cache.last_logits(self.model, tokens)
+        if last is not None:
+            return last[:, : self.outputs, None].expand(-1, -1, tokens.shape[1])
         logits: Tensor = self.model(input_ids=tokens.clamp(min=0).long(), use_cache=False).logits
         there = (tokens >= 0)[:, :, None]
         return logits[:, :, : self.outputs].masked_fill(~there, 0.0).transpose(1, 2)
@@ -55,7 +60,11 @@ class TiedHead(nn.Module):
         self._embedding = [embedding]  # a list hides it: it is a part of the model elsewhere
         self.bias = bias
 
+    @property
+    def weight(self) -> Any:
+        """(tokens, d) of the embedding: some models ask for its type."""
+        return self._embedding[0].weight
+
     def forward(self, hidden: Tensor) -> Tensor:
         """(..., d) to (..., tokens)."""
-        weight: Any = self._embedding[0].weight
-        return F.linear(hidden, weight, self.bias)
+        return F.linear(hidden, self.weight, self.bias)

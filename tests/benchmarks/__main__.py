@@ -2,7 +2,7 @@
 
 `make bench ARGS="steps scale"` runs these sections only. `peers` and `lane_peers` install other libraries, and
 `text_tasks`, `fashion_features` and `languages` need data and a pretrained model: these run only when named.
-`adapter_steps` needs everlearn[llm].
+`adapter_steps` and `generation` need everlearn[llm].
 `start`, `ray_start` and `peers` take `rounds=5`, `peers` also `epochs=1` and `methods=naive,ewc`, `lanes` takes
 `megabytes=3000`: `make bench ARGS="peers rounds=5 epochs=1"`.
 """
@@ -20,6 +20,7 @@ from tests.benchmarks import (
     blobs,
     evaluation,
     fashion_features,
+    generation,
     growth,
     lane_peers,
     lanes,
@@ -142,6 +143,7 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "text_tasks": _text_tasks,
     "fashion_features": lambda: fashion_features.main(**_methods()),
     "languages": _languages,
+    "generation": generation.main,
 }
 
 
