@@ -98,13 +98,16 @@ def reporter_of(arguments: str, as_json: bool) -> Reporter:
         arguments: how a further command names the pipeline file.
     """
     from orchestrator.jobs.relay import relayed
-    from orchestrator.progress.plain_reporter import PlainReporter
-    from orchestrator.progress.terminal_reporter import TerminalReporter
 
     if relayed():
         from orchestrator.jobs.relay.sender import RelayReporter
 
         return RelayReporter(sys.stderr if as_json else sys.stdout, tables=not as_json)
     screen = console(sys.stderr if as_json else sys.stdout)
-    kind = TerminalReporter if screen.is_terminal and not screen.is_dumb_terminal else PlainReporter
-    return kind(screen, program(), arguments, tables=not as_json)
+    if screen.is_terminal and not screen.is_dumb_terminal:
+        from orchestrator.progress.terminal_reporter import TerminalReporter
+
+        return TerminalReporter(screen, program(), arguments, tables=not as_json)
+    from orchestrator.progress.plain_reporter import PlainReporter
+
+    return PlainReporter(screen, program(), arguments, tables=not as_json)

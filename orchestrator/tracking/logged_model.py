@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.tracking.exported_model import export_model, write_description
-from orchestrator.tracking.mlflow_client import entities, is_server
+from orchestrator.tracking.mlflow_client import entities, is_server, together
 from orchestrator.tracking.uncollected_imports import uncollected
 
 if TYPE_CHECKING:
@@ -43,8 +43,13 @@ class Owner:
     tags: Mapping[str, str]
 
 
-def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
+def log_model(
+    client: MlflowClient, owner: Owner, make: MakeModel, also: Callable[[str], None] = lambda model: None
+) -> str:
     """Log the model unless it is there, and return its id in MLflow.
+
+    Args:
+        also: writes what belongs to the model, by its id: in the same transaction, where the client has them.
 
     Raises:
         ExportFailed: nothing was logged.
@@ -52,21 +57,25 @@ def log_model(client: MlflowClient, owner: Owner, make: MakeModel) -> str:
     """
     found = _find(client, owner)
     if found is not None and str(found.status) == "READY":
+        with together(client):
+            also(str(found.model_id))
         return str(found.model_id)
     with tempfile.TemporaryDirectory(prefix="everlearn-model-") as folder:
         path = Path(folder) / NAME
         content = _export(path, make)
-        if found is None:
-            found = client.create_logged_model(
-                owner.experiment_id, NAME, owner.run_id, {**owner.tags, "everlearn.commit": owner.commit}
+        with together(client):
+            if found is None:
+                found = client.create_logged_model(
+                    owner.experiment_id, NAME, owner.run_id, {**owner.tags, "everlearn.commit": owner.commit}
+                )
+            write_description(
+                path, content, model_id=found.model_id, run_id=owner.run_id, artifact_path=found.artifact_location
             )
-        write_description(
-            path, content, model_id=found.model_id, run_id=owner.run_id, artifact_path=found.artifact_location
-        )
-        client.log_model_artifacts(found.model_id, str(path))
-    client.log_outputs(owner.run_id, [entities(client).LoggedModelOutput(found.model_id, owner.step)])
-    # Last, so that a model with the status READY is complete.
-    client.finalize_logged_model(found.model_id, "READY")
+            client.log_model_artifacts(found.model_id, str(path))
+            client.log_outputs(owner.run_id, [entities(client).LoggedModelOutput(found.model_id, owner.step)])
+            # After its files, so that a model with the status READY is complete.
+            client.finalize_logged_model(found.model_id, "READY")
+            also(str(found.model_id))
     return str(found.model_id)
 
 

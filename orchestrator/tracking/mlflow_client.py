@@ -116,6 +116,11 @@ def entities(client: MlflowClient | SqliteClient) -> Any:
     return mlflow.entities
 
 
+def together(client: MlflowClient | SqliteClient) -> contextlib.AbstractContextManager[None]:
+    """One transaction for the calls in the block, where the client has transactions."""
+    return client.together() if isinstance(client, SqliteClient) else contextlib.nullcontext()
+
+
 def _open_sqlite(path: Path | None, version: str) -> None:
     """Make the database if there is none, and fail at once where MLflow would try for a minute."""
     if path is None:

@@ -237,7 +237,7 @@ class Tracker:
                 self._figures(chain)
             if chain and status == "FINISHED":
                 try:
-                    view.model(chain, self._model)
+                    view.model(chain, self._model, status=status)
                 except ExportFailed as failure:
                     self._warn(cannot_export(failure))
                 except (OrchestratorError, PipelineError) as failure:

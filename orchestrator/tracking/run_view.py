@@ -6,7 +6,6 @@ that is written follows from the commits, with their own timestamps: writing som
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import json
 import tempfile
@@ -24,11 +23,10 @@ from orchestrator.tracking.dataset_inputs import dataset_input
 from orchestrator.tracking.experience_colours import experience_colours
 from orchestrator.tracking.logged_model import MakeModel, Owner, find_model, log_model, register_model
 from orchestrator.tracking.metric_points import Point
-from orchestrator.tracking.mlflow_client import connect, entities, open_client, resolve_uri
+from orchestrator.tracking.mlflow_client import connect, entities, open_client, resolve_uri, together
 from orchestrator.tracking.run_description import description, headline
 from orchestrator.tracking.run_files import pictures, write_files
 from orchestrator.tracking.run_table import show_columns
-from orchestrator.tracking.sqlite_client import SqliteClient
 from pipelines.config.named_scores import named_scores
 from strategies.metrics import ACCURACY
 
@@ -138,10 +136,10 @@ class RunView:
         # After each experience all children get points: their transactions, one by one, would be most of the time.
         children = list(of.child_points(chain, first, course).items())
         for start in range(0, len(children), _TOGETHER):
-            with self._together():
+            with together(self._client):
                 for index, points in children[start : start + _TOGETHER]:
                     self._log(self._child(chain, index), points)
-        with self._together():
+        with together(self._client):
             self._inputs(self._run, chain[first:])
             self._log(self._run, of.parent_points(chain, self._length, first, reference, course, names))
             self.losses(of.loss_points(chain, first))
@@ -172,27 +170,39 @@ class RunView:
             self._client.log_artifacts(self._run, name)
         self._pictured = True
         self._links = baseline_links(self._client, chain, self._run, COMMIT)
-        show_columns(self._client, str(self.experiment_id), course.scores[0].name)
-        self._tags({_NOTE: self._describe(chain)})
+        with together(self._client):
+            show_columns(self._client, str(self.experiment_id), course.scores[0].name)
+            self._tags({_NOTE: self._describe(chain)})
 
-    def model(self, chain: Sequence[Commit], make: MakeModel | None, register: str | None = None) -> None:
+    def model(
+        self, chain: Sequence[Commit], make: MakeModel | None, register: str | None = None, status: str | None = None
+    ) -> None:
         """Log the model of the last commit unless it is there, with the metrics that it reached.
+
+        Args:
+            status: of the run, set with the model.
 
         Raises:
             ExportFailed: the model cannot be exported; everything else of the run is written.
         """
         tags = {PIPELINE: self._pipeline.name}
         owner = Owner(str(self.experiment_id), self._run, chain[-1].id, len(chain) - 1, tags)
-        model = log_model(self._client, owner, make) if make is not None else find_model(self._client, owner)
-        if model is None:
-            return
-        time = of.milliseconds(chain[-1])
-        values = {name: round(value, 12) for name, value in self._metrics(chain).items() if value is not None}
-        self._log(self._run, [Point(of.key_of(name), value, time, owner.step) for name, value in values.items()], model)
-        if register is not None:
+
+        def also(model: str) -> None:
+            time = of.milliseconds(chain[-1])
+            values = {name: round(value, 12) for name, value in self._metrics(chain).items() if value is not None}
+            points = [Point(of.key_of(name), value, time, owner.step) for name, value in values.items()]
+            self._log(self._run, points, model)
+            self._model = model
+            self._tags({_NOTE: self._describe(chain)})
+            if status is not None:
+                self.status(status, chain)
+
+        model = find_model(self._client, owner) if make is None else log_model(self._client, owner, make, also)
+        if model is not None and make is None:
+            also(model)
+        if model is not None and register is not None:
             register_model(connect(self._uri), register, model, owner)
-        self._model = model
-        self._tags({_NOTE: self._describe(chain)})
 
     def status(self, status: str, chain: Sequence[Commit]) -> None:
         """Set the run's status, if it differs. The end time of a finished run is that of its last commit."""
@@ -260,9 +270,6 @@ class RunView:
         kinds = entities(self._client)
         data = [dataset_input(kinds, self._pipeline, one, self._name(one.experience.index)) for one in commits]
         self._client.log_inputs(run, datasets=data)
-
-    def _together(self) -> contextlib.AbstractContextManager[None]:
-        return self._client.together() if isinstance(self._client, SqliteClient) else contextlib.nullcontext()
 
     def _log(self, run: str, points: Iterable[Point], model: str | None = None) -> None:
         kind = entities(self._client).Metric

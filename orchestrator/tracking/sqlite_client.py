@@ -75,6 +75,9 @@ class SqliteClient:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """One transaction for the calls in the block: all of them or nothing. Other processes wait meanwhile."""
+        if self._open is not None:
+            yield
+            return
         with self._database() as database:
             self._open = database
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipelines.data.blocks.blockwise import Blockwise
-from pipelines.data.samples import StoredSamples, chunks
+from pipelines.data.samples import StoredSamples, TensorSamples, chunks, slices
 
 
 def fingerprint(samples: StoredSamples, transform: dict[str, Any] | None) -> str:
@@ -29,13 +30,20 @@ def fingerprint(samples: StoredSamples, transform: dict[str, Any] | None) -> str
     if samples.content_fingerprint is not None:
         digest.update(f"content {samples.content_fingerprint}".encode())
     else:
-        for number, (inputs, _) in enumerate(samples.batches(chunks(len(samples)))):
+        for number, inputs in enumerate(_inputs(samples)):
             if number == 0:
                 digest.update(f"{inputs.dtype} {tuple(inputs.shape[1:])}".encode())
             digest.update(_content(inputs))
     digest.update(_content(samples.ids))
     digest.update(_content(samples.targets))
     return digest.hexdigest()
+
+
+def _inputs(samples: StoredSamples) -> Iterator[Tensor]:
+    """The inputs in their order, in parts; those that lie in memory in this order are not copied."""
+    if isinstance(samples, TensorSamples):
+        return map(samples.inputs, slices(len(samples)))
+    return (inputs for inputs, _ in samples.batches(chunks(len(samples))))
 
 
 def _content(tensor: Tensor) -> memoryview:

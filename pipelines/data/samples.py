@@ -48,8 +48,12 @@ class StoredSamples(Samples, Protocol):
 
 def chunks(count: int) -> Iterator[Tensor]:
     """The positions 0..count-1 in order, CHUNK at a time."""
-    for start in range(0, count, CHUNK):
-        yield torch.arange(start, min(start + CHUNK, count))
+    return (torch.arange(part.start, part.stop) for part in slices(count))
+
+
+def slices(count: int) -> Iterator[slice]:
+    """As `chunks`, as slices."""
+    return (slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
 
 
 def _targets(values: Tensor, count: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,6 +42,10 @@ class FileBytes(Location):
         import pyarrow
 
         yield pyarrow.BufferReader(self.data)
+
+    @contextmanager
+    def open_plain(self) -> Iterator[BinaryIO]:
+        yield io.BytesIO(self.data)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pipelines.config.pipeline_errors import DataError
+
+Kind = Literal["file", "folder", "other"]
 
 _SCHEME = "s3://"
 _CONNECT_SECONDS = 10
@@ -61,10 +64,7 @@ class Location:
 
     def exists(self) -> bool:
         """Whether there is a file or folder. Raises DataError: it cannot be reached."""
-        from pyarrow import fs
-
-        with self._reached() as (system, path):
-            return bool(system.get_file_info(path).type != fs.FileType.NotFound)
+        return self._kind() is not None
 
     def is_folder(self) -> bool:
         """Whether this is a folder and not a file.
@@ -72,13 +72,10 @@ class Location:
         Raises:
             DataError: it does not exist, or cannot be reached.
         """
-        from pyarrow import fs
-
-        with self._reached() as (system, path):
-            kind = system.get_file_info(path).type
-        if kind == fs.FileType.NotFound:
+        kind = self._kind()
+        if kind is None:
             raise DataError(f"{self.path}: there is no such file or folder")
-        return bool(kind == fs.FileType.Directory)
+        return kind == "folder"
 
     def files(self, suffix: str | tuple[str, ...]) -> list[Location]:
         """The files of this folder that end in `suffix`, or one of several, in natural order; hidden ones are left out.
@@ -86,16 +83,7 @@ class Location:
         Raises:
             DataError: there are no such files, or the folder cannot be read.
         """
-        from pyarrow import fs
-
-        with self._reached() as (system, path):
-            found = system.get_file_info(fs.FileSelector(path))
-        self._finished(found)
-        there = (
-            info.base_name
-            for info in found
-            if info.type == fs.FileType.File and info.base_name.endswith(suffix) and info.base_name[0] not in "._"
-        )
+        there = (n for n, kind in self._entries() if kind == "file" and n.endswith(suffix) and n[0] not in "._")
         names = sorted(there, key=natural_order)
         if not names:
             wanted = suffix if isinstance(suffix, str) else " or ".join(suffix)
@@ -104,12 +92,7 @@ class Location:
 
     def folders(self) -> list[Location]:
         """The folders in this folder, in natural order; hidden ones are left out. Raises DataError."""
-        from pyarrow import fs
-
-        with self._reached() as (system, path):
-            found = system.get_file_info(fs.FileSelector(path))
-        self._finished(found)
-        names = [i.base_name for i in found if i.type == fs.FileType.Directory and i.base_name[0] not in "._"]
+        names = [name for name, kind in self._entries() if kind == "folder" and name[0] not in "._"]
         return [self / name for name in sorted(names, key=natural_order)]
 
     def walk(self, *, recursive: bool = True) -> list[tuple[Location, FileState]]:
@@ -156,6 +139,20 @@ class Location:
         with self._reached() as (system, path), system.open_input_file(path) as file:
             yield file
 
+    @contextmanager
+    def open_plain(self) -> Iterator[BinaryIO]:
+        """As `open`, for readers that do not use pyarrow: it takes time to load, and is not needed on this machine.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if self.remote:
+            with self.open() as file:
+                yield file
+            return
+        with self._errors(), Path(self.path).open("rb") as file:
+            yield file
+
     def file_system(self) -> tuple[Any, str]:
         """The pyarrow file system and the path in it."""
         if self.remote:
@@ -164,23 +161,63 @@ class Location:
 
         return fs.LocalFileSystem(), self.path
 
-    def _finished(self, found: Sequence[Any]) -> None:
-        if any(info.base_name == UNFINISHED for info in found):
+    def _kind(self) -> Kind | None:
+        """What is there; None: nothing. Raises DataError: it cannot be reached."""
+        if self.remote:
+            with self._reached() as (system, path):
+                return _kind(system.get_file_info(path))
+        with self._errors():
+            try:
+                mode = Path(self.path).stat().st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
+
+    def _entries(self) -> list[tuple[str, Kind | None]]:
+        """The names in this folder, and what they are.
+
+        Raises:
+            DataError: the folder cannot be read, or was not written completely.
+        """
+        if self.remote:
+            from pyarrow import fs
+
+            with self._reached() as (system, path):
+                found = [(info.base_name, _kind(info)) for info in system.get_file_info(fs.FileSelector(path))]
+        else:
+            with self._errors(), os.scandir(self.path) as there:
+                found = [(one.name, "folder" if one.is_dir() else "file" if one.is_file() else None) for one in there]
+        if any(name == UNFINISHED for name, _ in found):
             raise DataError(
                 f"{self.path}: not all of its files were written: what wrote it was interrupted, or still runs. Remove "
                 "the folder, and write it again"
             )
+        return found
 
     @contextmanager
     def _reached(self) -> Iterator[tuple[Any, str]]:
         """The file system and the path in it; its errors become a DataError."""
-        try:
+        with self._errors():
             yield self.file_system()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Errors of a file system become a DataError."""
+        try:
+            yield
         except FileNotFoundError as error:
             raise DataError(f"{self.path}: there is no such file or folder") from error
         except OSError as error:
             reason = error.strerror or str(error).strip().partition("\n")[0] or type(error).__name__
             raise DataError(f"{self.path}: cannot be read: {reason}") from error
+
+
+def _kind(info: Any) -> Kind | None:
+    """What pyarrow found."""
+    from pyarrow import fs
+
+    kinds: dict[Any, Kind] = {fs.FileType.File: "file", fs.FileType.Directory: "folder", fs.FileType.Unknown: "other"}
+    return kinds.get(info.type)
 
 
 def states(locations: Sequence[Location]) -> list[FileState]:

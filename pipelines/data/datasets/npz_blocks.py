@@ -19,7 +19,7 @@ from pipelines.data.blocks.block_cache import opened
 from pipelines.data.blocks.block_reader import Extents, Survey, found_labels
 from pipelines.data.datasets.location import FileState, Location, states
 from pipelines.data.datasets.missing_name import missing_name
-from pipelines.data.datasets.npz_reader import UNREADABLE, NpzReader, array_header
+from pipelines.data.datasets.npz_reader import UNREADABLE, NpzReader, array_header, data_offset
 from pipelines.data.datasets.tables import Table
 from strategies.objectives.objective import TargetKind
 
@@ -163,12 +163,7 @@ def _stored(raw: BinaryIO, entry: zipfile.ZipInfo, location: Location) -> _Store
             f"{location.path}: '{name}' is compressed, and in lanes rows are read from where they lie: save the file "
             "with numpy.savez instead of savez_compressed"
         )
-    raw.seek(entry.header_offset)
-    header = raw.read(30)
-    # Lengths of the name and of what may follow it, before the entry's own bytes.
-    raw.seek(
-        entry.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-    )
+    raw.seek(data_offset(raw, entry))
     shape, fortran, dtype = array_header(raw)
     if dtype.hasobject or not shape or (fortran and len(shape) > 1):
         reason = "holds Python objects" if dtype.hasobject else "has no rows" if not shape else "lies column by column"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from pipelines.data.datasets.location import Location
 from pipelines.data.datasets.missing_name import missing_name
 from pipelines.data.datasets.tables import Table
 
+_ENCRYPTED, _LOCAL_HEADER = 1, 30
 # RuntimeError: an encrypted file; its subclass NotImplementedError: a compression that this Python does not support.
 UNREADABLE = (ArithmeticError, EOFError, KeyError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError)
 
@@ -63,18 +65,22 @@ class NpzReader:
                 f"{location.path}: '{name}' would unpack to {needed >> 20} MiB, more than this machine's memory"
             )
         with archive.zip.open(f"{name}.npy") as stored:
-            if _holds_objects(stored):
+            shape, fortran, dtype = array_header(stored)
+            if dtype.hasobject:
                 kind = "int64" if key == "inputs" else "str"
                 raise DataError(
                     f"{location.path}: '{name}' holds Python objects, which are not read because they could run code. "
                     f"Save it as plain {'numbers' if key == 'inputs' else 'text or numbers'}: {name}.astype({kind})"
                 )
+        entry = archive.zip.getinfo(f"{name}.npy")
+        if entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & _ENCRYPTED and not fortran:
+            return _stored(archive.zip.fp, entry, shape, dtype)
         array: NDArray[Any] = archive[name]
         return array
 
     @contextmanager
     def _opened(self, location: Location) -> Iterator[Any]:
-        with location.open() as file:
+        with location.open_plain() as file:
             try:
                 archive = np.load(file, allow_pickle=False)
                 if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -87,9 +93,33 @@ class NpzReader:
                 raise DataError(f"{location.path}: not a readable npz file: {reason}") from error
 
 
-def _holds_objects(stored: Any) -> bool:
-    """Whether an array in a file is one of Python objects, from its header."""
-    return bool(array_header(stored)[2].hasobject)
+def _stored(raw: BinaryIO, entry: zipfile.ZipInfo, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array that is not compressed, in one piece: numpy reads it in pieces, each of which is copied three times."""
+    raw.seek(data_offset(raw, entry))
+    begin = raw.tell()
+    array_header(raw)
+    size = raw.tell() - begin
+    raw.seek(begin)
+    checksum = zlib.crc32(raw.read(size))
+    if size + math.prod(shape) * dtype.itemsize != entry.file_size:
+        raise EOFError(f"'{entry.filename}' has not as many bytes as its header says")
+    array = np.empty(shape, dtype)
+    content = array.reshape(-1).view(np.uint8).data
+    if raw.readinto(content) != len(content):  # type: ignore[attr-defined]
+        raise EOFError(f"'{entry.filename}' has not as many bytes as its header says")
+    if zlib.crc32(content, checksum) != entry.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {entry.filename!r}")
+    return array
+
+
+def data_offset(raw: BinaryIO, entry: zipfile.ZipInfo) -> int:
+    """Where the bytes of an entry lie in an archive. Raises zipfile.BadZipFile: there is no entry."""
+    raw.seek(entry.header_offset)
+    header = raw.read(_LOCAL_HEADER)
+    if len(header) != _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
+        raise zipfile.BadZipFile(f"Bad magic number for file header of {entry.filename!r}")
+    lengths = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+    return entry.header_offset + _LOCAL_HEADER + sum(lengths)
 
 
 def array_header(stored: Any) -> tuple[tuple[int, ...], bool, Any]:

@@ -5,16 +5,24 @@ Covers: `pipelines/data/datasets/npz_reader.py`
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.datasets.arriving_files import FileBytes
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset
 from pipelines.data.datasets.npz import load
+from pipelines.data.datasets.npz_reader import NpzReader
 
 X = np.arange(60, dtype=np.float32).reshape(20, 3)
 Y = np.arange(20) % 4
@@ -151,3 +159,31 @@ def test_nothing_there(tmp_path: Path) -> None:
         load(str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"the folder has no .npz files"):
         load(str(tmp_path))
+
+
+@given(
+    inputs=arrays.arrays(st.sampled_from(["<f4", ">f8", "u1", "<i8", "?"]), arrays.array_shapes(max_dims=3)),
+    order=st.sampled_from("CF"),
+    packed=st.booleans(),
+)
+def test_an_array_is_read_as_numpy_reads_it(inputs: NDArray[Any], order: Any, packed: bool) -> None:
+    file = io.BytesIO()
+    save = np.savez_compressed if packed else np.savez
+    save(file, x=np.asarray(inputs, order=order), y=np.zeros(len(inputs)))
+    found, _ = NpzReader("x", "y", None).read(FileBytes("x.npz", file.getvalue()))
+    assert found.inputs.dtype == inputs.dtype
+    np.testing.assert_array_equal(found.inputs, inputs)
+
+
+@given(st.data())
+def test_a_changed_byte_of_an_array_is_found(data: st.DataObject) -> None:
+    file = io.BytesIO()
+    np.savez(file, x=X, y=Y)
+    content = bytearray(file.getvalue())
+    with zipfile.ZipFile(file) as archive:
+        begin = archive.getinfo("x.npy").header_offset
+        end = archive.getinfo("y.npy").header_offset
+    place = data.draw(st.integers(begin + 100, end - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(DataError, match=r"x\.npz: not a readable npz file"):
+        NpzReader("x", "y", None).read(FileBytes("x.npz", bytes(content)))
