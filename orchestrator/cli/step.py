@@ -102,7 +102,14 @@ def turn(
 
     def train(pipeline: Pipeline) -> tuple[int, str]:
         with reporter_of(as_arguments(file, overrides), as_json) as reporter:
-            made = driver.run(pipeline, workers=workers, address=address, reporter=reporter, verbose=settings.verbose)
+            made = driver.run(
+                pipeline,
+                workers=workers,
+                address=address,
+                reporter=reporter,
+                verbose=settings.verbose,
+                outlined=True,
+            )
         return made.trained, made.lineage[-1]
 
     result = run_step(pipeline, train=train, on_warning=warn)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, JsonValue, ValidationError
@@ -249,12 +252,25 @@ class Commit(Record):
             raise ValueError(f"it is commit {self.id[:12]}, stored under the wrong name")
 
 
+@lru_cache(maxsize=8)
+def parse_once(data: bytes, expected: str, source: str) -> Commit:
+    """`Commit.parse`, of the same bytes once: a step asks for the newest commits again and again. Raises as it."""
+    return Commit.parse(data, expected=expected, source=source)
+
+
 def commit_id(*, parent: str | None, fingerprint: str, spec: Any) -> str:
     """The id of the commit that follows `parent`, learns the data of `fingerprint`, and is influenced by `spec`.
 
     Raises ValueError or TypeError when `spec` has no canonical JSON.
     """
-    return digest({"format": _ID_FORMAT, "parent": parent, "fingerprint": fingerprint, "spec": spec})
+    return commit_id_of(parent, fingerprint, canonical_json(spec))
+
+
+def commit_id_of(parent: str | None, fingerprint: str, spec: bytes) -> str:
+    """`commit_id`, of a `spec` that is canonical JSON already: many commits of a long stream have the same."""
+    # The canonical JSON of an object with these four keys.
+    head = f'{{"fingerprint":{json.dumps(fingerprint)},"format":{_ID_FORMAT},"parent":{json.dumps(parent)},"spec":'
+    return hashlib.sha256(head.encode("ascii") + spec + b"}").hexdigest()
 
 
 def _format(document: dict[str, Any]) -> int:

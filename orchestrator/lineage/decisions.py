@@ -23,6 +23,7 @@ from orchestrator.lineage.canonical_json import canonical_json, digest, parse_js
 from orchestrator.lineage.commit import Sha256, utc_now
 from orchestrator.lineage.decision_index import DecisionIndex, Number
 from orchestrator.lineage.fencing import create, is_note
+from orchestrator.lineage.past_outline import ancestry
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -318,7 +319,7 @@ def tainted(lineage: Lineage, commit: str, bad: tuple[str, ...]) -> str | None:
     """The id of the newest bad commit among a commit and its ancestors; None: there is none."""
     if not bad:
         return None
-    return next((one.id for one in reversed(lineage.chain(commit)) if one.id in bad), None)
+    return next((one.id for one in reversed(ancestry(lineage, commit)) if one.id in bad), None)
 
 
 def _follows(earlier: Decision, later: Decision) -> bool:

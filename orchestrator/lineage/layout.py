@@ -13,6 +13,15 @@ def commits_prefix(pipeline: str) -> str:
     return f"{checked_pipeline(pipeline)}/commits/"
 
 
+def outlines_prefix(pipeline: str) -> str:
+    """What commits say of a long past, without their states."""
+    return f"{checked_pipeline(pipeline)}/outlines/"
+
+
+def outline_key(pipeline: str, commit: str) -> str:
+    return f"{outlines_prefix(pipeline)}{checked_sha256(commit)}"
+
+
 def blobs_prefix(pipeline: str) -> str:
     return f"{checked_pipeline(pipeline)}/blobs/"
 

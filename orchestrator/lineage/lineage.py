@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestrator.errors import CorruptBlob, CorruptCommit, MissingKey, RefConflict, StorageError
 from orchestrator.lineage import layout
 from orchestrator.lineage.canonical_json import canonical_json, parse_json
-from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.commit import Commit, parse_once
 from orchestrator.lineage.fencing import NOTE_BYTES, Fence, create, is_note, write_fenced
 from orchestrator.storage.parallel_requests import in_parallel
 
@@ -67,7 +67,7 @@ class Lineage:
         data = self.store.get(key)
         if is_note(data):
             raise MissingKey(f"{self._where(key)}: not in the storage")
-        return Commit.parse(data, expected=commit, source=self._where(key))
+        return parse_once(data, commit, self._where(key))
 
     def exists(self, commit: str) -> bool:
         """Whether the commit with this id was written."""

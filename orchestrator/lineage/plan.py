@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from orchestrator.lineage.canonical_json import canonical_json
 from orchestrator.lineage.clarified_settings import clarified
-from orchestrator.lineage.commit import commit_id
+from orchestrator.lineage.commit import commit_id_of
 from pipelines.config.components import Kind, resolve
 from pipelines.config.found_settings import with_found
 from pipelines.config.sections.section import NamedSpec
@@ -58,12 +59,12 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
     own = _with_own_settings(pipeline, stream)
     # Settings only join with the index: once an experience has all that a much later one has, those between have them.
     end: Mapping[str, Any] = influence(pipeline, stream, max(own, default=0) + len(stream))
-    steady = False
+    spelled, steady = canonical_json(end), False
     for index in range(len(stream)):
         spec = end if steady and index not in own else influence(pipeline, stream, index)
         steady = steady or (index not in own and spec == end)
         fingerprint = f"{stream.fingerprint(index)}:{stream.test_fingerprint(index)}"
-        id_ = commit_id(parent=parent, fingerprint=fingerprint, spec=spec)
+        id_ = commit_id_of(parent, fingerprint, spelled if spec is end else canonical_json(spec))
         plan.append(PlannedCommit(id_, parent, fingerprint, spec))
         parent = id_
     return plan

@@ -16,6 +16,7 @@ from orchestrator.lineage.claim_holder import Holder
 from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.fencing import is_note
 from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
+from orchestrator.lineage.past_outline import follows_from_commits
 from orchestrator.maintenance.check_decisions import decision_problems
 from orchestrator.maintenance.check_shards import groups, length_problem, record_problems
 from orchestrator.maintenance.store_contents import Contents, checkpoint_name, read_contents
@@ -290,6 +291,9 @@ class _Check:
                 self._hit(entry.key, "damaged: no run can take this claim; delete it once nothing is at work")
         for key, problem in decision_problems(self._lineage):
             self._hit(key, problem)
+        for id_, entry in listed.outlines.items():
+            if not follows_from_commits(self._lineage, id_):
+                self._hit(entry.key, "does not follow from the commits: delete it, the next step makes it anew")
         debt = layout.debt_key(self._lineage.pipeline)
         owed = self._store.read_versioned(debt)
         if owed is not None and not is_note(owed[0]):

@@ -50,7 +50,7 @@ class Garbage:
         commits: ids, children before parents.
         thinned: ids of the commits that keep their record and lose their blobs, because of `keep`.
         blobs: size in bytes by SHA-256.
-        runs: keys of checkpoints, scratch and unfinished writes.
+        runs: keys of checkpoints, scratch, outlines and unfinished writes.
         bytes: what becomes free.
         kept: number of commits that stay.
     """
@@ -137,6 +137,9 @@ def _find(lineage: Lineage, keep: int | None, limit: float, checkpoint_limit: fl
     needed |= _admitted(lineage)
     blobs = {s: e.bytes for s, e in contents.blobs.items() if s not in needed and e.modified <= limit}
     runs = [e for e in [*contents.scratch, *contents.unfinished] if e.modified <= limit]
+    # A step reads the newest outline of its chain; those of unfinished writes are among the others.
+    read = {next((id_ for id_ in history if id_ in contents.outlines), None) for history in histories}
+    runs += [entry for id_, entry in contents.outlines.items() if id_ not in read and entry.modified <= limit]
     for entry in contents.checkpoints:
         planned, _ = checkpoint_name(entry)
         if entry.modified <= (limit if planned in kept else checkpoint_limit):

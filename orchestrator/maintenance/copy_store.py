@@ -22,6 +22,7 @@ from orchestrator.lineage.commit import Commit
 from orchestrator.lineage.decisions import CHAMPION, PROPOSED
 from orchestrator.lineage.forgotten_ids import copy_tombstones
 from orchestrator.lineage.lineage import Ref
+from orchestrator.lineage.past_outline import remove_outlines
 from orchestrator.maintenance.copy_admissions import admitted_blobs, copy_admissions
 from orchestrator.maintenance.copy_decisions import copy_decisions
 from orchestrator.maintenance.store_contents import read_contents
@@ -198,6 +199,7 @@ class _Copy:
                 self._target.put(key, data)
                 break
             self._target.check_fence()
+            remove_outlines(self._target)
             if store.compare_and_swap(key, data, found[1]):
                 break
         if store.get(key) != data:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import CorruptCommit, MissingKey
 from orchestrator.lineage import layout
 from orchestrator.lineage.claim import claimed
+from orchestrator.lineage.past_outline import remove_outlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,8 @@ def repair(lineage: Lineage, check: Callable[[Lineage], Report], *, on_warning: 
                 _remove(held, damage.key, "the next step makes it anew from the records", done)
             elif damage.key == layout.decision_index_key(lineage.pipeline):
                 _remove(held, damage.key, "the next decision makes it anew from the records", done)
+            elif damage.key.startswith(layout.outlines_prefix(lineage.pipeline)):
+                _remove(held, damage.key, "the next step makes it anew from the commits", done)
             elif damage.key.startswith(layout.runs_prefix(lineage.pipeline)):
                 _remove(held, damage.key, damage.problem, done)
             elif damage.key.startswith(layout.refs_prefix(lineage.pipeline)) and damage.problem == "damaged":
@@ -75,6 +78,7 @@ def _set_aside(lineage: Lineage, id_: str, done: list[str]) -> None:
         return
     aside = f"{layout.runs_prefix(lineage.pipeline)}set-aside/{id_}.json"
     lineage.put(aside, data)
+    remove_outlines(lineage)
     lineage.delete(key)
     done.append(f"commit {id_[:12]} was taken out, to be trained again by the next run; its record is kept: {aside}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import StorageError
 from orchestrator.lineage import layout
 from orchestrator.lineage.commit import Commit
+from orchestrator.lineage.past_outline import remove_outlines
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -32,6 +33,7 @@ def rewrite(lineage: Lineage, commit: str, change: Callable[[Commit], Commit]) -
     if new == old:
         return old
     lineage.check_fence()
+    remove_outlines(lineage)
     swapped = lineage.store.compare_and_swap(key, new.to_json(), found[1])
     if not swapped and lineage.read(commit) != new:
         raise StorageError(f"{source}: somebody else changed it in between. Run again")

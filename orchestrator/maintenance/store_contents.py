@@ -34,6 +34,7 @@ class Contents:
         admissions: records of the admission log, and its index.
         claims: claims of runs, searches and maintenance commands.
         decisions: verdicts, promotions and rollbacks.
+        outlines: what commits say of their past, by the id of the commit.
         unfinished: notes of writes that are under way or were interrupted (see `orchestrator.lineage.fencing`).
         unknown: objects that Everlearn did not write.
     """
@@ -47,13 +48,14 @@ class Contents:
     admissions: list[Entry] = field(default_factory=list)
     claims: list[Entry] = field(default_factory=list)
     decisions: list[Entry] = field(default_factory=list)
+    outlines: dict[str, Entry] = field(default_factory=dict)
     unfinished: list[Entry] = field(default_factory=list)
     unknown: list[Entry] = field(default_factory=list)
 
     @property
     def bytes(self) -> int:
         """Bytes of all objects together."""
-        named = [*self.commits.values(), *self.blobs.values(), *self.refs.values()]
+        named = [*self.commits.values(), *self.blobs.values(), *self.refs.values(), *self.outlines.values()]
         rest = [*self.checkpoints, *self.records, *self.scratch, *self.admissions, *self.claims, *self.decisions]
         rest += [*self.unfinished, *self.unknown]
         return sum(entry.bytes for entry in [*named, *rest])
@@ -74,6 +76,8 @@ def read_contents(lineage: Lineage) -> Contents:
             found.commits[stem] = entry
         elif folder == "blobs" and _SHA256.fullmatch(name):
             found.blobs[name] = entry
+        elif folder == "outlines" and _SHA256.fullmatch(name):
+            found.outlines[name] = entry
         elif folder == "refs" and is_json and layout.is_ref(stem):
             found.refs[stem] = entry
         elif folder == "claims" and is_json and layout.is_ref(stem):

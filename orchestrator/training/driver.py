@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.events import Event, Waiting
 from orchestrator.progress.run_reporter import Reporter, Summary
-from orchestrator.result import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.lineage.plan import PlannedCommit
+    from orchestrator.result import RunResult
     from orchestrator.tracking.run_tracker import Tracker
     from orchestrator.tracking.tracking_process import RemoteTracker, TrackingProcess
     from orchestrator.training.callback import Callback
@@ -37,6 +37,7 @@ def run(
     ref: str = "latest",
     tracking: TrackingProcess | None = None,
     reuse_adapters: bool = False,
+    outlined: bool = False,
 ) -> RunResult:
     """Train the experiences of a pipeline that have no commit yet, on a Ray cluster, and say what was forgotten.
 
@@ -52,6 +53,8 @@ def run(
         tracking: a process that writes to MLflow, if one worker trains in this one; None: a thread does.
         reuse_adapters: take the adapters of stored commits that learned the same data instead of training them, where
             the strategy is one with independent parts.
+        outlined: the past of a long chain is read from its outline (`orchestrator.lineage.past_outline`), and not each
+            commit.
 
     Raises:
         PipelineError, StrategyError: the pipeline or its data are wrong.
@@ -78,7 +81,19 @@ def run(
     open_store(pipeline.storage).check()
     with index_executor(pipeline, address, reporter.indexed, verbose=verbose) as executor:
         stream = stream_of(pipeline, executor) if stream is None else stream
-        return _run(pipeline, stream, ref, address, reporter, verbose, callbacks, tracking, started, reuse_adapters)
+        return _run(
+            pipeline,
+            stream,
+            ref,
+            address,
+            reporter,
+            verbose,
+            callbacks,
+            tracking,
+            started,
+            reuse_adapters,
+            outlined,
+        )
 
 
 def _run(
@@ -92,6 +107,7 @@ def _run(
     tracking: TrackingProcess | None,
     started: float,
     reuse_adapters: bool,
+    outlined: bool,
 ) -> RunResult:
     from orchestrator.checkpointing.ask_capabilities import ask_commits, unasked
     from orchestrator.checkpointing.checkpoint import remove_checkpoints
@@ -102,9 +118,11 @@ def _run(
     from orchestrator.lineage.claim import claimed
     from orchestrator.lineage.joint_reference import Reference
     from orchestrator.lineage.lineage import Lineage
+    from orchestrator.lineage.past_outline import Past, read_past, write_outline
     from orchestrator.storage.open_by_uri import open_store
     from orchestrator.training.in_process import runs_in_this_process, train_in_process
     from orchestrator.training.observers import Observers
+    from orchestrator.training.run_outcome import summarise
     from pipelines.data.experience_names import experience_names
     from pipelines.data.features.feature_warnings import feature_warnings
 
@@ -112,10 +130,12 @@ def _run(
     lineage = Lineage(store, pipeline.name)
     stream, plan, left_out = plan_without_bad(pipeline, stream, lineage)
     ids = [planned.id for planned in plan]
-    chain = lineage.leading(ids)
+    past = read_past(lineage, ids) if outlined else Past(lineage.leading(ids))
+    chain = past.chain
     reused = len(chain)
     notes: list[str] = []
     if unscored(pipeline, chain) or unasked(stream, chain):
+        past = Past(chain := lineage.leading(ids))
         with claimed(lineage, "run", target=plan[-1].id, on_warning=notes.append) as claim:
             chain = score_commits(pipeline, stream, lineage.fenced(claim.fence), chain)
             chain = ask_commits(pipeline, stream, lineage.fenced(claim.fence), chain)
@@ -184,6 +204,8 @@ def _run(
                             )
                         chain = lineage.leading(ids, chain)
                         observers.catch_up(chain)
+                        if outlined:
+                            write_outline(held, chain, past)
                     held.point(ref, plan[-1].id)
             remove_checkpoints(lineage, plan[-1].id)
             tracker.finish(chain, lambda: example_and_model(pipeline, stream, lineage, chain[-1]))
@@ -234,48 +256,6 @@ def with_workers(pipeline: Pipeline, workers: int | None) -> Pipeline:
     from pipelines.config.load import with_settings
 
     return with_settings(pipeline, {"scaling.workers": workers})
-
-
-def summarise(
-    pipeline: Pipeline,
-    stream: Stream,
-    chain: Sequence[Commit],
-    reference: Sequence[float | None],
-    *,
-    reused: int,
-    seconds: float,
-    tracker: Tracker | RemoteTracker,
-) -> RunResult:
-    """What a finished run has to show.
-
-    Args:
-        reference: what joint training reaches, as far as it is known.
-    """
-    from orchestrator.lineage.accuracy_matrix import accuracy_matrix, chain_scores
-    from orchestrator.lineage.capability_record import capability_documents
-    from orchestrator.lineage.chain_metrics import chain_metrics, class_accuracy, confusion_matrix
-
-    tests = [stream.test_fingerprint(index) for index in range(len(stream))]
-    scores, (matrix, _) = chain_scores(chain), accuracy_matrix(chain, tests)
-    history = chain_metrics(chain, tests, reference)
-    return RunResult(
-        pipeline=pipeline.name,
-        lineage=[commit.id for commit in chain],
-        score_matrix=matrix,
-        metrics=history[-1],
-        trained=len(chain) - reused,
-        reused=reused,
-        seconds=seconds,
-        tracking={"uri": tracker.uri, "run_id": tracker.run_id},
-        history=history,
-        class_accuracy=class_accuracy(chain[-1]),
-        confusion_matrix=confusion_matrix(chain[-1]),
-        task_labels=chain[-1].task_labels,
-        class_names=None if stream.unit_names is None else list(stream.unit_names),
-        score=scores[0].name,
-        capabilities=capability_documents(chain[-1]),
-        matrices={score.name: accuracy_matrix(chain, tests, score.name)[0] for score in scores[1:]},
-    )
 
 
 class _LatestMetrics:

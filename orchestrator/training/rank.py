@@ -25,6 +25,7 @@ from orchestrator.checkpointing.sharded_checkpoint import ShardedCheckpointer
 from orchestrator.checkpointing.snapshot import Snapshot, load_answers, load_commit, take_snapshot
 from orchestrator.events import Event, Resumed, StageStarted, Warned
 from orchestrator.lineage.forgotten_ids import Tombstones, bury, read_tombstones
+from orchestrator.lineage.past_outline import read_past
 from orchestrator.progress.capability_table import lost_text
 from orchestrator.training.loss_curve import LossCurve
 from pipelines.build import configure, make_learner, train_settings
@@ -97,7 +98,8 @@ class RankTraining:
             NonFiniteLoss, StrategyError, PipelineError, StorageError.
         """
         self.lineage.check_fence()
-        chain = self.lineage.leading([p.id for p in self.plan], self.chain)
+        ids = [planned.id for planned in self.plan]
+        chain = self.lineage.leading(ids, self.chain) if self.chain else read_past(self.lineage, ids).chain
         done = int(self.group.broadcast(str(len(chain)).encode()))
         if done and self.group.rank == 0:
             # A run that died between a commit and its clean-up has left them.

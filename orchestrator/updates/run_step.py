@@ -16,6 +16,7 @@ from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.commit import Commit, commit_id
 from orchestrator.lineage.decisions import decision_state
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.past_outline import ancestry
 from orchestrator.lineage.plan import influence
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.updates.admission import in_quarantine
@@ -160,7 +161,7 @@ def run_step(
 def _run(pipeline: Pipeline) -> tuple[int, str]:
     from orchestrator.training.driver import run
 
-    result = run(pipeline)
+    result = run(pipeline, outlined=True)
     return result.trained, result.lineage[-1]
 
 
@@ -266,7 +267,7 @@ def trained_experiences(lineage: Lineage, state: State, latest: Commit | None, b
     if not bad and index < len(prints) and prints[index] == latest.experience.fingerprint:
         return index + 1
     rolled_back = [commit for commit in map(lineage.read_if_there, bad) if commit is not None]
-    known = {commit.experience.fingerprint for commit in (*lineage.chain(latest.id), *rolled_back)}
+    known = {commit.experience.fingerprint for commit in (*ancestry(lineage, latest.id), *rolled_back)}
     return max((place for place, one in enumerate(prints, start=1) if one in known), default=0)
 
 
@@ -292,7 +293,7 @@ def _due(pipeline: Pipeline, source: SourceSpec, lineage: Lineage, admitted: _Ad
         return False  # all that there is was rolled back
     if latest.id in plan:
         return latest.id != plan[-1]
-    if bad and not {commit.id for commit in lineage.chain(latest.id)}.isdisjoint(bad):
+    if bad and not {commit.id for commit in ancestry(lineage, latest.id)}.isdisjoint(bad):
         return True  # the next experience starts from the commit before what was rolled back
     raise PipelineError(
         f"the settings are not those of commit {latest.id[:12]}, which `latest` names: with these, all {done} "

@@ -15,6 +15,7 @@ from orchestrator.lineage.bad_commits import plan_without_bad
 from orchestrator.lineage.claim import claimed
 from orchestrator.lineage.fencing import is_note
 from orchestrator.lineage.lineage import Lineage
+from orchestrator.lineage.past_outline import read_past, write_outline
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.in_process import train_in_process
 from orchestrator.updates.admitted_stream import stream_of
@@ -69,8 +70,11 @@ def train_here(pipeline: Pipeline) -> tuple[int, str]:
     with claimed(lineage, "run") as claim:
         held = lineage.fenced(claim.fence)
         stream, plan, _ = plan_without_bad(pipeline, stream_of(pipeline), lineage)
-        chain = lineage.leading([planned.id for planned in plan])
+        ids = [planned.id for planned in plan]
+        past = read_past(lineage, ids)
+        chain = past.chain
         train_in_process(pipeline, stream, plan, held, lambda event: None, chain=chain)
+        write_outline(held, lineage.leading(ids, chain), past)
         held.point("latest", plan[-1].id)
     return len(plan) - len(chain), plan[-1].id
 

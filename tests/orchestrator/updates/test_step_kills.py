@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from orchestrator.lineage import layout, past_outline
 from orchestrator.maintenance.check_store import fsck
 from orchestrator.storage.folder_store import FolderStore
 from orchestrator.updates import admission_log, admitted_stream, run_step
@@ -26,7 +27,8 @@ KILLS = 5
 
 def kept(pipeline: Pipeline) -> dict[str, Any]:
     """Everything in the store that two undisturbed steps have in common; of decisions, what they say."""
-    found = {key: data for key, data in contents(pipeline).items() if "/decisions/" not in key}
+    # An outline of the past follows from the commits, and is not missed.
+    found = {key: data for key, data in contents(pipeline).items() if not {"decisions", "outlines"} & {*key.split("/")}}
     decisions = deeds(lineage_of(pipeline))
     for one in decisions:
         one["evidence"].pop("worker_seconds", None)
@@ -68,6 +70,7 @@ def test_a_step_that_is_killed_and_run_again_is_an_undisturbed_one(
 ) -> None:
     """Before writes spread evenly over the step; before every one of them, in one process, in test_run_step."""
     monkeypatch.setattr(admission_log, "utc_now", lambda: "2026-01-01T00:00:00.000Z")
+    monkeypatch.setattr(past_outline, "EVERY", 1)
     begun = tmp_path / "begun"
     begun.mkdir()
     deliver(begun, "b", [0, 1], rows=100)
@@ -84,6 +87,7 @@ def test_a_step_that_is_killed_and_run_again_is_an_undisturbed_one(
             patch.setattr(module, "open_store", lambda uri: counting)
         assert step(pipeline).trained == 1
     expected = kept(pipeline)
+    assert list(counting.list(layout.outlines_prefix(pipeline.name)))
     assert counting.writes > 30 and [one["kind"] for one in expected["decisions"]].count("promotion") == 2
     for place in range(KILLS):
         number = 2 + (counting.writes - 3) * place // (KILLS - 1)
