@@ -9,13 +9,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from strategies.api.data import Experience
+from strategies.api.data import Experience, target_units
 from strategies.api.guide import Guide
 from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy, StrategyOptions
 from strategies.loop.learner import Learner
 from strategies.loop.process_group import Reduction
+from strategies.networks.output_layer import head_name
 from strategies.networks.weight_averages import ema, sums_of_task_vectors, ties, trimmed
+from strategies.objectives.objective import TargetKind
 
 
 class MergeOptions(StrategyOptions):
@@ -42,6 +44,15 @@ class MergeOptions(StrategyOptions):
     density: Annotated[float, LEARNED] = Field(
         default=0.2, gt=0, le=1, description="Share of each tensor's changes, the largest ones, that ties keeps."
     )
+    head: Annotated[Literal["whole", "own-units"], Influence(added="0.2")] = Field(
+        default="whole",
+        json_schema_extra={"fixed": True},
+        description=(
+            "What task-arithmetic and ties merge of the head. whole: as any other weights. own-units: the units of an "
+            "experience's own classes; what it has done to those of other classes, of which it has no samples, is left "
+            "out. For streams whose classes come one after another."
+        ),
+    )
 
 
 class Merge(Strategy):
@@ -59,7 +70,10 @@ class Merge(Strategy):
 
     The last two learn each experience from theta_0, and are for pretrained models, from which changes are small. They
     keep sums of the changes, whose size does not depend on the number of experiences. With `lora` or `adapter` what is
-    merged is the adapter and the head. Running statistics are those of the last experience. What went
+    merged is the adapter and the head. An experience lowers the units of all classes that it does not have, most of all
+    with an optimiser that makes all steps alike, such as Adam, and in the merge this outweighs what one experience has
+    learned of these classes: use `head: own-units` (the papers keep a head of its own for each task). Running
+    statistics are those of the last experience. What went
     into a commit are the commits before it in its chain; the method and its options are in its record.
     """
 
@@ -96,6 +110,12 @@ class Merge(Strategy):
     @classmethod
     def variant(cls, options: Any) -> type[Strategy]:
         return cls if options.method == "ema" else MergeChanges
+
+    @classmethod
+    def objective_problem(cls, options: Any, targets: TargetKind) -> str | None:
+        if targets == "classes" or options.head == "whole":
+            return None
+        return "merges the units of an experience's classes (head: own-units), and there are none: leave head out"
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
         """Keep the average so far."""
@@ -139,16 +159,20 @@ class MergeChanges(Merge):
     def after_experience(self, learner: Learner, experience: Experience) -> None:
         """Add the experience's change to the sums, and put the merged weights in."""
         options, simple = self.options, self.options.method == "task-arithmetic"
+        head = "" if options.head == "whole" else head_name(learner.model, learner.example(), self.name)
         for name, p in _learned(learner).items():
             start = self._start[name]
             change = p - start
+            if head and name in (f"{head}.weight", f"{head}.bias"):
+                own = target_units(learner.samples, learner.outputs).to(change.device)
+                change = torch.zeros_like(change).index_copy_(0, own, change[own])
             if simple:
                 total = change + self._sums.get(f"sum.{name}", 0)
                 self._sums[f"sum.{name}"] = total
                 merged = total
             else:
-                own = sums_of_task_vectors([trimmed(change, options.density)])
-                parts = {part: own[part] + self._sums.get(f"{part}.{name}", 0) for part in own}
+                sums = sums_of_task_vectors([trimmed(change, options.density)])
+                parts = {part: sums[part] + self._sums.get(f"{part}.{name}", 0) for part in sums}
                 self._sums |= {f"{part}.{name}": value for part, value in parts.items()}
                 merged = ties(parts)
             p.copy_(start + options.scale * merged)

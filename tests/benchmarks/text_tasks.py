@@ -81,7 +81,10 @@ ADAPTED: dict[str, Row] = {
         [{"name": "adapter", "targets": ["output.dense"]}, {"name": "replay", "capacity": 60}],
         _SHARED,
     ),
-    "merge-ties+lora": ([{"name": "merge", "method": "ties"}, {"name": "lora", **_LORA}], _SHARED),
+    "merge-ties+lora": (
+        [{"name": "merge", "method": "ties", "head": "own-units"}, {"name": "lora", **_LORA}],
+        _SHARED,
+    ),
     "lora-joint": ([{"name": "lora", **_LORA}, {"name": "cumulative"}], {"epochs": 2, **_SHARED}),
     "lora-task-id-given": ([{"name": "lora", **_LORA, "per": "experience"}], {"setting": "task-incremental"}),
     "adapter-task-id-given": (
@@ -149,6 +152,7 @@ def document(folder: Path, encoder: Path, options: Mapping[str, Any]) -> dict[st
     dataset |= {"path": str(folder / "train"), "test": str(folder / "test"), "tokenizer": str(encoder)}
     dataset["max_length"] = options.get("length", dataset["max_length"])
     made["train"]["optimizer"]["lr"] = options.get("lr", 0.001)
+    made["train"] |= options.get("train", {})
     made["stream"]["setting"] = options.get("setting", "class-incremental")
     made["model"] |= {"pretrained": str(encoder), "frozen": options.get("frozen", True)}
     return made
@@ -273,7 +277,8 @@ def main(
                     seed,
                 ),
             )
-        whole = {"frozen": False, "epochs": 1, "lr": 0.01, "length": LENGTH}
+        falling = {"precision": "bf16", "scheduler": {"name": "CosineAnnealingLR"}}
+        whole = {"frozen": False, "epochs": 1, "lr": 0.01, "length": LENGTH, "train": falling}
         show(PROMPTED, lambda strategies, options, seed: learn(folder, encoder, strategies, whole | options, seed))
     finally:
         shutil.rmtree(folder)

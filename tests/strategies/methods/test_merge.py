@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
+from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
 from strategies.methods.merge import MergeChanges
 from strategies.networks.weight_averages import sums_of_task_vectors, ties, trimmed
@@ -57,3 +59,26 @@ def test_ties_merges_the_largest_changes_where_their_signs_agree() -> None:
     for name in start:
         changes = [trimmed(found[name] - start[name], 0.4) for found in own]
         torch.testing.assert_close(after[3][name], start[name] + ties(sums_of_task_vectors(changes)))
+
+
+@pytest.mark.parametrize("method", ["task-arithmetic", "ties"])
+def test_of_the_head_the_units_of_an_experience_s_own_classes_are_merged(method: str) -> None:
+    """Units of classes that come later stay as they began; the others are what their own experience made of them."""
+    own, after, _ = learned(method=method, head="own-units", density=1.0)
+    start = build("mlp", 6).state_dict()
+    head = list(start)[-2:]
+    assert [name.rpartition(".")[2] for name in head] == ["weight", "bias"] and len(start[head[1]]) == 6
+    for index in range(3):
+        for name in head:
+            expected = start[name].clone()
+            for earlier in range(index + 1):
+                expected[2 * earlier : 2 * earlier + 2] = own[earlier][name][2 * earlier : 2 * earlier + 2]
+            torch.testing.assert_close(after[index + 1][name], expected)
+            assert not torch.equal(own[index][name], expected)
+    body = next(iter(start))
+    assert not torch.equal(after[3][body], after[2][body])
+
+
+def test_units_of_classes_need_classes() -> None:
+    with pytest.raises(StrategyError, match="leave head out"):
+        Case("merge", [("merge", {"method": "ties", "head": "own-units"})], learns="regression").learner(6)
