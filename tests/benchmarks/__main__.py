@@ -26,7 +26,7 @@ from tests.benchmarks import (
     lanes,
     languages,
     memory,
-    parts,
+    parts_of_a_run,
     peers,
     ray_start,
     recovery,
@@ -63,7 +63,7 @@ def _memory() -> None:
 
 def _parts() -> None:
     print("A run of 5 experiences of MNIST, one epoch, one worker, by part")
-    for line in parts.lines(parts.measure()):
+    for line in parts_of_a_run.lines(parts_of_a_run.measure()):
         print(f"  {line}")
 
 
