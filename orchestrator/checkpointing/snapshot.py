@@ -17,7 +17,7 @@ from orchestrator.lineage.commit import BlobRecord, Commit, MemoryRecord, ShardR
 from orchestrator.lineage.forgotten_ids import Tombstones, read_tombstones
 from orchestrator.lineage.lineage import PARALLEL
 from orchestrator.lineage.measurements import SizeRecord
-from orchestrator.storage.parallel_requests import in_parallel
+from orchestrator.storage.parallel_requests import in_order
 from orchestrator.storage.tensors import encode
 from strategies.memory.reservoir import Shard
 from strategies.networks.frozen_parts import MODEL
@@ -173,13 +173,11 @@ def _shards(
     lineage: Lineage, commit: Commit, records: Sequence[ShardRecord], memory: Memory, tombstones: Tombstones
 ) -> Iterator[Shard]:
     """The stored shards of a memory; raises as `load_commit`."""
-    for start in range(0, len(records), PARALLEL):
-        chosen = records[start : start + PARALLEL]
-        read = in_parallel(lambda record: lineage.tensors(record.sha256, commit=commit.id), chosen, PARALLEL)
-        for record, tensors in zip(chosen, read, strict=True):
-            # A shard that still holds what is to be forgotten: an `everlearn forget` was interrupted.
-            memory.forget(tombstones.among(tensors["ids"].tolist()))
-            yield Shard(record.experience, tensors, record.lengths)
+    read = in_order(lambda record: lineage.tensors(record.sha256, commit=commit.id), records, PARALLEL)
+    for record, tensors in zip(records, read, strict=True):
+        # A shard that still holds what is to be forgotten: an `everlearn forget` was interrupted.
+        memory.forget(tombstones.among(tensors["ids"].tolist()))
+        yield Shard(record.experience, tensors, record.lengths)
 
 
 def load_answers(lineage: Lineage, commit: Commit) -> dict[int, Tensor]:

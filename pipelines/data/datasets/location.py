@@ -253,6 +253,7 @@ def _state(info: Any, location: Location) -> FileState:
     return FileState(info.size, modified // 10**9 * 10**9 if location.remote else modified)
 
 
+@lru_cache(maxsize=10_000)
 def natural_order(name: str) -> tuple[list[tuple[int, int]], str]:
     """A key that sorts names as people count: batch2 before batch10. Names without numbers keep the order of text.
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from orchestrator.storage.parallel_requests import in_parallel
+from orchestrator.storage.parallel_requests import in_order, in_parallel
 
 
 def test_order_is_kept() -> None:
@@ -41,3 +41,18 @@ def test_a_failure_stops_what_has_not_begun() -> None:
     with pytest.raises(KeyError):
         in_parallel(work, range(100), 2)
     assert len(begun) < 20
+
+
+def test_few_are_begun_before_the_first_is_taken_and_none_after_a_failure() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        return 1 // (number - 20)
+
+    found = in_order(work, range(100), 2)
+    assert [next(found) for _ in range(5)] == [1 // (n - 20) for n in range(5)]
+    assert max(begun) <= 6
+    with pytest.raises(ZeroDivisionError):
+        list(found)
+    assert max(begun) <= 22 and list(in_order(abs, [], 2)) == []
