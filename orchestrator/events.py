@@ -163,7 +163,7 @@ class GroupStarted(Event):
 
 @dataclass(frozen=True)
 class RunError(Event):
-    """An error that another attempt would meet again.
+    """An error that would occur again in another attempt.
 
     Attributes:
         type: name of its class.

@@ -28,7 +28,7 @@ class RunResult:
         class_accuracy: by output unit, over all test sets, after the last experience.
         score: name of the score in the matrix.
         matrices: as the score matrix, of each of the pipeline's further metrics by name.
-        capabilities: what became of each capability of the pipeline after the last experience
+        capabilities: whether each capability of the pipeline was kept or lost after the last experience
             (`orchestrator.lineage.capability_record.CapabilityRecord`); None: it has none.
         class_names: the name of the class of each output unit; None: classes have numbers.
         confusion_matrix: samples by the unit that is right (row) and the one that answered; None: not counted.

@@ -48,7 +48,7 @@ def check_storable(pipeline: Pipeline, stream: Stream, learner: Learner) -> None
         try:
             _learn_a_little(trial, pipeline, stream)
         except Exception:
-            # Four samples may be too few for a method; what is wrong with all of them, training says.
+            # Four samples may be too few for a method. An error that any number of samples gives, training reports.
             return
         example = trial.example(few(stream[0]).train)
         _check_round_trip(trial, make_learner(pipeline, stream, Group(), learner.device), pipeline, example)
@@ -100,10 +100,10 @@ def _check_round_trip(trial: Learner, other: Learner, pipeline: Pipeline, exampl
     for group, tensors in state.items():
         for name, tensor in tensors.items():
             if name not in found.get(group, {}) or not _equal(tensor, found[group][name].cpu()):
-                raise PipelineError(f"{who}: '{name}' of {group} is another one after it was loaded. {remedy}")
+                raise PipelineError(f"{who}: '{name}' of {group} differs after it was loaded. {remedy}")
     if not _same_answers(trial.model, other.model, example):
         raise PipelineError(
-            f"{who}: it answers otherwise after it was loaded, so that something is not in its state_dict(): "
+            f"{who}: its outputs differ after it was loaded, so that something is missing from its state_dict(): "
             "use register_buffer for what the forward pass needs"
         )
 

@@ -36,7 +36,7 @@ def packed(right: Mapping[int, Tensor]) -> dict[str, Tensor]:
 
 
 def unpacked(tensors: Mapping[str, Tensor], row: Sequence[TestCount]) -> dict[int, Tensor]:
-    """What `packed` was given.
+    """The right answers by experience, from the bytes that `packed` returned.
 
     Args:
         row: of the commit that they belong to, which knows the sizes of the test sets.

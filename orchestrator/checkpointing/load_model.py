@@ -199,7 +199,7 @@ def _manner(pipeline: Pipeline, lineage: Lineage, commit: Commit) -> Manner:
 
 
 def _refused(pipeline: Pipeline) -> str | None:
-    """Why the model alone does not answer as the pipeline's strategies do."""
+    """Why the model alone does not predict what the pipeline's strategies predict."""
     from pipelines.build import strategy_class
     from strategies.api.strategy import Strategy
 
@@ -207,8 +207,8 @@ def _refused(pipeline: Pipeline) -> str | None:
         strategy = strategy_class(spec.name)
         if strategy.predict is not Strategy.predict and not strategy.predicts_logits:
             return (
-                f"strategy {spec.name} answers by what it keeps beside the model, which predict does not know: "
-                "model(inputs) gives the network's own output"
+                f"strategy {spec.name} predicts with state that it keeps beside the model, and predict uses the model "
+                "alone: model(inputs) gives the network's own output"
             )
     return None
 

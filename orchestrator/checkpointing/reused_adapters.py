@@ -1,4 +1,4 @@
-"""Adapters of stored commits in the place of training: what the same data taught is not learned again.
+"""Adapters of stored commits are used again where the same data would train them.
 
 Where each experience's part of the model depends on no other experience (`Strategy.independent_parts`), the commit of
 any chain that learned the same data in the same place under the same settings has the part that training would give.

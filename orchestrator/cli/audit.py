@@ -35,7 +35,7 @@ def audit(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     name, decisions = _read(file, overrides)
     screen = console()
     if not decisions:
-        screen.print(f"{name}: nothing was decided yet. everlearn gate {file} judges its newest commit", soft_wrap=True)
+        screen.print(f"{name}: no decision yet. everlearn gate {file} judges the newest commit", soft_wrap=True)
     for decision in decisions:
         screen.print(_entry(decision), soft_wrap=True)
 

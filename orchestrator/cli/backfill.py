@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 @file_argument()
 @set_option
 @click.option("--yes", is_flag=True, help="Train, without asking.")
-@click.option("--adopt", is_flag=True, help="Use what was trained again: latest moves there, and steps go on from it.")
+@click.option("--adopt", is_flag=True, help="Use the branch: latest moves to it, and steps continue from it.")
 @click.option("--ref", default="backfill", show_default=True, metavar="NAME", help="The name of the branch.")
-@click.option("--all", "everything", is_flag=True, help="Read every file anew, also where no change is known.")
+@click.option("--all", "everything", is_flag=True, help="Read every file again, also where no change is known.")
 @click.option("--without-missing", is_flag=True, help="Leave out the experiences whose files are gone.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Number of Ray workers.")
 @click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
@@ -55,7 +55,7 @@ def backfill(
     """Train again what FILE has learned: its settings have changed, files were overwritten, or labels came too late.
 
     Says first what that costs, and asks. It trains on a branch: latest and the admission log stay as they are, and
-    steps go on as before, until --adopt. Run it again to resume after an interruption.
+    steps continue as before, until --adopt. Run it again to resume after an interruption.
     """
     settings.interrupted = "Interrupted. Run the same command to continue: what was trained is reused."
     with reserved_stdout() as stdout:
@@ -86,7 +86,7 @@ def backfill(
                 say(line, file=stdout)
         if adopt:
             outcome |= {"commit": found.adopt(without_missing=without_missing), "adopted": True}
-            _tell(f"latest is commit {outcome['commit'][:12]} now; steps go on from it", stdout, as_json)
+            _tell(f"latest is commit {outcome['commit'][:12]} now; steps continue from it", stdout, as_json)
         elif cost.again and (yes or _agreed(as_json)):
             trained, commit = found.train(train, ref=ref, without_missing=without_missing)
             outcome |= {"trained": trained, "commit": commit}

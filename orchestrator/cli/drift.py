@@ -61,7 +61,7 @@ _MOST_COLUMNS = 3
 @click.option(
     "--capabilities",
     is_flag=True,
-    help="Show instead what each trained model of FILE can still do of what it could.",
+    help="Show instead which capabilities each trained model of FILE has kept.",
 )
 @click.option("--mlflow", is_flag=True, help="Show drift over time and columns by effect as figures of the MLflow run.")
 @json_option
@@ -78,7 +78,7 @@ def drift(
 ) -> None:
     """Compare the training data of each experience of FILE with that of the experiences before it.
 
-    It is called drift when the effect is large enough, larger than is usual between the experiences so far, and
+    A change counts as drift when its effect is large enough, larger than is usual between the experiences so far, and
     significant. Shown beside it, and deciding nothing: how much the columns of a table have changed, the errors of the
     model before each experience where it was trained, and with --model an estimate of the accuracy without labels.
     Files that wait for labels are compared with the last experiences. The data is read; nothing is trained or stored.
@@ -251,7 +251,7 @@ def _waiting_document(one: WaitingDrift) -> dict[str, Any]:
 
 
 def _waiting_line(one: WaitingDrift) -> str:
-    """What is known of a file that waits for labels."""
+    """A line on a file that waits for labels: its tests, and its estimated accuracy."""
     tests = [
         f"{name} {verdict.effect:.3f} (usual up to {verdict.usual:.3f}){' drift' if verdict.drift else ''}"
         for name, verdict in one.tests.items()
@@ -281,7 +281,7 @@ def _document(shown: _Shown) -> dict[str, Any]:
 
 
 def _further(shown: list[_Shown]) -> Iterator[str]:
-    """Lines on what decides nothing."""
+    """Lines on what is only shown: columns, errors, and estimated accuracy."""
     for one in shown:
         parts = [f"{c.name} {c.stability:.2f} ({c.distance:.2f} sd)" for c in one.drift.columns[:_MOST_COLUMNS]]
         if parts:

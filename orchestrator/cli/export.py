@@ -19,11 +19,11 @@ from orchestrator.progress.printable import say
 @set_option
 @json_option
 def export(file: str, commit: str, folder: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Write the model of COMMIT of FILE's lineage into DIR, which must not exist, and how to use it into its README.
+    """Write the model of COMMIT of FILE's lineage into DIR, which must not exist, with a README on how to use it.
 
-    COMMIT is the first characters of an id, or a ref such as champion. DIR has the graph of torch.export, which MLflow
-    loads too, the tensors, the preprocessing with the Python that applies it, and of a model of lora an adapter that
-    PEFT loads.
+    COMMIT is the first characters of an id, or a ref such as champion. DIR holds the graph
+    of torch.export, which MLflow loads too, the tensors, and the preprocessing with the Python code that applies it.
+    For a model of lora it also holds an adapter that PEFT loads.
     """
     with reserved_stdout() as out:
         written = _written(file, commit, Path(folder), overrides)

@@ -28,7 +28,7 @@ def gate(file: str, commit: str, overrides: tuple[str, ...], as_json: bool) -> i
     """Judge COMMIT (by default `latest`) against the champion, on the same test samples, and record the verdict.
 
     Nothing is promoted. The conditions are those of the section `gate` of FILE. The exit status is 0 for a commit that
-    passed, and 5 for one that was refused or cannot be told (unless the file says `undecided: promote`). A commit that
+    passed, and 5 for one that was refused or undecided (unless the file says `undecided: promote`). A commit that
     was judged before, under the same conditions and against the same champion, keeps its verdict.
     """
     with reserved_stdout() as stdout:

@@ -1,4 +1,4 @@
-"""`everlearn init`: a pipeline file for data that a person has."""
+"""`everlearn init`: a commented pipeline file for the data at a path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.progress.printable import say
 
 @click.command("init", cls=Command, short_help="Write a pipeline file for the data at PATH.")
 @click.argument("path", metavar="PATH")
-@click.option("--label", metavar="NAME", help="Column or array of the labels; by default it is looked for.")
+@click.option("--label", metavar="NAME", help="Column or array of the labels; by default found by its name.")
 @click.option("--write", "target", type=click.Path(dir_okay=False), metavar="OUT", help="File to write (NAME.yaml).")
 @click.option("--force", is_flag=True, help="Replace a file of the same name.")
 @json_option

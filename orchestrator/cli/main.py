@@ -66,7 +66,7 @@ def _print_version(context: click.Context, parameter: click.Parameter, value: bo
 
 
 class _InOrder(click.Group):
-    """Lists the commands in the order in which a person needs them, not by the alphabet."""
+    """Lists the commands in the order in which a person needs them, not alphabetically."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)

@@ -1,4 +1,4 @@
-"""`everlearn predict`: a file through the model of a commit."""
+"""`everlearn predict`: predictions of a commit's model for a file."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _predicted(
 
 
 def _answering(pipeline: Pipeline, commit: str, workers: int, address: str | None) -> AbstractContextManager[Any]:
-    """What answers for the model: workers of a cluster, or None, for this process."""
+    """What predicts: workers of a cluster, or None for this process."""
     if workers == 1 and not address:
         return nullcontext()
     from orchestrator.cluster.log_levels import quiet

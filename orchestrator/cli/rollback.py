@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 @click.command("rollback", cls=Command, short_help="Make an earlier commit of FILE the champion again.")
 @file_argument()
 @set_option
-@click.option("--to", metavar="COMMIT", help="The commit to go back to.  [default: the champion before]")
+@click.option("--to", metavar="COMMIT", help="The commit to go back to.  [default: the previous champion]")
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for the record.")
 @json_option
 def rollback(file: str, overrides: tuple[str, ...], to: str | None, reason: str, as_json: bool) -> None:
-    """Make an earlier commit the champion again, and mark the champion of now as bad.
+    """Make an earlier commit the champion again, and mark the present champion as bad.
 
-    No run trains on from a bad commit: its experience is left out, and the next one starts from the commit before it.
-    The same command with the same reason, repeated at once, changes nothing.
+    No run continues from a bad commit: its experience is left out, and the next one starts from the commit before it.
+    Repeating the command with the same reason changes nothing.
     """
     with reserved_stdout() as stdout:
         decision = _rollback(file, overrides, to, reason)

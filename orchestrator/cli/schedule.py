@@ -1,4 +1,4 @@
-"""`everlearn schedule`: what starts a step again and again."""
+"""`everlearn schedule`: a crontab line or a Kubernetes manifest that starts steps at given times."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orchestrator.cli.support.command_options import Command, file_argument, loa
 from orchestrator.progress.printable import say
 
 
-@click.command("schedule", cls=Command, short_help="Print what steps FILE again and again: crontab or Kubernetes.")
+@click.command("schedule", cls=Command, short_help="Print a crontab line or a Kubernetes manifest that steps FILE.")
 @file_argument()
 @set_option
 @click.option("--cron", required=True, metavar="TIMES", help="When, as in crontab: '0 * * * *' is every hour.")
 @click.option("--kubernetes", is_flag=True, help="Print a CronJob; with several workers or GPUs a RayCronJob.")
-@click.option("--time-zone", metavar="NAME", help="With --kubernetes: by which the times are meant, as Europe/Berlin.")
+@click.option("--time-zone", metavar="NAME", help="With --kubernetes: time zone of TIMES, such as Europe/Berlin.")
 @click.option("--image", metavar="IMAGE", help="With --kubernetes: image of the pods.")
 @click.option("--namespace", metavar="NAME", help="With --kubernetes: namespace of the jobs.")
 @click.option(

@@ -35,11 +35,17 @@ _MIB = 2**20
 @click.option(
     "--token-file", type=click.Path(), metavar="PATH", help="File with the token; else $EVERLEARN_SERVE_TOKEN."
 )
-@click.option("--every", type=Duration(), default="5s", show_default=True, help="Time between two looks at the ref.")
-@click.option("--max-body", type=click.IntRange(1, 2048), default=16, show_default=True, help="MiB of a request.")
-@click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="On Ray: how many answer.")
+@click.option("--every", type=Duration(), default="5s", show_default=True, help="Time between two reads of the ref.")
 @click.option(
-    "--batch", type=click.IntRange(1, 1024), default=16, show_default=True, help="On Ray: requests at a time."
+    "--max-body", type=click.IntRange(1, 2048), default=16, show_default=True, help="Largest request, in MiB."
+)
+@click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="On Ray: number of replicas.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 1024),
+    default=16,
+    show_default=True,
+    help="On Ray: most requests that a replica answers together.",
 )
 @click.option("--address", metavar="RAY", help="Address of a Ray cluster, as in `everlearn run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each event.")
@@ -61,17 +67,19 @@ def serve(
     address: str | None,
     as_json: bool,
 ) -> None:
-    """Answer over HTTP with the model that a ref of FILE's lineage names, and follow the ref: after a promotion or a
-    rollback the next commit is loaded beside the one that answers, tried out, and put in its place.
+    """Answer over HTTP with the model that a ref of FILE's lineage names, and follow the ref.
 
-    POST /predict takes rows, columns or tensors in JSON, a CSV or a parquet file; a language model takes documents,
-    whose likelihood it gives, or a prompt, which it goes on with. Each answer is that of one commit, which the header
-    everlearn-commit names. /predict?commit=REF asks another one of those that are served (--also), and ?experience=N
-    the adapter or head that experience N has of its own. GET / says what the model takes; /healthz, /readyz and
-    /metrics are for operators. With a token, clients send Authorization: Bearer TOKEN.
+    After a promotion or a rollback the next commit is loaded beside the one that answers, called once to warm up, and
+    then replaces it.
 
-    FILE is read once: start the command again after a change of its model. SIGTERM lets requests that were begun end,
-    and exits with status 0.
+    POST /predict takes rows, columns or tensors in JSON, a CSV or a parquet file. A language model takes documents,
+    and answers with their likelihood, or a prompt, and answers with its continuation. Each answer comes from one
+    commit, which the header everlearn-commit names. /predict?commit=REF uses another served commit (--also), and
+    ?experience=N the adapter or head of experience N. GET / says what the model takes; /healthz, /readyz and /metrics
+    are for operators. With a token, clients send Authorization: Bearer TOKEN.
+
+    FILE is read once: start the command again after a change of its model. On SIGTERM the server finishes the requests
+    that it has begun, and exits with status 0.
     """
     settings.interrupted = "Interrupted."
     from orchestrator.serving.bearer_token import TOKEN, read_token
@@ -80,7 +88,10 @@ def serve(
     with reserved_stdout() as out:
         pipeline = load(file, overrides, import_code=False)
         if token is None and host not in ("127.0.0.1", "localhost", "::1"):
-            say(f"warning: no token: whoever reaches {host} can ask. Set {TOKEN} or --token-file", err=True)
+            say(
+                f"warning: no token: every client that reaches {host} is answered. Set {TOKEN} or --token-file",
+                err=True,
+            )
 
         def on_event(event: ServingEvent) -> None:
             if as_json:
@@ -127,7 +138,7 @@ def _check_words(pipeline: Pipeline, words: tuple[str, ...], local: bool) -> Non
     try:
         check_words(Lineage(open_store(pipeline.storage), pipeline.name), words)
     except StorageError:
-        # On Ray other machines read the store, which may be away from here; what answers there says so, too.
+        # On Ray other machines read the store, which this machine may not reach; the replicas report its errors.
         if local:
             raise
 
@@ -171,7 +182,7 @@ def _line(document: dict[str, Any], out: TextIO) -> None:
 
 
 def _log(error: Exception) -> None:
-    """What failed in a request, with its traceback: the client is told nothing of it."""
+    """Log what failed in a request, with its traceback, which the client does not get."""
     import traceback
 
     from orchestrator.redact import redact

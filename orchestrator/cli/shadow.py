@@ -19,8 +19,10 @@ from orchestrator.progress.printable import say
 @click.option("--candidate", default="latest", show_default=True, metavar="REF", help="The other one.")
 @json_option
 def shadow(file: str, overrides: tuple[str, ...], source: str, first: str, candidate: str, as_json: bool) -> None:
-    """Put the same recorded inputs to two models of FILE's lineage, and say how often they agree, which answers change
-    to which, how accurate both are where the table has labels, and how many times as long the candidate takes.
+    """Send the same recorded inputs to two models of FILE's lineage, and compare their answers.
+
+    Shown are how often they agree, which answers change to which, how accurate both are where the table has labels,
+    and the latency of the candidate as a multiple of the champion's.
 
     PATH has a request in each line, as POST /predict of everlearn serve takes it, or is a .parquet, .csv or .jsonl
     table.

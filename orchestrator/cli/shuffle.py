@@ -16,7 +16,7 @@ from orchestrator.cli.support.output import console, print_json, reserved_stdout
 @click.argument("target", metavar="DST")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the order.")
 @click.option("--rows", type=click.IntRange(min=1), default=65_536, show_default=True, help="Rows in a row group.")
-@click.option("--memory", type=click.IntRange(min=1), default=512, show_default=True, help="MB of memory to take.")
+@click.option("--memory", type=click.IntRange(min=1), default=512, show_default=True, help="Most memory, in MB.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Shuffle with N tasks on a Ray cluster.")
 @click.option(
     "--address", metavar="RAY", help="Address of a Ray cluster that shuffles; by default --workers are on a local Ray."
@@ -36,10 +36,10 @@ def shuffle(
 
     For streams with lanes, whose batches mix row groups: where a file is sorted, a row group has few classes. Each
     file, or each folder of files in SRC, stays one experience. The same rows, seed and options give the same file,
-    with and without a cluster. It takes two passes, as much disk space as SRC has unpacked (beside DST; for S3, in the
-    folder for temporary files), and no more memory than said, up to 256 times as much data. With --workers or
-    --address, tasks of a Ray cluster read and shuffle, each in that memory; this process writes. An interruption leaves
-    no DST, or, in S3, a folder that is refused as unfinished.
+    with and without a cluster. It reads the data twice, and takes as much disk space as SRC has
+    unpacked: beside DST, or, for S3, in the folder for temporary files. SRC may be up to 256 times as large as
+    --memory. With --workers or --address, tasks of a Ray cluster read and shuffle, each with --memory; this process
+    writes. An interruption leaves no DST, or, in S3, a folder that is refused as unfinished.
     """
     from orchestrator.cli.support.progress_line import progress_line
     from pipelines.data.blocks.shuffle_rows import Shuffling
@@ -60,7 +60,7 @@ def shuffle(
 
 
 def _tasks(workers: int | None, address: str | None) -> AbstractContextManager[Any]:
-    """Who deals and shuffles: tasks of a cluster, or None, for this process."""
+    """What deals and shuffles: tasks of a cluster, or None for this process."""
     if not workers and not address:
         return nullcontext()
     from orchestrator.cluster.log_levels import quiet

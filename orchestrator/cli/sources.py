@@ -1,4 +1,4 @@
-"""`everlearn sources`: what arrived, and what a person decides on it."""
+"""`everlearn sources`: what arrived, and decisions of a person on files in quarantine."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def sources(
 ) -> None:
     """Show the experiences of FILE, its files in quarantine with the reasons, and what is waiting.
 
-    With an action, decide on files by their keys. admit: the file is the next experience, although it is late, a
-    duplicate, or was overwritten. reject: it is skipped, and counts as quarantined no more. release: it is looked at
-    anew in the next step. The decision is kept in the admission log.
+    With an action, decide on files by their keys. admit: the file becomes the next experience, although it is late, a
+    duplicate, or was overwritten. reject: the file is skipped, and no longer counts as quarantined. release: the next
+    step checks the file again. The decision is kept in the admission log.
     """
     if (action is None) != (not keys):
         raise click.UsageError("an action needs the keys of files, and keys need an action")
@@ -91,7 +91,7 @@ def _lines(found: Overview) -> list[Any]:
 
 
 def _why(found: Overview, file: FileRecord) -> str:
-    """What is to be known of a file that is in no experience."""
+    """The reason, the missing labels and the drift of a file that is in no experience."""
     from datetime import UTC, datetime
 
     from orchestrator.cli.support.local_time import local_time
@@ -112,7 +112,7 @@ def _why(found: Overview, file: FileRecord) -> str:
 
 
 def _labels(found: Overview) -> list[str]:
-    """Which labels have come that are in no experience."""
+    """Lines on labels that arrived and belong to no experience."""
     from orchestrator.progress.number_format import count
 
     joined = [file for file in found.files if file.verdict == "joined"]

@@ -56,12 +56,12 @@ def step(
     metrics_file: Path | None,
     as_json: bool,
 ) -> int:
-    """Look at FILE's source once: admit the files that are new, and train the experiences that are due.
+    """List FILE's source once, admit the files that are new, and train the experiences that are due.
 
-    Files that are torn, changed, or do not fit go into quarantine with the reason, and the stream goes on; with more
-    than max_quarantined of them nothing is trained, and the exit status is 4. With a section `gate` the new model is
-    judged, and promoted or proposed; refused, the exit status is 5. Where nothing is new, nothing is written. Safe to
-    repeat after an interruption, and to start twice at the same time.
+    Files that are torn, changed, or do not fit go into quarantine with the reason, and the stream continues without
+    them. With more than max_quarantined of them nothing is trained, and the exit status is 4. With a section `gate`
+    the new model is judged, and promoted or proposed; if it is refused, the exit status is 5. Where nothing is new,
+    nothing is written. A step may be repeated after an interruption, and started twice at the same time.
     """
     settings.interrupted = "Interrupted. Run the same command to continue: what was admitted and trained stays."
     if as_json:
@@ -140,7 +140,7 @@ def lines(result: StepResult, sources: str) -> list[str]:
 
     name = result.pipeline
     if result.outcome == "busy":
-        return [f"{name}: another process is at work on it; it admits and trains what is new"]
+        return [f"{name}: another process is working on this pipeline, and admits and trains what is new"]
     told = [line_of(file) for file in result.decided[:_MOST_LINES]]
     if len(result.decided) > _MOST_LINES:
         told.append(f"  and {count(len(result.decided) - _MOST_LINES, 'more file')}")

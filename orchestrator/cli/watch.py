@@ -1,4 +1,4 @@
-"""`everlearn watch`: step again and again."""
+"""`everlearn watch`: repeat `everlearn step`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LAST_PORT = 65535
 _WEBHOOK_TOKEN = "EVERLEARN_WEBHOOK_TOKEN"
 
 
-@click.command("watch", cls=Command, short_help="Step again and again, as files arrive for FILE.")
+@click.command("watch", cls=Command, short_help="Repeat `everlearn step` as files arrive for FILE.")
 @file_argument()
 @set_option
 @click.option("--every", type=Duration(), default="5m", show_default=True, help="Time between two steps.")
@@ -75,12 +75,13 @@ def watch(
     queue: str | None,
     as_json: bool,
 ) -> None:
-    """Do what `everlearn step` does, again and again, until Ctrl-C or SIGTERM.
+    """Repeat `everlearn step` until Ctrl-C or SIGTERM.
 
-    FILE is read anew for each step. A step that fails is tried again, after a pause that grows; with too many files in
-    quarantine nothing is trained until a person has decided. SIGTERM between two steps ends with status 0.
+    FILE is read again for each step. A step that fails is tried again, after a pause that grows. With too many files
+    in quarantine nothing is trained until a person has decided. SIGTERM between two steps ends with status 0.
 
-    Events (--webhook, --queue) only say that it is worth to look: what lies in the source counts.
+    An event (--webhook, --queue) only starts a step earlier. The step lists the source itself, and does not rely on
+    what the event says.
     """
     settings.interrupted = "Interrupted. Run the same command to continue: what was admitted and trained stays."
     with reserved_stdout() as stdout:
@@ -109,7 +110,7 @@ def _watch(
 
     def on_result(result: StepResult) -> None:
         if server is not None:
-            # A store that cannot be read now has stopped no step: the next one tells.
+            # The step has succeeded. If the store still cannot be read, the next step reports it.
             with suppress(StorageError):
                 server.stepped(result.outcome, samples_of(file, overrides, result))
         same = told == [result.outcome, result.quarantined]
@@ -154,13 +155,13 @@ def _endpoint(text: str) -> tuple[str, int]:
 
 
 def _listeners(webhook: tuple[str, int] | None, queue: str | None, alarm: Alarm) -> Iterator[Webhook | Queue]:
-    """What waits for events."""
+    """What receives events."""
     from orchestrator.updates.wake_events import Queue, Webhook
 
     if webhook is not None:
         token = os.environ.get(_WEBHOOK_TOKEN) or None
         if token is None and webhook[0] not in ("127.0.0.1", "localhost", "::1"):
-            text = f"no token: whoever reaches {webhook[0]} can start steps. Set {_WEBHOOK_TOKEN}"
+            text = f"no token: every client that reaches {webhook[0]} can start steps. Set {_WEBHOOK_TOKEN}"
             say(f"warning: {text}", file=sys.stderr)
         try:
             listening = Webhook(*webhook, alarm.ring, token)
@@ -173,13 +174,13 @@ def _listeners(webhook: tuple[str, int] | None, queue: str | None, alarm: Alarm)
         def on_failure(error: StorageError) -> None:
             for line in failure_lines(error):
                 say(line, err=True)
-            say("trying again; meanwhile there is a step at the set times", err=True)
+            say("trying again; until then steps start at the set times", err=True)
 
         yield Queue(queue, alarm.ring, on_failure)
 
 
 def _settling(pipeline: Pipeline) -> float:
-    """Seconds after an event, until the file that it speaks of counts as complete."""
+    """Seconds after an event until the file that the event names counts as complete."""
     from pipelines.config.sections.source_section import seconds_of
 
     source = pipeline.stream.source
@@ -189,7 +190,7 @@ def _settling(pipeline: Pipeline) -> float:
 
 def _unusable(option: str, where: tuple[str, int], error: OSError | UnicodeError) -> click.UsageError:
     host = f"[{where[0]}]" if ":" in where[0] else where[0]
-    # A name that cannot be encoded is none of a host.
+    # A name that cannot be encoded is not the name of a host.
     reason = error.strerror or error if isinstance(error, OSError) else "there is no such host"
     return click.UsageError(f"{option} {host}:{where[1]}: cannot be used: {reason}")
 

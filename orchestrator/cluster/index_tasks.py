@@ -34,7 +34,7 @@ _AHEAD = 4
 """Tasks for each CPU of the cluster that are handed out at a time."""
 
 Told = Callable[[int, int], object]
-"""Is told how many files of how many have been looked at."""
+"""Called with the number of files that were read, and the number of all."""
 
 
 @contextmanager

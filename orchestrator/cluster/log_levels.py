@@ -8,7 +8,7 @@ import logging
 import os
 import warnings
 
-# Telemetry is off, also with --verbose: only the user may decide to send data.
+# Telemetry is off, also with --verbose: sending data is the user's decision.
 _PRIVATE = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "RAY_USAGE_STATS_ENABLED": "0",

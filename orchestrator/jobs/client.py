@@ -22,7 +22,7 @@ ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 _KIND, _PIPELINE = "everlearn.kind", "everlearn.pipeline"
 _STOP_S = 30
-# Seconds after which a job that was submitted is taken to be on its way: in all, and once its process runs.
+# Seconds after which a submitted job counts as started: in all, and once its process runs.
 STARTING_S, _RUNNING_S = 15.0, 5.0
 _LACKING = re.compile(r"No module named '?(orchestrator|pipelines|strategies)\b|python: (command )?not found")
 _REMEDY = (

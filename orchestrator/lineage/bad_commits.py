@@ -37,7 +37,7 @@ def plan_without_bad(
         source = stream.source(place)
         said.append(
             f"experience {numbers[place]}{f' ({source})' if source else ''} is left out: its commit "
-            f"{plan[place].id[:12]} was rolled back. With other settings or data it would be another commit"
+            f"{plan[place].id[:12]} was rolled back. With other settings or data the experience is trained again"
         )
         if len(stream) == 1:
             raise RunFailed(

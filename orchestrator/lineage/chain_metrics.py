@@ -41,7 +41,7 @@ def course_metrics(
     sign = 1 if course.scores[0].better == "higher" else -1
     joint = sign * as_matrix([[*reference, *missing]])[0]
     metrics = metrics_for(course.scores)
-    # Of other objectives nobody asks what the answers to classes were.
+    # The scores of other objectives need no counts by class.
     classified = course.scores[0].name == ACCURACY or any(c.quality is None or c.quality.classes for c in chain[-1:])
     found = []
     for k in range(first, len(chain)):

@@ -32,7 +32,7 @@ def changed_past(lineage: Lineage, plan: Sequence[PlannedCommit], stream: Stream
             return []  # its id stands for all before it
         learned = lineage.chain(latest.commit) if latest else []
     except StorageError:
-        # What is wrong with the old lineage is fsck's to say; this run does not need it.
+        # `everlearn fsck` reports damage of the old lineage; this run does not need it.
         return []
     files = [stream.source(index) or "" for index in range(len(stream))]
     names = None

@@ -129,7 +129,7 @@ class Claim:
             if self._took_over or self._slot == CARE:
                 fence_out(self._store, self._lineage.pipeline, self._took_over)
             if not self._renewed(entering=False):
-                raise Claimed(f"{self._where(self.key)}: another took this claim over meanwhile. Run again later")
+                raise Claimed(f"{self._where(self.key)}: another process took this claim over. Run again later")
         except BaseException:
             self.release()
             raise
@@ -167,7 +167,7 @@ class Claim:
                 self._took_over = {self._slot} if holder.token is not None else set()
             if self._swap(found[1] if found else None):
                 return
-        raise StorageError(f"{self._where(self.key)}: others keep taking this claim. Run again later")
+        raise StorageError(f"{self._where(self.key)}: other processes keep taking this claim. Run again later")
 
     def _swap(self, version: str | None) -> bool:
         """Write the claim as it is now, over `version`."""
@@ -266,7 +266,7 @@ class Claim:
     def _refused(self, holder: Holder) -> Claimed:
         reuse = ": what it has committed is reused" if self._slot != CARE and holder.purpose == "run" else ""
         return Claimed(
-            f"pipeline {self._lineage.pipeline} in {self._store.uri}: {holder} is at work on it.\n"
+            f"pipeline {self._lineage.pipeline} in {self._store.uri}: {holder} is working on it.\n"
             f"Let it finish, or stop it, then run this again{reuse}"
         )
 

@@ -70,5 +70,5 @@ class Holder(BaseModel):
             return cls.model_validate_json(data)
         except ValidationError:
             raise StorageError(
-                f"{source}: this claim is damaged.\nDelete it, once nothing is at work on the pipeline any more"
+                f"{source}: this claim is damaged.\nDelete it once no process is working on the pipeline"
             ) from None

@@ -1,7 +1,7 @@
-"""Settings that changed what was learned without being part of the commit's id, and now are where they are used.
+"""Settings that changed what was learned, and were not part of the commit's id in early versions. Now they are.
 
-Commits of a file that does not use them keep their ids. Those of one that does, made before, are of another id: they
-stay readable, and a run makes new ones.
+They are part of the id only where a file uses them, so that all other commits keep their ids. A commit that an early
+version made with such a setting has another id: it stays readable, and a run makes a new one.
 """
 
 from __future__ import annotations

@@ -233,13 +233,13 @@ class Commit(Record):
             raise StorageError(
                 f"commit {self.id[:12]}: its model and states were removed by `everlearn gc --keep` on "
                 f"{self.thinned[:10]}; only its record is left.\n"
-                "Use a newer commit, or train anew under another `name` or in another `storage`"
+                "Use a newer commit, or train again under another `name` or in another `storage`"
             )
 
     @classmethod
     def _sealed(cls, document: dict[str, Any]) -> Self:
         """A commit of `document`, with its checksum."""
-        # Hashed is what a reader will get: tuples, defaults and whole numbers in place of floats are settled first.
+        # The hash is of what a reader will get: tuples, defaults, and whole numbers in place of floats are normalised.
         settled = cls.model_validate_json(canonical_json(document)).document()
         del settled["checksum"]
         return cls.model_validate_json(canonical_json({**settled, "checksum": digest(settled)}))
@@ -292,7 +292,7 @@ def _corrupt(source: str, problem: str) -> CorruptCommit:
 
 
 def _first_problem(error: ValidationError) -> str:
-    # The offending value stays out: it may be long, and it is somebody else's.
+    # The message does not quote the wrong value, which may be long or private.
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part)[:50] for part in first["loc"][:8])
     return f"{where}: {first['msg'][:150]}" if where else first["msg"][:150]

@@ -1,7 +1,7 @@
-"""What the decisions of a pipeline say together, so that not all of them have to be read: `decisions/index.json`.
+"""A summary of the decisions of a pipeline, so that not all of them have to be read: `decisions/index.json`.
 
-It follows from the records, is written after each of them, and made anew where it is missing. It may lack the newest
-ones; it never says more than they do.
+It is computed from the records, written after each of them, and computed again where it is missing. It may lack the
+newest records, and never holds anything that is not in the records.
 """
 
 from __future__ import annotations

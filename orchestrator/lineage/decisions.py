@@ -269,10 +269,12 @@ def append_decision(lineage: Lineage, **fields: Any) -> Decision:
     key = layout.decision_key(lineage.pipeline, decision.number)
     if not create(lineage.store, lineage.fence, key, decision.to_json()):
         lineage.check_fence()
-        raise RefConflict(f"{lineage.store.uri}/{key}: another process decided at the same time.\nRun this again")
+        raise RefConflict(
+            f"{lineage.store.uri}/{key}: another process added a decision at the same time.\nRun this again"
+        )
     if index is None:
         index = index_of([] if last is None else list(newest_first(lineage))[:0:-1])
-    # Whoever writes it writes what the records say: it needs no claim.
+    # It needs no claim: every writer computes the same index from the records.
     key = layout.decision_index_key(lineage.pipeline)
     lineage.store.put(key, index_of([decision], index).to_json())
     return decision
@@ -304,7 +306,7 @@ def behind(lineage: Lineage, state: DecisionState) -> dict[str, str]:
 
 
 def champion_before(lineage: Lineage, state: DecisionState) -> str | None:
-    """The champion before the one of now that is not bad and still has its model; None: there is none."""
+    """The newest earlier champion that is not bad and still has its model; None: there is none."""
     for decision in newest_first(lineage):
         earlier = decision.champion
         if earlier is None or earlier == state.champion or earlier in state.bad:

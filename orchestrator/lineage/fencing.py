@@ -234,7 +234,7 @@ def _pause(attempt: int) -> float:
 
 
 def _contended(store: Store, key: str) -> StorageError:
-    return StorageError(f"{store.uri}/{key}: cannot write: others keep writing it. Run again later")
+    return StorageError(f"{store.uri}/{key}: cannot write: other processes keep writing it. Run again later")
 
 
 def _void(store: Store, key: str, alive: Collection[str | None]) -> None:

@@ -151,4 +151,6 @@ def _read(lineage: Lineage) -> tuple[Tombstones, str | None]:
 
 
 def _contended(lineage: Lineage) -> StorageError:
-    return StorageError(f"{lineage.store.uri}: others keep changing what pipeline {lineage.pipeline} has to forget")
+    return StorageError(
+        f"{lineage.store.uri}: other processes keep changing the list of forgotten ids of pipeline {lineage.pipeline}"
+    )

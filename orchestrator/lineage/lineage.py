@@ -208,7 +208,7 @@ class Lineage:
                 return ref
         self.check_fence()
         raise RefConflict(
-            f"{self._where(layout.ref_key(self.pipeline, name))}: another run moved it in between.\n"
+            f"{self._where(layout.ref_key(self.pipeline, name))}: another run moved it meanwhile.\n"
             "Let the other run finish, then run again: what it committed is reused"
         )
 
@@ -329,7 +329,7 @@ class Lineage:
                 raise ValueError("not a generation")
         except (ValueError, TypeError, KeyError, StorageError):
             raise CorruptCommit(
-                f"{self._where(key)}: this ref is damaged.\nDelete it: the next run sets it anew"
+                f"{self._where(key)}: this ref is damaged.\nDelete it: the next run writes it again"
             ) from None
         return Ref(commit, generation), version
 

@@ -22,7 +22,7 @@ def write_commit(lineage: Lineage, commit: Commit, blobs: Mapping[str, bytes] | 
     A blob that is stored already is read and verified, unless this process has done so before. In the usual case, in
     which all blobs are new, fencing costs five small requests for a commit, and two for each shard of a memory.
     """
-    # Whoever names blobs has just hashed them, and they are most of what a commit costs.
+    # A caller that names blobs has just hashed them: hashing is most of what a commit costs.
     given = dict(blobs) if isinstance(blobs, Mapping) else {hashlib.sha256(data).hexdigest(): data for data in blobs}
     needed = commit.referenced()
     for sha256, data in given.items():
@@ -61,7 +61,7 @@ def _write_fenced(lineage: Lineage, fence: Fence, commit: Commit, lacking: Mappi
             return lineage.read(commit.id)
         if announced.fill(key):
             return commit
-    raise StorageError(f"{lineage.store.uri}/{key}: cannot write: others keep writing it. Run again later")
+    raise StorageError(f"{lineage.store.uri}/{key}: cannot write: other processes keep writing it. Run again later")
 
 
 def _put_blobs(lineage: Lineage, blobs: Mapping[str, bytes]) -> None:

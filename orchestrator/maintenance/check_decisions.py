@@ -48,7 +48,7 @@ def decision_problems(lineage: Lineage) -> list[tuple[str, str]]:
     index = stored_index(lineage)
     # A decision may be added meanwhile: the index is compared with as many as it names.
     if not problems and lineage.store.exists(key) and (index is None or index != index_of(whole[: index.records])):
-        problems.append((key, "does not follow from the records: delete it, the next decision makes it anew"))
+        problems.append((key, "does not agree with the records: delete it, the next decision writes it again"))
     return problems
 
 

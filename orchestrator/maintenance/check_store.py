@@ -154,7 +154,7 @@ class _Check:
         known = AdmissionLog(self._lineage)
         # A step may add records meanwhile: the index is compared with as many as it names.
         if not problems and (index is None or index != known.first(index.records)):
-            self._hit(key, "does not follow from the records: delete it, the next step makes it anew")
+            self._hit(key, "does not agree with the records: delete it, the next step writes it again")
 
     def _check_blobs(self, listed: Contents) -> None:
         owners: dict[str, list[str]] = {}
@@ -288,12 +288,15 @@ class _Check:
             except MissingKey:
                 continue
             except StorageError:
-                self._hit(entry.key, "damaged: no run can take this claim; delete it once nothing is at work")
+                self._hit(
+                    entry.key,
+                    "damaged: no run can take this claim; delete it once no process is working on the pipeline",
+                )
         for key, problem in decision_problems(self._lineage):
             self._hit(key, problem)
         for id_, entry in listed.outlines.items():
             if not follows_from_commits(self._lineage, id_):
-                self._hit(entry.key, "does not follow from the commits: delete it, the next step makes it anew")
+                self._hit(entry.key, "does not agree with the commits: delete it, the next step writes it again")
         debt = layout.debt_key(self._lineage.pipeline)
         owed = self._store.read_versioned(debt)
         if owed is not None and not is_note(owed[0]):

@@ -1,7 +1,7 @@
 """Removing commits, blobs and checkpoints that nothing needs any more.
 
 `gc` keeps the commits that a ref reaches; the commits that follow a ref's commit directly (a run that was killed after
-writing a commit and before moving the ref leaves one); the champion before the one of now; commits younger than the age
+writing a commit and before moving the ref leaves one); the previous champion; commits younger than the age
 limit; and all their ancestors. Decisions are kept.
 Everything else is removed: first the commits, children before parents, then the blobs that no commit names. If `gc` is
 interrupted, only whole chains remain, and running it again removes the rest.
@@ -161,7 +161,7 @@ def _admitted(lineage: Lineage) -> set[str]:
     state, problems = whole_log(lineage)
     for key, problem in problems:
         raise CorruptCommit(
-            f"{lineage.store.uri}/{key}: {problem}: what the log needs is not known, so nothing was removed.\n"
+            f"{lineage.store.uri}/{key}: {problem}: its test sets are unknown: nothing was removed.\n"
             "everlearn fsck says what is damaged and what to do"
         )
     return set(state.blobs())

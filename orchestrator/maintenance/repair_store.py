@@ -49,15 +49,15 @@ def repair(lineage: Lineage, check: Callable[[Lineage], Report], *, on_warning: 
             if damage.key.startswith(blobs) and not held.holds(damage.key.removeprefix(blobs)):
                 _remove(held, damage.key, "its content was damaged", done)
             elif damage.key == layout.admission_index_key(lineage.pipeline):
-                _remove(held, damage.key, "the next step makes it anew from the records", done)
+                _remove(held, damage.key, "the next step writes it again from the records", done)
             elif damage.key == layout.decision_index_key(lineage.pipeline):
-                _remove(held, damage.key, "the next decision makes it anew from the records", done)
+                _remove(held, damage.key, "the next decision writes it again from the records", done)
             elif damage.key.startswith(layout.outlines_prefix(lineage.pipeline)):
-                _remove(held, damage.key, "the next step makes it anew from the commits", done)
+                _remove(held, damage.key, "the next step writes it again from the commits", done)
             elif damage.key.startswith(layout.runs_prefix(lineage.pipeline)):
                 _remove(held, damage.key, damage.problem, done)
             elif damage.key.startswith(layout.refs_prefix(lineage.pipeline)) and damage.problem == "damaged":
-                _remove(held, damage.key, "the next run sets this ref anew", done)
+                _remove(held, damage.key, "the next run writes this ref again", done)
         for name, newest in refs.items():
             _point(held, name, newest, done)
     return done

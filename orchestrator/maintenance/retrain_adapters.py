@@ -51,7 +51,7 @@ def refuse_dependent(pipeline: Pipeline) -> None:
     strategies = make_strategies(pipeline)
     if len(strategies) != 1 or not strategies[0].independent_parts:
         raise PipelineError(
-            f"forget --retrain: what {names} learned of one experience is not apart from the others; it is with one "
+            f"forget --retrain: {names} keeps no separate part of the model for each experience. It works with one "
             "strategy alone: {name: lora, per: experience}, {name: adapter, per: experience} or {name: experts}.\n"
             "Take the samples out of the data, then `everlearn run` trains again from the first experience that had "
             "them"

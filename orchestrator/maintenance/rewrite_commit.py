@@ -27,7 +27,7 @@ def rewrite(lineage: Lineage, commit: str, change: Callable[[Commit], Commit]) -
     found = lineage.store.read_versioned(key)
     source = f"{lineage.store.uri}/{key}"
     if found is None:
-        raise StorageError(f"{source}: it was deleted in between. Run again")
+        raise StorageError(f"{source}: it was deleted meanwhile. Run again")
     old = Commit.parse(found[0], expected=commit, source=source)
     new = change(old)
     if new == old:
@@ -36,5 +36,5 @@ def rewrite(lineage: Lineage, commit: str, change: Callable[[Commit], Commit]) -
     remove_outlines(lineage)
     swapped = lineage.store.compare_and_swap(key, new.to_json(), found[1])
     if not swapped and lineage.read(commit) != new:
-        raise StorageError(f"{source}: somebody else changed it in between. Run again")
+        raise StorageError(f"{source}: another process changed it meanwhile. Run again")
     return new

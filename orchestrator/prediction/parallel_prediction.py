@@ -1,4 +1,4 @@
-"""A file's rows through copies of a model on a Ray cluster: read by one process, answered by many, written in order."""
+"""Predictions for a file by copies of a model on a Ray cluster: one process reads and writes, many predict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file through a model, some rows at a time: memory does not grow with the file."""
+"""Predictions for a file, some rows at a time: memory does not grow with the file."""
 
 from __future__ import annotations
 

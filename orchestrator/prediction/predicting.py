@@ -42,7 +42,7 @@ class Manner:
 
 
 class Predicting(nn.Module):
-    """What a loaded model has beside its own class: names that a model of anybody's own will hardly have."""
+    """Attributes that are added to a loaded model. Their names are unlikely to occur in a model of a user's own."""
 
     _manner_of_use: Manner
 
@@ -67,7 +67,7 @@ def manner(model: Predicting) -> Manner:
 
 
 def is_language_model(model: Predicting) -> bool:
-    """Whether a loaded model goes on with texts, instead of answering rows."""
+    """Whether a loaded model continues texts, instead of predicting for rows."""
     from orchestrator.prediction.predictions import tokens
 
     return manner(model).answers is tokens

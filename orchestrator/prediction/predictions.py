@@ -1,4 +1,4 @@
-"""What a model's outputs stand for, as a person reads them: which, the objective of the commit decides."""
+"""Predictions as a person reads them, from a model's outputs: classes, labels or values, as the objective says."""
 
 from __future__ import annotations
 
@@ -138,9 +138,9 @@ def numbers(output: Tensor, names: Sequence[str]) -> ValuePredictions:
 
 
 def tokens(output: Tensor, names: Sequence[str]) -> Predictions:
-    """No predictions: a language model goes on with a text, which is no row of a table. Raises OrchestratorError."""
+    """Raise OrchestratorError: a language model continues texts, and predicts nothing for rows of a table."""
     raise OrchestratorError(
-        "a model of objective: next-token answers no rows: `everlearn predict` and `everlearn serve` score "
+        "a model of objective: next-token predicts nothing for rows: `everlearn predict` and `everlearn serve` score "
         "documents with it, and orchestrator.load_model(...) gives the model itself"
     )
 

@@ -1,4 +1,4 @@
-"""A causal language model goes on with texts: greedy, the likeliest token again and again."""
+"""A causal language model continues texts by greedy decoding: the most probable token at each place."""
 
 from __future__ import annotations
 

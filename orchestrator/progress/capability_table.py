@@ -1,4 +1,4 @@
-"""What became of a model's capabilities, as a table."""
+"""The verdicts on a model's capabilities, as a table."""
 
 from __future__ import annotations
 

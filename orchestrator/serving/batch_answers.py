@@ -91,7 +91,7 @@ def check_experience(served: ServedModel, experience: int | None) -> None:
         raise DataError(
             f"experience={experience}: "
             + (
-                f"was not learned by commit {served.commit[:12]}, which has {', '.join(map(str, known))}"
+                f"was not learned by commit {served.commit[:12]}, which has experiences {', '.join(map(str, known))}"
                 if known
                 else "the model has no adapter or head of its own for each experience: leave experience out"
             )

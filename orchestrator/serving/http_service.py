@@ -35,7 +35,7 @@ MOST_WAITING = 256
 
 METHODS = {"/": "GET", "/predict": "POST", "/healthz": "GET", "/readyz": "GET", "/metrics": "GET"}
 OPEN = ("/healthz", "/readyz")
-"""Answered without the token, for probes, which cannot hold a secret; they tell nothing else."""
+"""Answered without the token, for probes, which cannot hold a secret. The answers hold nothing else."""
 
 
 @dataclass
@@ -126,7 +126,7 @@ class PredictionService:
         path = request.url.path
         method = METHODS.get(path)
         if path not in OPEN and not self._is_allowed(request):
-            text = "needs the token: send the header Authorization: Bearer TOKEN"
+            text = "a token is needed: send the header Authorization: Bearer TOKEN"
             return _json(401, problem(text), {"www-authenticate": "Bearer"})
         if method is None:
             return _json(404, problem(f"there is no such address; there are {', '.join(METHODS)}"))
@@ -153,7 +153,9 @@ class PredictionService:
         if self._current() is None:
             return _json(503, problem(f"not ready: there is no model of {self._ref} yet"), {"retry-after": "5"})
         if self._waiting >= self._limits.most_waiting:
-            return _json(503, problem("too many requests at a time: send this one again later"), {"retry-after": "1"})
+            return _json(
+                503, problem("too many requests at a time: send this request again later"), {"retry-after": "1"}
+            )
         self._waiting += 1
         try:
             body = await self._body(request)
@@ -169,7 +171,7 @@ class PredictionService:
             raise
         except Exception as error:
             self._on_error(error)
-            return _json(500, problem("the model failed on this request: the log of the server says more"))
+            return _json(500, problem("the model failed on this request: the traceback is in the log of the server"))
         finally:
             self._waiting -= 1
 

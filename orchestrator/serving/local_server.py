@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.serving.served_set import ServedSet
 
 DRAIN_S = 30
-"""How long requests that were begun may take after the server was told to stop."""
+"""Seconds that requests may still take after the server got a signal to stop."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Serving:
     Attributes:
         models: that answer.
         pipeline: its name.
-        every: seconds between two looks at the ref.
+        every: seconds between two reads of the ref.
         limits: of requests.
     """
 
@@ -101,7 +101,7 @@ def serve_locally(
         server = _server(service)
         following = _Following(followers(models, target, note), serving, stop=lambda: _stop(server))
         with _signals(service, server) as received:
-            # Before anything happens to the model, of which is told afterwards.
+            # Called before the first event of the model.
             on_start()
             with following:
                 server.run(sockets=[where])

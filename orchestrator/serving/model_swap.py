@@ -1,4 +1,4 @@
-"""The model that answers. Another one is loaded beside it and tried out before it takes its place."""
+"""The model that answers. Another model is loaded beside it, and replaces it after a warm-up call."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class ModelSwap:
         return self._current
 
     def move_to(self, commit: str) -> ServedModel:
-        """Load a commit's model, try it out, and let it answer from now on. The one before answers until then.
+        """Load a commit's model, call it once, and let it answer from now on. The previous model answers until then.
 
         Raises:
-            Exception: it cannot be loaded or fails when it is called; the one before goes on answering.
+            Exception: it cannot be loaded or fails when it is called; the previous model keeps answering.
         """
         with self._moving:
             current = self._current

@@ -1,10 +1,11 @@
 """Serving on Ray Serve: replicas that answer, and one deployment that decides which commit all of them serve.
 
-The decision is made once, by `CommitDecider`: it follows the ref, and tries a commit out before any replica loads it. A
-replica never reads the ref. One that dies is replaced by one that serves what was decided, whatever the ref names
-meanwhile. If the decider dies, replicas go on; the new one reads the ref, and where that commit cannot be served, takes
-over what the replicas serve. While replicas change over, some answer from the one commit and some from the other: each
-answer, and each batch, is that of the one that it names.
+The decision is made once, by `CommitDecider`: it follows the ref, and calls the model of a commit before any replica
+loads it. A replica never reads the ref. A replica that fails is replaced by one that serves the commit that was decided
+on, even if the ref names another commit by then. If the decider fails, replicas keep answering. The new decider reads
+the ref, and where that commit cannot be served, takes over the commit that the replicas serve. While replicas change
+over, some answer from the one commit and some from the other: each answer, and each batch, comes from the commit that
+it names.
 
 `build` is what a RayService or a Serve config file imports.
 """
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 DECIDER, MODEL = "decider", "model"
 """Names of the two deployments."""
 LOOK_S = 0.5
-"""Seconds between two questions of a replica to the decider."""
+"""Seconds between two requests of a replica to the decider."""
 FIRST_LOAD_S = 600.0
 """How long a replica waits for its first model before it starts without one, and is not ready."""
 

@@ -1,4 +1,4 @@
-"""`everlearn serve` on Ray: starts Ray Serve, deploys, and shows what happens until it is told to stop."""
+"""`everlearn serve` on Ray: starts Ray Serve, deploys, and shows events until a signal stops it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _tell(decider: Any, stop: _Stop, on_event: Callable[[ServingEvent], object])
         try:
             events = decider.events.remote(told).result(timeout_s=10)
         except Exception:
-            # It is being replaced. The new one counts from 0; what it says first, its predecessor has said.
+            # The decider is being replaced. The new one counts from 0, and begins with events that are shown already.
             told = 0
             continue
         for event in events:

@@ -1,7 +1,7 @@
-"""Follows a ref: asks now and then which commit it names, and has that one loaded.
+"""Follows a ref: reads at regular times which commit it names, and loads that commit.
 
-What happens is said once, not at each turn: a commit that cannot be served, a store that does not answer, a ref that
-does not exist yet. Loading is tried again after a pause that grows, for the store may have been the reason.
+An event is reported once, not at each turn: a commit that cannot be served, a store that does not answer, a ref that
+does not exist yet. Loading is tried again after a pause that grows, because the store may have been the reason.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class ServingEvent:
     """Something that an operator should know.
 
     Attributes:
-        kind: `swapped`: a commit answers from now on; `refused`: a commit cannot be served, and the one before goes on;
-            `unreachable`: the store does not answer; `reachable`: it does again; `waiting`: the ref does not exist yet.
+        kind: `swapped`: a commit answers from now on; `refused`: a commit cannot be served, and the previous one keeps
+            answering; `unreachable`: the store does not answer; `reachable`: it does again; `waiting`: the ref does not
+            exist yet.
         text: a line for a person.
         commit: the commit in question; None: it is about none.
         previous: with `swapped`, the commit that answered before.
@@ -75,9 +76,7 @@ def check_words(lineage: Lineage, words: Iterable[str]) -> None:
     """
     for word in words:
         if not is_ref(word):
-            raise PipelineError(
-                f"{word[:100]!r} is no ref's name: they have letters, digits, dots, dashes, underscores"
-            )
+            raise PipelineError(f"{word[:100]!r} is not a ref's name: use letters, digits, dots, dashes, underscores")
         found = [word] if word in LATER or lineage.ref(word) is not None else lineage.find(word)
         if len(found) == 1:
             continue
@@ -153,7 +152,7 @@ class RefFollower:
             pause = self._first_pause * 2.0 ** min(self._failures - 1, 20)
             self._again = time.monotonic() + min(pause, LONGEST_PAUSE_S)
             if not known:
-                instead = f"commit {previous[:12]} goes on answering" if previous else "no commit answers"
+                instead = f"commit {previous[:12]} keeps answering" if previous else "no commit answers"
                 text = f"commit {commit[:12]} cannot be served: {_line(error)}; {instead}"
                 self._once(ServingEvent("refused", text, commit, previous))
             return

@@ -46,7 +46,7 @@ class ServingMetrics:
             self._rows += rows
 
     def event(self, kind: str, commit: str | None, *, answers: bool = True) -> None:
-        """Something happened to the model: see `orchestrator.serving.ref_follower.ServingEvent`.
+        """Count an event of the model: see `orchestrator.serving.ref_follower.ServingEvent`.
 
         Args:
             answers: whether the model is the one that answers requests that name no commit.
@@ -76,7 +76,7 @@ class ServingMetrics:
         yield self._line("request_seconds_count", so_far)
         for kind, meaning in (
             ("swapped", "Commits that began to answer"),
-            ("refused", "Commits that could not be served; the one before went on"),
+            ("refused", "Commits that could not be served; the previous commit kept answering"),
             ("unreachable", "Times that the store stopped answering"),
         ):
             yield from self._head(f"{kind}_total", "counter", meaning)

@@ -66,7 +66,7 @@ class ShadowResult:
 
 
 def compare_models(champion: ServedModel, candidate: ServedModel, source: str) -> ShadowResult:
-    """Put recorded inputs to two models.
+    """Send recorded inputs to two models.
 
     Args:
         source: a file: requests, a JSON object in each line as `POST /predict` takes it; or a table (.parquet, .csv,

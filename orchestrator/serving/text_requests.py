@@ -1,4 +1,4 @@
-"""What a request asks a language model: how likely documents are, or how texts go on."""
+"""What a request asks of a language model: the likelihood of documents, or the continuation of prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_PROMPTS = 64
 MOST_NEW = 4096
 """New tokens that a request may ask for."""
 USUAL_NEW = 64
-"""New tokens at most where a request does not say."""
+"""The most new tokens where a request gives no number."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Checks that a store holds what `Store` promises, for whoever writes another kind of store.
+"""Checks that a store keeps what `Store` promises, for authors of another kind of store.
 
 `check_store(open_empty)` runs all of them; a test suite may run them one by one from `CHECKS`. They need no test
 framework: a check that fails raises NonConforming, which says what the store did.

@@ -40,8 +40,8 @@ def s3_client(session: Session, *, patient: bool = True) -> S3Client:
     """A client with bounded retries, whose calls may come from several threads.
 
     Args:
-        patient: whether to wait out a server that is away for up to `PATIENCE_S` seconds, unless the AWS configuration
-            sets a number of attempts (AWS_MAX_ATTEMPTS).
+        patient: whether to retry for up to `PATIENCE_S` seconds while a server is unavailable, unless the AWS
+            configuration sets a number of attempts (AWS_MAX_ATTEMPTS).
 
     Raises:
         botocore.exceptions.BotoCoreError: as `aws_session`.
@@ -85,7 +85,7 @@ def _wait_longer(
 
 
 def _passing(response: Any, error: Exception | None) -> bool:
-    """Whether a failure may be over soon: no answer, or one by which a server says that it is not up to it."""
+    """Whether a failure may be over soon: no answer, or an answer that says the server is overloaded or failing."""
     from botocore.exceptions import ConnectionError as NoConnection
     from botocore.exceptions import HTTPClientError as NoAnswer
 

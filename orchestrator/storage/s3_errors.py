@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from orchestrator.errors import MissingKey, StorageError
 
-# Answers that say that somebody else was there first.
+# Error codes of a conditional write that lost its race.
 LOST = {"PreconditionFailed", "ConditionalRequestConflict", "ConcurrentModification", "OperationAborted", "412", "409"}
 # Beside these, a conditional write whose object or upload has vanished has lost as well.
 GONE = {"NoSuchKey", "NoSuchUpload", "404"}
@@ -21,7 +21,7 @@ PURGE = "delete older versions"
 _CREDENTIALS = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile that AWS_PROFILE names"
 _CLOCK = "this machine's clock differs too much from the server's. Set the clock (NTP)"
 _REGION = "the bucket is in another region. Set AWS_REGION to the bucket's region"
-_BUSY = "the server is overloaded or failing, and kept being so. Run again later: what was committed is kept"
+_BUSY = "the server is overloaded or failing, also after retries. Run again later: what was committed is kept"
 _FULL = "the server has no room left. Free some space there, or set `storage` to another place"
 _REMEDIES = {
     "NoSuchBucket": "the bucket does not exist. Create it, or correct `storage` or AWS_ENDPOINT_URL",
@@ -82,7 +82,9 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
     except ClientError as error:
         code, status = code_of(error), _status(error)
         if action in (OPEN, LIST) and code.isdigit() and "x-amz-request-id" not in _headers(error):
-            problem = f"{endpoint} answers {status}, and not like S3. Check AWS_ENDPOINT_URL and the server"
+            problem = (
+                f"{endpoint} answers {status}, but not as an S3 server does. Check AWS_ENDPOINT_URL and the server"
+            )
             raise StorageError(f"{where}: cannot {action}: {problem}") from None
         if code in ("NoSuchKey", "404"):
             raise MissingKey(f"{where}: not in the storage") from None
@@ -98,7 +100,7 @@ def explained(action: str, where: str, endpoint: str) -> Iterator[None]:
             "Check AWS_ENDPOINT_URL, the network and the server; what was committed is kept"
         ) from None
     except ResponseParserError:
-        problem = f"{endpoint} answers something else, and not like S3. Check AWS_ENDPOINT_URL and the server"
+        problem = f"{endpoint} answers, but not as an S3 server does. Check AWS_ENDPOINT_URL and the server"
         raise StorageError(f"{where}: cannot {action}: {problem}") from None
     except BotoCoreError as error:
         raise StorageError(f"{where}: cannot {action}: {_local(error)}") from None
@@ -127,7 +129,7 @@ def _headers(error: Exception) -> dict[str, str]:
 
 
 def _local(error: Exception) -> str:
-    """What is wrong on this side, before anything was sent."""
+    """What is wrong on this machine, before anything was sent."""
     name = type(error).__name__
     if name in ("NoCredentialsError", "PartialCredentialsError"):
         return "no AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"

@@ -194,7 +194,7 @@ class S3Store:
             answer: Any = hasty.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
         if "KeyCount" not in answer and "Name" not in answer:
             raise StorageError(
-                f"{self.uri}: cannot open: {hasty.meta.endpoint_url} answers something else, and not like S3. "
+                f"{self.uri}: cannot open: {hasty.meta.endpoint_url} answers, but not as an S3 server does. "
                 "Check AWS_ENDPOINT_URL and the server"
             )
         probe(self)
@@ -247,7 +247,9 @@ class S3Store:
                 return False
             # The rival's write failed, or what it wrote was deleted again.
             time.sleep(0.05 * 2**attempt)
-        raise StorageError(f"{self.uri}/{key}: cannot write: others keep writing and deleting it. Run again later")
+        raise StorageError(
+            f"{self.uri}/{key}: cannot write: other processes keep writing and deleting it. Run again later"
+        )
 
     def _metadata(self, name: str) -> dict[str, str]:
         try:
@@ -300,7 +302,7 @@ class S3Store:
                     return self._fetch(name)[0]
                 if code_of(error) not in LOST:
                     raise
-        raise StorageError(f"s3://{self.bucket}/{name}: cannot read: it keeps changing meanwhile. Run again later")
+        raise StorageError(f"s3://{self.bucket}/{name}: cannot read: it keeps changing. Run again later")
 
     def _rest(self, name: str, start: int, total: int, etag: str) -> Sequence[bytes]:
         ranges = [f"bytes={begin}-{min(begin + PART, total) - 1}" for begin in range(start, total, PART)]

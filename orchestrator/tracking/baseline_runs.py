@@ -1,4 +1,4 @@
-"""The runs to compare a run with: the same stream learned by nothing against forgetting, and by joint training."""
+"""The runs to compare a run with: the same stream learned with nothing against forgetting, and by joint training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orchestrator.lineage.commit import Commit
 
 BASELINES = {"naive": "naive", "joint training": REFERENCE}
-"""What people call a baseline, and its strategy."""
+"""The names of the baselines on the page of a run, and their strategies."""
 
 _PARENT = "mlflow.parentRunId"
 

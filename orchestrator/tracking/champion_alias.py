@@ -1,5 +1,5 @@
 """The champion as MLflow shows it: a version of the registered model that is called as the pipeline, with the alias
-`champion`. The decisions are the truth; the alias follows them, and is repaired by doing this again.
+`champion`. The alias is set from the decisions; running this again repairs it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def register_models(
 
 
 def is_tracked(pipeline: Pipeline) -> bool:
-    """Whether there is an MLflow to follow: a database in a file that does not exist holds no runs."""
+    """Whether there is an MLflow to update: a database in a file that does not exist holds no runs."""
     file = database_file(pipeline.tracking.uri)
     return file is None or file.exists()
 
@@ -94,7 +94,7 @@ def show_champion(
         if str(model.aliases.get(ALIAS)) != version:
             client.set_registered_model_alias(pipeline.name, ALIAS, version)
         _tag_versions(client, pipeline.name, decisions)
-        # Last: whoever reads it takes all of this as done.
+        # Written last: readers take this tag as the sign that everything else was written.
         wanted = {COMMIT: champion, DECISIONS: _mark(decisions[-1])}
         for key, value in wanted.items():
             if model.tags.get(key) != value:

@@ -1,8 +1,8 @@
 """A new MLflow database in SQLite, made from a schema instead of by all of MLflow's migrations one by one.
 
 The schema is the one that the migrations of one version of MLflow make, written down in `mlflow_schema.sql`; a test
-compares them. With another version MLflow makes its database itself, in the same time as ever.
-`python -m tests.orchestrator.tracking.dump_schema` writes the file anew.
+compares them. With another version MLflow makes its database itself, as slowly as ever.
+`python -m tests.orchestrator.tracking.dump_schema` writes the file again.
 """
 
 from __future__ import annotations

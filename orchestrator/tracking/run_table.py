@@ -58,7 +58,7 @@ def show_columns(client: Any, experiment: str, score: str) -> None:
 
 
 def _columns(held: str | None) -> Sequence[str]:
-    """The columns of a stored view; none where it is not one of ours."""
+    """The columns of a stored view; none where Everlearn did not write it."""
     try:
         found = json.loads(held or "{}")["selectedColumns"]
     except (ValueError, KeyError, TypeError):

@@ -129,7 +129,9 @@ class Tracker:
             self._chain, self._model, self._status = list(chain), model, "FINISHED"
 
     def close(self, timeout: float | None = None, status: str | None = None) -> bool:
-        """Write what is left and end; returns `complete`. After `timeout` seconds what is left is left to publish.
+        """Write what is left and end; returns `complete`.
+
+        What is not written after `timeout` seconds, `everlearn publish` writes.
 
         Args:
             status: what a run that did not finish is shown as.

@@ -124,7 +124,7 @@ def write_code(folder: Path, *, images: bool = False) -> str:
 
 
 def _with_imports(*names: str) -> dict[str, str]:
-    """Modules of ours and those that they need to be loaded, by name."""
+    """Modules of Everlearn and those that they import, by name."""
     found: dict[str, str] = {}
     waiting = list(names)
     while waiting:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.tracking.run_tracker import Tracker
     from pipelines.config.schema import Pipeline
 
-# Seconds that the end of a run may wait: those after which a `Tracker` gives up, and some for the way.
+# Seconds that the end of a run may wait: those after which a `Tracker` gives up, and some for the messages.
 LONGEST = 65.0
 
 
@@ -64,13 +64,13 @@ class TrackingProcess:
         return cls(pid, here)
 
     def end(self) -> None:
-        """Let it end at once, unless it has, and wait for that: its time is then part of the command's."""
+        """End the process at once, and wait for that: its CPU time is then part of the command's."""
         # A thread that still waits for its answers would keep the pipe open.
         with contextlib.suppress(OSError):
             socket.socket(fileno=os.dup(self.pipe.fileno())).shutdown(socket.SHUT_RDWR)
         self.pipe.close()
         with contextlib.suppress(ChildProcessError):
-            # One that was stopped or hangs in a file system ends when it can.
+            # A process that was stopped, or hangs in a file system, ends when it can.
             for _ in range(100):
                 if os.waitpid(self.pid, os.WNOHANG)[0]:
                     break
@@ -143,7 +143,7 @@ class RemoteTracker:
         self._status = "FINISHED"
 
     def close(self) -> bool:
-        """Let what is left be written, and the process end; returns `complete`."""
+        """Wait until the process has written the rest and has ended; returns `complete`."""
         if self._quiet:
             return self.complete
         self._outbox.put(("close", self._status))

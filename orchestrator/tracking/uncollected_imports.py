@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected(*, keep: bool) -> Iterator[None]:
-    """No garbage collection within the block: what is imported stays, and Python looks through it again and again.
+    """No garbage collection within the block.
 
-    With PyTorch that is a seventh of the time.
+    Imported modules stay in memory, and each collection would search them: with PyTorch that is a seventh of the time.
 
-    Args:
-        keep: leave all that is loaded now out of later collections, too. For a process of its own, once: what
-            has become garbage by then is never freed.
+        Args:
+            keep: leave all that is loaded now out of later collections, too. For a process of its own, once: what
+                has become garbage by then is never freed.
     """
     before = gc.isenabled()
     gc.disable()

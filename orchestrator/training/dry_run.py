@@ -32,7 +32,7 @@ def dry_run(pipeline: Pipeline, stream: Stream) -> None:
             _try_one_batch(pipeline, stream)
     except Exception as error:
         failure = raised_here(error)
-        # Other errors may come from how little is learned here. Training says them, if they are there.
+        # Other errors may come from how little is learned here. Training reports them.
         if failure is error or user_line(error) is not None:
             raise failure from error
 

@@ -21,7 +21,7 @@ class EventBuffer:
     """A Ray actor that holds events, as plain data, until the driver takes them; it outlasts restarts of the workers.
 
     When the actor itself fails, as Ray may choose it when memory is short, another takes its place. The events that it
-    held are lost, which matters little: the driver reads the commits again in the end.
+    held are lost. No commit is lost: the driver reads the commits again at the end.
     """
 
     def __init__(self) -> None:

@@ -160,7 +160,7 @@ class _Events:
                     self._handler(event)
                 except Exception as error:
                     self.failure = error
-        # The thread that writes commits finishes the one at hand.
+        # The thread that writes commits finishes the commit that it is writing.
         if self.failure is not None and threading.get_ident() == self._training:
             raise self.failure
 

@@ -112,7 +112,7 @@ class Telemetry:
             self.event(CommitWritten(commit))
 
     def event(self, event: Event) -> None:
-        """Something happened."""
+        """Update the gauges from an event."""
         for name, value in self._readings.take(event).items():
             metric = self._metrics[name]
             if name == COMMIT_SECONDS:

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from strategies.loop.learner import Learner
     from strategies.loop.process_group import Group
 
-NOTICE = "preemption notice: a node will be taken away; saving a checkpoint"
+NOTICE = "preemption notice: a node of this run will stop; saving a checkpoint"
 
 
 @dataclass
@@ -102,7 +102,7 @@ class RankTraining:
         chain = self.lineage.leading(ids, self.chain) if self.chain else read_past(self.lineage, ids).chain
         done = int(self.group.broadcast(str(len(chain)).encode()))
         if done and self.group.rank == 0:
-            # A run that died between a commit and its clean-up has left them.
+            # A run that was killed between a commit and its clean-up has left them.
             remove_checkpoints(self.lineage, self.plan[done - 1].id)
         if done == len(self.plan):
             return
@@ -269,7 +269,7 @@ class RankTraining:
         return [] if any(count.experience == index for count in row) else [index]
 
     def _warn_of_classes(self, index: int, classes: Sequence[tuple[int, int, int]]) -> None:
-        """Say what the accuracy of the last experience's model hides."""
+        """Warn where the accuracy of the last experience's model hides that a class is lost."""
         if named_scores(self.pipeline)[0] != ACCURACY:
             return
         present = target_counts(self.stream[index].test, self.stream.outputs).nonzero().flatten()

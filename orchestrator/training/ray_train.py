@@ -62,7 +62,8 @@ def train_on_cluster(
         fence: of the claim under which they write.
 
     Raises:
-        RunFailed, StorageError, PipelineError, StrategyError: what a worker met, or that too many workers died.
+        RunFailed, StorageError, PipelineError, StrategyError: the error of a worker, or more worker failures than are
+            retried.
     """
     scaling = pipeline.scaling
     number: int | tuple[int, int] = workers or scaling.minimum
@@ -121,7 +122,7 @@ def train_on_cluster(
             cause, raised = _attempt(trainer)
             if cause != "cluster":
                 if cause == "controller":
-                    pump.put(WorkersRestarted("the controller of Ray Train died; it is started again"))
+                    pump.put(WorkersRestarted("Ray Train's controller failed; it is started again"))
                 pump.drain()
                 cause = "observer" if pump.handler_error else "error" if pump.error else cause
             if cause is None:
@@ -161,7 +162,7 @@ def _attempt(trainer: Callable[[], TorchTrainer]) -> tuple[Cause | None, Excepti
 
 
 class Watch:
-    """Hands events on, and keeps what matters when workers die.
+    """Hands events on, and keeps what matters when workers fail.
 
     Attributes:
         kept: checkpoints and commits so far, after which new workers have less to do.

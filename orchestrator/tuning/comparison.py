@@ -48,7 +48,7 @@ def compare(
 
     Raises:
         PipelineError, StrategyError: a pipeline or its data are wrong.
-        RunFailed: no run of a pipeline came to its end.
+        RunFailed: no run of a pipeline reached the end of the stream.
         StorageError, ClusterError: the storage or the cluster is not available.
     """
     from orchestrator.cluster.log_levels import quiet
@@ -144,14 +144,14 @@ def _job(base: Pipeline, proposal: Proposal, streams: Streams, fences: Fences) -
 
 
 def _found(record: TrialRecord, job: Job, on_record: Callable[[TrialRecord], None]) -> bool:
-    """Whether all of a run is in the lineage already; its record then says what it came to."""
-    from orchestrator.tuning.trial_state import Standing
+    """Whether all of a run is in the lineage already; its record then holds the results."""
+    from orchestrator.tuning.trial_state import TrialState
 
     began = time.time_ns() // 1_000_000
     chain = job.lineage.leading(job.ids)
     if len(chain) < len(job.ids):
         return False
-    standing = Standing([job])
+    standing = TrialState([job])
     for end in range(1, len(chain) + 1):
         record.take(standing.after([chain], end))
     record.state, record.reused, record.started, record.ended = "done", len(chain), began, record.times[-1]

@@ -1,6 +1,6 @@
-"""Trials in processes of this machine, without Ray: for comparisons and searches that nobody steers while they run.
+"""Trials in processes of this machine, without Ray: for comparisons, and for searches without searcher and scheduler.
 
-What a trial comes to is the same as on a Ray cluster, in the same order and under the same ids. A trial that needs a
+The results of a trial are the same as on a Ray cluster, in the same order and under the same ids. A trial that needs a
 commit which a running one is about to make waits for that trial, as there; otherwise they start by their numbers.
 """
 
@@ -24,7 +24,7 @@ from orchestrator.tuning.train_trial import Job
 from orchestrator.tuning.trial_failure import reason
 from orchestrator.tuning.trial_process import Request
 from orchestrator.tuning.trial_resources import needs, settled
-from orchestrator.tuning.trial_state import Standing
+from orchestrator.tuning.trial_state import TrialState
 from pipelines.config.pipeline_errors import PipelineError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def runs_here(plan: Plan, address: str | None) -> bool:
-    """Whether the trials of a plan need no Ray: one worker each, no cluster named, and nothing that steers them."""
+    """Whether the trials of a plan need no Ray: one worker each, no cluster's address, no searcher, no scheduler."""
     steered = plan.searcher is not None or plan.scheduler is not None or plan.time_budget is not None
     plain = not set(map(str.lower, plan.resources)) - {"cpu"}
     alone = all(runs_in_this_process(p.scaling, address) and not p.scaling.gpu for p in plan.pipelines)
@@ -105,7 +105,7 @@ class _Trial:
         base = plan.pipelines[proposal.document]
         self.jobs = [Job.of(pipeline, plan.streams.of(pipeline)) for pipeline in proposal.pipelines(settled(base))]
         self.needs = needs(base.scaling, plan.resources)
-        self._standing = Standing(self.jobs)
+        self._standing = TrialState(self.jobs)
         self._chains: list[list[Commit]] = [[] for _ in self.jobs]
         self._reported = 0
 
@@ -114,7 +114,7 @@ class _Trial:
         return {commit for job in self.jobs for commit in job.ids[len(job.lineage.leading(job.ids)) :]}
 
     def catch_up(self, on_record: OnRecord) -> None:
-        """Take in commits that a process stored and did not report before it died."""
+        """Take in commits that a process stored and did not report before it was killed."""
         for chain, job in zip(self._chains, self.jobs, strict=True):
             new = job.lineage.leading(job.ids, chain)[len(chain) :]
             self.record.trained += len(new)
@@ -179,7 +179,7 @@ class _Pool:
                         self._running[record.number] = missing
                         trial.start(self.on_record)
                         return trial
-                    # Those behind it may share as much with it as it does with the one that runs.
+                    # Later trials may share as many commits with it as it shares with the running trial.
                     busy |= missing
                 else:
                     self.turn.wait()
@@ -225,7 +225,7 @@ class _Worker:
             self._pool.fail(error)
 
     def _train(self, trial: _Trial) -> tuple[str, bool] | None:
-        """Have a trial trained; returns why it failed, and whether another attempt would meet the same."""
+        """Have a trial trained; returns why it failed, and whether another attempt would fail in the same way."""
         if not trial.missing():
             return None
         for _ in range(self._pool.plan.retries + 1):

@@ -139,7 +139,7 @@ class _Follower(tune.Callback):  # type: ignore[misc]
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         record = self._record(trial)
         self._claims.release.remote(str(record.number))
-        # What the process that died had trained, the next one finds.
+        # The next process finds the commits of the process that failed.
         self._before[record.number] = record.trained
         record.state = "waiting"
         self._on_record(record)

@@ -57,7 +57,7 @@ def tune(
 
     Raises:
         PipelineError, StrategyError: the pipeline or its data are wrong.
-        RunFailed: no trial came to its end.
+        RunFailed: no trial reached the end of the stream.
         StorageError, ClusterError: the storage or the cluster is not available.
     """
     from orchestrator.cluster.log_levels import quiet
@@ -150,7 +150,7 @@ class _Search:
         self._streams = Streams(Validation(spec.validation, base.seed))
         streams = [self._streams.share(with_settings(base, {"seed": seed})) for seed in self._seeds]
         self._length = len(streams[0])
-        # The last id stands for everything in the pipeline and its data that decides what a trial comes to.
+        # The last id stands for everything in the pipeline and its data that decides the results of a trial.
         self.id = search_id(make_plan(base, streams[0])[-1].id, spec, [one.name for one in named_scores(base)])
         self._kept = Records(Lineage(store, base.name, fences[base.storage, base.name]), self.id)
         self.records = {record.number: record for record in self._kept.read()}
@@ -294,7 +294,7 @@ class _Search:
         """Train the best settings on all of the training data, and let the ref `best` stand for the model.
 
         Raises:
-            RunFailed: no trial came to its end, or the best settings fail on the whole data.
+            RunFailed: no trial reached the end of the stream, or the best settings fail on the whole data.
         """
         from orchestrator.tracking.publish_lineage import publish
         from orchestrator.tuning.train_best import train_whole

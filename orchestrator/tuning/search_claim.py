@@ -1,4 +1,4 @@
-"""Keeping `gc` and the like away from pipelines whose trials are at work."""
+"""Keeping `gc`, `forget` and `copy` away from pipelines whose trials are running."""
 
 from __future__ import annotations
 

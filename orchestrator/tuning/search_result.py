@@ -1,4 +1,4 @@
-"""What a search and a comparison leave behind, as objects and as the JSON documents of `--json`."""
+"""Results of a search and of a comparison, as objects and as the JSON documents of `--json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who trains what: trials that need the same commit at the same time do not train it twice."""
+"""Which trial trains a commit: trials that need the same commit at the same time do not train it twice."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Claims:
             self._changed.notify_all()
 
     async def release(self, holder: str) -> None:
-        """The trial has ended, well or not: what it has not made is free."""
+        """The trial has ended: the commits that it was granted and has not made are free."""
         async with self._changed:
             self._holder = {commit: other for commit, other in self._holder.items() if other != holder}
             self._changed.notify_all()

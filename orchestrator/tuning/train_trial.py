@@ -76,7 +76,7 @@ def train(job: Job, until: int, needs: Needs, on_event: OnEvent) -> None:
         on_event: gets the events; `CommitWritten` in another thread than the others.
 
     Raises:
-        NonFiniteLoss, StrategyError, PipelineError, StorageError; RunFailed: workers died.
+        NonFiniteLoss, StrategyError, PipelineError, StorageError; RunFailed: workers failed.
     """
     if needs.workers == 1:
         from orchestrator.training.in_process import train_alone

@@ -19,7 +19,7 @@ from orchestrator.lineage.commit import Commit
 from orchestrator.tuning.proposal import Proposal
 from orchestrator.tuning.train_trial import Job, train
 from orchestrator.tuning.trial_failure import final, reason
-from orchestrator.tuning.trial_state import Standing
+from orchestrator.tuning.trial_state import TrialState
 from pipelines.config.load import load_text
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Trial:
         self._needs = context.needs[proposal.document]
         pipelines = proposal.pipelines(_base(context.documents[proposal.document]))
         self._jobs = [Job.of(pipeline, context.streams.of(pipeline), context.fences) for pipeline in pipelines]
-        self._standing = Standing(self._jobs)
+        self._standing = TrialState(self._jobs)
         self._chains: list[list[Commit]] = [[] for _ in self._jobs]
         self._written: deque[tuple[int, Commit]] = deque()
         self._reported = 0

@@ -1,4 +1,4 @@
-"""Why a trial failed, and whether another attempt would meet the same."""
+"""Why a trial failed, and whether another attempt would fail in the same way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FINAL = (ClaimLost, NonFiniteLoss, StrategyError, PipelineError, torch.cuda.Out
 
 
 def final(error: BaseException) -> bool:
-    """Whether another attempt with the same settings would meet it again."""
+    """Whether another attempt with the same settings would fail in the same way."""
     return isinstance(error, _FINAL)
 
 

@@ -1,4 +1,4 @@
-"""Trials to run, whoever runs them: Ray Tune on a cluster, or processes of this machine."""
+"""Trials to run, by Ray Tune on a cluster or by processes of this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Plan:
         resources: of each trial, beside what its pipeline says.
         retries, max_concurrent, time_budget: as in `tune`.
         fences: of the search's claims.
-        waiting: is told what is waited for, before the first trial starts.
+        waiting: called with what is waited for, before the first trial starts.
     """
 
     pipelines: Sequence[Pipeline]

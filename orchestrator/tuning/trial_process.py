@@ -1,8 +1,8 @@
 """A process that trains trials for `orchestrator.tuning.process_pool`: one after another, as they come in.
 
 It reads pickled requests from its standard input and answers on what was its standard output, in pairs of a kind and a
-value: ("commit", document), then ("done", None) or ("failed", (reason, final)). It ends when its input ends, which it
-also does when the command that started it dies.
+value: ("commit", document), then ("done", None) or ("failed", (reason, final)). It ends when its input ends, and
+so also when the command that started it is killed.
 """
 
 from __future__ import annotations

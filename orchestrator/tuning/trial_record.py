@@ -81,7 +81,7 @@ class TrialRecord(BaseModel):
         return self.state == "done" or stopped or (self.state == "failed" and self.final)
 
     def take(self, reported: Mapping[str, Any]) -> None:
-        """Take in what `Standing.after` says of the trial."""
+        """Take in the state of the trial, as `TrialState` reports it."""
         index = len(reported["lineage"][0]) - 1
         self.history = [*self.history[:index], reported["metrics"]]
         self.times = [*self.times[:index], reported["time"]]
@@ -126,7 +126,7 @@ class Records:
             version = None if found is None or is_note(found[0]) else found[1]
             if replace(self._store, self._lineage.fence, key, data, version):
                 return
-        raise StorageError(f"{self._store.uri}/{key}: others keep writing this record. Run again")
+        raise StorageError(f"{self._store.uri}/{key}: other processes keep writing this record. Run again")
 
     def read(self) -> list[TrialRecord]:
         """All trials that were kept, by number.

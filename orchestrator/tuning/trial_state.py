@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.tuning.train_trial import Job
 
 
-class Standing:
+class TrialState:
     """Follows the chains of commits of a trial's jobs, one for each of its seeds."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:

@@ -65,7 +65,7 @@ class LanguageReader:
         options = pipeline.stream.dataset.options
         name, end = options.get("tokenizer"), options.get("end")
         if not isinstance(name, str):
-            raise PipelineError("capabilities: a language model is asked in tokens: use the dataset `documents`")
+            raise PipelineError("capabilities: a language model needs a tokenizer: use the dataset `documents`")
         self._name, self._encoder = name, read_tokenizer(name)
         self._encoder.no_truncation()
         self._end = end_token(name, self._encoder, end if isinstance(end, str) else None)
@@ -76,7 +76,7 @@ class LanguageReader:
         if spec.kind == "classification":
             labels = sorted({_text(row, "label", where) for row, where in _numbered(rows, spec)})
             if len(labels) < 2:
-                raise DataError(f"{spec.data}: has one label, {labels[0]!r}, among which nothing can be chosen")
+                raise DataError(f"{spec.data}: has only the label {labels[0]!r}: a classification needs two or more")
         items: list[Item] = []
         for row, where in _numbered(rows, spec):
             if spec.kind == "classification":
@@ -95,7 +95,7 @@ class LanguageReader:
         if not isinstance(choices, list) or not all(isinstance(one, str) and one.strip() for one in choices):
             raise DataError(f"{where}: choices must be a list of texts, got {_short(choices)}")
         if len(choices) < 2 or len(set(choices)) < len(choices):
-            raise DataError(f"{where}: choices must be two or more, each another one, got {_short(choices)}")
+            raise DataError(f"{where}: choices must be two or more different texts, got {_short(choices)}")
         if isinstance(answer, str) and answer in choices:
             answer = choices.index(answer)
         if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(choices):
@@ -112,7 +112,7 @@ class LanguageReader:
     def _writing(self, row: Row, where: str) -> WritingItem:
         prompt, answer = _text(row, "prompt", where), _text(row, "answer", where).strip()
         if "\n" in answer:
-            raise DataError(f"{where}: answer must be of one line, as writing ends with the line")
+            raise DataError(f"{where}: answer must be one line: generation ends at the end of a line")
         tokens, needed = self._tokens(prompt, where), len(self._tokens(answer, where))
         self._check_length(len(tokens) + needed, where)
         return WritingItem(tuple(tokens), answer, min(needed + _LONGER, self._length - len(tokens) + 1))

@@ -25,7 +25,7 @@ from pipelines.config.messages import located
 # A model is called as model(input_shape, outputs, **options).
 _LEADING: dict[Kind, int] = {"strategies": 0, "datasets": 0, "models": 2, "objectives": 0}
 TARGET_KIND = "target_kind"
-"""A dataset that has a parameter of this name is told what the objective learns
+"""A dataset that has a parameter of this name gets what the objective learns
 (`strategies.objectives.objective.TargetKind`)."""
 _FROM_SIGNATURE = "SignatureOptions"
 _CONTAINERS = {"tuple_type", "set_type", "frozen_set_type"}
@@ -179,7 +179,7 @@ def signature_model(component: Any, *, leading: int = 0, provided: frozenset[str
 
 
 def takes_target_kind(component: Any) -> bool:
-    """Whether a dataset is told what the objective learns."""
+    """Whether a dataset has a parameter for what the objective learns."""
     try:
         return TARGET_KIND in inspect.signature(component).parameters
     except (ValueError, TypeError):

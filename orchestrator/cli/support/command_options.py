@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Settings:
-    """What the command line says that several functions need."""
+    """What several functions need to know of the command line."""
 
     verbose: bool = False
     debug: bool = False
@@ -64,7 +64,7 @@ class Command(click.Command):
         except SystemExit as stop:
             if isinstance(stop.__context__, BrokenPipeError):
                 raise
-            # On a signal, also on Ctrl-C, Ray raises SystemExit.
+            # On a signal, Ctrl-C included, Ray raises SystemExit.
             raise (Terminated if stop.code == signal.SIGTERM else KeyboardInterrupt) from stop
 
 

@@ -1,4 +1,4 @@
-"""After a decision, webhooks are told, and MLflow's registered model follows. Neither makes the command fail."""
+"""After a decision: send it to webhooks, and update MLflow's registered model. Neither makes the command fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def follow_champion(pipeline: Pipeline, lineage: Lineage, *, since: int, stream: Stream | None = None) -> None:
-    """Tell the webhooks of the pipeline file of the decisions after number `since`, and let MLflow follow.
+    """Send the decisions after number `since` to the webhooks of the pipeline file, and update MLflow.
 
     Args:
         stream: to export a model that MLflow lacks; None: it is not exported.
@@ -31,7 +31,7 @@ def follow_champion(pipeline: Pipeline, lineage: Lineage, *, since: int, stream:
 
 
 def show_in_mlflow(pipeline: Pipeline, lineage: Lineage, stream: Stream | None) -> None:
-    """Let MLflow's registered model follow the decisions, if there is an MLflow; a failure is a warning.
+    """Update MLflow's registered model from the decisions, where tracking is configured; a failure is a warning.
 
     Args:
         stream: as `follow_champion`.

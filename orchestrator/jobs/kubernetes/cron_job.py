@@ -1,6 +1,6 @@
 """`everlearn step` at given times: a line for crontab, or a CronJob or RayCronJob for Kubernetes.
 
-A step may be started twice, and one that was killed is completed by the next: any scheduler will do.
+A step may be started twice, and one that was killed is completed by the next: so any scheduler is suitable.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def render_schedule(
         raise ValueError(f"--time-zone: must be a name such as Europe/Berlin, got {time_zone[:40]!r}")
     text, pipeline = prepared(text, source, options.overrides)
     if options.queue is not None:
-        raise PipelineError("--queue: a schedule has none: its jobs are small, and come again")
+        raise PipelineError("--queue: a schedule takes no queue, because its jobs are small and are started again")
     name = job_name(pipeline.name, "step", options.suffix, _LONGEST)
     labels = {"app.kubernetes.io/part-of": "everlearn", "app.kubernetes.io/instance": name, "everlearn/kind": "step"}
     metadata = {"name": name, "namespace": options.namespace, "labels": labels}

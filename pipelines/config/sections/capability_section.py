@@ -47,7 +47,7 @@ def capability_problems(
     """
     problems: list[tuple[KeyPath, str]] = []
     if gate is not None and gate.capabilities is not None and not capabilities:
-        text = "there is nothing to judge: list the items in a section capabilities, or leave it out"
+        text = "needs a section capabilities, which lists the items: add one, or leave it out"
         problems.append((("gate", "capabilities"), text))
     names = [one.name for one in capabilities or ()]
     for place, one in enumerate(capabilities or ()):
@@ -58,6 +58,6 @@ def capability_problems(
             text = f"{one.kind} asks a language model (objective: next-token): a classifier has kind: classification"
             problems.append(((*at, "kind"), text))
         elif targets is not None and targets not in ("classes", "tokens"):
-            text = f"{objective} is neither right nor wrong: capabilities are for classification and next-token"
+            text = f"capabilities are for classification and next-token, not for {objective}"
             problems.append((at, text))
     return problems

@@ -125,7 +125,7 @@ class WebhookSpec(Spec):
     def _one_address(self) -> Self:
         if (self.url is None) == (self.url_from is None):
             place: KeyPath = ("url",)
-            refuse([(place, "exactly one of url and url_from says where to")])
+            refuse([(place, "give either url or url_from, the address of the webhook")])
         return self
 
 
@@ -150,7 +150,7 @@ class GateSpec(Spec):
         promote: `propose`: a commit that passes waits for `everlearn promote`; `automatic`: it becomes the champion.
         undecided: what happens where there are too few samples to tell. `propose`: a person decides; `promote`: as if
             it had passed; `refuse`: as if it had been refused.
-        notify: webhooks that are told of decisions.
+        notify: webhooks that get decisions.
     """
 
     score: Annotated[ScoreCondition, NOT_LEARNED] = ScoreCondition()

@@ -1,4 +1,4 @@
-"""What a model is told about the columns of its inputs: which are codes of categories, and of how many; and images."""
+"""The columns of a model's inputs: which are codes of categories, and of how many; and which are images."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ class FeatureOptions(BaseModel):
         text: columns of texts, of which a model gets the words.
         image: columns of PNG or JPEG images: paths that begin at the table's folder, or the bytes of the files.
         ignore: columns that are no features.
-        vocabulary: at most this many values of a categorical column are told apart, the most frequent ones.
-        words: at most this many words of a column of texts are told apart, the most frequent ones.
+        vocabulary: at most this many values of a categorical column have codes of their own, the most frequent ones.
+        words: at most this many words of a column of texts have codes of their own, the most frequent ones.
         length: words of a text; further ones are cut.
         size: pixels of the square that images are brought to, cut at their longer side, or [height, width].
         channels: to which images are brought: rgb or grey.

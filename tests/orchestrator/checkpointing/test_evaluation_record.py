@@ -48,6 +48,9 @@ def test_a_bit_for_each_sample_and_back() -> None:
         unpacked(tensors, row[:1])
     with pytest.raises(ValueError, match="do not agree"):
         unpacked(packed({0: ~right[0]}), row)
+    for other in (torch.cat([tensors["0"], tensors["0"][:1]]), tensors["0"][:-1], tensors["0"].to(torch.int32)):
+        with pytest.raises(ValueError, match="other test sets"):
+            unpacked({"0": other}, row)
 
 
 def test_the_record_of_an_evaluation_by_hand() -> None:

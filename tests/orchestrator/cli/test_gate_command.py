@@ -30,7 +30,7 @@ def test_a_commit_is_judged_promoted_and_rolled_back(
 ) -> None:
     first, second, third = chain
     assert invoke(["audit", "p.yaml"]) == 0
-    assert "nothing was decided yet" in capsys.readouterr().out
+    assert "no decision yet" in capsys.readouterr().out
     assert invoke(["promote", "p.yaml", first[:8]]) == 0
     assert f"champion {first[:12]} (the first, decision 2)" in capsys.readouterr().out
     assert documented(capsys, 0, "promote", "p.yaml", second)["champion"] == first

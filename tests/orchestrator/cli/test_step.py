@@ -54,7 +54,7 @@ def test_a_stream_in_which_nothing_arrives(tmp_path: Path, capsys: pytest.Captur
 
 def test_what_is_said_of_a_step() -> None:
     assert lines(StepResult("x", "busy"), "s") == [
-        "x: another process is at work on it; it admits and trains what is new"
+        "x: another process is working on this pipeline, and admits and trains what is new"
     ]
     assert lines(StepResult("x", "admitted", waiting=2), "s") == [
         "x: nothing to train, 2 files waiting for a complete experience"

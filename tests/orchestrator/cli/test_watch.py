@@ -53,7 +53,9 @@ def test_an_event_starts_a_step_at_once(tmp_path: Path) -> None:
     assert watching.stdout is not None and watching.stderr is not None
     try:
         warned, said = watching.stderr.readline(), watching.stderr.readline()
-        assert warned == ("warning: no token: whoever reaches 0.0.0.0 can start steps. Set EVERLEARN_WEBHOOK_TOKEN\n")
+        assert warned == (
+            "warning: no token: every client that reaches 0.0.0.0 can start steps. Set EVERLEARN_WEBHOOK_TOKEN\n"
+        )
         assert said.startswith("waiting for events at http://0.0.0.0:"), said
         assert watching.stderr.readline() == "watching, a step every 3600 s and after each event\n"
         (tmp_path / "in/b.npz").write_bytes(b"PK torn")

@@ -51,6 +51,8 @@ def test_records_are_bound_to_one_another_and_read_back(lineage: Lineage) -> Non
     assert "@" in one.by and one.at.endswith("Z")
     assert read_decision(lineage, 3) is None
     assert Decision.parse(two.to_json(), "x") == two
+    with pytest.raises(CorruptCommit, match="its checksum is wrong"):
+        Decision.parse(canonical_json({**json.loads(two.to_json()), "reason": "another"}), "x")
 
 
 def rewrite(lineage: Lineage, number: int, **changes: Any) -> None:
@@ -112,7 +114,7 @@ def test_two_that_decide_at_once_do_not_both_get_a_number(lineage: Lineage, monk
         return iter(found)
 
     monkeypatch.setattr(lineage.store, "list", slow)
-    with pytest.raises(RefConflict, match="decided at the same time"):
+    with pytest.raises(RefConflict, match="added a decision at the same time"):
         promote(lineage, commit)
     assert [decision.number for decision in newest_first(lineage)] == [1]
 

@@ -70,7 +70,7 @@ def test_an_index_that_does_not_follow_is_reported_and_made_anew(lineage: Lineag
     whole = lineage.store.get(index)
     for data in (b"", whole.replace(b'"records":4', b'"records":3'), whole.replace(b'"promotion":3', b'"promotion":1')):
         lineage.store.put(index, data)
-        assert [(one.key, one.problem[:19]) for one in fsck(lineage).damage] == [(index, "does not follow fro")]
+        assert [(one.key, one.problem[:19]) for one in fsck(lineage).damage] == [(index, "does not agree with")]
         repair(lineage, fsck)
         assert not lineage.store.exists(index) and fsck(lineage).damage == []
     commit = next(newest_first(lineage)).commit

@@ -125,7 +125,7 @@ def test_beside_a_run_it_refuses_and_a_dry_run_does_not(purpose: Any, lineage: L
     grow(lineage, 1, ref=None)
     with claimed(lineage, purpose):
         before = everything(lineage)
-        with pytest.raises(Claimed, match="at work"):
+        with pytest.raises(Claimed, match="is working on it"):
             collect(lineage, minimum_age=0)
         assert everything(lineage) == before
         assert len(collect(lineage, minimum_age=0, dry_run=True).commits) == 1

@@ -137,5 +137,5 @@ def test_what_is_not_apart_is_refused_before_anything_is_done(
     for strategy in ("{name: lora}", "[{name: lora, per: experience}, {name: replay}]", "{name: o-lora}"):
         file, pipeline = write(tmp_path, strategy, gone=True)
         assert invoke(["forget", str(file), "--ids", str(tmp_path / "ids.txt"), "--retrain"]) == 2
-        assert "is not apart from the others" in capsys.readouterr().err
+        assert "keeps no separate part of the model for each experience" in capsys.readouterr().err
         assert not read_tombstones(stored(pipeline))

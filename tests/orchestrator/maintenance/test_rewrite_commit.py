@@ -46,7 +46,7 @@ def test_a_change_in_between_is_not_lost(same: bool, tmp_path: Path) -> None:
     if same:
         assert rewrite(lineage, commit.id, meanwhile) == theirs
     else:
-        with pytest.raises(StorageError, match="somebody else changed it"):
+        with pytest.raises(StorageError, match="another process changed it"):
             rewrite(lineage, commit.id, meanwhile)
     assert lineage.read(commit.id) == theirs
 
@@ -59,5 +59,5 @@ def test_a_commit_that_is_gone_or_damaged(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         rewrite(lineage, commit.id, later)
     lineage.store.delete(key)
-    with pytest.raises(StorageError, match="deleted in between"):
+    with pytest.raises(StorageError, match="deleted meanwhile"):
         rewrite(lineage, commit.id, later)

@@ -117,5 +117,5 @@ def test_a_method_that_answers_by_its_memory_is_not_answered_for(tmp_path: Path)
     pipeline = load_text(digits(tmp_path, "{name: icarl, capacity: 20}"))
     model = load_model(pipeline, train(pipeline)[-1])
     assert model(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
-    with pytest.raises(PipelineError, match="strategy icarl answers by what it keeps beside the model"):
+    with pytest.raises(PipelineError, match="strategy icarl predicts with state that it keeps beside the model"):
         model.predict(torch.zeros(2, 1, 8, 8))

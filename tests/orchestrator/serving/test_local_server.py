@@ -130,7 +130,7 @@ def test_a_commit_that_cannot_be_loaded_leaves_the_one_before(copied: Chain) -> 
         lineage.point("champion", broken)
         event = server.event("refused")
         assert event["commit"] == broken and event["previous"] == first
-        assert event["text"].endswith(f"; commit {first[:12]} goes on answering")
+        assert event["text"].endswith(f"; commit {first[:12]} keeps answering")
         assert client.predict({"inputs": images(0)}).commit == first
         assert Client(server.port).predict({"inputs": images(0)}).status == 401
         lineage.point("champion", last)
@@ -168,7 +168,7 @@ def test_what_can_never_be_served_ends_the_command(
     assert invoke([*asked, copied.commits[0]]) == 3
     assert "is damaged" in capsys.readouterr().err
     assert invoke([*asked, "a/b"]) == 2
-    assert "is no ref's name" in capsys.readouterr().err
+    assert "is not a ref's name" in capsys.readouterr().err
     for words in (["champoin"], ["latest", "--also", "latset"]):
         assert invoke([*asked, *words]) == 2
         said = capsys.readouterr().err

@@ -60,7 +60,7 @@ def test_each_thing_is_said_once(chain: Chain, monkeypatch: pytest.MonkeyPatch) 
     assert turns(first) == ["reachable"]
     tried.clear()
     start = clock[0]
-    assert turns(missing, 80) == ["refused"] and told[0].text.endswith(f"; commit {first[:12]} goes on answering")
+    assert turns(missing, 80) == ["refused"] and told[0].text.endswith(f"; commit {first[:12]} keeps answering")
     # Again and again, after pauses that double.
     assert [at - start for at, _ in tried] == [1, 11, 31, 71]
     assert turns(second) == ["swapped"] and (told[0].commit, told[0].previous) == (second, first)
@@ -77,7 +77,7 @@ def test_words_that_nothing_can_ever_name_are_refused(chain: Chain) -> None:
     check_words(chain.lineage, ("champion", "proposed", "latest", chain.commits[1][:7], chain.commits[2]))
     with pytest.raises(PipelineError, match=r"no ref or commit 'chmapion' of pipeline digits in .*: .*refs latest; "):
         check_words(chain.lineage, ("champion", "chmapion"))
-    with pytest.raises(PipelineError, match="'my champion' is no ref's name"):
+    with pytest.raises(PipelineError, match="'my champion' is not a ref's name"):
         check_words(chain.lineage, ("my champion",))
     # A store with nothing in it yet: any ref may come.
     check_words(Lineage(chain.lineage.store, "another"), ("mine",))

@@ -6,7 +6,7 @@ from orchestrator.lineage.joint_reference import Reference
 from orchestrator.tuning.train_trial import Job
 from orchestrator.tuning.trial_record import TrialRecord
 from orchestrator.tuning.trial_score import chain_metrics
-from orchestrator.tuning.trial_state import Standing
+from orchestrator.tuning.trial_state import TrialState
 from pipelines.config.load import with_settings
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import build_stream
@@ -18,7 +18,7 @@ def test_a_record_hears_of_every_experience(make: Callable[..., Pipeline]) -> No
     jobs = [Job.of(pipeline, build_stream(pipeline.stream, pipeline.seed)) for pipeline in pipelines]
     ids = [train(pipeline) for pipeline in pipelines]
     chains = [job.lineage.leading(job.ids) for job in jobs]
-    standing, record = Standing(jobs), TrialRecord(number=0)
+    standing, record = TrialState(jobs), TrialRecord(number=0)
     for end in range(1, 6):
         record.take(standing.after(chains, end))
         assert len(record.history) == len(record.times) == end

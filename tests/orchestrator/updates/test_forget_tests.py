@@ -63,7 +63,7 @@ def test_damage_is_found(pipeline: Pipeline) -> None:
     test = layout.blob_key(pipeline.name, next(iter(log.read().blobs())))
     lineage.store.delete(test)
     assert {damage.key: damage.problem for damage in fsck(lineage).damage} == {
-        index: "does not follow from the records: delete it, the next step makes it anew",
+        index: "does not agree with the records: delete it, the next step writes it again",
         test: "missing",
     }
     repair(lineage, fsck)

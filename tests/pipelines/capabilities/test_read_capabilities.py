@@ -81,11 +81,11 @@ def test_an_answer_is_written_in_what_the_model_takes(root: Path) -> None:
     [
         ("multiple-choice", {"prompt": "a"}, "choices must be a list of texts, got None"),
         ("multiple-choice", {**CHOICE, "choices": ["a"]}, "choices must be two or more"),
-        ("multiple-choice", {**CHOICE, "choices": ["a", "a"]}, "choices must be two or more, each another one"),
+        ("multiple-choice", {**CHOICE, "choices": ["a", "a"]}, "choices must be two or more different texts"),
         ("multiple-choice", {**CHOICE, "answer": 2}, "answer must be one of the choices, or its place from 0, got 2"),
         ("multiple-choice", {**CHOICE, "answer": True}, "answer must be one of the choices"),
         ("multiple-choice", {**CHOICE, "prompt": "a a a a a a"}, "has 7 tokens, and dataset.max_length is 6"),
-        ("generation-exact", {"prompt": "a", "answer": "a\nb"}, "answer must be of one line"),
+        ("generation-exact", {"prompt": "a", "answer": "a\nb"}, "answer must be one line"),
         ("generation-exact", {"prompt": "a"}, "answer must be a text, got none"),
         ("classification", {"text": "a", "label": 3}, "label must be a text, got 3"),
         ("perplexity", {"text": " "}, "text must be a text, got ' '"),
@@ -100,7 +100,7 @@ def test_what_is_wrong_is_said_with_file_and_row(root: Path, kind: str, row: Any
 
 
 def test_a_file_must_be_there_and_of_its_format(root: Path) -> None:
-    with pytest.raises(DataError, match="among which nothing can be chosen"):
+    with pytest.raises(DataError, match="a classification needs two or more"):
         items_of(root, "classification", [{"text": "a", "label": "b"}])
     (root / "broken.jsonl").write_text('{"text": "a"}\n{"text"\n')
     for name, message in (

@@ -27,7 +27,10 @@ def test_it_is_written_and_read_back_and_is_no_parameter_of_the_run() -> None:
     [
         (f"{CLASSES}capabilities: [{ONE}, {ONE}]", "'facts' is listed twice"),
         (f"{CLASSES}capabilities: [{ONE.replace('classification', 'perplexity')}]", "asks a language model"),
-        (f"{CLASSES}objective: multi-label\ncapabilities: [{ONE}]", "multi-label is neither right nor wrong"),
+        (
+            f"{CLASSES}objective: multi-label\ncapabilities: [{ONE}]",
+            "capabilities are for classification and next-token, not for multi-label",
+        ),
         (f"{CLASSES}capabilities: [{ONE.replace('}', ', margin: 0}')}]", "margin"),
         (f"{CLASSES}capabilities: [{ONE.replace('name: facts', 'name: a/b')}]", "name"),
     ],

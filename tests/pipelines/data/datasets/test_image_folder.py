@@ -19,7 +19,7 @@ from pyarrow import fs, parquet
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
-from pipelines.data.datasets.image_folder import load
+from pipelines.data.datasets.image_folder import blocks, load
 from pipelines.data.detect_dataset import detect_dataset
 from pipelines.data.samples import StoredSamples
 from pipelines.starter_file import starter_file
@@ -209,6 +209,15 @@ def test_options_that_do_not_fit(tmp_path: Path, options: dict[str, Any], words:
     with pytest.raises(DataError, match=r"README\.md: must be a folder of images, or a table of paths: \.csv"):
         (tmp_path / "README.md").write_text("about")
         load(str(tmp_path / "README.md"))
+
+
+@pytest.mark.parametrize("lanes", [False, True])
+def test_a_folder_without_folders_of_experiences_is_refused(lanes: bool, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no folder of an experience \(dataset\.by: folder\)"):
+        if lanes:
+            blocks(None, str(tmp_path), None, 0.2, None, "rgb", "stretch", "folder", None, "image", "label", None, None)
+        else:
+            load(str(tmp_path), by="folder")
 
 
 def test_init_recognises_it(tmp_path: Path) -> None:
