@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from orchestrator.cli.support.command_options import Command, Settings, file_argument, load, set_option
+from orchestrator.cli.support.command_options import (
+    Command,
+    Settings,
+    Terminated,
+    file_argument,
+    load,
+    set_option,
+)
 from orchestrator.cli.support.duration import Duration
 from orchestrator.cli.support.output import reserved_stdout
 from orchestrator.progress.printable import printable_json, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from orchestrator.serving.ref_follower import ServingEvent
     from pipelines.config.schema import Pipeline
@@ -79,13 +87,14 @@ def serve(
     are for operators. With a token, clients send Authorization: Bearer TOKEN.
 
     FILE is read once: start the command again after a change of its model. On SIGTERM the server finishes the requests
-    that it has begun, and exits with status 0.
+    that it has begun, and exits with status 0, also while it starts.
     """
     settings.interrupted = "Interrupted."
     from orchestrator.serving.bearer_token import TOKEN, read_token
 
     token = read_token(token_file)
-    with reserved_stdout() as out:
+    ended = None
+    with reserved_stdout() as out, _may_end_early():
         pipeline = load(file, overrides, import_code=False)
         if token is None and host not in ("127.0.0.1", "localhost", "::1"):
             say(
@@ -127,6 +136,25 @@ def serve(
             )
     if ended == signal.SIGINT:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _may_end_early() -> Iterator[None]:
+    """SIGTERM before the server handles it ends the block: nothing was begun that would have to end."""
+
+    def end(number: int, frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except (Terminated, SystemExit) as stop:
+        # Ray, once it has started, raises SystemExit.
+        if isinstance(stop, SystemExit) and stop.code != signal.SIGTERM:
+            raise
+        say("ended    before it served: SIGTERM", err=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_words(pipeline: Pipeline, words: tuple[str, ...], local: bool) -> None:

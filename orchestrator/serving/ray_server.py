@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cluster.connect import cluster
@@ -65,6 +65,10 @@ def serve_on_ray(
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             serve.shutdown()
             raise ClusterError(f"Ray Serve did not start {name}: {reason}\n--verbose shows its log") from error
+        except BaseException:  # told to stop while it starts
+            with suppress(Exception):
+                serve.delete(name)
+            raise
         try:
             with _stopped() as received:
                 on_start(port)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.tracking.exported_model import export_model, write_description
 from orchestrator.tracking.mlflow_client import entities, is_server, together
-from orchestrator.tracking.uncollected_imports import uncollected
+from strategies.api.uncollected_imports import uncollected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

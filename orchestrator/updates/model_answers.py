@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CorruptBlob
@@ -34,7 +35,7 @@ class ModelAnswers:
         self._lineage, self._pipeline = lineage, with_found(pipeline, stream.settings)
         self._learners: dict[str, Learner] = {}
 
-    @property
+    @cached_property
     def by_network(self) -> bool:
         """Whether the network's own output is the answer: not a strategy's, that may ask its memory or the task."""
         from pipelines.build import make_strategies

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from orchestrator.tracking.uncollected_imports import uncollected
+from strategies.api.uncollected_imports import uncollected
 
 if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline

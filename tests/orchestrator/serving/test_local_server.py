@@ -6,12 +6,15 @@ Covers: `orchestrator/cli/serve.py`, `orchestrator/serving/bearer_token.py`
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
 import socket
+import sys
 import threading
 from pathlib import Path
+from signal import SIGTERM
 
 import numpy as np
 import pytest
@@ -153,6 +156,19 @@ def _is_drained(server: Process) -> None:
         begun.sendall(body[10:])
         assert begun.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
     assert server.running.wait(60) == 0
+
+
+@pytest.mark.parametrize("arguments", [["--local", "--port", "0"], []], ids=["local", "on Ray"])
+def test_a_server_that_is_told_to_stop_while_it_starts_ends_in_order(
+    arguments: list[str], copied: Chain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if arguments:
+        monkeypatch.setattr("orchestrator.serving.local_server.listening", lambda *_: os.kill(os.getpid(), SIGTERM))
+    else:  # what Ray's own handler does, from the moment on that Ray has started
+        monkeypatch.setattr("orchestrator.serving.ray_server.serve_on_ray", lambda *_, **__: sys.exit(SIGTERM))
+    assert invoke(["serve", str(copied.file), *arguments, "--ref", "latest"]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "ended    before it served: SIGTERM\n")
 
 
 def _takes_connections(port: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.tracking.uncollected_imports import uncollected
+from strategies.api.uncollected_imports import uncollected
 
 
 @pytest.fixture(autouse=True)
