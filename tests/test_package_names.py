@@ -1,4 +1,4 @@
-"""A user's project that has packages named like Everlearn's.
+"""A user's project that has packages named like Everlearn's. That Ray's workers find both: `e2e/test_local_ray.py`.
 
 Covers: `orchestrator/cluster/package_names.py` `strategies/api/shared_packages.py`
 """
@@ -35,8 +35,8 @@ class Mine(Strategy):
 '''
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+def write_project(folder: Path) -> None:
+    """A project whose packages are named like Everlearn's."""
     files = {
         "pipelines/__init__.py": "raise RuntimeError('never imported')\n",
         "pipelines/table.py": TABLE,
@@ -46,8 +46,13 @@ def project(tmp_path: Path) -> Path:
         "p.yaml": PIPELINE,
     }
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_project(tmp_path)
     return tmp_path
 
 
@@ -115,11 +120,3 @@ def test_a_module_that_everlearn_has_too_is_named_with_both_files(project: Path)
     done = command(project, "validate", "p.yaml", "--set", "stream.dataset=pipelines.build:load")
     assert done.returncode == 2 and str(project / "pipelines" / "build.py") in done.stderr
     assert "it is Everlearn's" in done.stderr and "Rename yours" in done.stderr
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_rays_workers_find_both(project: Path) -> None:
-    done = command(project, "run", "p.yaml", "--address", "local", "--json")
-    assert done.returncode == 0, done.stderr
-    assert '"trained": 2' in done.stdout

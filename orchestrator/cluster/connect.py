@@ -23,6 +23,8 @@ _SETTINGS = {
     "RAY_worker_niceness": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Else Ray starts a process for each CPU ahead, of which a run uses one: its workers have environments of their own.
+    "RAY_prestart_worker_first_driver": "0",
 }
 # Seconds that workers wait for their placement. A remote cluster may have to start a node first.
 _PATIENCE, _PATIENCE_REMOTE = 60, 300

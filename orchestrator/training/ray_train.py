@@ -6,7 +6,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 import yaml
@@ -79,7 +79,7 @@ def train_on_cluster(
     def trainer() -> TorchTrainer:
         # A new name each time: the lineage says where to resume, and Ray Train skips the work of a finished name.
         names.append(f"{plan[-1].id[:12]}-{uuid.uuid4().hex[:8]}")
-        return TorchTrainer(
+        return _Trainer(
             train_loop,
             train_loop_config={
                 "document": yaml.safe_dump(pipeline.to_document(), sort_keys=False),
@@ -159,6 +159,13 @@ def _attempt(trainer: Callable[[], TorchTrainer]) -> tuple[Cause | None, Excepti
     except ClusterError as error:
         return "cluster", error
     return None, None
+
+
+class _Trainer(TorchTrainer):  # type: ignore[misc]
+    """Without the process that Ray Train starts to share out its own datasets: a stream is none of them."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        return [one for one in super()._create_default_callbacks() if type(one).__name__ != "DatasetsCallback"]
 
 
 class Watch:

@@ -4,7 +4,8 @@
 # Everything is a process of its own on this machine, on free ports: an S3 server (tests/s3), an MLflow server, the head of a
 # Ray cluster that asks for a token, and two Ray nodes of one CPU each. A pipeline with two workers is submitted and followed.
 # When its first experience is committed, one node is killed with all its processes: the run goes on with the worker that is
-# left. In the end it is looked for in MLflow, by its API, and in S3. Submitted again, it has nothing left to train.
+# left. In the end it is looked for in MLflow, by its API, and in S3, where the cluster indexes files, too. Submitted again,
+# it has nothing left to train.
 #
 #   PYTHON             the interpreter with Everlearn              (default: .venv/bin/python)
 #   EVERLEARN_E2E_S3   any text: use the S3 server that AWS_* lead to, instead of starting one
@@ -135,11 +136,19 @@ sys.exit(f"there are not {count} {state} nodes: {nodes}")
 PYTHON
 "$python" nodes.py "$dashboard" ALIVE 2 || fail "the nodes did not join"
 
+mkdir modules
+cat >modules/mine.py <<'PYTHON'
+from strategies.methods.naive import Naive
+
+
+class Mine(Naive):
+    name = "mine"
+PYTHON
 cat >e2e.yaml <<YAML
 name: e2e
 stream: {dataset: digits, setting: class-incremental, order: [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]}
 model: {name: mlp, hidden: [64]}
-strategy: [{name: ewc, lambda: 10}, {name: replay, capacity: 200, ratio: 0.5}]
+strategy: [{name: "mine:Mine"}, {name: ewc, lambda: 10}, {name: replay, capacity: 200, ratio: 0.5}]
 train: {steps: 1500, batch_size: 32, checkpoint_every: 100, optimizer: {name: adam, lr: 0.001}}
 scaling: {workers: [1, 2]}
 storage: s3://$bucket/lineages
@@ -150,8 +159,8 @@ YAML
 export MLFLOW_TRACKING_URI=http://127.0.0.1:$mlflow RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S=20
 everlearn() { "$python" -m orchestrator.cli.main "$@"; }
 
-say "everlearn submit e2e.yaml --follow"
-everlearn submit e2e.yaml --env RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S --follow > >(tee follow.txt) &
+say "everlearn submit e2e.yaml --working-dir modules --follow"
+everlearn submit e2e.yaml --working-dir modules --env RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S --follow > >(tee follow.txt) &
 job=$!
 for _ in $(seq 600); do
   grep -q '^ *experience 0 .*accuracy' follow.txt 2>/dev/null && break
@@ -166,6 +175,8 @@ wait "$job" || fail "the job did not end well: exit status $?"
 
 say "what everybody sees"
 everlearn status --file e2e.yaml | tee status.txt
+(cd "$root" && "$python" -m tests.e2e.look_again "http://127.0.0.1:$dashboard" "$folder/follow.txt") ||
+  fail "the job looks otherwise"
 grep -q 'succeeded' status.txt && grep -q 'node .* failed: ' status.txt || fail "the status says something else"
 "$python" - "$mlflow" follow.txt "$bucket" <<'PYTHON' || fail "the run is not where it should be"
 import json, re, sys, urllib.request
@@ -204,8 +215,11 @@ print(f"MLflow: run {run['info']['run_id']}, average accuracy {100 * metrics['av
 print(f"S3:     {len(commits)} commits, the latest {latest[:12]}")
 PYTHON
 
+# The node that is left reads them.
+(cd "$root" && RAY_ADDRESS=127.0.0.1:$gcs "$python" -m tests.e2e.index_in_s3 "$bucket") || fail "the index in S3 is another one"
+
 say "submitted again, there is nothing to train"
-everlearn submit e2e.yaml --follow --json >again.json || fail "the second job did not end well"
+everlearn submit e2e.yaml --working-dir modules --follow --json >again.json || fail "the second job did not end well"
 "$python" -c 'import json; found = json.load(open("again.json"))["result"]; assert found["reused"] == 3, found' ||
   fail "the second job did not find everything"
 say "done"

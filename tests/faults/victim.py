@@ -17,6 +17,7 @@ the jump, after a third of a second ahead, on odd ranks the other way round: an 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import math
@@ -81,11 +82,15 @@ class Ending:
 
 
 class Victims:
-    """Starts the fork server, and sends it requests."""
+    """Starts the fork server, and sends it requests.
 
-    def __init__(self) -> None:
+    Args:
+        loaded: modules that it imports first, for processes of which each would import them.
+    """
+
+    def __init__(self, *loaded: str) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.victim"],
+            [sys.executable, "-m", "tests.faults.victim", *loaded],
             cwd=Path(__file__).parents[2],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
@@ -143,12 +148,15 @@ def prepared(text: str) -> tuple[Pipeline, Stream, list[PlannedCommit]]:
 
 def serve() -> None:
     """Answer requests until there are no more."""
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     for line in sys.stdin:
         request = json.loads(line)
         if request["ranks"] > 1:
             # DistributedDataParallel imports torch's compiler: here once, instead of in every process.
             importlib.import_module("torch._dynamo")
         prepared(request["pipeline"])
+        gc.freeze()  # a child that looks for garbage would copy all that it shares with this process
         with tempfile.TemporaryDirectory(prefix="victims-") as folder:
             answer = _live(request, Path(folder))
         print(json.dumps(answer), flush=True)

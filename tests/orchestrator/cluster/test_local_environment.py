@@ -1,5 +1,6 @@
+"""Where a local Ray can start. In a path with a space it does: `tests/e2e/test_local_ray.py`."""
+
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -90,26 +91,3 @@ def test_a_token_is_kept_in_the_environment_where_the_home_folder_keeps_none(
     assert list(made) == ["RAY_AUTH_TOKEN"] and len(made["RAY_AUTH_TOKEN"]) == 64
     assert token_settings({"RAY_AUTH_TOKEN": "x" * 40}) == {}
     assert token_settings({"RAY_AUTH_MODE": "disabled"}) == {}
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_workers_start_where_the_path_of_python_has_a_space(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("my folder")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    python = folder / "bin" / "python"
-    # What is installed here, seen from there; Ray by a path with a space, too.
-    ours = [path for path in sys.path if path.endswith("site-packages")]
-    (site,) = folder.glob("lib/python*/site-packages")
-    (site / "ray").symlink_to(Path(LocalEnvironment.current().ray))
-    (site / "ours.pth").write_text("\n".join([*ours, str(Path(__file__).parents[3])]))
-    program = (
-        "import ray, sys\n"
-        "from orchestrator.cluster.connect import cluster\n"
-        "from pipelines.config.sections.scaling_section import ScalingSpec\n"
-        "with cluster(None, ScalingSpec(workers=2)):\n"
-        "    where = ray.remote(lambda: sys.executable).options(runtime_env={'env_vars': {'A': 'b'}})\n"
-        "    print(ray.get(where.remote(), timeout=60))\n"
-    )
-    done = subprocess.run([python, "-c", program], capture_output=True, text=True, timeout=180)
-    assert done.stdout.strip() == str(python), done.stderr[-2000:]

@@ -1,10 +1,7 @@
-"""Metrics for Prometheus."""
+"""Metrics for Prometheus. That Ray exports them is a test in `test_ray_train.py`, which has a Ray."""
 
 from __future__ import annotations
 
-import re
-import time
-import urllib.request
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,7 @@ from numpy.typing import NDArray
 
 from orchestrator.events import CommitWritten, ExperienceStarted, StageStarted, StepDone, Warned
 from orchestrator.lineage.commit import Commit
-from orchestrator.training.prometheus import COMMIT_SECONDS, GAUGES, Readings, Telemetry, memory_samples
+from orchestrator.training.prometheus import COMMIT_SECONDS, Readings, memory_samples
 from strategies.metrics import average_accuracy, forgetting, summary
 from tests.orchestrator.lineage.chains import make_commit
 
@@ -85,56 +82,3 @@ def test_progress() -> None:
 def test_the_memory_is_counted_over_shards_groups_and_strategies() -> None:
     assert memory_samples(chain([[1.0]], {"0": 2, "1": 5})[0]) == 11
     assert memory_samples({"memories": {}}) == 0
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_ray_exports_every_metric_under_the_name_that_the_dashboard_uses() -> None:
-    import socket
-
-    import ray
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, _metrics_export_port=port)
-    try:
-        telemetry = Telemetry("demo")
-        first, second = chain([[0.9, 0.1], [0.6, 0.8]])
-        telemetry.start({"pipeline": "demo", "experiences": 2, "chain": [first]})
-        for event in (ExperienceStarted(1, 10), StepDone(1, 1, 10, 0.5, rate=12.0)):
-            telemetry.event(event)
-        telemetry.event(CommitWritten(second, 0.2))
-        wanted = {f"ray_{name}" for name in GAUGES} | {f"ray_{COMMIT_SECONDS}_count"}
-        found: dict[str, float] = {}
-        for _ in range(60):
-            found = _exported(port)
-            if wanted <= set(found):
-                break
-            time.sleep(1)
-        assert found["ray_everlearn_experience"] == 1
-        assert found["ray_everlearn_samples_per_second"] == 12
-        assert found["ray_everlearn_average_accuracy"] == pytest.approx(0.7)
-        assert found["ray_everlearn_forgetting"] == pytest.approx(0.3)
-        assert found["ray_everlearn_memory_samples"] == 7
-        assert found["ray_everlearn_metric forgetting"] == pytest.approx(0.3)
-        assert found["ray_everlearn_metric backward_transfer"] == pytest.approx(-0.3)
-        assert found[f"ray_{COMMIT_SECONDS}_count"] == 1
-    finally:
-        ray.shutdown()
-
-
-def _exported(port: int) -> dict[str, float]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            text = answer.read().decode()
-    except OSError:
-        return {}
-    found: dict[str, float] = {}
-    for line in text.splitlines():
-        if 'pipeline="demo"' in line:
-            name, value = line.partition("{")[0], float(line.rpartition(" ")[2])
-            found[name] = value
-            for metric in re.findall(r'\bmetric="(\w+)"', line):
-                found[f"{name} {metric}"] = value
-    return found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,15 +14,18 @@ import torch
 
 from orchestrator.cluster.liveness import while_ray_lives
 from orchestrator.errors import RunFailed
+from orchestrator.events import CommitWritten, ExperienceStarted, StepDone
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.result import RunResult
 from orchestrator.storage.open_by_uri import open_store
 from orchestrator.training.driver import run
+from orchestrator.training.prometheus import COMMIT_SECONDS, GAUGES, Telemetry
 from pipelines.build import make_model, make_stream
 from pipelines.config.load import load_text, with_settings
 from pipelines.config.schema import Pipeline
 from strategies.memory.reservoir import Memory
 from tests.orchestrator.train_stream import train
+from tests.orchestrator.training.test_prometheus import chain
 from tests.pipelines.data.blocks.block_files import stream_of_files
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -111,17 +117,21 @@ def test_the_commits_are_those_of_this_process_to_the_bit(alone: tuple[Pipeline,
         assert one.blobs == other.blobs and one.memories == other.memories and one.row == other.row
 
 
-def test_two_workers_learn_in_lanes_from_given_weights_what_one_learns(tmp_path: Path) -> None:
-    """They start from the same weights, and leave what is frozen."""
-    stream_of_files(tmp_path / "data", experiences=2)
+def test_two_workers_learn_in_lanes_from_given_weights_what_one_learns_until_a_loss_is_not_finite(
+    tmp_path: Path,
+) -> None:
+    """They start from the same weights, and leave what is frozen. The loss ends the run, which keeps its commits."""
+    stream_of_files(tmp_path / "data", experiences=3)
     text = (
         "name: lanes\nstream: {{dataset: {{name: parquet, path: {data}}}, setting: domain-incremental, lanes: 4, "
         "window: 2}}\nmodel: {{name: mlp, hidden: [8]}}\nstrategy: [{{name: replay, capacity: 60, "
         "policy: class-balanced}}]\ntrain: {{epochs: 2, batch_size: 7, optimizer: {{name: adam}}}}\n"
         "storage: {folder}/store\ntracking: {{uri: '{tracking}'}}\n"
     )
+    lost = "train.per_experience={2: {optimizer: {name: sgd, lr: 3.0e+38}}}"  # the body is frozen
     together, alone = (
-        load_text(text.format(data=tmp_path / "data", folder=tmp_path / name, tracking=NOWHERE)) for name in "ab"
+        load_text(text.format(data=tmp_path / "data", folder=tmp_path / name, tracking=NOWHERE), "lanes.yaml", last)
+        for name, last in (("a", [lost]), ("b", []))
     )
     state = make_model(alone, make_stream(alone)).state_dict()
     torch.save({name: tensor * 1.5 for name, tensor in state.items()}, tmp_path / "w.pt")
@@ -129,8 +139,11 @@ def test_two_workers_learn_in_lanes_from_given_weights_what_one_learns(tmp_path:
         with_settings(made, {"model.weights": str(tmp_path / "w.pt"), "train.freeze": ["body.*"]})
         for made in (together, alone)
     )
-    commits = run(together, workers=2).lineage
-    assert commits == train(alone) and len(commits) == 2
+    commits = train(alone)[:2]
+    with pytest.raises(RunFailed, match=r"step .* of experience 2"):
+        run(together, workers=2)
+    latest = lineage(together).ref("latest")
+    assert latest is not None and [commit.id for commit in lineage(together).chain(latest.commit)] == commits
     for commit in commits:
         assert memory_ids(together, commit) == memory_ids(alone, commit)
         there, here = (tensors(made, commit) for made in (together, alone))
@@ -181,14 +194,44 @@ def test_a_longer_stream_trains_only_what_is_new_and_other_settings_share_the_be
     assert set(lineage(longer_stream).commits()) - kept == {other[1]}
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_commits(tmp_path: Path) -> None:
-    made = pipeline(
-        tmp_path,
-        "train.per_experience={1: {optimizer: {name: sgd, lr: 1.0e+30}}}",
-    )
-    with pytest.raises(RunFailed, match=r"step .* of experience 1"):
-        run(made)
-    kept = lineage(made)
-    ref = kept.ref("latest")
-    assert ref is not None
-    assert kept.read(ref.commit).experience.index == 0
+def test_ray_exports_every_metric_under_the_name_that_the_dashboard_uses() -> None:
+    import ray
+
+    (node,) = ray.nodes()
+    telemetry = Telemetry("demo")
+    first, second = chain([[0.9, 0.1], [0.6, 0.8]])
+    telemetry.start({"pipeline": "demo", "experiences": 2, "chain": [first]})
+    for event in (ExperienceStarted(1, 10), StepDone(1, 1, 10, 0.5, rate=12.0)):
+        telemetry.event(event)
+    telemetry.event(CommitWritten(second, 0.2))
+    wanted = {f"ray_{name}" for name in GAUGES} | {f"ray_{COMMIT_SECONDS}_count"}
+    found: dict[str, float] = {}
+    for _ in range(60):
+        found = _exported(node["MetricsExportPort"])
+        if wanted <= set(found):
+            break
+        time.sleep(1)
+    assert found["ray_everlearn_experience"] == 1
+    assert found["ray_everlearn_samples_per_second"] == 12
+    assert found["ray_everlearn_average_accuracy"] == pytest.approx(0.7)
+    assert found["ray_everlearn_forgetting"] == pytest.approx(0.3)
+    assert found["ray_everlearn_memory_samples"] == 7
+    assert found["ray_everlearn_metric forgetting"] == pytest.approx(0.3)
+    assert found["ray_everlearn_metric backward_transfer"] == pytest.approx(-0.3)
+    assert found[f"ray_{COMMIT_SECONDS}_count"] == 1
+
+
+def _exported(port: int) -> dict[str, float]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return {}
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        if 'pipeline="demo"' in line:
+            name, value = line.partition("{")[0], float(line.rpartition(" ")[2])
+            found[name] = value
+            for metric in re.findall(r'\bmetric="(\w+)"', line):
+                found[f"{name} {metric}"] = value
+    return found
