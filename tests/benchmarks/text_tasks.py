@@ -74,12 +74,12 @@ ADAPTED: dict[str, Row] = {
         [{"name": "lora", **_SLOW}, {"name": "ewc", "lambda": 100, "samples": 50, "estimate": "empirical"}],
         _SHARED,
     ),
-    "lora+replay-20": ([{"name": "lora", **_LORA}, {"name": "replay", "capacity": 60}], _SHARED),
+    "lora+replay-20": ([{"name": "lora", **_LORA, "alpha": 1}, {"name": "replay", "capacity": 60}], {}),
     "o-lora": ([{"name": "o-lora", **_SLOW}], _SHARED),
     "experts": ([{"name": "experts", **_LORA}], {}),
     "adapter+replay-20": (
         [{"name": "adapter", "targets": ["output.dense"]}, {"name": "replay", "capacity": 60}],
-        _SHARED,
+        {},
     ),
     "merge-ties+lora": (
         [{"name": "merge", "method": "ties", "head": "own-units"}, {"name": "lora", **_LORA}],
