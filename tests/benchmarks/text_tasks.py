@@ -85,7 +85,7 @@ ADAPTED: dict[str, Row] = {
         [{"name": "merge", "method": "ties", "head": "own-units"}, {"name": "lora", **_LORA}],
         _SHARED,
     ),
-    "lora-joint": ([{"name": "lora", **_LORA}, {"name": "cumulative"}], {"epochs": 2, **_SHARED}),
+    "lora-joint": ([{"name": "lora", **_LORA, "alpha": 1}, {"name": "cumulative"}], {}),
     "lora-task-id-given": ([{"name": "lora", **_LORA, "per": "experience"}], {"setting": "task-incremental"}),
     "adapter-task-id-given": (
         [{"name": "adapter", "targets": ["output.dense"], "per": "experience"}],
