@@ -82,8 +82,8 @@ ADAPTED: dict[str, Row] = {
         {},
     ),
     "merge-ties+lora": (
-        [{"name": "merge", "method": "ties", "head": "own-units"}, {"name": "lora", **_LORA}],
-        _SHARED,
+        [{"name": "merge", "method": "ties", "density": 1, "head": "own-units"}, {"name": "lora", **_SLOW}],
+        {},
     ),
     "lora-joint": ([{"name": "lora", **_LORA, "alpha": 1}, {"name": "cumulative"}], {}),
     "lora-task-id-given": ([{"name": "lora", **_LORA, "per": "experience"}], {"setting": "task-incremental"}),
@@ -152,7 +152,6 @@ def document(folder: Path, encoder: Path, options: Mapping[str, Any]) -> dict[st
     dataset |= {"path": str(folder / "train"), "test": str(folder / "test"), "tokenizer": str(encoder)}
     dataset["max_length"] = options.get("length", dataset["max_length"])
     made["train"]["optimizer"]["lr"] = options.get("lr", 0.001)
-    made["train"] |= options.get("train", {})
     made["stream"]["setting"] = options.get("setting", "class-incremental")
     made["model"] |= {"pretrained": str(encoder), "frozen": options.get("frozen", True)}
     return made
@@ -277,8 +276,7 @@ def main(
                     seed,
                 ),
             )
-        falling = {"precision": "bf16", "scheduler": {"name": "CosineAnnealingLR"}}
-        whole = {"frozen": False, "epochs": 1, "lr": 0.01, "length": LENGTH, "train": falling}
+        whole = {"frozen": False, "epochs": 1, "lr": 0.01, "length": LENGTH}
         show(PROMPTED, lambda strategies, options, seed: learn(folder, encoder, strategies, whole | options, seed))
     finally:
         shutil.rmtree(folder)
