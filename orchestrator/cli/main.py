@@ -124,7 +124,7 @@ def invoke(arguments: Sequence[str] | None = None, *, own_process: bool = False)
         for line in failure_lines(error):
             say(line, err=True)
         if isinstance(error, RayDied):
-            # At exit, Ray would wait for its dead head, and end the process with an exit status of its own.
+            # At exit, Ray would wait for the head that failed, and end the process with an exit status of its own.
             _leave(failure_status(error))
         return failure_status(error)
     return ended if isinstance(ended, int) else 0

@@ -155,7 +155,7 @@ def _connected(address: str | None, scaling: ScalingSpec, *, verbose: bool) -> I
         with nullcontext() if verbose else _hushed():
             yield
     except RayDied:
-        raise  # ray.shutdown() on a dead cluster may end this process
+        raise  # ray.shutdown() on a cluster that failed may end this process
     except BaseException:
         ray.shutdown()
         raise

@@ -109,7 +109,7 @@ def _by_tasks(look: Callable[[IndexedFile], IndexedFile], files: Sequence[Indexe
         while waiting:
             yield from _taken(waiting)
     except RayDied:
-        waiting.clear()  # nobody is there who could cancel them
+        waiting.clear()  # the head that could cancel them does not answer
         raise
     finally:
         for reference in waiting:

@@ -105,7 +105,7 @@ class CapabilityRecord(AnswersRecord):
 
 
 def change(base: AnswersRecord, now: AnswersRecord, margin: float) -> CapabilityChange:
-    """What became of a capability. Raises ValueError: a record is damaged, or they are of other items."""
+    """The verdict on a capability. Raises ValueError: a record is damaged, or they are of other items."""
     before, after = base.unpacked(), now.unpacked()
     if (base.kind, base.data, base.items) != (now.kind, now.data, now.items):
         raise ValueError(f"capability {now.name}: answers to other items than those of the base")

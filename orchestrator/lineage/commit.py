@@ -26,7 +26,7 @@ from orchestrator.lineage.measurements import (
 )
 
 # Commits of a newer format are refused; an older one is read for ever. Format 2 has scores beside the accuracy; a
-# commit without them is written in format 1, with the same bytes as ever. Format 3 has capabilities.
+# commit without them is written in format 1, with the same bytes as by older versions. Format 3 has capabilities.
 FORMAT = 3
 _ID_FORMAT = 1
 

@@ -1,4 +1,4 @@
-"""What lies in a folder of a store: keys, folders of keys, and what somebody else has put there."""
+"""The content of a folder of a store: keys, folders of keys, and files that the store did not write."""
 
 import os
 from collections.abc import Iterator, Sequence

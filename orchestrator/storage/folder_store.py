@@ -163,7 +163,7 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         path = self.root / checked_key(key)
         try:
-            # A store made by somebody else may hold links: none of them may lead a read or a write outside.
+            # A store from another person may hold links: none of them may lead a read or a write out of the store.
             inside = not self._linked(path) or path.resolve().is_relative_to(self.root)
         except (OSError, RuntimeError) as error:
             raise StorageError(f"{path}: cannot be read: {error}") from None

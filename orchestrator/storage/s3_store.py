@@ -240,12 +240,12 @@ class S3Store:
                 except ClientError as error:
                     if code_of(error) not in LOST | GONE:
                         raise
-                    # The answer to an earlier sending may have been lost on the way: then the rival is this very write.
+                    # An earlier attempt may have succeeded, and its answer been lost: the object is then this call's.
                     if was_retried(error) and self._metadata(name).get(_TOKEN) == token:
                         return True
             if "IfMatch" in condition or self.exists(key):
                 return False
-            # The rival's write failed, or what it wrote was deleted again.
+            # The other writer failed, or what it wrote was deleted again.
             time.sleep(0.05 * 2**attempt)
         raise StorageError(
             f"{self.uri}/{key}: cannot write: other processes keep writing and deleting it. Run again later"

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SQLITE = "sqlite:///"
 
-# One log call to a dead server blocks for 247 s with MLflow's own settings. A server may also ask for any delay before
-# the next attempt; attempts are spaced by the tracker instead.
+# With MLflow's own settings one log call to a server that is down blocks for 247 s. A server may also ask for any delay
+# before the next attempt; attempts are spaced by the tracker instead.
 _REQUESTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",

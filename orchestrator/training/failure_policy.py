@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MAX_FAILURES = 3
-# An elastic group that finds no place is given up, and its size decided anew, in a tenth of the time of another.
+# An elastic group waits for its placement a tenth as long as another group, and is tried ten times as often.
 _ELASTIC_ATTEMPTS = 10
 
 Cause = Literal["error", "observer", "cluster", "workers", "controller"]

@@ -64,7 +64,7 @@ class Observers(Reporter):
             yield
         except BaseException as error:
             for callback in self._callbacks:
-                with suppress(Exception):  # the error that ended the run is the news
+                with suppress(Exception):  # the run has failed already: that error is the one to report
                     callback.on_run_failed(error)
             raise
 

@@ -141,7 +141,7 @@ def train_on_cluster(
         return
     if isinstance(raised, ClusterError):
         raise raised
-    with suppress(StorageError):  # what the workers met is the news
+    with suppress(StorageError):  # the error of the workers is reported instead
         _sweep(pipeline, names)
     if met is not None:
         raise met from raised

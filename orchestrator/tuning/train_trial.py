@@ -23,7 +23,7 @@ OnEvent = Callable[[Event], object]
 
 @dataclass(frozen=True)
 class Job:
-    """A pipeline on a stream, and the commits that come of it."""
+    """A pipeline on a stream, and its commits."""
 
     pipeline: Pipeline
     stream: Stream

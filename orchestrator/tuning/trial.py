@@ -116,7 +116,7 @@ class _Trial:
                 self._advance(number, until)
 
     def _advance(self, number: int, until: int) -> None:
-        """Have all commits of a job before experience `until`, whoever makes them."""
+        """Return when all commits of a job before experience `until` exist, made by this trial or by another."""
         job, chain = self._jobs[number], self._chains[number]
         while True:
             chain.extend(job.lineage.leading(job.ids[:until], chain)[len(chain) :])

@@ -93,7 +93,7 @@ def _run(request: Request, streams: Sequence[Stream], answer: _Answers) -> None:
             for number, (pipeline, stream) in enumerate(zip(pipelines, streams, strict=True)):
                 _train(pipeline, stream, request, partial(_send, answer, number))
         except BrokenPipeError:
-            raise  # nobody listens
+            raise  # the process that started this one has ended
         except Exception as error:
             if attempt == request.retries:
                 answer("failed", (reason(error), final(error)))

@@ -127,7 +127,7 @@ _ADAPTED: tuple[Rule, ...] = (
     Rule(
         [{"name": "experts"}],
         [CLASS, DOMAIN],
-        "an adapter for each experience, and a router over frozen features: no data is kept and no task is told",
+        "an adapter for each experience, and a router over frozen features: no data and no task labels are needed",
         ALJUNDI,
         online=False,
         families=(FINE_TUNING,),

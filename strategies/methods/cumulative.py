@@ -23,7 +23,7 @@ class Cumulative(Strategy):
     guide = Guide(
         time="with train.epochs it grows with the amount of data so far",
         memory="all data of the past",
-        use_when="as the upper bound, or where all data may be kept and training anew is affordable",
+        use_when="as the upper bound, or where all data may be kept and training again on all of it is affordable",
     )
     rehearses = True
     works_on_past_answers = True

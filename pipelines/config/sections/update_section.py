@@ -1,4 +1,4 @@
-"""The `update` part of a pipeline file: when what has arrived is trained, and when settings are searched anew."""
+"""The `update` part of a pipeline file: when what has arrived is trained, and when settings are searched again."""
 
 from __future__ import annotations
 
