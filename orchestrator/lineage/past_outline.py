@@ -59,7 +59,10 @@ def read_past(lineage: Lineage, ids: Sequence[str]) -> Past:
         CorruptCommit: a commit that was read is damaged.
         StorageError: the storage cannot be read.
     """
-    latest = lineage.ref("latest")
+    try:
+        latest = lineage.ref("latest")
+    except CorruptCommit:
+        latest = None  # whoever moves it says so
     # Of a chain of n commits, its last included, those before the last are outlined.
     place = ids.index(latest.commit) if latest is not None and latest.commit in ids else -1
     last = _outlined(place)

@@ -20,7 +20,7 @@ from orchestrator.events import (
     WorkersRestarted,
 )
 from orchestrator.progress.index_progress import IndexProgress
-from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
+from orchestrator.progress.progress_lines import earlier_lines, experience_line, headline, report, resumed_line
 from orchestrator.progress.run_reporter import Reporter, RunState, Summary
 from orchestrator.result import RunResult
 
@@ -56,6 +56,8 @@ class PlainReporter(Reporter):
         self._state = state = RunState(summary)
         self._names, self._domains = summary.get("class_names"), summary.get("domains")
         for line in headline(summary).split():
+            self._print(line)
+        for line in earlier_lines(summary) if "chain" in summary else []:
             self._print(line)
         for commit in summary.get("chain", []):
             self._print(experience_line(commit, reused=True, names=self._names, domains=self._domains))

@@ -57,6 +57,12 @@ def experience_line(
     return text.append("  reused" if reused else f"{spent:>8}", style="dim")
 
 
+def earlier_lines(summary: Summary) -> list[Text]:
+    """What is said of commits that are reused and have no line of their own: one line, or none."""
+    earlier = summary.get("reused", 0) - len(summary.get("chain", []))
+    return [Text(f"  {count(earlier, 'earlier experience')}   reused", style="dim")] if earlier > 0 else []
+
+
 def resumed_line(event: Resumed) -> Text:
     """Where a run resumes within an experience, after an interruption or a worker failure."""
     return Text(f"  resuming experience {event.index} at step {event.step:,}", style="dim")

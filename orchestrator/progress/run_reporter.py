@@ -32,7 +32,7 @@ class Summary(TypedDict, total=False):
     domains: list[str] | None
     """The name of each experience where all have the same classes; None: they have none."""
     chain: list[dict[str, Any]]
-    """The commits that are reused, as JSON, oldest first."""
+    """The commits that are reused, as JSON, oldest first; of a long stream without an end the newest of them."""
 
 
 class RunState:

@@ -15,7 +15,7 @@ from rich.text import Text
 from orchestrator.events import CommitWritten, Event, Resumed, TrackingOpened, Warned, WorkersRestarted
 from orchestrator.progress.index_progress import IndexProgress
 from orchestrator.progress.number_format import duration
-from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
+from orchestrator.progress.progress_lines import earlier_lines, experience_line, headline, report, resumed_line
 from orchestrator.progress.run_reporter import FINISHING, RESTARTING, STARTING, Reporter, RunState, Summary
 from orchestrator.result import RunResult
 
@@ -58,6 +58,8 @@ class TerminalReporter(Reporter):
         self._names, self._domains = summary.get("class_names"), summary.get("domains")
         self._console.print(headline(summary))
         self._console.print()
+        for line in earlier_lines(summary) if "chain" in summary else []:
+            self._console.print(line)
         for commit in summary.get("chain", []):
             self._console.print(experience_line(commit, reused=True, names=self._names, domains=self._domains))
             state.take(CommitWritten(commit))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
 
+_SHOWN = 10
+"""Commits of the past that a step shows."""
+
 
 def run(
     pipeline: Pipeline,
@@ -139,7 +142,8 @@ def _run(
         with claimed(lineage, "run", target=plan[-1].id, on_warning=notes.append) as claim:
             chain = score_commits(pipeline, stream, lineage.fenced(claim.fence), chain)
             chain = ask_commits(pipeline, stream, lineage.fenced(claim.fence), chain)
-    reporter.start(_summary(pipeline, stream, chain, store.uri))
+    # Of an endless stream the newest: a line for each of thousands says nothing.
+    reporter.start(_summary(pipeline, stream, chain, store.uri, _SHOWN if outlined else len(chain)))
     observers = Observers(reporter, callbacks, chain, _LatestMetrics(stream, Reference(lineage)))
     reference = Reference(lineage)
     with observers.following(pipeline):
@@ -177,7 +181,6 @@ def _run(
                     if reused < len(plan):
                         for text in () if left_out else changed_past(lineage, plan, stream):
                             observers.warn(text)
-                        summary = _summary(pipeline, stream, chain, store.uri)
                         if runs_in_this_process(pipeline.scaling, address):
                             train_in_process(
                                 pipeline,
@@ -194,7 +197,7 @@ def _run(
                                 pipeline,
                                 stream,
                                 plan,
-                                summary,
+                                _summary(pipeline, stream, chain, store.uri, len(chain)),
                                 observers,
                                 held,
                                 address=address,
@@ -309,7 +312,12 @@ def _train_on_ray(
         train_on_cluster(pipeline, stream, plan, on_event, fence=lineage.fence, ref=ref, reuse_adapters=reuse_adapters)
 
 
-def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str) -> Summary:
+def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storage: str, most: int) -> Summary:
+    """What a run has before it.
+
+    Args:
+        most: so many of its newest commits at most.
+    """
     from pipelines.data.experience_names import domain_names
 
     scaling = pipeline.scaling
@@ -326,5 +334,5 @@ def _summary(pipeline: Pipeline, stream: Stream, chain: Sequence[Commit], storag
         "tracking": pipeline.tracking.uri,
         "class_names": None if stream.class_names is None else list(stream.class_names),
         "domains": domain_names(stream),
-        "chain": [commit.document() for commit in chain],
+        "chain": [commit.document() for commit in chain[max(0, len(chain) - most) :]],
     }

@@ -10,7 +10,12 @@ import pytest
 
 from orchestrator.cli.main import invoke
 from orchestrator.cli.step import lines
+from orchestrator.lineage import past_outline
+from orchestrator.lineage.lineage import Lineage
+from orchestrator.storage.open_by_uri import open_store
+from orchestrator.training.driver import run
 from orchestrator.updates.run_step import StepResult
+from pipelines.config.load import load_pipeline
 from tests.orchestrator.updates.arrivals import FILE, aged, deliver
 
 
@@ -44,6 +49,26 @@ def test_a_stream_that_goes_on(file: Path, tmp_path: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out)["reused"] == 1
     assert invoke(["validate", str(file)]) == 0
     assert "`everlearn sources` shows what was admitted" in capsys.readouterr().out
+
+
+def test_with_an_outline_of_the_past_a_run_shows_what_it_shows_without(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past_outline, "EVERY", 1)
+    for number, name in enumerate("ab"):
+        deliver(tmp_path, name, [0, 1], seed=number)
+    assert invoke(["step", str(file)]) == 0
+    deliver(tmp_path, "c", [2, 3], seed=2)
+    assert invoke(["step", str(file)]) == 0
+    pipeline = load_pipeline(file)
+    lineage = Lineage(open_store(pipeline.storage), pipeline.name)
+    chain = lineage.chain(lineage.refs()["latest"].commit)
+    past = past_outline.read_past(lineage, [commit.id for commit in chain])
+    assert past.outline == chain[1].id and past.chain[0] != chain[0]
+    shown = [run(pipeline, outlined=outlined).to_json() for outlined in (False, True)]
+    for document in shown:
+        del document["seconds"]
+    assert shown[0] == shown[1] and len(shown[0]["lineage"]) == 3
 
 
 def test_a_stream_in_which_nothing_arrives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

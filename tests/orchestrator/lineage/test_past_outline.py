@@ -73,6 +73,8 @@ def test_the_past_is_that_of_the_commits(lineage: Lineage, chain: list[Commit]) 
     assert read_past(lineage, ids[:EVERY]) == Past(chain[:EVERY])
     lineage.point("latest", ids[EVERY - 1])
     assert read_past(lineage, ids) == Past(chain)
+    lineage.store.put(layout.ref_key(lineage.pipeline, "latest"), b"damaged")
+    assert read_past(lineage, ids) == Past(chain)
     assert ancestry(lineage, ids[3]) == chain[:4]
 
 

@@ -5,7 +5,10 @@ import io
 from rich.console import Console
 
 from orchestrator.events import Resumed
-from orchestrator.progress.progress_lines import experience_line, headline, report, resumed_line
+from orchestrator.progress.plain_reporter import PlainReporter
+from orchestrator.progress.progress_lines import earlier_lines, experience_line, headline, report, resumed_line
+from orchestrator.progress.run_reporter import Summary
+from orchestrator.progress.terminal_reporter import TerminalReporter
 from tests.orchestrator.progress.streams import commit, result, summary
 
 
@@ -35,6 +38,18 @@ def test_an_experience_is_one_line() -> None:
     assert " classes cat emu " in experience_line(commit(1), names=["ox", "fox", "cat", "emu"]).plain
     without = {**commit(1), "losses": [], "timings": None}
     assert "loss" not in experience_line(without).plain
+
+
+def test_reused_experiences_without_a_line_of_their_own_are_counted() -> None:
+    newest: Summary = {"pipeline": "p", "experiences": 9, "reused": 7, "chain": [commit(5), commit(6)]}
+    assert [line.plain for line in earlier_lines(newest)] == ["  5 earlier experiences   reused"]
+    assert earlier_lines({**newest, "reused": 2}) == []
+    for reporter in (PlainReporter, TerminalReporter):
+        out = io.StringIO()
+        with reporter(Console(file=out, width=80)) as shown:
+            shown.start(newest)
+        lines = [line for line in out.getvalue().splitlines() if line.endswith("reused")]
+        assert len(lines) == 3 and "5 earlier" in lines[0]
 
 
 def test_where_a_run_resumes() -> None:
