@@ -97,14 +97,14 @@ _ADAPTED: tuple[Rule, ...] = (
     Rule(
         [{"name": "prompt", "per": "experience"}],
         [TASK],
-        "a few vectors learn from few samples, and the prompt of an experience is frozen: nothing is forgotten",
+        "only a few vectors are trained, and the prompt of an experience is frozen: nothing is forgotten",
         LESTER,
         families=(FEW_SHOT,),
     ),
     Rule(
         [{"name": "prompt"}],
         [DOMAIN],
-        "a few thousand numbers learn, which few samples can determine",
+        "only a few thousand parameters are trained, which few samples can determine",
         LESTER,
         families=(FEW_SHOT, LANGUAGE_MODEL),
     ),
@@ -119,7 +119,7 @@ _ADAPTED: tuple[Rule, ...] = (
     Rule(
         [{"name": "lora"}, {"name": "replay"}],
         [CLASS, TASK, DOMAIN],
-        "low-rank adapters forget less than full fine-tuning, and a memory holds what is left",
+        "low-rank adapters forget less than full fine-tuning, and a memory reduces the rest",
         BIDERMAN,
         online=False,
         families=(FINE_TUNING, DOMAIN_ADAPTATION, LANGUAGE_MODEL),
@@ -135,7 +135,7 @@ _ADAPTED: tuple[Rule, ...] = (
     Rule(
         [{"name": "o-lora"}],
         [TASK, DOMAIN],
-        "each experience learns in directions that the earlier ones do not read, and no data is kept",
+        "each experience trains an adapter orthogonal to the earlier ones, and no data is kept",
         WANG,
         online=False,
         families=(FINE_TUNING, DOMAIN_ADAPTATION, LANGUAGE_MODEL),
@@ -143,7 +143,7 @@ _ADAPTED: tuple[Rule, ...] = (
     Rule(
         [{"name": "osf"}],
         [TASK, DOMAIN],
-        "more learns than with an adapter, orthogonal to the strongest directions of the weights; no data is kept",
+        "it trains more parameters than an adapter, orthogonal to the weights' strongest directions; no data is kept",
         NAYAK,
         online=False,
         families=(DOMAIN_ADAPTATION, LANGUAGE_MODEL, PRETRAINING),
@@ -187,7 +187,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         [{"name": "replay"}],
         [CLASS, TASK, DOMAIN],
-        "a small memory that is replayed from the first batch on holds what single-pass training forgets",
+        "a small memory that is replayed from the first batch on prevents much of the forgetting in a single pass",
         f"{CHAUDHRY}; {MAI}",
         online=True,
     ),
@@ -322,7 +322,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         [{"name": "der"}],
         [DOMAIN],
-        "logits that were stored on the way need no boundaries between experiences",
+        "logits that are stored as samples pass need no boundaries between experiences",
         BUZZEGA,
         online=True,
     ),
