@@ -45,7 +45,7 @@ def test_a_function_runs_on_every_rank_and_the_processes_stay() -> None:
         assert processes.run(pid) == processes.run(pid)
 
 
-def test_errors_and_deaths_are_told_and_fresh_processes_take_over() -> None:
+def test_errors_and_failures_are_reported_and_fresh_processes_take_over() -> None:
     with Processes(2) as processes:
         with pytest.raises(WorkerError, match=r"rank 1 of 2: (.|\n)*ValueError: this rank fails"):
             processes.run(fail_on_last)

@@ -129,7 +129,7 @@ def test_two_ranks(victims: Victims, number: int, strategy: str, tmp_path: Path)
     assert result(disturbed) == result(undisturbed)
 
 
-def test_it_goes_on_from_the_checkpoint_and_not_from_the_beginning(victims: Victims, tmp_path: Path) -> None:
+def test_it_continues_from_the_checkpoint_and_not_from_the_beginning(victims: Victims, tmp_path: Path) -> None:
     text = pipeline(tmp_path, "[{name: replay}]", 2)
     assert victims.live(text, "checkpoint after 1").killed
     ending = victims.live(text, "step 1")
@@ -137,7 +137,7 @@ def test_it_goes_on_from_the_checkpoint_and_not_from_the_beginning(victims: Vict
     assert [event for event in events if isinstance(event, Resumed)] == [Resumed(0, 4)]
 
 
-def test_a_group_of_another_size_goes_on(victims: Victims, tmp_path: Path) -> None:
+def test_a_group_of_another_size_continues(victims: Victims, tmp_path: Path) -> None:
     """One rank, then two, then one: the same memory, the same ids, the same counts."""
     strategy = "[{name: replay, capacity: 50}]"
     undisturbed, disturbed = pipeline(tmp_path / "a", strategy, 3), pipeline(tmp_path / "b", strategy, 3)

@@ -32,7 +32,7 @@ def test_every_query_is_of_the_chosen_pipelines() -> None:
     assert variables == {"datasource", "pipeline"}
 
 
-def test_panels_are_told_apart_and_do_not_overlap() -> None:
+def test_panels_are_distinguished_and_do_not_overlap() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()

@@ -121,7 +121,7 @@ def test_answers_to_earlier_experiences_stay_if_it_freezes_them(name: str) -> No
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_needs_and_limits_are_told_in_words(name: str) -> None:
+def test_needs_and_limits_are_reported_in_words(name: str) -> None:
     kind = type(make_strategy(name))
     assert set(needs(kind)) <= set(NEEDS)
     assert ("memory" in needs(kind)) == kind.keeps_samples

@@ -97,7 +97,7 @@ def test_more_or_less_than_once_is_refused(epochs: int | None, steps: int | None
 
 
 @pytest.mark.parametrize("online", [True, False])
-def test_boundaries_are_told_to_who_asks(online: bool) -> None:
+def test_boundaries_are_passed_to_strategies_that_ask(online: bool) -> None:
     asks, does_not = Watch(), Untold()
     learned("class-incremental", asks, does_not, online=online)
     told = [f"{when} {index}" for index in range(3) for when in ("before", "after")]

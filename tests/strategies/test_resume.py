@@ -130,13 +130,13 @@ def test_stops_take_nothing_from_the_undisturbed_run() -> None:
 
 
 @pytest.mark.parametrize("case", [ACROSS_RANKS, ACROSS_RANKS_ONLINE], ids=str)
-def test_several_ranks_go_on_exactly(case: Case, processes: Callable[[int], Processes]) -> None:
+def test_several_ranks_continue_exactly(case: Case, processes: Callable[[int], Processes]) -> None:
     (taken, undisturbed), *_ = processes(2).run(stops_here, case)
     for resumed in processes(2).run(resume_here, case, taken[2::5]):
         assert [o.digest for o in resumed] == [undisturbed.digest] * len(resumed)
 
 
-def test_another_number_of_ranks_goes_on(processes: Callable[[int], Processes]) -> None:
+def test_another_number_of_ranks_continues(processes: Callable[[int], Processes]) -> None:
     taken, undisturbed = stops(ACROSS_RANKS)
     for resumed in processes(2).run(resume_here, ACROSS_RANKS, taken[2::5])[0]:
         torch.testing.assert_close(resumed.state, undisturbed.state, rtol=1e-6, atol=1e-7)

@@ -112,7 +112,7 @@ def blobs(made: RankTraining) -> list[Any]:
     ],
 )
 @pytest.mark.usefixtures("every_checkpoint")
-def test_a_run_that_dies_in_an_experience_goes_on_to_the_same_commits(
+def test_a_run_that_is_killed_in_an_experience_continues_to_the_same_commits(
     strategy: str, online: bool, objective: str, tmp_path: Path
 ) -> None:
     undisturbed = rank_training(tmp_path / "a", strategy, lambda event: None, online, objective=objective)

@@ -90,7 +90,7 @@ def trained(made: RankTraining) -> list[Commit]:
     return made.lineage.chain(made.plan[-1].id)
 
 
-def test_commits_have_it_all_and_a_longer_stream_goes_on_as_if_it_had_been_so_from_the_start(tmp_path: Path) -> None:
+def test_commits_have_it_all_and_a_longer_stream_continues_as_if_it_had_been_so_from_the_start(tmp_path: Path) -> None:
     whole = trained(rank_training(tmp_path / "a"))
     trained(rank_training(tmp_path / "b", length=1))
     trained(rank_training(tmp_path / "b", length=2))

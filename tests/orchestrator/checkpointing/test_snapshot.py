@@ -81,7 +81,7 @@ def test_a_commit_brings_another_learner_to_the_same_state(
     assert held[0] == held[1] != []
 
 
-def test_the_learner_may_go_on_while_its_copy_is_written(
+def test_the_learner_may_continue_while_its_copy_is_written(
     pipeline: Pipeline, stream: Stream, plan: list[PlannedCommit], lineage: Lineage
 ) -> None:
     learner = learned(pipeline, stream)

@@ -29,7 +29,7 @@ def file(tmp_path: Path, new_database: Callable[[Path], str]) -> Path:
     return written
 
 
-def test_a_stream_that_goes_on(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stream_that_continues(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["step", str(file)]) == 0
     assert capsys.readouterr().out == "arriving: nothing new\n"
     deliver(tmp_path, "a", [0, 1])

@@ -18,7 +18,7 @@ from orchestrator.cli.main import invoke
 from tests.orchestrator.updates.arrivals import FILE, aged, deliver, pipeline_of, step
 
 
-def test_it_goes_on_until_it_is_terminated(tmp_path: Path) -> None:
+def test_it_continues_until_it_is_terminated(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(FILE.format(folder=tmp_path, more=", max_quarantined: 0"))
     deliver(tmp_path, "a", [0, 1])
     step(pipeline_of(tmp_path))

@@ -9,7 +9,7 @@ def environment(call: str) -> dict[str, str]:
     return found
 
 
-def test_libraries_are_told_to_be_silent() -> None:
+def test_libraries_are_silenced() -> None:
     found = environment("quiet()")
     assert found["MLFLOW_LOGGING_LEVEL"] == "ERROR" and found["RAY_LOGGER_LEVEL"] == "ERROR"
 

@@ -74,7 +74,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_the_later_one_is_told_of_the_other(lineage: Lineage) -> None:
+def test_the_later_one_names_the_other(lineage: Lineage) -> None:
     process = hold(lineage)
     try:
         with pytest.raises(Claimed) as caught, claimed(lineage, "run"):

@@ -239,7 +239,7 @@ def test_a_ref_move_that_was_under_way_fails(tmp_path: Path) -> None:
         assert lineage.stands("latest", chain[0].id)
 
 
-def test_another_run_goes_on_where_a_lost_one_was(tmp_path: Path) -> None:
+def test_another_run_continues_where_a_lost_one_was(tmp_path: Path) -> None:
     """Its notes are no obstacle, and what it had written is reused."""
     store = open_store(str(tmp_path))
     expected = grow(Lineage(open_store(str(tmp_path / "other")), "digits"), 2)

@@ -300,7 +300,7 @@ class DyingStore(FolderStore):
         return super().compare_and_swap(key, data, version)
 
 
-def test_whatever_dies_in_between_leaves_no_half_state(tmp_path: Path) -> None:
+def test_a_process_killed_in_between_leaves_no_half_state(tmp_path: Path) -> None:
     blobs = {"model": b"m", "optimizer": b"o", "strategy.ewc": b"e"}
     for writes in range(6):
         root = tmp_path / str(writes)

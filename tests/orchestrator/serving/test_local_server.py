@@ -159,7 +159,7 @@ def _is_drained(server: Process) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--local", "--port", "0"], []], ids=["local", "on Ray"])
-def test_a_server_that_is_told_to_stop_while_it_starts_ends_in_order(
+def test_a_server_that_is_stopped_while_it_starts_ends_in_order(
     arguments: list[str], copied: Chain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if arguments:

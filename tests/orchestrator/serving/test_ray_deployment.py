@@ -98,7 +98,7 @@ def test_swaps_fail_no_request(served: tuple[Chain, Process]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_replica_that_dies_is_replaced_by_one_of_the_same_commit(served: tuple[Chain, Process]) -> None:
+def test_a_replica_that_fails_is_replaced_by_one_of_the_same_commit(served: tuple[Chain, Process]) -> None:
     """Although the ref names another commit by then: it cannot be served, and was not decided on."""
     chain, server = served
     serving, broken = chain.commits[2], chain.commits[3]

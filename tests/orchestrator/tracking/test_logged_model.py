@@ -51,7 +51,7 @@ def test_is_logged_once(uri: str, owner: Owner, database: Path) -> None:
     assert rows(database) == before
 
 
-def test_goes_on_with_an_upload_that_was_broken_off(uri: str, owner: Owner) -> None:
+def test_continues_with_an_upload_that_was_broken_off(uri: str, owner: Owner) -> None:
     client = connect(uri)
     begun = client.create_logged_model(owner.experiment_id, "model", owner.run_id, {"everlearn.commit": owner.commit})
     assert find_model(client, owner) is None

@@ -174,7 +174,7 @@ def test_a_run_that_a_person_deleted_is_written_again(uri: str) -> None:
     assert client.get_run(second).info.status == "FINISHED"
 
 
-def test_of_two_runs_for_one_aim_the_one_with_content_goes_on(uri: str) -> None:
+def test_of_two_runs_for_one_aim_the_one_with_content_continues(uri: str) -> None:
     """A server may create a run after its client has given up waiting for the answer."""
     client = connect(uri)
     chain = make_chain()

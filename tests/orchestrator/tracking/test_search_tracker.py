@@ -49,7 +49,7 @@ def test_a_search_that_fails_is_shown_as_failed(uri: str) -> None:
     assert statuses(uri) == {"a search": "FAILED", "trial 000": "FINISHED"}
 
 
-def test_a_server_that_fails_is_told_once_and_holds_nothing_up(
+def test_a_server_that_fails_is_reported_once_and_holds_nothing_up(
     faulty: Callable[[int | str], Faulty], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BACK_OFF", (0.01, 0.01))

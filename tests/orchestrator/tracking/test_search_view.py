@@ -78,7 +78,7 @@ def test_the_end_names_the_best_and_another_sitting_may_change_it(uri: str) -> N
     assert [file.path for file in client.list_artifacts(str(view.run_id), "f")] == ["f/a.txt"]
 
 
-def test_a_trial_that_goes_on_is_written_again(uri: str) -> None:
+def test_a_trial_that_continues_is_written_again(uri: str) -> None:
     view = opened(uri)
     view.trial(record(0, "stopped"), {})
     opened(uri).trial(record(0, "done"), {})

@@ -95,7 +95,7 @@ def test_it_ends_with_a_command_that_is_killed_and_the_next_run_completes_what_i
     assert [status for _, status, *_ in parents(tmp_path / ".everlearn" / "mlflow.db")] == ["FINISHED"]
 
 
-def test_a_run_without_it_goes_on_and_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_run_without_it_continues_and_says_what_is_missing(tmp_path: Path) -> None:
     done = run("helper")
     assert done.stdout.splitlines()[-1].endswith("] 0"), done.stderr
     assert "3 experiences" in done.stdout

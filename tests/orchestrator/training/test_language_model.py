@@ -146,7 +146,7 @@ def test_predict_scores_documents(
     assert "documents are scored in this process" in capsys.readouterr().err
 
 
-def test_a_further_domain_goes_on_from_the_stored_adapter_and_memory(
+def test_a_further_domain_continues_from_the_stored_adapter_and_memory(
     learned: tuple[Path, Pipeline, list[str]],
 ) -> None:
     root, pipeline, commits = learned

@@ -104,7 +104,7 @@ class FirstCommit(Reporter):
             self.reached.set()
 
 
-def test_a_stream_begun_on_one_node_goes_on_with_four_workers_on_four_and_gives_the_same_matrix(
+def test_a_stream_begun_on_one_node_continues_with_four_workers_on_four_and_gives_the_same_matrix(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import orchestrator.training.ray_train as trainer

@@ -58,7 +58,7 @@ def test_readings_are_the_stream_metrics() -> None:
         assert readings.metrics == pytest.approx(expected)
 
 
-def test_a_commit_that_is_told_of_again_changes_nothing() -> None:
+def test_a_commit_that_is_reported_again_changes_nothing() -> None:
     told = chain(random_matrix(4).tolist())
     readings, again = Readings(), Readings()
     for commit in told:

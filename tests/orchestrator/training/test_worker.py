@@ -71,7 +71,7 @@ def test_after_an_error_that_would_come_again_it_does_not_begin(
 
 @pytest.mark.parametrize(("error", "told"), [(StorageError("no bucket"), True), (DistNetworkError("timed out"), False)])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_its_own_error_is_told_and_that_another_is_gone_is_not(
+def test_its_own_error_is_reported_and_that_another_is_gone_is_not(
     error: Exception, told: bool, workers: int, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> None:

@@ -43,7 +43,7 @@ def states(made: KeptOptunaSearch) -> list[str]:
     return [trial.state.name for trial in made._ot_study.trials]
 
 
-def test_proposals_lie_in_the_space_and_are_told() -> None:
+def test_proposals_lie_in_the_space_and_are_reported() -> None:
     made, proposed = search()
     for number in range(5):
         proposal = suggested(made, f"t{number}")

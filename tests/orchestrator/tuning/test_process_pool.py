@@ -72,7 +72,7 @@ def test_two_processes_come_to_what_one_comes_to_and_what_training_each_alone_do
         assert lineage == [train(with_settings(base, record.settings), stream)]
 
 
-def test_a_process_that_dies_fails_its_trial_or_is_replaced(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_fails_its_trial_or_is_replaced(tmp_path: Path) -> None:
     plan, records = planned(tmp_path, retries=1)
     killed: list[int] = []
 

@@ -42,7 +42,7 @@ def records(store: Path) -> dict[str, TrialRecord]:
     return {name: TrialRecord.model_validate_json(data) for name, data in found.items() if not is_note(data)}
 
 
-def test_a_killed_driver_goes_on(tmp_path: Path) -> None:
+def test_a_search_whose_driver_was_killed_resumes(tmp_path: Path) -> None:
     section = {"trials": TRIALS, "max_concurrent": 1, "space": {"strategy.ewc.lambda": {"loguniform": [1, 1000]}}}
     file = tmp_path / "small.yaml"
     # Long enough for the second trial to be met in its middle.

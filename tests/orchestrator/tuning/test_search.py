@@ -83,7 +83,7 @@ class Watcher(SearchReporter):
         self.most = max(self.most, len(self.running))
 
 
-def test_a_failing_trial_is_marked_and_the_search_goes_on(
+def test_a_failing_trial_is_marked_and_the_search_continues(
     make: Make, without_ray: Callable[[], AbstractContextManager[None]]
 ) -> None:
     space = {"train.optimizer.lr": {"grid": [0.1, 1e30]}}
@@ -110,7 +110,7 @@ def test_a_search_in_which_everything_fails_says_why(make: Make) -> None:
 
 
 @pytest.mark.slow
-def test_optuna_with_two_objectives_gives_a_front_and_goes_on(make: Make) -> None:
+def test_optuna_with_two_objectives_gives_a_front_and_continues(make: Make) -> None:
     section = {"search": "optuna", "metric": ["average_accuracy", "forgetting"], "max_concurrent": 1, "space": {
         "strategy.replay.ratio": {"quniform": [0.1, 0.5, 0.2]},
         "model.hidden": {"choice": [[8], [16]]},

@@ -34,7 +34,7 @@ def test_a_component_may_take_anything() -> None:
     assert arguments(signature_model(anything), {"size": 2, "other": [1]}, "here") == {"size": 2, "other": [1]}
 
 
-def test_all_problems_are_told_at_once_with_their_place() -> None:
+def test_all_problems_are_reported_at_once_with_their_place() -> None:
     with pytest.raises(PipelineError) as caught:
         arguments(signature_model(component), {"nmaes": ["b"], "rate": "fast"}, "stream.dataset")
     assert sorted(caught.value.problems) == [

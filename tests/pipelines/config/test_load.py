@@ -156,7 +156,7 @@ def test_a_file_that_is_no_mapping(text: str) -> None:
     assert problem.startswith("x.yaml:1: ") and ("is empty" in problem or "must be a mapping" in problem)
 
 
-def test_a_mistake_in_the_users_options_class_is_told_in_one_line() -> None:
+def test_a_mistake_in_the_users_options_class_is_reported_in_one_line() -> None:
     text = GOOD.replace("{name: replay, capacity: 100}", f"{{name: '{OWN}:Broken'}}")
     assert refused(text) == [
         f"x.yaml:8: strategy.1: the options of {OWN}:Broken cannot be checked: "

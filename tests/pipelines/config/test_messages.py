@@ -84,7 +84,7 @@ def test_problems_in_the_words_of_a_file(data: Any, path: tuple[str | int, ...],
         (-1, ["must be at least 0, got -1"]),
     ],
 )
-def test_a_value_that_fits_no_member_of_a_union_is_told_once(value: Any, said: list[str]) -> None:
+def test_a_value_that_fits_no_member_of_a_union_is_reported_once(value: Any, said: list[str]) -> None:
     assert [problem.text for problem in problems({"bounded": value})] == said
 
 

@@ -133,7 +133,7 @@ def test_strategies_of_other_packages_are_warned_about_as_the_built_in_ones_are(
     assert strategies("agem", f"{OWN}:Remember").warnings() == []
 
 
-def test_strategies_are_told_about_by_the_names_that_the_file_has(
+def test_strategies_are_warned_about_by_the_names_that_the_file_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = tmp_path / "everlearn_firm-1.0.dist-info"

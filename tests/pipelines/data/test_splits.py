@@ -67,7 +67,7 @@ def test_impossible_lists_are_refused(order: list[list[int]], experiences: int |
         explicit_split(order, 4, experiences)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(DataError) as caught:
         explicit_split([[9], [], [0, 0]], 4, 7)
     assert len(caught.value.problems) == 4

@@ -159,7 +159,7 @@ def test_whatever_rehearses_is_rehearsal(pair: str) -> None:
         assert not [text for text in warned(CLASS, *names) if text.startswith(f"{first} ")]
 
 
-def test_who_forgets_alone_is_told_what_to_add() -> None:
+def test_a_method_that_forgets_alone_is_warned_about_with_what_to_add() -> None:
     assert warned(CLASS, "ewc", "naive") == [
         "ewc alone forgets on one head that all classes share (class-incremental): add {name: replay}, "
         "or use setting: task-incremental"

@@ -89,7 +89,7 @@ def test_it_obeys_the_law_of_the_global_batch(processes: Callable[[int], Process
         torch.testing.assert_close(found, alone, rtol=1e-6, atol=1e-7)
 
 
-def test_it_goes_on_exactly() -> None:
+def test_it_continues_exactly() -> None:
     experiences, _ = stream("domain-incremental")
     whole, first, second = learn(0.5), learner(0.5), learner(0.5)
     for e in experiences[:2]:

@@ -21,7 +21,7 @@ def as_before() -> Iterator[None]:
 
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("fails", [True, False])
-def test_collection_pauses_and_goes_on_as_before(enabled: bool, fails: bool) -> None:
+def test_collection_pauses_and_continues_as_before(enabled: bool, fails: bool) -> None:
     (gc.enable if enabled else gc.disable)()
     try:
         with uncollected(keep=False):

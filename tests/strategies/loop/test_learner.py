@@ -168,7 +168,7 @@ def test_state_has_a_group_for_each_owner_and_names_for_each_tensor() -> None:
     assert "importance.3.bias" in state["strategy.ewc"]
 
 
-def test_state_that_was_loaded_is_there_before_training_goes_on() -> None:
+def test_state_that_was_loaded_is_there_before_training_continues() -> None:
     experiences, outputs = stream("class-incremental")
     learner = make([EWC()], outputs=outputs)
     learner.learn(experiences[0], TrainSettings(batch_size=10))

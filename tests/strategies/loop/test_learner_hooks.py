@@ -126,7 +126,7 @@ def test_what_strategies_draw_does_not_change_the_forward_pass() -> None:
     assert_same(results[0], results[1])
 
 
-def test_dropout_by_function_goes_on_exactly() -> None:
+def test_dropout_by_function_continues_exactly() -> None:
     """The layers of this model do not tell that it draws random numbers."""
 
     class Functional(nn.Module):

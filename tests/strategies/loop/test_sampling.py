@@ -39,7 +39,7 @@ def test_an_epoch_takes_every_sample_once(n: int, batch_size: int, epochs: int) 
 
 
 @given(sizes, batches, st.integers(0, 12))
-def test_steps_go_on_through_the_epochs_without_a_seam(n: int, batch_size: int, steps: int) -> None:
+def test_steps_continue_through_the_epochs_without_a_seam(n: int, batch_size: int, steps: int) -> None:
     order = by_steps(n, batch_size, steps)
     assert len(order) == steps
     taken = [order.batch(step) for step in range(steps)]
@@ -62,7 +62,7 @@ def test_shares_are_disjoint_and_make_up_the_batch(n: int, batch_size: int, worl
 
 
 @given(sizes, batches, st.data())
-def test_it_goes_on_anywhere(n: int, batch_size: int, data: st.DataObject) -> None:
+def test_it_continues_anywhere(n: int, batch_size: int, data: st.DataObject) -> None:
     order = by_epochs(n, batch_size, 3)
     start = data.draw(st.integers(0, len(order)))
     whole, rest = list(order.shares(Group())), list(order.shares(Group(), start))

@@ -71,7 +71,7 @@ def test_warm_up_scales_whatever_the_scheduler_sets(scheduler: str | None) -> No
 
 @pytest.mark.parametrize("scheduler", [None, *SCHEDULERS])
 @pytest.mark.parametrize("warmup", [0, 4])
-def test_it_goes_on_anywhere_with_the_same_rates(scheduler: str | None, warmup: int) -> None:
+def test_it_continues_anywhere_with_the_same_rates(scheduler: str | None, warmup: int) -> None:
     whole = rates(scheduler, warmup)
     assert all(rates(scheduler, warmup, start) == whole[start:] for start in range(STEPS + 1))
 

@@ -23,7 +23,7 @@ def test_it_gives_what_the_memory_holds() -> None:
     assert torch.equal(read[0][0], inputs)
 
 
-def test_what_it_holds_stays_while_the_memory_goes_on() -> None:
+def test_what_it_holds_stays_while_the_memory_continues() -> None:
     memory, part = Memory(4), rows((0, 1), 10, 1)
     memory.add(0, {"ids": part.ids, "targets": part.targets, "inputs": part.inputs})
     held = MemorySamples(memory)

@@ -79,7 +79,7 @@ def test_the_router_is_that_of_all_data_at_once_and_its_accuracy_is_counted() ->
     assert found > 1 / 3
 
 
-def test_a_commit_of_a_router_with_sums_over_all_experiences_is_read_and_goes_on() -> None:
+def test_a_commit_of_a_router_with_sums_over_all_experiences_is_read_and_continues() -> None:
     learner, steps = learned(2)
     state = learner.state_dict()
     router = learner.model.router

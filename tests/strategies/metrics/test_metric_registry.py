@@ -34,7 +34,7 @@ def test_names_that_have_to_stay_in_their_order() -> None:
     assert [name for name in metric_names() if name in OLD] == OLD
 
 
-def test_names_are_told_apart_and_hide_no_other_key_of_a_result() -> None:
+def test_names_are_distinguished_and_hide_no_other_key_of_a_result() -> None:
     from orchestrator.result import RunResult
 
     assert len(set(metric_names())) == len(all_metrics())

@@ -61,7 +61,7 @@ def test_ranks_add_up_their_parts(processes: Callable[[int], Processes]) -> None
     assert all(torch.equal(one[name], other[name]) for name in alone)
 
 
-def test_it_goes_on_exactly_from_its_state() -> None:
+def test_it_continues_exactly_from_its_state() -> None:
     half, whole = trained(learner(), 2), trained(learner(), 5)
     resumed: SideNetwork[nn.Sequential] = SideNetwork()
     assert not resumed

@@ -94,7 +94,7 @@ def test_interrupting_is_one_line(failing: list[BaseException], capsys: pytest.C
 @pytest.mark.parametrize(
     ("stop", "status"), [(KeyboardInterrupt(), 130), (SystemExit(1), 130), (SystemExit(signal.SIGTERM), 143)]
 )
-def test_interrupting_a_run_says_how_it_goes_on(
+def test_interrupting_a_run_says_how_it_continues(
     stop: BaseException, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def load(file: str, overrides: object) -> None:

@@ -105,7 +105,7 @@ def test_a_missing_kubectl_is_said(file: Path, monkeypatch: pytest.MonkeyPatch) 
         ("The connection to the server localhost:8080 was refused", "cluster-info"),
     ],
 )
-def test_a_refusal_is_told_with_what_to_do(file: Path, answer: Any, stderr: str, hint: str) -> None:
+def test_a_refusal_is_reported_with_what_to_do(file: Path, answer: Any, stderr: str, hint: str) -> None:
     answer(f"cat > /dev/null; echo noise >&2; echo '{stderr}' >&2; exit 1")
     with pytest.raises(ClusterError, match=hint) as refused:
         submit_kubernetes(file, apply=True)
@@ -155,7 +155,7 @@ def test_the_real_kubectl_applies_the_job_its_file_and_its_network(
         (None, r"refused[\s\S]*cluster-info"),
     ],
 )
-def test_what_a_cluster_lacks_is_told_by_the_real_kubectl(
+def test_what_a_cluster_lacks_is_reported_by_the_real_kubectl(
     server: ApiServer | None, hint: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with server.running() if server is not None else nullcontext():

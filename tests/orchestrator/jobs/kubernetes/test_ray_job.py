@@ -137,7 +137,7 @@ def test_a_search_grows_to_the_trials_that_run_at_once() -> None:
     assert group(TEXT + SEARCH.replace("8", "3"), "tune")["maxReplicas"] == 3
 
 
-def test_resources_of_ones_own_are_told_to_ray() -> None:
+def test_resources_of_ones_own_are_passed_to_ray() -> None:
     found = group(TEXT + "scaling: {resources: {fast_disk: 2, memory: 9000000000}}\n")
     assert found["resources"] == {"fast_disk": "2"}
     assert limits(found)["memory"] == "9Gi"

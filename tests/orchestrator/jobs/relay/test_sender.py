@@ -41,7 +41,7 @@ def test_every_message_counts_the_lines_that_stand_for_it() -> None:
     assert found[-1]["content"] == result(2, reused=1).to_json()
 
 
-def test_what_is_told_of_often_is_sent_once_in_a_while(monkeypatch: Any) -> None:
+def test_what_is_reported_often_is_sent_once_in_a_while(monkeypatch: Any) -> None:
     now = [100.0]
     monkeypatch.setattr(sender.time, "monotonic", lambda: now[0])
     stream = io.StringIO()

@@ -76,7 +76,7 @@ def test_faults_are_named_with_their_place(text: str, options: dict[str, object]
 
 
 @pytest.mark.parametrize("lanes", [None, 2])
-def test_a_label_that_only_later_files_have_is_told_where_all_should_have_all(
+def test_a_label_that_only_later_files_have_is_reported_where_all_should_have_all(
     lanes: int | None, tmp_path: Path
 ) -> None:
     (tmp_path / "weeks").mkdir()

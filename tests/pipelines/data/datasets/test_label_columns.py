@@ -150,7 +150,7 @@ def test_functions_give_arrays_map_style_datasets_or_experiences() -> None:
         (np.zeros((2, 1, 1)), "labels", "labels must have shape"),
     ],
 )
-def test_labels_that_do_not_fit_are_told_with_row_and_column(labels: Any, kind: Any, words: str) -> None:
+def test_labels_that_do_not_fit_are_reported_with_row_and_column(labels: Any, kind: Any, words: str) -> None:
     with pytest.raises(DataError, match=f"^file.csv: {words}"):
         column_values(np.asarray(labels), kind, "file.csv")
 
