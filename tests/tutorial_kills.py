@@ -4,7 +4,7 @@ The page's commands run twice: as they are written, with a folder, a database an
 MLflow's own server and Ray Serve with two replicas, while a client asks all the time. In the second run a step, MLflow,
 a replica and S3 get a SIGKILL, each once. What both leave must be the same: commits with their tensors, refs,
 admissions, decisions, and the points in MLflow; and no request may fail while the champion moves. Exit status 1 when
-not. It takes about five minutes.
+not. It takes some two minutes; `tests/e2e/test_tutorial.py` is the same as a test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commands of the pages without the time to load PyTorch: a process that has loaded it forks one for each command.
+"""Commands of the pages without the time to load PyTorch and MLflow: what has loaded them forks one for each command.
 
     with Loaded(folder) as loaded:      # folder / "everlearn" and folder / "python3" are programs now
         subprocess.run(["bash", "-c", "everlearn run a.yaml"], env={"PATH": f"{loaded.folder}:..."})
@@ -9,6 +9,7 @@ with the exit status of the command. How long the command itself takes to load i
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -16,14 +17,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import types
 from pathlib import Path
 from typing import NoReturn, Self
 
+from orchestrator.cluster.log_levels import quiet
+
 LOADED = (
-    *("torch", "torch._dynamo", "torch.export", "numpy", "yaml", "pydantic"),
+    *("torch", "torch._dynamo", "torch.export", "torch.export._trace", "torch.export.pt2_archive"),
+    *("numpy", "scipy.stats", "pandas", "pyarrow.parquet", "yaml", "pydantic", "boto3", "mlflow"),
+    *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg", "rich.table", "rich.console"),
     *("orchestrator.cli.main", "orchestrator.training.driver", "orchestrator.training.rank"),
     *("orchestrator.tracking.run_tracker", "pipelines.config.load", "pipelines.build", "strategies.loop.learner"),
@@ -79,9 +85,16 @@ class Loaded:
         self._process.wait()
 
 
+PIPELINE = "name: any\nstream: {dataset: digits, experiences: 2}\nmodel: mlp\n"
+
+
 def _serve(address: str) -> NoReturn:
+    quiet()
     for name in LOADED:
         importlib.import_module(name)
+    importlib.import_module("pipelines.config.load").load_text(PIPELINE)  # loads what checks a file
+    assert threading.active_count() == 1, "a process that forks has no threads"
+    gc.freeze()  # else each child copies what it looks through for garbage
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for who answers
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address + ".new")

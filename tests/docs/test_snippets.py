@@ -37,6 +37,7 @@ from tests.s3.server import server, use
 TRAINS = re.compile(r"everlearn (run|step|tune|compare)\b|\b(run|tune|compare)\(")
 RAY = re.compile(r"workers")
 OTHER_PROGRAMS = ("Avalanche", "Renate")
+ON_SERVERS = ("tutorials/stream-to-serving.md",)  # `tests/e2e/test_tutorial.py` runs it, twice
 AS_TYPED = ("quickstart.md",)  # its commands load all that they need themselves, as a person's do
 BASE = {"name": "page", "stream": {"dataset": "digits", "experiences": 5}, "model": {"name": "mlp", "hidden": [16]}}
 
@@ -57,7 +58,7 @@ def runs(page: Page) -> bool:
 
 def cases() -> Iterator[object]:
     for page in pages():
-        if runs(page):
+        if runs(page) and page.name not in ON_SERVERS:
             slow = [pytest.mark.slow] if any(map(trains, page.blocks)) else []
             slow += [pytest.mark.ray] if any(map(on_ray, page.blocks)) else []
             s3 = [pytest.mark.s3] if page.settings.get("s3") else []

@@ -90,7 +90,7 @@ class OnServers(Tutorial):
         pause: seconds between two requests.
     """
 
-    pause = 0.02
+    pause = 0.1
 
     def __init__(self, folder: Path, loaded: Loaded, mlflow: Server, endpoint: str, replicas: int) -> None:
         import boto3

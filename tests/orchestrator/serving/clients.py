@@ -110,8 +110,9 @@ def process(file: Path, *options: str, **environment: str) -> Iterator[Process]:
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for something."""
-    end = time.monotonic() + seconds
+    """Wait for something: it is looked at less and less often, as looking takes CPU time that it may need."""
+    end, pause = time.monotonic() + seconds, 0.005
     while not true():
         assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(1.3 * pause, 0.2)
