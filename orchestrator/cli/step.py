@@ -160,7 +160,7 @@ def lines(result: StepResult, sources: str) -> list[str]:
     if result.judged is not None:
         followed = {"promotion": ", and is the champion", "proposal": ", and is proposed"}
         what = followed.get(str(result.judged["followed"]), "")
-        told.append(f"{name}: the new model was judged: {result.judged['outcome']}{what}. {result.judged['reason']}")
+        told.append(f"{name}: the new model was judged '{result.judged['outcome']}'{what}: {result.judged['reason']}")
     if held:
         stop = ": more than max_quarantined, so that nothing is trained" if result.outcome == "stopped" else ""
         told.append(f"{name}: {count(held, 'file')} in quarantine{stop}. See {sources}")

@@ -92,7 +92,7 @@ def collect(
         on_warning: called with warnings.
 
     Raises:
-        Claimed: a run, a search or another care command is at work on the pipeline.
+        Claimed: a run, a search or another care command is working on the pipeline.
         CorruptCommit: a damaged commit or ref does not show which blobs are needed; nothing was removed.
         StorageError: the storage cannot be used.
     """

@@ -90,7 +90,7 @@ def copy(
         on_warning: called with warnings.
 
     Raises:
-        Claimed: a run, a search or a care command is at work on the pipeline at the destination.
+        Claimed: a run, a search or a care command is working on the pipeline at the destination.
         StorageError: a store cannot be used; or samples were forgotten at the destination that the source still has.
     """
     with claimed(target, "copy", on_warning=on_warning) as claim:

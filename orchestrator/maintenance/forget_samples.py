@@ -101,7 +101,7 @@ def forget(lineage: Lineage, ids: Iterable[int], *, on_warning: OnWarning | None
         on_warning: called with warnings.
 
     Raises:
-        Claimed: a run, a search or another care command is at work on the pipeline.
+        Claimed: a run, a search or another care command is working on the pipeline.
         StorageError: the storage cannot be used; running again does the rest.
     """
     wanted = set(ids)

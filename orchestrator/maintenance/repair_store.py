@@ -31,7 +31,7 @@ def repair(lineage: Lineage, check: Callable[[Lineage], Report], *, on_warning: 
         on_warning: called with warnings.
 
     Raises:
-        Claimed: a run, a search or another care command is at work on the pipeline.
+        Claimed: a run, a search or another care command is working on the pipeline.
         StorageError: the storage cannot be used; running again does the rest.
     """
     done: list[str] = []

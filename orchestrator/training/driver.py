@@ -62,7 +62,7 @@ def run(
     Raises:
         PipelineError, StrategyError: the pipeline or its data are wrong.
         RunFailed: training stopped; the commits made so far stay. CallbackFailed: a callback stopped it.
-        Claimed: another run is at work on the same pipeline in the same storage.
+        Claimed: another run is working on the same pipeline in the same storage.
         StorageError, ClusterError: the storage or the cluster is not available.
     """
     from orchestrator.cluster.log_levels import quiet

@@ -27,7 +27,7 @@ def searching(pipelines: Iterable[Pipeline], warn: Callable[[str], None]) -> Ite
         The fences of the claims, under which trials write.
 
     Raises:
-        Claimed: gc, forget or copy is at work on one of them.
+        Claimed: gc, forget or copy is working on one of them.
         StorageError: the storage cannot be used.
     """
     with ExitStack() as claims:

@@ -2,7 +2,7 @@
 
 Order is the order of admission, never that of names: what comes late is the next experience, and what was admitted
 stays what it was, whatever lies in the folder now. A file that was decided on is not read again as long as its size and
-version are the same. What a listing shows decides; events may only say that it is worth to look.
+version are the same. What a listing shows decides; events may only say that it is worth looking.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Decision:
         files: decisions on files.
         groups: files, admitted now or before, that become an experience together.
         withdrawn: serial numbers of experiences that were never trained and whose files are gone.
-        blocked: the file of an experience that was not trained yet is being written anew: nothing is trained now.
+        blocked: the file of an experience that was not trained yet is being rewritten: nothing is trained now.
         stopped: more files are in quarantine than allowed: nothing is trained.
         missing: of files that wait for labels, how many rows have none, where that is another number than before.
         closed: files of labels that are joined no more.
@@ -96,13 +96,13 @@ def decide(
     gone = {one.serial for one in withdrawn}
     kept = [member for one in state.experiences if one.serial not in gone for member in one.files]
     waits = [state.files[key] for key in state.waiting if same_version(state.files[key], here.get(key))]
-    # What waited when the pipeline file said otherwise of `mature` is looked at anew, and is no content that counts.
+    # Files that waited under another setting of `mature` are checked again, and do not count as known content.
     waits = [file for file in waits if (file.since is None) == (source.mature is None)]
     pairs = {(file.key, file.sha256) for file in kept} | {(file.key, file.sha256) for file in waits}
     learned = {sha256: key for key, sha256 in sorted(pairs, reverse=True)}
     contents = state.contents
     if _count(state, (), there) > source.max_quarantined:
-        # The rest is looked at once a person has decided, or has put the files right.
+        # The other files are checked once a person has decided, or has corrected the files.
         unknown = [found for found in unknown if _written_again(found, state)]
         new = [found for found in new if _written_again(found, state)]
     if contents is None and new:
@@ -224,9 +224,9 @@ def _is_ready(found: Found, source: SourceSpec, now: float, keys: set[str]) -> b
 
 def _known(found: Found, state: State, source: SourceSpec) -> bool:
     entry = state.files.get(found.key)
-    # What waited before the pipeline file said `mature` is looked at anew.
-    anew = entry is not None and entry.verdict == "waiting" and (entry.since is None) != (source.mature is None)
-    open_ = entry is None or anew or entry.verdict in ("approved", "released")
+    # Files that waited under another setting of `mature` are checked again.
+    again = entry is not None and entry.verdict == "waiting" and (entry.since is None) != (source.mature is None)
+    open_ = entry is None or again or entry.verdict in ("approved", "released")
     return entry is not None and same_version(entry, found) and not open_
 
 

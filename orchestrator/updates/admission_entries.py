@@ -66,8 +66,8 @@ class FileRecord(Entry):
         sha256: of its content.
         rows: None where it could not be read.
         verdict: `waiting`: admitted, until its experience is complete; `admitted`: part of an experience;
-            `quarantined`; `skipped`; `approved` by a person: admitted in the next step; `released` by a person: looked
-            at anew in the next step; `joined`: a file of labels that count.
+            `quarantined`; `skipped`; `approved` by a person: admitted in the next step; `released` by a person: checked
+            again in the next step; `joined`: a file of labels that count.
         kind: what it is: new, or one of the keys of `stream.source.on`, or unreadable, or the content that was learned;
             `unlabelled`: no label of it came in time.
         reason: a sentence for people; empty for what is simply new.

@@ -3,7 +3,7 @@
     <pipeline>/admissions/<n>.json      the records, never changed
     <pipeline>/admissions/index.json    what the first of them say together, so that not all have to be read
 
-The index follows from the records, and is made anew where it is missing.
+The index follows from the records, and is rebuilt where it is missing.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$"
 
 
 def _is_empty(value: Any) -> bool:
-    """For what is left out while there is none of it."""
+    """Options of a field that is left out of the record while it is empty."""
     return not value
 
 
@@ -51,7 +51,7 @@ class AdmissionRecord(Entry):
         experiences: that became complete.
         withdrawn: serial numbers of experiences that were never trained and whose files are gone.
         restated: experiences whose content is another from now on (`everlearn backfill`).
-        replaced: blobs of test sets, by SHA-256, that `everlearn forget` wrote anew.
+        replaced: blobs of test sets, by SHA-256, that `everlearn forget` rewrote.
         settings: of the experiences from one on, where they change; such a record has format 2.
         holdout: the frozen holdout from now on; such a record has format 3.
         missing: of files that wait for labels, how many rows have none, where that has changed.
@@ -137,7 +137,7 @@ class State(Entry):
         serials: how many experiences were ever admitted.
         newest: of the keys that were admitted, the last in natural order.
         newest_time: of the rows that were admitted, the last time.
-        replaced: what became of blobs of test sets.
+        replaced: for each blob of a test set that was rewritten, its successor.
         settings: that searches have found, oldest first.
         holdout: the frozen holdout; None: there is none.
         missing: of files that wait for labels, how many rows have none.
@@ -172,7 +172,7 @@ class State(Entry):
         return state.frozen()
 
     def test_blob(self, experience: AdmittedExperience) -> BlobRecord:
-        """Where an experience's test set is now: `everlearn forget` may have written it anew."""
+        """Where an experience's test set is now: `everlearn forget` may have rewritten it."""
         return self.now(experience.test)
 
     def holdout_blob(self) -> BlobRecord | None:
@@ -198,7 +198,7 @@ class State(Entry):
         ]
 
     def now(self, blob: BlobRecord) -> BlobRecord:
-        """Where a blob of the log is now: `everlearn forget` may have written it anew."""
+        """Where a blob of the log is now: `everlearn forget` may have rewritten it."""
         while blob.sha256 in self.replaced:
             blob = self.replaced[blob.sha256]
         return blob
@@ -283,7 +283,7 @@ class _Folding:
         )
 
     def _withdraw(self, serials: Iterable[int]) -> None:
-        """What was never trained is forgotten: its files are looked at anew where they are."""
+        """Remove experiences that were never trained: files of theirs that are still there are checked again."""
         gone = set(serials)
         for experience in self._experiences if gone else ():
             for member in experience.files if experience.serial in gone else ():

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pipelines.data.blocks.index_executor import Executor
 
 _KEPT_BYTES = 64 * 2**20
-"""Bytes of test sets that are kept, so that every evaluation need not read them anew."""
+"""Bytes of test sets that are kept in memory, so that not every evaluation has to read them again."""
 
 
 def stream_of(pipeline: Pipeline, executor: Executor | None = None) -> Stream:

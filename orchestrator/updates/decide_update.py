@@ -1,4 +1,4 @@
-"""What a step does before it trains, by the section `update`: look at what waits, decide, record, search settings."""
+"""What a step does before it trains, by the section `update`: examine what is new, decide, record, search settings."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def decide_update(
         there is no model yet, or nothing waits.
 
     Raises:
-        Claimed: another process is at work on the pipeline.
+        Claimed: another process is working on the pipeline.
         StorageError: the storage cannot be used.
     """
     update, waiting = pipeline.update, state.experiences[trained:]

@@ -2,7 +2,7 @@
 
 Pure functions of the admission log, of what was read, and of the time. A file of inputs waits until every row has a
 label, or until `mature` is over since it was written. Files of labels are joined by id, the newest last. Both are kept
-in the store as they were admitted, so that nothing depends on what becomes of them in their folders.
+in the store as they were admitted, so that later changes in their folders have no effect.
 """
 
 from __future__ import annotations

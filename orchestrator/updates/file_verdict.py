@@ -143,7 +143,7 @@ class FileJudge:
             newest = state.newest_time
             return f"its last time is {look.time}, before {newest}" if is_later(newest, look.time) else ""
         if self.source.is_topic:
-            return ""  # partitions go on independently of each other
+            return ""  # partitions grow independently of each other
         newest_key = state.newest
         if newest_key is not None and natural_order(found.key) < natural_order(newest_key):
             return f"sorts before {newest_key}, which was admitted earlier"

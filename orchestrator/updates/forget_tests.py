@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def forget_test_samples(lineage: Lineage, tombstones: Tombstones) -> tuple[set[int], set[str], list[str]]:
-    """Write every test set that holds samples to be forgotten anew without them, and record it in the log.
+    """Rewrite every test set that holds samples to be forgotten without them, and record it in the log.
 
     What a test set is called in commits stays: it is the test set that was admitted, from which samples were removed.
 

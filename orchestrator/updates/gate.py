@@ -1,4 +1,4 @@
-"""The gate: whether a commit may become the champion, judged by paired comparison with the champion of now."""
+"""The gate: whether a commit may become the champion, judged by paired comparison with the champion."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def judge(
     """Judge a commit against the champion, and record the verdict. Nothing is promoted.
 
     A commit that was judged already, under the same conditions and against the same champion, is not judged again: the
-    verdict that is recorded is returned. So a turn that was interrupted can be repeated, and looking twice does not
+    verdict that is recorded is returned. So an interrupted step can be repeated, and judging twice does not
     raise the rate of false refusals. The caller may hold the claim of a run.
 
     Args:
@@ -115,7 +115,7 @@ def judge_held(
 
 
 def known_verdict(lineage: Lineage, commit: str, gate: GateSpec, state: DecisionState) -> Decision | None:
-    """The recorded verdict on a commit against the champion of now; None where these conditions were not judged.
+    """The recorded verdict on a commit against the present champion; None where these conditions were not judged.
 
     Raises:
         StorageError: the decisions cannot be read.

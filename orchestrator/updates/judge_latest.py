@@ -28,7 +28,7 @@ def judge_latest(
     Safe to repeat: a verdict that is known stands, and a step that was interrupted after it is completed.
 
     Returns:
-        The outcome, the reason, and what became of it: `promotion`, `proposal` or None. None: the pipeline has no gate,
+        The outcome, the reason, and what followed: `promotion`, `proposal` or None. None: the pipeline has no gate,
         the commit was dealt with before, or another process is deciding.
 
     Raises:

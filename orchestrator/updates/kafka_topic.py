@@ -80,7 +80,7 @@ class KafkaTopic:
             if begin > end:
                 raise StorageError(
                     f"{self}: partition {partition} ends at offset {end}, but offsets up to {begin - 1} were "
-                    "admitted: the topic was made anew.\nGive the new topic another name, or the pipeline"
+                    "admitted: the topic was created again.\nGive the new topic another name, or the pipeline"
                 )
             if ranges and oldest > begin:
                 lost.append(
@@ -142,7 +142,7 @@ class KafkaTopic:
         place = first
         silent_since = time.monotonic()
         while True:
-            # It waits for all that are asked for: never for more than there will be.
+            # The client waits for as many messages as are asked for: never ask for more than there are.
             messages = self._consumer.consume(min(stop - place, most), _POLL_S)
             if messages:
                 silent_since = time.monotonic()
@@ -207,7 +207,7 @@ class KafkaTopic:
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 50,  # a range of offsets waits for what was asked for before it
         }
-        # Failures come as errors, and the client tries again by itself: nobody needs its log.
+        # Failures are reported as errors, and the client retries by itself: its log adds nothing.
         silent = logging.getLogger(f"{__name__}.client")
         silent.setLevel(logging.CRITICAL + 1)
         try:

@@ -77,9 +77,9 @@ class StoredJoins:
     def given_again(
         self, group: Sequence[FileRecord], experience: AdmittedExperience, tombstones: Tombstones
     ) -> Given | None:
-        """The same of an experience that is made anew: its labels, and those that came too late for it.
+        """As `given`, for an experience that is made again: its labels, and those that came too late for it.
 
-        None: it is of a time when files had labels.
+        None: the experience was made when files held their labels.
         """
         if experience.labels is None:
             return None

@@ -23,7 +23,7 @@ COMPARED = 8
 FOLLOWED = 30
 """Experiences whose errors, each before it was learned, are what is usual."""
 LEAST_GROWTH = 0.05
-"""A growth of the errors that is below this share is no reason to do anything, however certain it is."""
+"""A growth of the errors below this share is ignored, even where it is significant."""
 
 
 @dataclass

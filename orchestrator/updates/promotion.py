@@ -134,15 +134,15 @@ def promote(
 
 
 def rollback(lineage: Lineage, to: str | None = None, *, reason: str, on_warning: OnWarning | None = None) -> Decision:
-    """Make an earlier commit the champion again, and mark the champion of now as bad.
+    """Make an earlier commit the champion again, and mark the present champion as bad.
 
-    No run trains on from a bad commit: its experience is left out, and the next one starts from the commit before it
+    No run continues from a bad commit: its experience is left out, and the next one starts from the commit before it
     (see `orchestrator.lineage.bad_commits`). A run that is under way is not stopped; the gate refuses what descends
-    from a bad commit. The same rollback once more, with the same reason, changes nothing: it is taken for a repetition
-    of a command that was interrupted.
+    from a bad commit. The same rollback with the same reason changes nothing: it counts as a repetition of a
+    command that was interrupted.
 
     Args:
-        to: id of the new champion; None: the champion before the one of now.
+        to: id of the new champion; None: the champion before the present one.
         reason: why.
         on_warning: called with warnings.
 

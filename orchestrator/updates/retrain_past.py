@@ -90,8 +90,8 @@ class Backfill:
     def __init__(self, pipeline: Pipeline, *, everything: bool = False) -> None:
         """
         Args:
-            everything: read all experiences anew, also those of which nothing is known to have changed: after an option
-                changed by which files are read.
+            everything: read all experiences again, those without a known change included: after a change of an option
+                by which files are read.
         """
         source = source_of(pipeline)
         if source is None:
@@ -149,7 +149,7 @@ class Backfill:
         """Let the log say what was trained again, and `latest` name it: the id of the commit.
 
         Raises:
-            PipelineError: it is not trained yet, or the stream has gone on since.
+            PipelineError: it is not trained yet, or the stream has grown since.
         """
         with claimed(self._lineage, "run") as claim:
             held = self._lineage.fenced(claim.fence)
@@ -170,7 +170,7 @@ class Backfill:
         return last
 
     def _restated(self, lineage: Lineage, without_missing: bool) -> tuple[State, dict[str, Any]]:
-        """The state after all from the first changed experience on was read anew, and the fields of its record."""
+        """The state with the first changed experience and all later ones read again, and the fields of its record."""
         again = self._state.experiences[self._first :]
         missing = [member.key for one in again for member in one.files if member.key not in self._here]
         if missing and not without_missing:

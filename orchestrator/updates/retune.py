@@ -1,8 +1,8 @@
-"""A search over the section `tune` in the middle of a stream: from the newest model on, over what is not trained yet.
+"""A search over the section `tune` in the middle of a stream, from the newest model, over untrained experiences.
 
 Each trial trains the experiences that wait, from the newest commit on, with other settings, and without the samples
-that are held out of them for validation. So it costs what is new, whatever was learned before. The settings of now are
-tried, too, and stay where nothing is better.
+that are held out of them for validation. So the cost depends on the new experiences alone. The present settings are
+tried, too, and are kept unless others are better.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Retuning:
     """What a search has found.
 
     Attributes:
-        settings: the best, by path; None: those of now.
-        trials: number, settings, value of the metric and seconds of each, in order; the first are the settings of now.
+        settings: the best, by path; None: the present ones.
+        trials: number, settings, value of the metric and seconds of each, in order; the first are the present settings.
         seconds: of work, over all workers.
         reason: a sentence for a person.
     """
@@ -58,7 +58,7 @@ def retune(
         What was found, and the log with it.
 
     Raises:
-        Claimed: another process is at work on the pipeline.
+        Claimed: another process is working on the pipeline.
         StorageError: the storage cannot be used.
     """
     since = state.experiences[-waiting].serial
@@ -68,7 +68,7 @@ def retune(
         if found.settings is not None:
             log = AdmissionLog(held)
             if log.read() != state:
-                found.settings, found.reason = None, "files were admitted meanwhile: the settings stay"
+                found.settings, found.reason = None, "files were admitted meanwhile: the present settings are kept"
                 return found, log.state
             state = log.append(settings=SettingsRecord(since=since, values=found.settings))
     return found, state
@@ -98,10 +98,10 @@ def _search(pipeline: Pipeline, source: SourceSpec, state: State, waiting: int, 
         found.trials.append(trial | ({"problem": problem} if problem else {}))
     chosen = best(values, metric, mode)
     if not chosen:
-        found.reason = f"none of {max(0, len(found.trials) - 1)} other settings has a better {metric}: they stay"
+        found.reason = f"none of {max(0, len(found.trials) - 1)} other settings has a better {metric}: nothing changes"
         return found
     found.settings = found.trials[chosen]["settings"]
-    found.reason = f"{metric} {values[0][metric]} with the settings of now, {values[chosen][metric]} with the best"
+    found.reason = f"{metric} {values[0][metric]} with the present settings, {values[chosen][metric]} with the best"
     return found
 
 
@@ -129,7 +129,7 @@ def _trial(
 
 
 def _proposals(tune: TuneSpec, seed: int, trials: int) -> list[Settings | None]:
-    """The settings of now (None), and so many others."""
+    """The present settings (None), and so many others."""
     from itertools import islice
 
     from orchestrator.tuning.search_space import grid, random_settings

@@ -1,7 +1,7 @@
-"""One turn of a stream that never ends: list, admit, train if due, judge. Safe to repeat, and to start twice.
+"""One step of a stream that never ends: list, admit, train if due, judge. Safe to repeat, and to start twice.
 
-Nothing new: nothing is written, and the claim is not taken. Else what is new is admitted under the claim, and a run
-trains the experiences that have no commit yet. A step that was killed is completed by the next one.
+Where nothing is new, nothing is written and the claim is not taken. Otherwise new files are admitted under the claim,
+and a run trains the experiences that have no commit yet. A step that was killed is completed by the next one.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class StepResult:
     Attributes:
         pipeline: its name.
         outcome: `nothing-new`; `admitted`: nothing is due to be trained; `waits`: what was admitted is not trained yet,
-            by the section `update`; `trained`; `judged`: only that; `busy`: another process is at work on the pipeline,
-            and does it; `stopped`: too many files are in quarantine.
+            by the section `update`; `trained`; `judged`: only that; `busy`: another process holds the claim of the
+            pipeline; `stopped`: too many files are in quarantine.
         decided: what was decided of files, by this step.
         quarantined: the files in quarantine that are still there.
         waiting: files that were admitted, are still there, and are in no experience yet.
@@ -221,7 +221,7 @@ def _admit(pipeline: Pipeline, source: SourceSpec, lineage: Lineage) -> _Admitte
             log = AdmissionLog(held)
             log.read()
             if log.state.records != seen:
-                # Where a topic goes on depends on what another step has admitted meanwhile.
+                # The next offset of a topic depends on what another step has admitted meanwhile.
                 listing = files.listing(log.state.files)
                 admission = Admission(source, files, listing, pipeline.seed)
             if log.behind:

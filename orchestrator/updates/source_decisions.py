@@ -116,7 +116,7 @@ def decide_on(pipeline: Pipeline, action: Action, keys: Sequence[str], reason: s
 
     Args:
         action: `admit`: the file becomes the next experience, although it is late, a duplicate or was overwritten;
-            `reject`: it is skipped; `release`: it is looked at anew, such as after the pipeline file was changed.
+            `reject`: it is skipped; `release`: it is checked again, such as after the pipeline file was changed.
         keys: of files on which was decided before.
         reason: why, for the log.
 
@@ -125,7 +125,7 @@ def decide_on(pipeline: Pipeline, action: Action, keys: Sequence[str], reason: s
 
     Raises:
         PipelineError: no such file, or this cannot be decided on it.
-        Claimed: another process is at work on the pipeline.
+        Claimed: another process is working on the pipeline.
     """
     lineage = Lineage(open_store(pipeline.storage), pipeline.name)
     with claimed(lineage, "run") as claim:

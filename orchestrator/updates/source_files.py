@@ -72,7 +72,7 @@ class FilesAndLabels:
     labels: SourceFiles
 
     def listing(self, known: Iterable[str] = ()) -> Listing:
-        # Labels first: what is listed after them cannot lack labels that were there before.
+        # Labels are listed first: inputs that are listed later then have all labels that were there before them.
         labels = self.labels.listing()
         inputs = self.inputs.listing([key for key in known if not key.startswith(LABELS)])
         renamed = (replace(found, key=f"{LABELS}{found.key}") for found in labels.files)

@@ -72,10 +72,10 @@ def stream_samples(pipeline: Pipeline, lineage: Lineage, result: StepResult, now
     if "unlabelled_rows" in found:
         effects = [file.drift.effect for file in result.drift if file.drift is not None]
         own = [({"what": "unlabelled"}, max(effects))] if effects else []
-        # Empty, it takes the place of what was: a file that waited waits no more.
+        # Empty, it replaces the earlier values: those files do not wait any more.
         decided["drift_effect"] = [*decided.get("drift_effect", ()), *own]
     elif pipeline.stream.source is not None and pipeline.stream.source.mature is not None:
-        decided.pop("drift_effect", None)  # busy: what was stays
+        decided.pop("drift_effect", None)  # busy: the earlier values are kept
     return found | decided
 
 
@@ -211,6 +211,6 @@ def _handler(server: MetricsServer) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *arguments: Any) -> None:
-            """Scrapes are not worth a line each."""
+            """Scrapes are not logged."""
 
     return Handler

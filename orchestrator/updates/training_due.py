@@ -51,7 +51,7 @@ class Due:
         train: whether it is trained now.
         rule: what decided.
         reason: a sentence for a person.
-        retune: how many settings may be tried before; 0: those of now are kept.
+        retune: how many settings may be tried before; 0: the present ones are kept.
         budget: seconds of work that are left for the search and the training; None: no limit.
     """
 

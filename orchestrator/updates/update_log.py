@@ -1,6 +1,7 @@
 """Decisions on training among the decisions of a pipeline: what was decided, what it took, and what budget that leaves.
 
-Everything that decides is in records: the budget is what trainings and searches have taken by theirs.
+Decisions follow from the records alone: the budget spent is the sum of the seconds in the records of trainings and
+searches.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _MOST_COMMITS = 1000
 
 
 def seconds_since_1970(at: str) -> float:
-    """Of a time as records hold it."""
+    """Seconds since 1970 of a time as records hold it."""
     return datetime.fromisoformat(at).timestamp()
 
 
@@ -79,7 +80,7 @@ def record_training(lineage: Lineage, latest: Commit, workers: int) -> Decision 
     commit: Commit | None = latest
     while commit is not None and commit.id != known and len(made) < _MOST_COMMITS:
         made.append(commit)
-        # Before the first record nothing was decided by it: what is older costs nothing.
+        # Commits from before the first record do not count against the budget.
         commit = None if known is None or commit.parent is None else lineage.read_if_there(commit.parent)
     if not made:
         return None

@@ -1,4 +1,4 @@
-"""How the inputs of files that wait for their labels differ from what was learned, and what a model may make of them.
+"""How the inputs of files that wait for their labels differ from what was learned, and how well a model may do on them.
 
 No labels are needed: the inputs, or what a model predicts, are compared with the test sets of the last experiences, and
 its accuracy is estimated from how certain it is (CBPE). It decides nothing. A step compares the inputs once, when it
@@ -88,7 +88,7 @@ def waiting_drift(
     for key in state.waiting:
         file, data = state.files[key], files.read_key(key)
         if key not in state.missing or data is None or hashlib.sha256(data).hexdigest() != file.sha256:
-            continue  # the next step sees what has become of it
+            continue  # changed meanwhile: the next step decides on it
         samples = reader.inputs(key, data)
         verdicts = chunk_drift(
             history,

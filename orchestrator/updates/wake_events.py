@@ -1,7 +1,7 @@
 """Events that wake `everlearn watch`: a POST, or a message of an SQS queue.
 
-They only say that it is worth to look: what a step finds in the source is what counts. An event that is lost costs
-time, and one that comes twice costs a listing.
+An event only says that it is worth looking: the listing of the source decides. A lost event delays the step, and a
+repeated event costs one more listing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orchestrator.storage.s3_errors import code_of
 from orchestrator.updates.small_http_server import SmallHttpServer
 
 GATHER_S = 1.0
-"""From an event to the step: many files often come at once."""
+"""Seconds between an event and the step that it starts: files often arrive together."""
 _POLL_S = 20
 _LONGEST_PAUSE_S = 60.0
 _MOST_BYTES = 2**20
@@ -83,9 +83,9 @@ class Webhook(SmallHttpServer):
 
 
 class Queue:
-    """Listens to an SQS queue, such as one to which S3 or EventBridge tell of new objects, in a thread of its own.
+    """Listens to an SQS queue, such as one to which S3 or EventBridge report new objects, in a thread of its own.
 
-    Its messages are removed as they come: what they said is in the source.
+    Messages are deleted as they arrive: the source itself shows what is new.
     """
 
     def __init__(self, url: str, ring: Callable[[], object], on_failure: Callable[[StorageError], object]) -> None:
@@ -105,7 +105,7 @@ class Queue:
         threading.Thread(target=self._listen, daemon=True, name="queue").start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._closed.set()
 
     def _listen(self) -> None:
@@ -169,13 +169,13 @@ def _handler(ring: Callable[[], object], token: str | None) -> type[BaseHTTPRequ
                 return
             length = self.headers.get("Content-Length", "0")
             if length.isdecimal() and int(length) <= _MOST_BYTES:
-                self.rfile.read(int(length))  # what it says is in the source
+                self.rfile.read(int(length))  # the body is not needed: the source shows what is new
             ring()
             self.send_response(202)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *arguments: Any) -> None:
-            """Events are not worth a line each."""
+            """Requests are not logged."""
 
     return Handler

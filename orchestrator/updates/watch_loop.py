@@ -1,4 +1,4 @@
-"""Steps again and again, until it is told to stop."""
+"""The loop of `everlearn watch`: one step after another, until a signal or the alarm stops it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def watch(
     """Call `turn` every so many seconds, and after each event, until the alarm is set.
 
     A turn that fails because something is not available, or whose training fails, is tried again: after a pause that is
-    doubled with each failure in a row, up to an hour. So is one that fails over data, such as a file that was deleted
-    after it was admitted: others may come. Errors of the pipeline file end the loop.
+    doubled with each failure in a row, up to an hour. So is a turn that fails because of data, such as a file
+    that was deleted after it was admitted. Errors of the pipeline file end the loop.
 
     Args:
         turn: one step.

@@ -1,4 +1,4 @@
-"""Telling people of decisions: webhooks that are signed, tried again, and never hold a decision up for long."""
+"""Webhooks that report decisions: signed, sent again after a failure, with a limit on how long a decision waits."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def notify(
 ) -> int:
     """Send decisions to webhooks, all hooks at the same time; returns how many messages arrived.
 
-    Never raises: what cannot be sent is warned of, after three attempts or 20 seconds, and the decision stands. A
-    message may arrive twice; its `id` is the same then.
+    Never raises: a message that cannot be sent in three attempts or 20 seconds becomes a warning, and the decision
+    stands. A message may arrive twice, with the same `id`.
 
     Args:
         pauses: seconds between the attempts.
@@ -133,7 +133,7 @@ def _send(url: str, secret: str | None, body: bytes, deadline: float, pauses: Se
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A signed message goes only where the file says."""
+    """Redirects are refused: a signed message is sent to the URL of the pipeline file only."""
 
     def redirect_request(self, *arguments: object) -> None:
         return None

@@ -1,4 +1,4 @@
-"""Greedy decoding: the likeliest token behind a text."""
+"""Greedy decoding: the likeliest next token of a text."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MOST_LOGITS = 1 << 26
 
 
 def next_tokens(scores: Callable[[Tensor], Tensor], sequences: Sequence[Sequence[int]], vocabulary: int) -> list[int]:
-    """The likeliest token behind each of some sequences, of which none is empty.
+    """The likeliest next token of each of some sequences, of which none is empty.
 
-    Within `key_value_cache.generating` a text that goes on is not read anew for each token.
+    Within `key_value_cache.generating`, only the newest token of a text passes through the model.
 
     Args:
         scores: of a causal model, from tokens (n, length) int32, with -1 behind the end of a sequence, to logits

@@ -1,4 +1,4 @@
-"""Keys and values of texts that a causal language model goes on with: a further token is all that passes."""
+"""A key-value cache for generation with a causal language model: only the newest token passes through the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MOST_BYTES = 2 << 30
-"""Of all keys and values that are kept; the texts beyond it are read anew for each token."""
+"""Limit of the bytes of all keys and values; texts beyond it pass through the model whole for each token."""
 
 # Tokens that pass through the model at a time where texts are read for the first time.
 _MOST_TOKENS = 8192
@@ -47,16 +47,16 @@ class KeyValueCache:
 
     @torch.no_grad()
     def last_logits(self, model: Any, tokens: Tensor) -> Tensor | None:
-        """The logits behind the last token of each sequence, (n, vocabulary), but for the last bits.
+        """The logits after the last token of each sequence, (n, vocabulary), up to rounding.
 
-        Where all but the last token of every sequence passed before, these alone pass.
+        Where all but the last token of every sequence passed before, only the last tokens pass.
 
         Args:
             model: of `transformers.AutoModelForCausalLM`.
             tokens: (n, length), padded at the end with -1; at least one in each row.
 
         Returns:
-            None for a model that keeps anything else of a text than keys and values.
+            None for a model that keeps other state than keys and values.
         """
         who = id(model)
         if who not in self._suits:
@@ -128,7 +128,7 @@ _CURRENT: ContextVar[KeyValueCache | None] = ContextVar("key_value_cache", defau
 def generating() -> Iterator[None]:
     """For the time of the block, in this thread, causal language models keep the keys and values of what they read.
 
-    They then give the logits behind the last token of a sequence alone, at all of its positions.
+    The models then return the logits after the last token of a sequence at all of its positions.
     """
     token = _CURRENT.set(KeyValueCache())
     try:
@@ -138,7 +138,7 @@ def generating() -> Iterator[None]:
 
 
 def current_cache() -> KeyValueCache | None:
-    """That of the innermost `generating` around; None outside."""
+    """The cache of the innermost `generating` block; None outside."""
     return _CURRENT.get()
 
 

@@ -50,7 +50,7 @@ class RetuneSpec(Spec):
 
     Attributes:
         on: `errors`: the model in use answers more of what arrives wrong than before.
-        trials: settings that are tried, beside those of now.
+        trials: settings that are tried, beside the present ones.
     """
 
     on: Annotated[Literal["errors"], NOT_LEARNED] = "errors"
