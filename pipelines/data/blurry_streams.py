@@ -147,7 +147,7 @@ def assignment(counts: list[int], random: np.random.RandomState) -> NDArray[np.i
             if run[other] != run[place] != run[thing[other]]:
                 break
         else:
-            # There is a partner: fewer than half of all items are of this run.
+            # A partner exists: fewer than half of all items belong to this run.
             fitting = np.flatnonzero((run != run[place]) & (run[thing] != run[place]))
             other = int(fitting[random.randint(len(fitting))])
         thing[place], thing[other] = thing[other], thing[place]

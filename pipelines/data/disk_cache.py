@@ -53,18 +53,19 @@ class DiskCache:
     """Chunks of bytes in files that several processes share.
 
     A file is called by the SHA-256 of what its chunk is a part of, and ends with the SHA-256 of the chunk: what a crash
-    or a disk has damaged is read anew. It gets its name when it is complete. What was used longest ago makes room.
+    or a disk has damaged is read again. It gets its name when it is complete. The least recently used chunks are
+    removed first.
     """
 
     _written: ClassVar[dict[Path, float]] = {}
-    """Bytes by folder, by this process since it last looked at the whole cache; a folder that lacks: it never did."""
+    """Bytes by folder, by this process since it last looked at the whole cache; a missing folder: it never looked."""
 
     def __init__(self, folder: Path, limit: float, variable: str, without: str) -> None:
         """
         Args:
             limit: bytes; several processes together may take a few percent more.
             variable: the environment variable that sets the limit, for messages.
-            without: what becomes of work without the cache, for messages.
+            without: the consequence of working without the cache, for messages.
         """
         self._folder, self._limit, self._variable, self._without = folder, limit, variable, without
 
@@ -77,7 +78,7 @@ class DiskCache:
                 os.utime(file)
                 return whole[:-_DIGEST]
             file.unlink()
-        except OSError:  # another process has just removed it, or the disk does not give it
+        except OSError:  # another process has just removed it, or the disk cannot read it
             pass
         return None
 
@@ -123,7 +124,7 @@ class DiskCache:
                     path.unlink()
         disk = shutil.disk_usage(self._folder)
         taken = sum(size for _, size, _ in kept)
-        # The disk's last bytes are not the cache's.
+        # The cache leaves some of the disk free.
         room = min(self._limit * 15 / 16, taken + disk.free - _FREE_SHARE * disk.total)
         for _, size, path in sorted(kept):
             if taken <= room:

@@ -12,7 +12,7 @@ LIMIT = 128 * 2**20
 
 
 class KeptTests:
-    """The test sets of a stream: as many as fit into `LIMIT` stay, the others are made anew whenever they are used.
+    """The test sets of a stream: as many as fit into `LIMIT` are kept, the others are made again at each use.
 
     Samples that are not in memory, such as those of a map-style dataset, are not kept. A pickle carries none.
     """
@@ -29,7 +29,7 @@ class KeptTests:
         samples = transformed(part, part.test())
         if isinstance(samples, TensorSamples | TransformedSamples) and self._bytes + samples.bytes <= LIMIT:
             self._bytes += samples.bytes
-            # A part of a file would keep all of the file in memory.
+            # Copied: a view of a part of a file would keep the whole file in memory.
             self._sets[part] = samples.alone() if isinstance(samples, TensorSamples) else samples
             return self._sets[part]
         return samples

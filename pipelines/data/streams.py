@@ -75,12 +75,12 @@ class Stream(Sequence[StreamExperience]):
         input_shape: shape of one input.
         class_names: the name of each class of the dataset; None: classes are called by their numbers.
         unit_names: the name of the class of each output unit; None: units have no names, or stand for several classes.
-        warnings: what a person should know of the data before training, a line each.
+        warnings: about the data, to show before training, a line each.
         preprocessing: what made the inputs from the columns of a table, fitted on experience 0; None: nothing.
         images: how image files become inputs; None: inputs were none.
         column_names: of inputs that are the numbers of a table; None: they have none, or `preprocessing` knows them.
         capabilities: what the model is asked beside the test sets (`pipelines.capabilities`).
-        settings: found for single experiences on the way, by index: values by path (`pipelines.config.found_settings`).
+        settings: found by searches in mid-stream, by experience: values by path (`pipelines.config.found_settings`).
     """
 
     def __init__(
@@ -178,7 +178,7 @@ def build_stream(
     Args:
         seed: seed of the order, of the transforms and of the exchange between blurry experiences.
         kind: what the objective learns (`pipelines.build.make_stream` knows it).
-        index: keeps the index of data that is read by blocks, for streams with `lanes`; None: it is made anew.
+        index: keeps the index of data that is read by blocks, for streams with `lanes`; None: it is made on each use.
 
     Raises:
         DataError: the dataset is missing, or does not fit the stream.

@@ -50,7 +50,7 @@ def cached_tokens(key: Callable[[], str], make: Callable[[], Sequence[Tokens]]) 
     """Arrays of tokens, (n, length) int32, padded at their ends: from the cache, if it has them, else they are made.
 
     A file of the cache is called by the key, ends with a hash of what it holds, and gets its name when it is complete:
-    what a crash or a disk has damaged is made anew, and processes do not disturb each other.
+    what a crash or a disk has damaged is made again, and processes do not disturb each other.
 
     Args:
         key: gives what decides the tokens, as `content_key` makes it.

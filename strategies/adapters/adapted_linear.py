@@ -29,7 +29,7 @@ class Adapted(nn.Module, ABC):
 
 
 class ZeroLinear(nn.Linear):
-    """A linear layer that begins at 0, also where a strategy draws weights anew."""
+    """A linear layer whose weights start at 0, also where a strategy initialises them again."""
 
     def reset_parameters(self) -> None:
         nn.init.zeros_(self.weight)

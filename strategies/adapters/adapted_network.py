@@ -27,7 +27,7 @@ from strategies.networks.task_network import TaskNetwork, stored_units
 class AdaptedNetwork(TaskNetwork):
     """A frozen model whose linear layers have an adapter for each task, with a head for each task.
 
-    Nothing that one task has learned is changed by another one. Predicting T tasks takes T forward passes.
+    Training on one task changes nothing that another task has learned. Predicting T tasks takes T forward passes.
 
     Attributes:
         body: the model without its head.

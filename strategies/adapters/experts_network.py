@@ -53,7 +53,7 @@ class ExpertsNetwork(AdaptedNetwork):
             own = log_router.new_full((inputs.shape[0], len(units)), -math.log(len(units)))
             passes = (chosen == expert).any(1)
             if torch.compiler.is_exporting():
-                # A graph cannot choose rows by their values: all pass, and the answers of the others are left out.
+                # An exported graph cannot choose rows by value: all rows pass, and unused outputs are masked.
                 logits = self.answers(inputs, [expert])[0]
                 own = torch.where(passes[:, None], logits.double().log_softmax(1), own)
             elif len(rows := passes.nonzero().squeeze(1)):

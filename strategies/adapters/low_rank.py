@@ -116,7 +116,7 @@ def adapters_by_rows(model: nn.Module, rows: Mapping[str, Tensor]) -> Iterator[N
     """Each row of a batch with the low-rank adapter that is named for it, and no other, for the time of the block.
 
     Args:
-        rows: (k,) int64 by the name of the adapter; what passes through the layers has these rows first.
+        rows: (k,) int64 by the name of the adapter; the inputs of the layers begin with these rows.
     """
     with without_adapters(model):
         for _, layer in adapted_layers(model):

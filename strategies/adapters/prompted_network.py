@@ -19,7 +19,7 @@ from strategies.networks.task_network import TaskNetwork, stored_units
 class PromptedNetwork(TaskNetwork):
     """A frozen model that reads, for each task, its prompt behind those of all earlier tasks, below a head of its own.
 
-    Nothing that one task has learned is changed by another one. Predicting T tasks takes T forward passes.
+    Training on one task changes nothing that another task has learned. Predicting T tasks takes T forward passes.
 
     Attributes:
         body: the model without its head, with prompts.

@@ -19,9 +19,9 @@ class Router(nn.Module):
 
     Each group of samples (a class of an experience, or the whole experience) has a mean; all share a covariance. A
     sample's probability of a group is the softmax of w . z + b (Hayes & Kanan 2020, section 3), with the groups'
-    shares as priors, and that of an experience the sum over its groups. What an experience adds is its own and never
-    changes again; the covariance is the sum over all of them: the router is that of all data at once, as exactly as
-    the parts keep their scatter (`RouterPart`).
+    shares as priors; the probability of an experience is the sum over its groups. The part of an experience never
+    changes again, and the covariance is the sum over all parts. So the router equals one fitted on all data at once, up
+    to the precision of the stored scatter (`RouterPart`).
 
     Attributes:
         parts: one for each experience that was learned, oldest first.

@@ -1,4 +1,4 @@
-"""What one experience tells a router: the sums of its groups' features, and how they scatter."""
+"""The part of a router that one experience adds: sums of the features of its groups, and their scatter."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 MOST_BYTES = 24_000
-"""Of a part's scatter: a commit stores it with the experience's adapter."""
+"""Limit of the bytes of a part's scatter, which a commit stores with the experience's adapter."""
 
 
 class RouterPart(nn.Module):
-    """Of the samples of one experience: each group's count and sum of features, and the scatter within the groups.
+    """Statistics of the samples of one experience: each group's count, sum of features, and scatter within the groups.
 
     The scatter, sum over the groups of (z - mean)(z - mean)^T, is kept exactly where it takes at most `MOST_BYTES`: for
-    up to 76 features. Else it is a diagonal and as many of its largest eigenvectors as there is room for, in 8 bits: 61
-    of 384.
+    up to 76 features. Otherwise it is approximated by a diagonal and its largest eigenvectors in 8 bits, as many as
+    fit: 61 of 384.
 
     Attributes:
         sums: (groups, d): of the features of each group; float64, or float32 where the scatter is not exact.

@@ -113,7 +113,7 @@ class PromptedModel(nn.Module):
         if not isinstance(layer, PromptedEmbedding):
             output: Tensor = self.body(layer(inputs))
             return output
-        # Placeholders: the embedding puts the prompts there, and masks and positions come out right.
+        # Placeholder tokens: the embedding replaces them by the prompts, and masks and positions have the full length.
         places = inputs.new_zeros(len(inputs), layer.length)
         output = self.body(torch.cat([places, inputs], 1))
         return output[:, :, layer.length :] if output.dim() == 3 else output

@@ -1,4 +1,4 @@
-"""torch's optimisers without its compiler, which they load for a second only to keep it away from their steps.
+"""torch's optimisers without loading its compiler, which takes a second and has no effect on their steps.
 
 Nothing here is compiled. What a step computes is torch's own, to the bit.
 """

@@ -108,7 +108,7 @@ class _Tally:
         right = torch.zeros(len(test), dtype=torch.uint8, device=learner.device)
         size, at = part.stop - part.start, part.start
         rows = learner.objective.rows_at_once(test, learner.outputs, EVALUATION_BATCH) if size else 1
-        # Of each sample only a byte is kept: a test set may be larger than memory.
+        # Only a byte is kept of each sample: a test set may be larger than memory.
         for inputs, targets in test.batches(in_chunks(part, rows)):
             scores = learner.scores(learner.prepare(inputs), experience)
             self._scores.add(scores, targets, units)
@@ -141,7 +141,7 @@ class _Tally:
             self._right[experience.index] = right
 
     def _detail(self) -> None:
-        """Count what waits."""
+        """Count the test sets that were collected so far."""
         if not self._waiting:
             return
         targets, answers, hits, confidences = (torch.cat(column) for column in zip(*self._waiting, strict=True))

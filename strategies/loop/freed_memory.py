@@ -11,10 +11,10 @@ _LARGEST = 2**25 - 2**13
 def keep_freed_memory() -> None:
     """Have the C library keep the memory that a step frees, for the next step.
 
-    glibc maps a large block anew each time, and gives back what is free at the end of its heap; the system then clears
-    every page of it again, which may take a tenth of a step on a CPU. What counts as large follows the largest block
-    that was ever freed, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). So this function frees one such block, without
-    touching any of its pages. The process may keep up to twice as much memory. There is no effect with another C
-    library or allocator.
+    glibc maps a large block again at each allocation, and returns free memory at the end of its heap to the system,
+    which then clears every page at the next allocation, which may take a tenth of a step on a CPU. What counts as large
+    follows the largest block that was ever freed, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). So this function frees
+    one such block, without touching any of its pages. The process may keep up to twice as much memory. There is no
+    effect with another C library or allocator.
     """
     torch.empty(_LARGEST, dtype=torch.uint8)

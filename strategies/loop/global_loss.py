@@ -74,7 +74,7 @@ class GlobalLoss:
 
 
 class _Whole(nn.Module):
-    """Model and loss in one, so that parameters which only the loss uses are seen to be used."""
+    """Model and loss in one module, so that DistributedDataParallel sees parameters that only the loss uses."""
 
     def __init__(self, model: nn.Module, loss: Callable[[Batch], Tensor]) -> None:
         super().__init__()
@@ -100,6 +100,6 @@ def _leaves_parameters_unused(model: nn.Module, example: Tensor) -> bool:
     model.eval()
     output = model(example)
     model.train(training)
-    if not output.requires_grad:  # in evaluation an earlier, frozen part answers
+    if not output.requires_grad:  # in evaluation mode an earlier, frozen part gives the output
         return True
     return any(g is None for g in torch.autograd.grad(output.sum(), parameters, allow_unused=True))

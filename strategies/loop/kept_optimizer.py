@@ -1,4 +1,4 @@
-"""The optimiser from one experience to the next: made anew for each, with the state that carries over."""
+"""The optimiser from one experience to the next: a new object for each experience, with the state carried over."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class KeptOptimizer:
         return self._optimizer is None or keeps_gradients(self._optimizer)
 
     def reset(self) -> None:
-        """Forget the state; the next `prepare` starts afresh."""
+        """Drop the state; the next `prepare` starts with an empty one."""
         self._optimizer, self._loaded = None, {}
 
     def state(self, model: nn.Module) -> dict[str, Tensor]:

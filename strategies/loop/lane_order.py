@@ -2,7 +2,7 @@
 
 Every global batch takes rows of all lanes, in exact proportion to their sizes (`loop.lane_rows`). Rank r of N serves
 the lanes L * r // N to L * (r + 1) // N, so its share of a batch is a run of the batch, and no block is read by two
-ranks. The position in an experience is its step: from there, any number of ranks goes on.
+ranks. The position in an experience is its step alone, so that any number of ranks can resume from it.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class LaneOrder(SampleOrder):
         return [(epoch, lane, number) for number in range(first, end)]
 
     def windows_from(self, epoch: int, taken: int, lanes: range) -> list[tuple[int, int, int]]:
-        """The windows of some lanes that hold rows after the first `taken` of an epoch, in the order of their need."""
+        """The windows of some lanes with rows after the first `taken` of an epoch, in the order of their use."""
         one, before = self.epoch(epoch), self._counts(epoch, taken)
         found = []
         for lane in lanes:

@@ -66,7 +66,7 @@ class EpochLanes:
     def cuts(self, lane: int) -> Numbers:
         """(windows + 1,) where the windows of a lane begin, counted in blocks of the lane.
 
-        The first window is shorter, and not equally in all lanes: so not all of them begin a window at once.
+        The first window is shorter by a different amount in each lane, so that not all lanes begin a window at once.
         """
         blocks = len(self._members[lane])
         inner = np.arange(self._window - lane % self._window, blocks, self._window)

@@ -85,7 +85,7 @@ class Learner:
         """
         Args:
             channels_last: lay images out in memory with their channels next to each other, which convolutions may
-                take faster. Parameters keep their layout, whatever looks at them.
+                take faster. Code that reads parameters sees their usual layout.
 
         Raises:
             StrategyError: strategies that cannot work together, with the objective, or in an online stream.

@@ -1,4 +1,4 @@
-"""Whether all ranks hold the same model and memory, as they must: each of them continues from its own copy."""
+"""A check that all ranks hold the same model and memory: each rank continues from its own copy."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from strategies.loop.learner import Learner
 
 ROUNDING = 1e-3
-"""How far copies may be from each other, relative to a tensor's largest value: machines of several kinds round
-differently."""
+"""Largest difference between copies, relative to a tensor's largest value: rounding differs between kinds of
+machines."""
 
 
 def differing(tensors: Mapping[str, Tensor], group: Group) -> list[str]:

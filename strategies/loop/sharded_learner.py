@@ -25,8 +25,8 @@ class ShardedLearner(Learner):
     """As `Learner`, within float tolerance, with less memory for each rank.
 
     From the first step of an experience to its last, each rank holds its part of the parameters, of their gradients
-    and of the optimiser's state. Layers are put together when they are used. Before and after, every rank holds
-    the whole model, and the optimiser's state in main memory: strategies, evaluation and commits know no difference.
+    and of the optimiser's state. Layers are gathered when they are used. Before and after, every rank holds the
+    whole model, and the optimiser's state in main memory, so that strategies, evaluation and commits are not affected.
     `state_dict` is whole at any time, and all ranks have to call it together.
     """
 
@@ -90,7 +90,7 @@ class ShardedLearner(Learner):
 class ShardedOptimizer(KeptOptimizer):
     """An optimiser of parameters that the ranks have shared out.
 
-    All of `OPTIMIZERS` treat each element of a parameter by itself: a rank's part needs nothing of the others.
+    All of `OPTIMIZERS` update each element of a parameter independently, so that a rank needs only its own part.
     """
 
     def prepare(self, model: nn.Module, settings: TrainSettings, *, keep: bool) -> Optimizer:
@@ -105,7 +105,7 @@ class ShardedOptimizer(KeptOptimizer):
         return optimizer
 
     def gather(self, model: nn.Module) -> None:
-        """Put the state together in main memory, on every rank, and let go of the optimiser."""
+        """Gather the state in main memory, on every rank, and drop the optimiser."""
         self.load({name: _gathered(tensor) for name, tensor in self.state(model).items()}, self._name)
 
 

@@ -51,7 +51,7 @@ class ShardedModel:
                 parameter.data = parameter.data.new_empty(0)
 
     def reshard(self) -> None:
-        """Each rank's own part is all that it holds, also after a forward pass without a backward pass."""
+        """Free gathered parameters, also after a forward pass without a backward pass: ranks hold their parts only."""
         for module in self.module.modules():
             reshard: Any = getattr(module, "reshard", None)
             if reshard is not None:
@@ -92,7 +92,7 @@ def part_of(tensor: Tensor, like: Tensor) -> Tensor:
 
     if not isinstance(like, DTensor) or isinstance(tensor, DTensor) or tensor.shape != like.shape:
         return tensor
-    # Every rank has all of it: none has to send.
+    # Every rank has the whole tensor: no rank has to send it.
     return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
 
 

@@ -27,7 +27,7 @@ _LENGTH_OPTIONS = {"CosineAnnealingLR": "T_max", "LinearLR": "total_iters", "Pol
                    "OneCycleLR": "total_steps"}  # fmt: skip
 
 
-# What an option adds to the state of a parameter. Where it is set later, the state so far has no place for it.
+# The state that an option adds for each parameter. State stored without the option lacks it.
 _LATER_SLOTS = {"amsgrad": "max_exp_avg_sq", "momentum": "momentum_buffer", "centered": "grad_avg"}
 
 
@@ -41,7 +41,7 @@ class TrainSettings:
         optimizer: name in `OPTIMIZERS`.
         optimizer_options: its keyword arguments (`lr`, ...).
         reset: start the experience with a fresh optimiser state.
-        scheduler: class name in torch.optim.lr_scheduler, stepped at every optimiser step, anew in each experience.
+        scheduler: class name in torch.optim.lr_scheduler, stepped at every optimiser step, new in each experience.
         scheduler_options: its keyword arguments; its length defaults to the steps of the experience.
         warmup: the learning rate grows linearly over so many steps.
         clip: bound of the gradient's norm.
@@ -85,7 +85,7 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
     if options.get("fused") and not for_device:
         raise StrategyError("train.optimizer: torch's fused Adagrad works on the CPU only: leave out `fused`")
     if options.get("momentum") and options.get("dampening"):
-        # SGD's first step is then unlike the others, and fused it fails where some parameters had theirs before others.
+        # SGD's first step then differs from later ones; fused SGD fails where parameters take it at different times.
         options["fused"] = False
     elif for_device and "fused" in inspect.signature(kind).parameters and not options.get("foreach"):
         options.setdefault("fused", True)
@@ -101,7 +101,8 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[nn.Parameter]) 
 def _begin_momentum(optimizer: Optimizer) -> None:
     """Start the momentum of fused SGD at zero, from which the first step is the same without dampening.
 
-    Left to torch it starts at the first gradient, and a step fails where some parameters had theirs before others.
+    torch starts it at the first gradient, and a step fails where parameters get their first gradient at different
+    times.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -112,7 +113,7 @@ class WarmUp:
     """The learning rates that a scheduler sets, or constant ones, growing linearly over the first steps.
 
     (torch's own LinearLR, chained, multiplies the rate of the step before. That fails with a scheduler that sets the
-    rate anew at every step.)
+    rate itself at every step.)
     """
 
     def __init__(self, optimizer: Optimizer, inner: LRScheduler | None, steps: int) -> None:

@@ -44,10 +44,10 @@ class BottleneckOptions(TaskOptions):
 class Adapter(LoRA):
     """Adapters: Houlsby et al. 2019, Parameter-efficient transfer learning for NLP, section 2.1.
 
-    The model is frozen. Behind each of the chosen linear layers, before the skip connection of its sublayer, comes a
-    bottleneck with a skip connection of its own: h + U gelu(D h + d) + u, with D of m rows, and U and u 0 at first, so
-    that it begins as the identity. Only the adapters and the head learn, and only they and their optimiser state are in
-    a commit. (The paper trains the layer normalisations as well; here they are frozen with the model.)
+    The model is frozen. Each of the chosen linear layers is followed, before the skip connection of its sublayer, by a
+    bottleneck with its own skip connection: h + U gelu(D h + d) + u. D has m rows. U and u start at 0, so that a new
+    adapter is the identity. Only the adapters and the head learn, and a commit holds only these and their optimiser
+    state. (The paper trains the layer normalisations as well; here they are frozen with the model.)
 
     Unlike the product of `lora` it is not linear, and cannot be merged into the layer's weights. `per` is as in `lora`,
     and so are the methods that can be listed with it.

@@ -60,6 +60,6 @@ class AGEM(Rehearsal):
             reference = reference_gradient(learner, memory, memory.draw(min(self.options.samples, len(memory)), draw))
         gradient = gradients(learner, [reference])
         if learner.device.type == "cpu" and 0 < float(inner(gradient, reference)) < torch.inf:
-            return  # nothing to take off; elsewhere, asking would make the device wait
+            return  # nothing to project; on a GPU this check would wait for the device
         excess = project_off(gradient, reference)
         torch._foreach_addcmul_(gradient, reference, [excess] * len(reference), value=-1)

@@ -53,8 +53,8 @@ class DANN(Replay):
     discriminator itself learns at its full rate.
 
     The paper has a labelled domain and an unlabelled one at the same time. Here all are labelled, and the past ones are
-    in a memory: batches are those of `replay`. The discriminator begins anew in every experience, which has one more
-    domain. A step costs as much as with `replay`, plus a training step of the discriminator.
+    in a memory: batches are those of `replay`. The discriminator is initialised again in every experience, which has
+    one more domain. A step costs as much as with `replay`, plus a training step of the discriminator.
     """
 
     name = "dann"
@@ -117,7 +117,7 @@ class DANN(Replay):
         watched = self._head
 
         def keep(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
-            if layer is watched:  # and not its copy in a teacher
+            if layer is watched:  # not the copy of the layer in a teacher
                 self._entering = args[0]
 
         self._watch = watched.register_forward_pre_hook(keep)

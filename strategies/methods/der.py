@@ -50,7 +50,7 @@ class DER(Rehearsal):
     task-incremental stream over the units of the sample's own task.
 
     The memory is filled when an experience ends, and the logits are those of the model at that moment. In an online
-    stream they are taken, as in the paper, when the sample enters the memory: after the step that it was in.
+    stream they are taken, as in the paper, when the sample enters the memory: after the step that trained on it.
     """
 
     name = "der"

@@ -80,15 +80,14 @@ class EWC(Strategy):
     costs the same after 2 and after 200 of them. The Fisher information is a mean over samples of squared per-sample
     gradients (`strategies.importance.fisher`), summed over the ranks.
 
-    In `online` mode the penalty is lambda / 2 times the whole running sum. Schwarz et al. (equation 8) decay what they
-    penalise once more, gamma * sum: with gamma below 1 the same lambda holds 1/gamma as strongly here, so that their
-    lambda times gamma is this one's.
+    In `online` mode the penalty is lambda / 2 times the whole running sum. Schwarz et al. (equation 8) multiply the
+    penalised sum by gamma once more: to reproduce their lambda, set lambda here to their lambda times gamma.
 
     With `every`, nothing depends on where experiences end. After every so many steps, counted through the whole stream,
     the mean Fisher information F of the samples since then, at the current parameters, is added to the running sum:
     gamma * sum + F, around these parameters (Schwarz et al. 2018, equation 8, with a window of the stream for the
-    task). With `samples`, each of these steps contributes its share of them, the first ones of its batch, whose order
-    is random. They are held in stored dtype until then.
+    task). With `samples`, each of these steps contributes its share: the first samples of its batch, whose order
+    is random. The samples are held in stored dtype until then.
     """
 
     name = "ewc"
@@ -140,7 +139,7 @@ class EWC(Strategy):
             self.penalty.replace(learner.model, self._window_fisher(learner), self.options.gamma)
 
     def _window_fisher(self, learner: Learner) -> dict[str, Tensor]:
-        """Mean Fisher information on the samples of the window, which begins anew; the same on every rank."""
+        """Mean Fisher information on the samples of the window, which is emptied; the same on every rank."""
         inputs, targets, experiences = self.window.take()
         parts = []
         for experience in experiences.unique():

@@ -54,7 +54,7 @@ class Expand(Strategy):
     task's units). The paper always expands. Without expansion, all extractors stay frozen and only the head learns.
 
     Left out of the paper: the channel masks that make extractors smaller (section 3.3), and the second stage that
-    trains the head anew on a balanced set (3.4), for which `replay` with `policy: class-balanced` is a substitute.
+    retrains the head on a balanced set (3.4), for which `replay` with `policy: class-balanced` is a substitute.
     """
 
     name = "expand"

@@ -34,7 +34,7 @@ class ExpertsOptions(AdapterOptions):
 
     @property
     def infer_task(self) -> bool:
-        """The router infers it."""
+        """The router infers the task of a sample."""
         return True
 
     @property
@@ -49,10 +49,10 @@ class Experts(SeparateTasks):
     As in Aljundi et al. 2017, Expert Gate: lifelong learning with a network of experts. The experts are low-rank
     adapters (Hu et al. 2021), and the gate is linear discriminant analysis of the frozen model's features (Hayes &
     Kanan 2020) instead of autoencoders: p(unit | x) = sum_e p(e | x) p_e(unit | x). An expert never changes after its
-    experience. The router's means and covariance are sums over all samples so far, so that it is that of all data at
-    once: what is lost with a further experience is that there are more experts to confuse. With more than 76 features
-    the covariance of each experience is a low-rank one, which takes 24 kB of its commit. No task label is needed and no
-    data kept. A sample passes through the frozen model and `top_k` experts.
+    experience. The router's means and covariance are sums over all samples so far, so that the router equals one fitted
+    on all data at once: a further experience costs accuracy only because there are more experts to choose from. With
+    more than 76 features the covariance of each experience is approximated at low rank, in 24 kB of its commit. No task
+    label is needed and no data is kept. A sample passes through the frozen model and `top_k` experts.
     """
 
     name = "experts"

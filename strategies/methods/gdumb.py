@@ -31,9 +31,10 @@ class GDumb(Rehearsal):
     """GDumb: Prabhu, Torr & Dokania 2020, A simple approach that questions our progress in continual learning.
 
     The greedy sampler keeps a class-balanced memory (algorithm 1), the dumb learner trains a model from scratch on
-    nothing but the memory. Here it does so for every experience: the experience's samples compete for the memory first,
-    model and optimiser are reset to their state before the first experience, and `train` then passes over the memory.
-    With `train.epochs` an epoch is one pass over the memory; many are needed (the paper: 256 with batches of 16).
+    nothing but the memory. Here the model is trained from scratch in every experience: the experience's samples compete
+    for the memory first, model and optimiser are reset to their state before the first experience, and `train` then
+    passes over the memory. With `train.epochs` an epoch is one pass over the memory; many are needed (the paper: 256
+    with batches of 16).
     """
 
     name = "gdumb"

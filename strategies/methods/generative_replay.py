@@ -71,12 +71,12 @@ class GenerativeReplay(Strategy):
     labels them with what it answers (its most probable class, the numbers that it predicts, or the labels that are more
     probable than not). Model and generator both learn from these samples and the current ones
     (equation 1, with 1/k for the importance r of the new task after k experiences).
-    On one head that all share, a label may be any of its units, one that no experience has had yet included: it answers
-    for what the previous model takes a sample for.
+    On one shared head a label may be any unit, also a unit of a class that no experience has had yet: it is the
+    prediction of the previous model.
 
     In a task-incremental stream each generated sample gets the task of one of the past experiences in turn, by its
     place in the batch, and the label that is most probable among that task's units. (van de Ven et al. give every
-    sample a label for each old task and average the losses; that has the same expectation.)
+    sample a label for each old task and average the losses, which has the same expectation.)
 
     No data is kept. A step costs the passes of the model with a batch that is 1 / (1 - ratio) times as large, a forward
     pass of the previous model, and a training step of the generator.

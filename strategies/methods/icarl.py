@@ -64,10 +64,10 @@ class ICaRL(Strategy):
       ranks then choose alike (two samples may change places when their distances agree to the last bit).
     - A sample is classified by the nearest mean of exemplars in that space, with means computed by the current model.
 
-    A class that comes again in a later experience is labelled anew, and its lists of exemplars interleave.
+    A class that occurs again in a later experience is labelled by the new data, and its lists of exemplars interleave.
 
-    Of data in lanes, a seeded hash of the ids draws 10 times as many samples of each class as it may have exemplars;
-    these are read once more, and herding chooses among them, towards their mean.
+    From data in lanes, a seeded hash of the ids draws 10 times as many samples of each class as its number of
+    exemplars. These samples are read a second time, and herding chooses exemplars among them, towards their mean.
     """
 
     name = "icarl"

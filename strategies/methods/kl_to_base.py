@@ -36,11 +36,11 @@ class KLToBase(Strategy):
 
     weight * mean over the batch of D(base(x), model(x)) is added to the loss, where the base is the model as the stream
     found it and D the objective's distance: the divergence of the softmax, of the sigmoids or of each token's
-    distribution, or the squared distance of numbers. What the base can do on the new data is not unlearned without
-    need. No old data is kept.
+    distribution, or the squared distance of numbers. The penalty keeps what the base model can do on the new data. No
+    old data is kept.
 
-    With {name: lora} the base is the model without its adapters: no second model is kept, but for the head as it was.
-    Without adapters all weights are kept as they were. A step costs a forward pass more.
+    With {name: lora} the base is the model without its adapters, and only the original head is kept beside it. Without
+    adapters a copy of all original weights is kept. A step costs one more forward pass.
     """
 
     name = "kl-to-base"
@@ -65,7 +65,7 @@ class KLToBase(Strategy):
         self._base: dict[str, Tensor] = {}
 
     def before_experience(self, learner: Learner, experience: Experience) -> None:
-        """Keep what will change, before the first experience."""
+        """Keep copies of the weights that will change, before the first experience."""
         if self._base:
             return
         model = learner.model

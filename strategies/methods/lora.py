@@ -53,13 +53,14 @@ class LoRA(Strategy):
     """LoRA: Hu et al. 2021, LoRA: low-rank adaptation of large language models, section 4.1.
 
     The model is frozen. To each of its linear layers W is added a product of two small trainable matrices,
-    h = W x + (alpha / r) B A x, with B = 0 at first. Only these and the head learn, and only they and their optimiser
-    state are in a commit: the frozen model is stored once. Use it with a model that starts from trained weights.
+    h = W x + (alpha / r) B A x, with B = 0 at first. Only these matrices and the head learn, and a commit holds only
+    these and their optimiser state: the frozen model is stored once. Use it with a model that starts from trained
+    weights.
 
     With objective: next-token the head is pretrained, too, and stays frozen.
 
-    With `per: stream` one adapter learns the whole stream. It forgets as any model does: list {name: replay},
-    {name: ewc} or {name: lwf} with it, which then work on the adapter and the head alone. With `per: experience` each
+    With `per: stream` one adapter learns the whole stream, and forgets as any model does: add {name: replay},
+    {name: ewc} or {name: lwf}, which then work on the adapter and the head alone. With `per: experience` each
     experience gets an adapter and a head of its own, and nothing is forgotten where task labels are given.
     """
 

@@ -58,7 +58,7 @@ class MergeOptions(StrategyOptions):
 class Merge(Strategy):
     """Weight averaging: the model after an experience is a merge of what its experiences have learned.
 
-    With theta_t the weights that experience t has learned, and theta_0 those before the first one:
+    theta_t are the weights after training on experience t, and theta_0 those before the first experience:
 
     - `ema`: Marouf et al. 2023, Weighted ensemble models are strong continual learners, equation 5:
       theta = (1 - weight) theta_before + weight * theta_t, and the next experience starts from there.
@@ -69,12 +69,12 @@ class Merge(Strategy):
       the changes with this sign.
 
     The last two learn each experience from theta_0, and are for pretrained models, from which changes are small. They
-    keep sums of the changes, whose size does not depend on the number of experiences. With `lora` or `adapter` what is
-    merged is the adapter and the head. An experience lowers the units of all classes that it does not have, most of all
-    with an optimiser that makes all steps alike, such as Adam, and in the merge this outweighs what one experience has
-    learned of these classes: use `head: own-units` (the papers keep a head of its own for each task). Running
-    statistics are those of the last experience. What went
-    into a commit are the commits before it in its chain; the method and its options are in its record.
+    keep sums of the changes, whose size does not depend on the number of experiences. With `lora` or `adapter` the
+    adapter and the head are merged. Training on an experience lowers the outputs of all classes that the experience
+    does not have, above all with an optimiser such as Adam, whose steps are of similar size for all weights. In the
+    merge this outweighs what a single experience has learned of these classes: use `head: own-units` (the papers keep
+    a separate head for each task). Running statistics are those of the last experience. A commit's merge comprises the
+    commits before it in its chain; its record names the method and the options.
     """
 
     name = "merge"

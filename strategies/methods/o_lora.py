@@ -47,9 +47,9 @@ class OLoRA(LoRA):
     """O-LoRA: Wang et al. 2023, Orthogonal subspace learning for language model continual learning, equations 6 to 8.
 
     Each experience adds an adapter to those before it, which are frozen: a layer is W + (alpha / r) sum_i B_i A_i. The
-    new one learns in directions that the earlier ones do not read: with L = sum over i < t of |A_i A_t^T|^2 the loss is
-    that of the objective + orthogonality * L. No data is kept, and no task label is used. The head is the one of the
-    model, which all experiences train (where tokens are predicted it is frozen, as in the paper).
+    new adapter learns in directions that the earlier adapters do not use: with L = sum over i < t of |A_i A_t^T|^2 the
+    loss is that of the objective + orthogonality * L. No data is kept, and no task label is used. The head is the one
+    of the model, which all experiences train (where tokens are predicted it is frozen, as in the paper).
     """
 
     name = "o-lora"

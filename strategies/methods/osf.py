@@ -52,8 +52,8 @@ class OSF(Strategy):
     is orthogonal to what is frozen. The same projection is applied to U_low and V_low after each step, because an
     optimiser such as Adam scales each number by itself: W keeps its frozen directions exactly.
 
-    After the experience the product is put back as the layer's weights, so that a commit holds a plain model, which
-    costs nothing more to use, and does not grow. The optimiser starts afresh, because the directions are others.
+    After the experience the product is put back as the layer's weights, so that a commit holds a plain model of the
+    same size and speed. The optimiser's state is reset, because each experience has other directions.
     Everything but these layers, their biases and the head is frozen. No data is kept.
     """
 

@@ -43,15 +43,15 @@ class PackNetOptions(TaskOptions):
 class PackNet(SeparateTasks):
     """PackNet: Mallya & Lazebnik 2018, PackNet: adding multiple tasks to a single network by iterative pruning.
 
-    An experience trains the weights that are still free, on top of those of its predecessors, which stay as they are.
-    After the first 1 - `retrain` of its steps the `prune` smallest of them, by magnitude and layer by layer, become 0
-    and free again, and the remaining steps train the ones that are kept, which then belong to the experience
+    An experience trains the weights that are still free, beside those of earlier experiences, which stay fixed. After
+    a share 1 - `retrain` of its steps, the share `prune` of these weights with the smallest magnitude in each layer is
+    set to 0 and freed. The remaining steps train the weights that are kept, which then belong to the experience
     permanently. Each experience has its own head, which is not pruned. Biases, and parameters and running statistics of
     normalisation, are learned in the first experience and fixed from then on, as in the paper.
 
-    For an experience's task, the weights of later ones count as 0, so that its predictions never change. Frozen weights
-    are restored after every step, because momentum and weight decay would move them. Owners of weights are stored as
-    bits. Predicting T tasks takes T forward passes.
+    For an experience's task, the weights of later experiences count as 0, so that its predictions never change. Frozen
+    weights are restored after every step, because momentum and weight decay would move them. Owners of weights are
+    stored as bits. Predicting T tasks takes T forward passes.
     """
 
     name = "packnet"

@@ -18,14 +18,15 @@ from strategies.networks.separate_tasks import SeparateTasks
 class Progressive(SeparateTasks):
     """Progressive networks: Rusu et al. 2016, Progressive neural networks, equation 2.
 
-    Each experience gets a column: a fresh copy of the model. The columns before it are frozen, and feed it: to the
-    output of layer i, for every layer but the first, is added
+    Each experience gets a column: a fresh copy of the model. The earlier columns are frozen, and feed the new one. To
+    the output of every layer i but the first, the new column adds
 
         U_i relu(V_i alpha_(i-1) h_(i-1)^(<k))
 
-    with h_(i-1)^(<k) what enters layer i in the columns before, each times a learned scalar alpha, V a projection and U
-    of the layer's own form (`networks.lateral_connections`). Layers are the torch.nn.Linear and Conv2d of the model,
-    in the order in which it calls them; other parts (such as normalisation) belong to the column alone.
+    where h_(i-1)^(<k) are the inputs of layer i in the earlier columns, each times a learned scalar alpha, V is a
+    projection, and U has the layer's own form (`networks.lateral_connections`). Layers are the torch.nn.Linear and
+    Conv2d of the model, in the order in which it calls them; other parts (such as normalisation) belong to the column
+    alone.
 
     Each experience is classified by its own column, which never changes again. The network grows with the number of
     experiences, and the lateral connections with its square; a prediction passes through the columns up to that of its

@@ -51,8 +51,8 @@ class Prompt(LoRA):
 
     The model is frozen. It reads [P; E(x)] instead of E(x): a matrix P of `length` trainable vectors in front of the
     embeddings of a text's tokens. P begins as the embeddings of tokens that are drawn. Only P and the head learn (with
-    objective: next-token P alone), and only they are in a commit. Few numbers learn, so that it suits few samples; it
-    wants a higher learning rate than other methods (the paper's is .3).
+    objective: next-token P alone), and only they are in a commit. Few parameters are trained, which suits small data
+    sets; the learning rate has to be higher than with other methods (0.3 in the paper).
 
     With `per: experience` as in Razdaibiedina et al. 2023, Progressive prompts: continual learning for language models,
     section 2.2: experience k learns P_k with [P_k; ...; P_1; E(x)], where the earlier prompts are frozen, and nothing

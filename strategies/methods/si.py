@@ -96,7 +96,7 @@ class SI(Strategy):
             self._held = [(n, p) for n, p in learner.model.named_parameters() if n in self.path]
             self._drift, self._spare, self._total = ([torch.empty_like(p) for _, p in self._held] for _ in range(3))
             self._measure(self._drift)
-        elif not alone:  # other strategies may have changed the parameters
+        elif not alone:  # other strategies may have changed the parameters since
             self._measure(self._drift)
         held = self._held
         self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad for _, p in held]
@@ -104,7 +104,7 @@ class SI(Strategy):
             for (name, p), g, drift, total in zip(held, self._gradients, self._drift, self._total, strict=True):
                 torch.addcmul(g, drift, self.penalty.importance[name], value=2 * self.options.c, out=total)
                 p.grad = total
-        elif not alone or learner.settings.clip is not None or not learner.keeps_gradients:  # which would change them
+        elif not alone or learner.settings.clip is not None or not learner.keeps_gradients:  # which changes gradients
             torch._foreach_copy_(self._total, self._gradients)
             for (_, p), total in zip(held, self._total, strict=True):
                 p.grad = None if p.grad is None else total

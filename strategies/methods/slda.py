@@ -43,9 +43,9 @@ class SLDA(Strategy):
     gradients: each class keeps the mean of its features, and all together a covariance S (section 3). A sample with
     features z belongs to the class with the largest w . z + b, where w = S^-1 mu and b = -(mu . w) / 2.
 
-    The sums behind the means and the covariance are those of all samples so far, in any order: nothing is forgotten,
-    and the result is that of all data at once. It takes a number for each pair of features, whatever the number of
-    samples. With `covariance: identity` the nearest class mean classifies.
+    The means and the covariance come from sums over all samples so far, in any order: nothing is forgotten, and the
+    result equals that on all data at once. Memory grows with the square of the number of features, and not with the
+    number of samples. With `covariance: identity` the nearest class mean classifies.
     """
 
     name = "slda"

@@ -114,7 +114,7 @@ class DocumentReader:
         """The documents as sequences: inputs and targets, (n, length).
 
         Args:
-            ends: the token of the end stands behind the last document, which else goes on elsewhere.
+            ends: the end token follows the last document; otherwise the document continues in another part.
         """
         if not documents:
             nothing = np.zeros((0, self.max_length), dtype=np.int32)

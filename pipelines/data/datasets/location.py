@@ -264,7 +264,7 @@ def natural_order(name: str) -> tuple[list[tuple[int, int]], str]:
 
 
 def _s3() -> Any:
-    """The file system of the AWS environment, one for a process: a new one would connect anew for each file."""
+    """The file system of the AWS environment, one for a process: each new one opens new connections."""
     return _s3_of(
         os.getpid(), tuple(sorted((k, v) for k, v in os.environ.items() if k == "HOME" or k.startswith("AWS_")))
     )

@@ -170,7 +170,7 @@ class Timestamp:
     """A moment (UTC) as sine and cosine of the time of day, the weekday and the month, and the time since experience 0.
 
     The latter is z / sqrt(1 + |z|) of the distance z from the mean of experience 0 in standard deviations, which grows
-    slowly as time goes on. All are 0 where it is missing, which a further column says.
+    slowly with time. All are 0 where it is missing, which a further column says.
 
     Attributes:
         name: of the column.

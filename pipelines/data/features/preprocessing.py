@@ -39,7 +39,7 @@ class Preprocessing:
 
         Args:
             rows: (m,) the training samples of experience 0.
-            options: how many values and words are told apart, and what images are brought to.
+            options: limits of the numbers of values and words, and the size and channels of images.
             where: the file, for messages.
 
         Raises:

@@ -31,7 +31,7 @@ def cached_images(sources: Sequence[ImageSource], options: ImageOptions) -> NDAr
     """Images as `decode_images` gives them, from the cache if it has them; then they must not be written to.
 
     A file of the cache is called by a hash of all that decides its content, and ends with the SHA-256 of it: what a
-    crash or a disk has damaged is made anew. It gets its name when it is complete, so that processes do not disturb
+    crash or a disk has damaged is made again. It gets its name when it is complete, so that processes do not disturb
     each other. Files that were used longest ago make room for new ones.
 
     Raises:
