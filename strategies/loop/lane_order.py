@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from strategies.api.strategy_errors import StrategyError
-from strategies.loop.lane_rows import rows_taken
+from strategies.loop.lane_rows import rows_taken, rows_taken_at
 from strategies.loop.lanes import EpochLanes, LaneWindow
 from strategies.loop.process_group import Group
 from strategies.loop.sampling import SampleOrder
 
 WINDOW = 4
 """Blocks of a lane that are shuffled together, by default."""
+EPOCHS_KEPT = 4
+"""So many epochs are known at once, and one more: batches are planned ahead."""
 LARGEST_BLOCK = 1024
 """Rows of a block of samples in memory, at the most."""
 
@@ -36,6 +38,39 @@ class Piece(NamedTuple):
     lane: int
     start: int
     stop: int
+
+
+class BatchPlaces(NamedTuple):
+    """Where rows of some lanes lie in batches that follow each other.
+
+    Attributes:
+        epochs: (n,) int64, of each run of rows of all lanes that belongs to one batch and one epoch, ascending.
+        starts, stops: (n, lanes) int64, which rows of a lane in its epoch are in it.
+        places: (n, lanes) int64, where the first of them lies, counted from the first batch's first row.
+        edges: (batches + 1,) int64, where each batch begins.
+    """
+
+    epochs: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    places: NDArray[np.int64]
+    edges: NDArray[np.int64]
+
+    def of(self, epoch: int, lane: int, start: int, stop: int) -> tuple[int, NDArray[np.int64]]:
+        """The places of rows of a lane.
+
+        Args:
+            lane: counted from the first of these.
+
+        Returns:
+            The first row of `start` to `stop` that is in a batch, and the places, (m,), of it and those that follow.
+        """
+        first, end = np.searchsorted(self.epochs, [epoch, epoch + 1]) if self.epochs[0] < self.epochs[-1] else (0, None)
+        starts, stops, places = (one[first:end, lane] for one in (self.starts, self.stops, self.places))
+        begin, behind = max(start, int(starts[0])), min(stop, int(stops[-1]))
+        sizes = np.minimum(stops, behind) - np.maximum(starts, begin)
+        # Batches before and behind have none of these rows.
+        return begin, np.repeat(places - starts, np.maximum(sizes, 0)) + np.arange(begin, behind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +112,7 @@ class LaneOrder(SampleOrder):
     def epoch(self, epoch: int) -> EpochLanes:
         """The lanes of an epoch."""
         if epoch not in self._epochs:
-            for old in [e for e in self._epochs if e < epoch - 1]:
+            for old in sorted(self._epochs)[:-EPOCHS_KEPT]:
                 del self._epochs[old]
             self._epochs[epoch] = EpochLanes(self.sizes, self.lanes, self.window, self.seed, self.experience, epoch)
         return self._epochs[epoch]
@@ -89,6 +124,26 @@ class LaneOrder(SampleOrder):
             before, after = self._counts(epoch, start), self._counts(epoch, stop)
             found += [Piece(epoch, lane, before[lane], after[lane]) for lane in lanes if after[lane] > before[lane]]
         return sorted(found, key=lambda piece: piece.lane)
+
+    def batch_places(self, first: int, stop: int, lanes: range) -> BatchPlaces:
+        """Where the rows of some lanes lie in the batches at the steps from `first` to before `stop`."""
+        spans = [(step, *span) for step in range(first, stop) for span in self.spans(step)]
+        steps, epochs, froms, ends = np.array(spans, dtype=np.int64).reshape(-1, 4).T
+        starts, stops = np.empty((2, len(spans), len(lanes)), dtype=np.int64)
+        for epoch in np.unique(epochs).tolist():
+            here = np.flatnonzero(epochs == epoch)
+            cuts, where = np.unique([froms[here], ends[here]], return_inverse=True)
+            counts = rows_taken_at(self.epoch(epoch).rows, cuts)[:, lanes.start : lanes.stop]
+            starts[here], stops[here] = counts[where.reshape(2, -1)]
+        # In a batch, rows are ordered by lane, and those of a lane by epoch.
+        number, lane = (one.ravel() for one in np.indices(starts.shape))
+        order = np.lexsort((number, lane, steps[number]))
+        sizes = (stops - starts).ravel()
+        places = np.empty(len(sizes), dtype=np.int64)
+        places[order] = np.cumsum(sizes[order]) - sizes[order]
+        whole = np.bincount(steps - first, (stops - starts).sum(axis=1), minlength=stop - first)
+        edges = np.concatenate([[0], np.cumsum(whole.astype(np.int64))])
+        return BatchPlaces(epochs, starts, stops, places.reshape(starts.shape), edges)
 
     def windows_of(self, epoch: int, lane: int, start: int, stop: int) -> list[tuple[int, int, int]]:
         """The windows, (epoch, lane, number), in which the rows `start` to `stop` of a lane lie."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 _BITS = 128
 
 
@@ -43,6 +46,17 @@ def rows_taken(rows: Sequence[int], taken: int) -> list[int]:
             counts[lane] -= 1
             if counts[lane]:
                 heapq.heappush(last, (-_due(counts[lane] - 1, rows[lane]), -lane))
+    return counts
+
+
+def rows_taken_at(rows: Sequence[int], taken: NDArray[np.int64]) -> NDArray[np.int64]:
+    """As `rows_taken`, for many numbers of first rows: (taken, lanes)."""
+    total = sum(rows)
+    if not total or 2 * max(rows) * total + total >= 2**63:
+        return np.array([rows_taken(rows, one) for one in taken.tolist()], dtype=np.int64).reshape(-1, len(rows))
+    counts = (2 * np.array(rows, dtype=np.int64) * taken[:, None] + total) // (2 * total)
+    for line in np.flatnonzero(counts.sum(axis=1) != taken).tolist():
+        counts[line] = rows_taken(rows, int(taken[line]))
     return counts
 
 

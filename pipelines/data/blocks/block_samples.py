@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.config.pipeline_errors import DataError
+from pipelines.data.blocks.batch_memory import Places
 from pipelines.data.blocks.block_index import BlockIndex, IndexedFile
 from pipelines.data.blocks.block_rows import Rows
 from pipelines.data.blocks.block_source import COPIED_BYTES, BlockSource
@@ -213,7 +214,7 @@ class BlockSamples(Blockwise):
         self.read_into(made, block, np.arange(len(made.ids)))
         return made
 
-    def read_into(self, made: Rows, block: int, places: NDArray[np.int64]) -> None:
+    def read_into(self, made: Places, block: int, places: NDArray[np.int64]) -> None:
         """Read the selected rows of a block and write each to its place, (rows,). Safe in several threads."""
 
         def read() -> None:

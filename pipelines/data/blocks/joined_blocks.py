@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipelines.data.blocks.batch_memory import Places
 from pipelines.data.blocks.block_rows import Rows
 from pipelines.data.blocks.lane_reader import LaneReader
 from pipelines.data.blocks.read_ahead import THREADS
@@ -27,7 +28,7 @@ class Readable(Protocol):
 
     block_sizes: NDArray[np.int64]
 
-    def read_into(self, made: Rows, block: int, places: NDArray[np.int64]) -> None:
+    def read_into(self, made: Places, block: int, places: NDArray[np.int64]) -> None:
         """Read the rows of a block and write each to its place, (rows,). Safe in several threads."""
         ...
 
@@ -105,7 +106,7 @@ class JoinedBlocks:
         """As `Samples.batches`, without reading ahead."""
         return map(self.take, indices)
 
-    def read_into(self, made: Rows, block: int, places: NDArray[np.int64]) -> None:
+    def read_into(self, made: Places, block: int, places: NDArray[np.int64]) -> None:
         """Read the rows of a block and write each to its place, (rows,). Safe in several threads."""
         part = int(np.searchsorted(self._first_blocks, block, side="right")) - 1
         self._blocks[part].read_into(made, block - int(self._first_blocks[part]), places)
@@ -154,7 +155,7 @@ class _InMemory:
         full, rest = divmod(len(samples), LARGEST_BLOCK)
         self.block_sizes: NDArray[np.int64] = np.array([LARGEST_BLOCK] * full + [rest] * (rest > 0), dtype=np.int64)
 
-    def read_into(self, made: Rows, block: int, places: NDArray[np.int64]) -> None:
+    def read_into(self, made: Places, block: int, places: NDArray[np.int64]) -> None:
         start = block * LARGEST_BLOCK
         index = torch.arange(start, start + len(places))
         inputs, targets = self._samples.take(index)

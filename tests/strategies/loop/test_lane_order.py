@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.lane_order import LaneOrder, blocks_in_memory
-from strategies.loop.lane_rows import rows_taken
+from strategies.loop.lane_rows import rows_taken, rows_taken_at
 from strategies.loop.lanes import EpochLanes
 from strategies.loop.order_of_samples import sample_order
 from strategies.loop.process_group import Group
@@ -105,6 +105,37 @@ def test_a_share_says_where_the_reader_stands_in_the_batch(order: LaneOrder, rea
     batch = order.batch(step)
     for rank, rows in enumerate(shared(order, readers, step)[0]):
         assert torch.equal(batch[order.share(Group(rank, readers), step)], rows)
+
+
+@given(orders(), st.data())
+def test_where_rows_lie_in_batches_is_known_for_many_batches_at_once(order: LaneOrder, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(order) - 1))
+    stop = data.draw(st.integers(first + 1, len(order)))
+    lane = data.draw(st.integers(0, order.lanes - 1))
+    lanes = range(lane, data.draw(st.integers(lane + 1, order.lanes)))
+    found = order.batch_places(first, stop, lanes)
+    place, edges, rows = 0, [0], set()
+    for step in range(first, stop):
+        for piece in order.pieces(step, lanes):
+            for row in range(piece.start, piece.stop):
+                begin, places = found.of(piece.epoch, piece.lane - lanes.start, row, row + 1)
+                assert begin == row and places.tolist() == [place]
+                rows.add((piece.epoch, piece.lane, row))
+                place += 1
+        edges.append(place)
+    assert found.edges.tolist() == edges and len(rows) == place
+    for epoch in {epoch for epoch, _, _ in rows}:
+        size = order.epoch(epoch).rows[lane]
+        begin, places = found.of(epoch, 0, 0, size)
+        assert [(epoch, lane, begin + row) in rows for row in range(len(places))] == [True] * len(places)
+        assert len(places) == sum((epoch, lane, row) in rows for row in range(size))
+
+
+@given(st.lists(st.integers(0, 10**10), min_size=1, max_size=12).filter(any), st.data())
+def test_rows_of_lanes_are_the_same_for_many_shares_at_once(rows: list[int], data: st.DataObject) -> None:
+    taken = data.draw(st.lists(st.integers(0, sum(rows)), max_size=4))
+    expected = [rows_taken(rows, one) for one in taken]
+    assert rows_taken_at(rows, np.array(taken, dtype=np.int64)).tolist() == expected
 
 
 @given(orders())
