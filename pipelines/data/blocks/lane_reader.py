@@ -142,10 +142,13 @@ class _Reading:
         self._coming = _Coming(order, own, start)
         self._open: set[Key] = set()
         self.blocks_read = 0
-        # As many rows as all windows may have that are held.
+        # As many rows as all windows may have that are held; of few data, no more than the epochs that these are from.
+        one, left = order.epoch(0), max(1, len(order) - start)
+        mine = sum(one.rows[lane] for lane in own)
+        windows = sum(len(one.cuts(lane)) - 1 for lane in own)
         held = self._most * order.window * int(samples.block_sizes.max())
-        lanes, left = order.epoch(0).rows, max(1, len(order) - start)
-        batch = max(1.0, order.batch_size * sum(lanes[lane] for lane in own) / sum(lanes))
+        held = min(held, mine * (self._most // max(1, windows) + 2))
+        batch = max(1.0, order.batch_size * mine / sum(one.rows))
         self._steps = max(1, min(int(held / STRETCHES / batch), left))
         rows = int(np.ceil(self._steps * batch)) + (len(own) if len(own) < order.lanes else 0)
         self.memory = BatchMemory(samples.empty_rows(0), min(max(2, held // rows), -(-left // self._steps)), rows)
