@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from strategies.registry import BUILT_IN
-from tests.faults.ordeal import deaths, ordeal
+from tests.faults.ordeal import ordeal, planned_kills
 from tests.faults.victim import Victims
 
 
@@ -32,13 +32,13 @@ def main() -> None:
     runs = [(name, workers) for name in arguments.names or BUILT_IN for workers in (1, 2)]
     with Victims() as victims:
         for name, workers in runs:
-            planned = deaths(random.Random(f"{arguments.seed} {name} {workers}"), workers)
+            planned = planned_kills(random.Random(f"{arguments.seed} {name} {workers}"), workers)
             with tempfile.TemporaryDirectory(prefix="everlearn-kills-") as folder:
                 found = ordeal(victims, f"[{{name: {name}}}]", workers, planned, Path(folder))
-            happened.update(death.partition(" ")[0] for death in found.deaths)
-            happened.update("at: " + death.split(" ", 2)[2].rpartition(" ")[0] for death in found.deaths)
+            happened.update(kill.partition(" ")[0] for kill in found.kills)
+            happened.update("at: " + kill.split(" ", 2)[2].rpartition(" ")[0] for kill in found.kills)
             failed += bool(found.wrong)
-            print(f"{name}, {workers} worker(s): {'; '.join(found.deaths)}: {'WRONG' if found.wrong else 'same'}")
+            print(f"{name}, {workers} worker(s): {'; '.join(found.kills)}: {'WRONG' if found.wrong else 'same'}")
             print("".join(f"    {text}\n" for text in found.wrong), end="", flush=True)
     print(f"{len(runs)} pipelines, seed {arguments.seed}; wrong: {failed or 'none'}")
     for kind, count in sorted(happened.items()):

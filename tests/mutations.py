@@ -3,7 +3,7 @@
     python -m tests.mutations              # all; some minutes
     python -m tests.mutations tensors gc   # those whose file or text contains one of the words
 
-A mutation is a line of code and what takes its place, with the tests that have to die. Where the code has changed so
+A mutation is a line of code and what takes its place, with the tests that have to fail. Where the code has changed so
 that the line is not found, the mutation is named, and the exit status is 1, as with a survivor.
 """
 
@@ -136,10 +136,10 @@ def survivors(chosen: list[Mutation]) -> list[str]:
                 found.append(f"not found: {mutation}")
                 continue
             path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
-            died = _tests_fail(copy, mutation.tests)
+            noticed = _tests_fail(copy, mutation.tests)
             path.write_text(text, encoding="utf-8")
-            print("died     " if died else "SURVIVED ", mutation, flush=True)
-            if not died:
+            print("noticed  " if noticed else "SURVIVED ", mutation, flush=True)
+            if not noticed:
                 found.append(f"survived: {mutation}")
     return found
 

@@ -22,7 +22,7 @@ GRACE = 1.0
 
 
 class WorkerError(Exception):
-    """A function failed on one of the ranks, or a rank died or did not answer in time."""
+    """A function failed on one of the ranks, or a rank was killed or did not answer in time."""
 
 
 class Processes:
@@ -57,7 +57,7 @@ class Processes:
             What each rank returned, by rank.
 
         Raises:
-            WorkerError: with the tracebacks of the ranks that failed, those that died first.
+            WorkerError: with the tracebacks of the ranks that failed, killed ones first.
         """
         if not self._workers:
             self._start()
@@ -67,7 +67,7 @@ class Processes:
                 try:
                     pipe.send_bytes(message)
                 except OSError as error:
-                    raise WorkerError(self._obituary(rank)) from error
+                    raise WorkerError(self._cause_of_end(rank)) from error
             return self._gather()
         except BaseException:
             self.stop()
@@ -112,13 +112,13 @@ class Processes:
             for pipe in ready:
                 assert isinstance(pipe, Connection)
                 rank = waiting[pipe]
-                died = False
+                killed = False
                 try:
                     failed, results[rank] = pickle.loads(pipe.recv_bytes())
                 except (EOFError, OSError):
-                    failed, died, results[rank] = True, True, self._obituary(rank)
+                    failed, killed, results[rank] = True, True, self._cause_of_end(rank)
                 if failed:
-                    failures.append((not died, f"rank {rank} of {self.size}: {results[rank]}"))
+                    failures.append((not killed, f"rank {rank} of {self.size}: {results[rank]}"))
                     deadline = min(deadline, time.monotonic() + GRACE)
         if failures:
             raise WorkerError("\n".join(text for _, text in sorted(failures)))
@@ -127,7 +127,7 @@ class Processes:
             raise WorkerError(f"no answer from rank {missing} of {self.size} within {self.timeout:g} s")
         return [results[rank] for rank in range(self.size)]
 
-    def _obituary(self, rank: int) -> str:
+    def _cause_of_end(self, rank: int) -> str:
         process, _ = self._workers[rank]
         process.join(GRACE)
         return f"the process ended with exit code {process.exitcode}"

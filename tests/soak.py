@@ -3,7 +3,7 @@
 A stream of permuted digits is learned by processes that are killed at random times and at chosen moments, that lose
 ranks, that are stopped by SIGSTOP, whose clocks are set forward and back, whose claim is taken over while they write,
 whose store fails, and, in every third round, over a real S3 server that misbehaves and crashes, followed in a real
-MLflow server that dies and comes back. After each death the lineage is verified; in the end it must equal, to the
+MLflow server that is killed and restarted. After each kill the lineage is verified; in the end it must equal, to the
 bit, that of a run on which nothing was done. Rounds follow each other, each in an empty store, until the time is over.
 Exit status 1 when an invariant was violated.
 """
@@ -204,7 +204,7 @@ class Round:
         self._live("stopped for a while, later killed", victim=victim, pause=pause, seconds=self._chosen.uniform(2, 4))
 
     def _taken_over(self) -> None:
-        """The driver stops, so that its claim runs out; its ranks go on, or stop too, and continue beside the next."""
+        """The driver stops, so that its claim runs out; its ranks run on, or stop and continue, beside the next."""
         start = self._chosen.uniform(0.2, 1.0)
         pause, kind = None, "driver stopped: claim taken over from ranks at work"
         if self._chosen.random() < 0.5:
@@ -247,7 +247,7 @@ class Round:
 
 
 def expected(text: str) -> bool:
-    """Whether a rank that ended by itself had a reason: a refused write, or the death of another rank."""
+    """Whether a rank that ended by itself had a reason: a refused write, or another rank was killed."""
     return any(reason in text for reason in ("a test asked for it", "gloo", "Gloo", "DistError", "Connection closed"))
 
 

@@ -81,7 +81,7 @@ def stopped(writer: str, number: int, jump: float, folder: Path, take_over: Call
     if child == 0:
         status = 1
         try:
-            # Where this process dies, none is left that is stopped.
+            # Where this process is killed, no other process is left stopped.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.alarm(HANGS)
             real = time.time

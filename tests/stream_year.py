@@ -4,7 +4,7 @@ A file arrives each day: rows of four classes whose places change on some days o
 delivered twice, or torn and delivered again; some steps are killed (SIGKILL) before one of their writes and completed
 by the step of the next day; for one month the labels are wrong. The pipeline file says `update: {when: drift}` and has
 a gate that promotes by itself. It is compared with training every day (with the same gate), training on the first day
-only, and using whatever was trained last. With `--results FILE` a run that was stopped goes on where it was, and
+only, and using whatever was trained last. With `--results FILE` an interrupted run resumes, and
 several with seeds of their own (`--first`) share the file.
 
 A wrong promotion is one to a model that answers at least 5 points fewer of the day's rows right than the one in use. A
@@ -36,7 +36,7 @@ from orchestrator.updates import admitted_stream, run_step
 from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
 from tests.orchestrator.updates import arrivals
-from tests.orchestrator.updates.judged_chains import Dying
+from tests.orchestrator.updates.answered_commits import KilledStore
 
 CLASSES, FEATURES, ROWS = 4, 6, 120
 PATIENCE = 14
@@ -215,7 +215,7 @@ def _killed(pipeline: Pipeline, number: int) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            store = Dying(FolderStore(Path(pipeline.storage)), number)
+            store = KilledStore(FolderStore(Path(pipeline.storage)), number)
             for module in (run_step, admitted_stream, arrivals):
                 vars(module)["open_store"] = lambda uri: store
             arrivals.step(pipeline)

@@ -1,4 +1,4 @@
-"""What safety costs: the share of checkpoints and commits in a run, and the seconds until a run goes on after a death.
+"""What safety costs: the share of checkpoints and commits in a run, and the seconds until a run resumes after a kill.
 
 Split MNIST with two workers. Needs the data (EVERLEARN_DATA, or a network). `python -m tests.benchmarks.recovery`
 """
@@ -99,7 +99,7 @@ def one_checkpoint() -> dict[str, float]:
 
 
 def after_a_worker() -> dict[str, float]:
-    """Seconds from the death of a worker, by part."""
+    """Seconds from the kill of a worker, by part."""
     with tempfile.TemporaryDirectory(prefix="everlearn-bench-") as folder:
         notes = Notes(kill=True)
         run(pipeline(folder, "train.checkpoint_every=50"), reporter=notes)

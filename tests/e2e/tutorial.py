@@ -1,5 +1,5 @@
 """The page "From arriving files to a served model": its blocks in their order, as they are, or on servers of S3 and
-MLflow and on Ray Serve, of which some die.
+MLflow and on Ray Serve, of which each is killed once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMMAND = re.compile(r"^(everlearn (?:step|backfill) .*)$", re.MULTILINE)
 ROWS = {"rows": [{"temperature": 62, "vibration": 1.2, "current": 8.1}]}
 REPLICA = "ServeReplica:everlearn-machines:model"
 PATIENCE_S = 600
-"""How long a busy machine may take to start what has died."""
+"""How long a busy machine may take to restart a killed service."""
 
 
 class Tutorial:
@@ -84,9 +84,9 @@ class OnServers(Tutorial):
     """The same on servers, with a client that asks all the time.
 
     Attributes:
-        killed: what has died.
+        killed: the services that were killed.
         asked: the commits that have answered.
-        failed: requests that had no answer, but for those that a replica had when it died.
+        failed: requests that had no answer, but for those that a replica had when it was killed.
         pause: seconds between two requests.
     """
 

@@ -1,9 +1,9 @@
-"""Through a model of their own, tests reach into the workers of Ray, who import it: there something dies in time.
+"""A model of the tests, which the workers of Ray import: through it a process is killed at a chosen moment.
 
-`DEATHS` names a file with one death a line, `WHO RANK MOMENT`, with a moment of `tests.faults.moments` that this rank
-reaches; the one that dies next stands first, and is taken out when it dies. WHO is `worker`, `driver`, `ray`, which is
+`KILLS` names a file with one kill a line, `WHO RANK MOMENT`, with a moment of `tests.faults.moments` that this rank
+reaches; the next one is the first line, and is removed when it happens. WHO is `worker`, `driver`, `ray`, which is
 every process that the driver has started, `controller`, Ray Train's own, or `memory`, a worker that takes it all until
-Ray ends it. Three more are no deaths, and nothing after them in the file happens in the same workers: `stopped`, a
+Ray ends it. Three more kill nothing, and nothing after them in the file happens in the same workers: `stopped`, a
 worker that gets SIGSTOP and SIGCONT later, `asleep`, the driver that gets them, and `clock`, a worker whose clock is
 then eleven days ahead or behind.
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from tests.faults.moments import DyingStore, Moment, die
+from tests.faults.moments import KilledStore, Moment, kill_self
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from strategies.loop.learner import Learner
     from strategies.loop.process_group import Group
 
-DEATHS = "TEST_DEATHS"
+KILLS = "TEST_KILLS"
 STOPPED_S = 4
 """How long a process is stopped: longer than the lease of a claim in these tests."""
 
@@ -45,16 +45,16 @@ def mlp(input_shape: tuple[int, ...], outputs: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(features, 12), nn.ReLU(), nn.Linear(12, outputs))
 
 
-def lie_in_wait(deaths: Path) -> None:
-    """Let the next death happen in the workers of Ray Train that this process is."""
+def lie_in_wait(kills: Path) -> None:
+    """Let the next kill happen in the workers of Ray Train that this process is."""
     import orchestrator.training.rank
     import orchestrator.training.worker
 
-    lines = deaths.read_text().splitlines()
+    lines = kills.read_text().splitlines()
     if not lines:
         return
     who, rank, text = lines[0].split(" ", 2)
-    ours = Moment(text, lambda: _strike(who, deaths))
+    ours = Moment(text, lambda: _strike(who, kills))
     make_learner, open_store = orchestrator.training.rank.make_learner, orchestrator.training.worker.open_store
 
     def here(group: Group | None) -> bool:
@@ -64,14 +64,14 @@ def lie_in_wait(deaths: Path) -> None:
         learner = make_learner(pipeline, stream, group, *more)
         return ours.watch(learner) if here(group) else learner
 
-    def dying(uri: str) -> Store:
+    def killed_store(uri: str) -> Store:
         from strategies.loop.process_group import Group
 
         store: Any = open_store(uri)
-        return DyingStore(store, ours) if here(Group.current()) else store
+        return KilledStore(store, ours) if here(Group.current()) else store
 
     made: Any = orchestrator.training
-    made.rank.make_learner, made.worker.open_store = watched, dying
+    made.rank.make_learner, made.worker.open_store = watched, killed_store
 
 
 def eat_memory(limit: int = 8 * 2**30) -> None:
@@ -83,11 +83,11 @@ def eat_memory(limit: int = 8 * 2**30) -> None:
     raise MemoryError(f"Ray lets a worker have {len(eaten) * block} bytes")
 
 
-def _strike(who: str, deaths: Path) -> None:
-    lines = deaths.read_text().splitlines()
-    deaths.write_text("".join(f"{line}\n" for line in lines[1:]))
+def _strike(who: str, kills: Path) -> None:
+    lines = kills.read_text().splitlines()
+    kills.write_text("".join(f"{line}\n" for line in lines[1:]))
     if who == "worker":
-        die()
+        kill_self()
     if who == "clock":
         real, jump = time.time, random.choice((1e6, -1e6))
         time.time = lambda: real() + jump
@@ -115,7 +115,7 @@ def _strike(who: str, deaths: Path) -> None:
         with suppress(psutil.NoSuchProcess):
             if process.pid != os.getpid():
                 process.kill()
-    die()
+    kill_self()
 
 
 def _continue_later(process: int) -> None:
@@ -136,5 +136,5 @@ def _is_controller(process: psutil.Process) -> bool:
         return False
 
 
-if DEATHS in os.environ and "RayTrainWorker" in " ".join(psutil.Process().cmdline()):
-    lie_in_wait(Path(os.environ[DEATHS]))
+if KILLS in os.environ and "RayTrainWorker" in " ".join(psutil.Process().cmdline()):
+    lie_in_wait(Path(os.environ[KILLS]))

@@ -1,4 +1,4 @@
-"""A run followed in a real MLflow server that dies and comes back, and what the server must hold in the end."""
+"""A run followed in a real MLflow server that is killed and restarted, and what the server must hold in the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has to hold of a lineage at any moment, whatever has died."""
+"""What has to hold of a lineage at any moment, whatever was killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moments at which a process can be made to die, by counting what a session does; nothing in the product knows of them.
+"""Moments at which a process can be killed, by counting what it does; nothing in the product knows of them.
 
 A moment is written `WHERE N`: at the N-th time that this process gets there.
 
@@ -8,9 +8,9 @@ A moment is written `WHERE N`: at the N-th time that this process gets there.
     blob | commit | ref | checkpoint | announcement | sweep, followed by
         before N            before the store is asked to write (`sweep`: to remove a checkpoint)
         half N              in the middle of writing: the bytes are in a temporary file
-        after N             when it is written, before the writer hears of it
+        after N             when it is written, before the call returns to the writer
 
-One more is no death: at `error N` the store refuses the N-th write.
+One more does not end the process: at `error N` the store refuses the N-th write.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from strategies.loop.evaluation import Evaluation
 from strategies.loop.learner import Learner
 
 
-def die() -> None:
+def kill_self() -> None:
     """The end of this process, as by an out-of-memory kill: nothing is cleaned up."""
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -40,7 +40,7 @@ def die() -> None:
 class Moment:
     """Counts, and ends the process, or does what else is to be done, when it is time. None: never."""
 
-    def __init__(self, text: str | None, act: Callable[[], Any] = die) -> None:
+    def __init__(self, text: str | None, act: Callable[[], Any] = kill_self) -> None:
         self._where, _, number = (text or " 0").rpartition(" ")
         self._number = int(number)
         self._seen: Counter[str] = Counter()
@@ -102,8 +102,8 @@ class Moment:
             self.reached(where)
 
 
-class DyingStore:
-    """A store in which this process may die."""
+class KilledStore:
+    """A store in which this process may be killed."""
 
     def __init__(self, store: Store, moment: Moment) -> None:
         self._store, self._moment = store, moment
@@ -112,20 +112,20 @@ class DyingStore:
         return getattr(self._store, name)
 
     def put(self, key: str, data: bytes) -> None:
-        return self._dying(_kind(key), lambda: self._store.put(key, data))
+        return self._counted(_kind(key), lambda: self._store.put(key, data))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        return self._dying(_kind(key), lambda: self._store.put_if_absent(key, data))
+        return self._counted(_kind(key), lambda: self._store.put_if_absent(key, data))
 
     def compare_and_swap(self, key: str, data: bytes, version: str | None) -> bool:
         # What announces a write (see `orchestrator.lineage.fencing`) is not the write.
         kind = "announcement" if is_note(data) else _kind(key)
-        return self._dying(kind, lambda: self._store.compare_and_swap(key, data, version))
+        return self._counted(kind, lambda: self._store.compare_and_swap(key, data, version))
 
     def delete(self, key: str) -> None:
-        return self._dying("sweep", lambda: self._store.delete(key))
+        return self._counted("sweep", lambda: self._store.delete(key))
 
-    def _dying(self, kind: str, write: Callable[[], Any]) -> Any:
+    def _counted(self, kind: str, write: Callable[[], Any]) -> Any:
         if self._moment.due("error"):
             raise StorageError("the store refuses this write: a test asked for it")
         self._moment.reached(f"{kind} before")

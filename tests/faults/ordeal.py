@@ -14,7 +14,7 @@ import psutil
 
 from orchestrator.lineage.lineage import Lineage
 from orchestrator.storage.open_by_uri import open_store
-from tests.faults.doomed import DEATHS
+from tests.faults.doomed import KILLS
 from tests.faults.invariants import content, violations
 from tests.faults.victim import Victims, prepared
 
@@ -28,7 +28,7 @@ RANK_0 = (
 EXPERIENCES = 5
 ATTEMPTS = 6
 SPARE = 4 * 2**30
-"""Bytes that a worker may take before it is said to be too much, where memory is among the deaths."""
+"""Bytes that a worker may take before it is said to be too much, where memory is among the kills."""
 
 
 def pipeline(storage: Path, strategy: str) -> str:
@@ -43,19 +43,19 @@ def pipeline(storage: Path, strategy: str) -> str:
 
 @dataclass(frozen=True)
 class Ordeal:
-    """What became of one pipeline.
+    """The outcome of one pipeline.
 
     Attributes:
-        deaths: those that happened, as `WHO RANK MOMENT`.
+        kills: those that happened, as `WHO RANK MOMENT`.
         wrong: what did not hold.
     """
 
-    deaths: list[str]
+    kills: list[str]
     wrong: list[str]
 
 
-def deaths(chosen: random.Random, workers: int) -> list[str]:
-    """One death of each kind, in random order, at random moments, and then one of `DISTURBED`."""
+def planned_kills(chosen: random.Random, workers: int) -> list[str]:
+    """One kill of each kind, in random order, at random moments, and then one of `DISTURBED`."""
     found = []
     for who in (*chosen.sample(WHO, len(WHO)), chosen.choice(DISTURBED)):
         moment = chosen.choice(ANY_RANK + RANK_0)
@@ -74,36 +74,36 @@ def short_of_memory() -> dict[str, str]:
 
 
 def ordeal(victims: Victims, strategy: str, workers: int, planned: Sequence[str], folder: Path) -> Ordeal:
-    """Learn a stream under these deaths, and compare it with one on which nothing was done."""
+    """Learn a stream under these kills, and compare it with one on which nothing was done."""
     undisturbed, disturbed = pipeline(folder / "undisturbed", strategy), pipeline(folder / "disturbed", strategy)
-    file, list_of_deaths = folder / "pipeline.yaml", folder / "deaths"
+    file, list_of_kills = folder / "pipeline.yaml", folder / "kills"
     file.write_text(disturbed)
-    list_of_deaths.write_text("".join(f"{line}\n" for line in planned))
+    list_of_kills.write_text("".join(f"{line}\n" for line in planned))
     made = prepared(disturbed)[0]
     lineage = Lineage(open_store(made.storage), made.name)
     wrong: list[str] = []
     command = [sys.executable, "-m", "orchestrator.cli.main", "run", str(file)]
     command += ["--workers", str(workers), "--address", "local"]
-    environment = {**os.environ, DEATHS: str(list_of_deaths), "EVERLEARN_CLAIM_LEASE": "2"}
-    if any(death.startswith("memory") for death in planned):
+    environment = {**os.environ, KILLS: str(list_of_kills), "EVERLEARN_CLAIM_LEASE": "2"}
+    if any(kill.startswith("memory") for kill in planned):
         environment |= short_of_memory()
     for _ in range(ATTEMPTS):
-        left = list_of_deaths.read_text().splitlines()
+        left = list_of_kills.read_text().splitlines()
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        happened = planned[len(planned) - len(left) : len(planned) - len(list_of_deaths.read_text().splitlines())]
+        happened = planned[len(planned) - len(left) : len(planned) - len(list_of_kills.read_text().splitlines())]
         wrong += violations(lineage)
         last = happened[-1].partition(" ")[0] if happened else ""
         expected = {"driver": -9, "ray": 3}.get(last, 0)
         if done.returncode != expected:
             wrong.append(f"exit status {done.returncode} instead of {expected} after {happened}: {done.stderr[-2000:]}")
         if last == "ray" and not ("the Ray cluster failed" in done.stderr and len(done.stderr.splitlines()) <= 3):
-            wrong.append(f"Ray's death is told so: {done.stderr[-2000:]}")
-        restarts = sum(death.startswith(("worker", "controller")) for death in happened)
+            wrong.append(f"the failure of Ray is reported as: {done.stderr[-2000:]}")
+        restarts = sum(kill.startswith(("worker", "controller")) for kill in happened)
         if done.returncode == 0 and done.stdout.count("restart: ") < restarts:
-            wrong.append(f"{restarts} restarts are told so: {done.stdout}")
+            wrong.append(f"{restarts} restarts are reported as: {done.stdout}")
         if done.returncode == 0 or wrong:
             break
-    left = list_of_deaths.read_text().splitlines()
+    left = list_of_kills.read_text().splitlines()
     if not wrong:
         ending = victims.live(undisturbed, ranks=workers)
         other = Lineage(open_store(prepared(undisturbed)[0].storage), made.name)

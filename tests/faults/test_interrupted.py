@@ -17,7 +17,7 @@ from strategies.registry import BUILT_IN
 from tests.faults.invariants import content, violations
 from tests.faults.victim import Victims, prepared
 
-# One process after another goes on with the same lineage, and dies at the next of these moments.
+# One process after another resumes the same lineage, and is killed at the next of these moments.
 EVERYWHERE = [
     # experience 0
     "step 7",

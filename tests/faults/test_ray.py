@@ -1,4 +1,4 @@
-"""Workers, nodes and all of Ray die under a run: it goes on from its checkpoint and ends as if nothing had happened."""
+"""Workers, nodes and all of Ray are killed during a run: it resumes and ends as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Saboteur(Reporter):
         self.acts = list(acts)
         self.resumed: list[tuple[int, int]] = []
         self.checkpoints: list[tuple[int, int]] = []
-        self.deaths: list[str] = []
+        self.failures: list[str] = []
         self.warnings: list[str] = []
         self._checkpoints = 0
 
     def event(self, event: Event) -> None:
         if isinstance(event, WorkersRestarted):
-            self.deaths.append(event.text)
+            self.failures.append(event.text)
         if isinstance(event, Warned):
             self.warnings.append(event.text)
         if isinstance(event, Resumed):
@@ -127,9 +127,9 @@ def preempt(node: Any, seconds: float) -> None:
 def test_a_killed_worker_and_a_node_that_is_taken_away(
     two_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The group of two is restarted as two at its checkpoint; at the notice it keeps another, and goes on as one.
+    """The group of two is restarted as two at its checkpoint; at the notice it keeps another, and continues as one.
 
-    No death in vain is allowed: those after which a checkpoint was kept do not count.
+    No worker failure without progress is allowed: those after which a checkpoint was kept do not count.
     """
     monkeypatch.setattr(failure_policy, "MAX_FAILURES", 0)
     text = pipeline(tmp_path / "disturbed", steps=1200, every=250, workers="[1, 2]")
@@ -140,10 +140,10 @@ def test_a_killed_worker_and_a_node_that_is_taken_away(
     )
     run(load_text(text, "digits.yaml"), reporter=saboteur)
     assert not saboteur.acts
-    assert saboteur.deaths[0].endswith("failed: it was killed, or it crashed")
+    assert saboteur.failures[0].endswith("failed: it was killed, or it crashed")
     assert len(saboteur.resumed) >= 2
     gaps = [after - before for (a, before), (b, after) in pairwise(saboteur.checkpoints) if a == b and after > before]
-    assert min(gaps) < 250, "the notice was not heard"
+    assert min(gaps) < 250, "the preemption notice had no effect"
     assert NOTICE in saboteur.warnings
     assert all(step > 0 for _, step in saboteur.resumed)
     assert violations(lineage(text)) == []
@@ -155,7 +155,7 @@ def test_a_killed_worker_and_a_node_that_is_taken_away(
 
 @pytest.mark.skipif(not short_of_memory(), reason="needs 4 GiB of free memory")
 def test_out_of_memory_a_killed_controller_and_all_of_ray_killed(tmp_path: Path) -> None:
-    """After the first two the run goes on by itself; after the last the same command does."""
+    """After the first two the run resumes by itself; after the last the same command resumes it."""
     planned = ["memory 0 step 31", "controller 0 evaluation 3", "ray 0 commit half 1"]
     with Victims() as victims:
         found = ordeal(victims, "[{name: ewc, lambda: 10}, {name: replay, capacity: 60}]", 1, planned, tmp_path)

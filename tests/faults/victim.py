@@ -1,4 +1,4 @@
-"""`python -m tests.faults.victim`: forks processes that take a pipeline through its stream, and die when told to.
+"""`python -m tests.faults.victim`: forks processes that take a pipeline through its stream, and are killed on demand.
 
 A fork server, so that a process costs milliseconds: it has imported everything, and has no threads. Reads one request
 a line, a JSON object, and answers each with one line when all of its processes have ended:
@@ -53,7 +53,7 @@ from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
 from pipelines.data.streams import Stream, build_stream
 from strategies.loop.process_group import Group
-from tests.faults.moments import DyingStore, Moment
+from tests.faults.moments import KilledStore, Moment
 
 NOTED = (Resumed, CheckpointWritten, CommitWritten)
 
@@ -123,7 +123,7 @@ class Victims:
 
         Args:
             pipeline: its YAML.
-            moment: at which rank `victim` dies.
+            moment: at which rank `victim` is killed.
             seconds: after which all are killed, wherever they are; None: at most a minute.
             fence: of the claim under which they write.
             pause: when rank `victim`, or all if that is -1, is stopped, and for how long.
@@ -238,7 +238,7 @@ def _be(request: dict[str, Any], rank: int, folder: Path) -> NoReturn:
             pipeline=pipeline,
             stream=stream,
             plan=plan,
-            lineage=Lineage(DyingStore(open_store(pipeline.storage), moment), pipeline.name, fence),
+            lineage=Lineage(KilledStore(open_store(pipeline.storage), moment), pipeline.name, fence),
             group=Group.current(),
             device=torch.device("cpu"),
             on_event=on_event,

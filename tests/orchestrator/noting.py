@@ -16,7 +16,7 @@ from strategies.loop.learner import Learner
 class NotingOptions(StrategyOptions):
     """Attributes:
     folder: where the notes are kept, a file for each process.
-    size, nodes: of the group, and how many nodes are noted, before experience 1 goes on.
+    size, nodes: of the group, and how many nodes are noted, before experience 1 continues.
     """
 
     folder: str

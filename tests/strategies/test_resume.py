@@ -1,4 +1,4 @@
-"""Stopping anywhere changes nothing: a learner that goes on from stored state learns the same, to the bit."""
+"""Stopping anywhere changes nothing: a learner that resumes from stored state learns the same, to the bit."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def stops(case: Case, group: Group | None = None) -> tuple[list[Stop], Outcome]:
 
 
 def resume(case: Case, stop: Stop, group: Group | None = None) -> Outcome:
-    """A new learner goes on from a stop."""
+    """A new learner resumes from a stop."""
     experiences, outputs = case.stream()
     learner = case.learner(outputs, group)
     state = {part: load(data) for part, data in stop.state.items()}

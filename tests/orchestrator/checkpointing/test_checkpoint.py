@@ -1,4 +1,4 @@
-"""Going on in the middle of an experience, exactly."""
+"""Resuming in the middle of an experience, exactly."""
 
 from __future__ import annotations
 
@@ -143,11 +143,11 @@ def test_a_run_that_is_killed_in_an_experience_continues_to_the_same_commits(
 
 
 def test_the_seconds_before_an_interruption_count(tmp_path: Path) -> None:
-    def die(event: Event) -> None:
+    def kill(event: Event) -> None:
         if isinstance(event, CheckpointWritten):
             raise Killed
 
-    made = rank_training(tmp_path, "[{name: naive}]", die)
+    made = rank_training(tmp_path, "[{name: naive}]", kill)
     with pytest.raises(Killed):
         made.run()
     kept = latest_checkpoint(made.lineage, made.plan[0].id, Group())

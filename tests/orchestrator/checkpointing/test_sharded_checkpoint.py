@@ -59,8 +59,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def training(root: Path, store: str, strategy: str, events: list[Event], *, die: int = 0) -> RankTraining:
-    """Of this rank, sharded where there are several; all ranks die after step `die`."""
+def training(root: Path, store: str, strategy: str, events: list[Event], *, killed_after: int = 0) -> RankTraining:
+    """Of this rank, sharded where there are several; all ranks are killed after step `killed_after`."""
     shard = f"scaling: {{workers: {Group.current().size}, shard: {str(Group.current().size > 1).lower()}}}\n"
     precision = "bf16" if strategy == "bf16" else "float32"
     named = {"strategy": STRATEGIES[strategy], "precision": precision, "stream": "two" if strategy == "lora" else "one"}
@@ -70,24 +70,24 @@ def training(root: Path, store: str, strategy: str, events: list[Event], *, die:
 
     steps = itertools.count(1)
 
-    def dies() -> bool:
-        if next(steps) == die:
+    def preempted() -> bool:
+        if next(steps) == killed_after:
             raise Killed
         return False
 
     plan, device = make_plan(pipeline, stream), torch.device("cpu")
-    return RankTraining(pipeline, stream, plan, lineage, Group.current(), device, events.append, preempted=dies)
+    return RankTraining(pipeline, stream, plan, lineage, Group.current(), device, events.append, preempted=preempted)
 
 
-def as_rank(root: Path, store: str, strategy: str, die: int = 0) -> tuple[list[int], list[int], int]:
+def as_rank(root: Path, store: str, strategy: str, killed_after: int = 0) -> tuple[list[int], list[int], int]:
     """The steps of the checkpoints, the steps from which it resumed, and the number of commits."""
     patch = pytest.MonkeyPatch()
     patch.setattr("orchestrator.checkpointing.checkpoint.ThreadPoolExecutor", Awaited)
     events: list[Event] = []
     try:
-        training(root, store, strategy, events, die=die).run()
+        training(root, store, strategy, events, killed_after=killed_after).run()
     except Killed:
-        assert die
+        assert killed_after
     patch.undo()
     written = [event.step for event in events if isinstance(event, CheckpointWritten)]
     resumed = [event.step for event in events if isinstance(event, Resumed)]

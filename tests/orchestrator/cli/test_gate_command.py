@@ -14,7 +14,7 @@ from orchestrator.cli.main import invoke
 from orchestrator.lineage import layout
 from orchestrator.lineage.lineage import Lineage
 from tests.orchestrator.cli.commands import documented
-from tests.orchestrator.updates.judged_chains import deeds, pointed, write_answered
+from tests.orchestrator.updates.answered_commits import pointed, recorded_decisions, write_answered
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def test_a_commit_is_judged_promoted_and_rolled_back(
     assert invoke(["gate", "p.yaml", third[:8]]) == 5
     out = capsys.readouterr().out
     assert "refused (decision 5)" in out and "forgetting" in out and "experience 0" in out
-    before = (deeds(lineage), pointed(lineage))
+    before = (recorded_decisions(lineage), pointed(lineage))
     assert invoke(["promote", "p.yaml"]) == 5
     assert "refused by the gate" in capsys.readouterr().err
-    assert (deeds(lineage), pointed(lineage)) == before
+    assert (recorded_decisions(lineage), pointed(lineage)) == before
     assert invoke(["promote", "p.yaml", third, "--force"]) == 2
     assert "--force needs --reason" in capsys.readouterr().err
     assert invoke(["promote", "p.yaml", third, "--force", "--reason", "a test of people"]) == 0

@@ -1,4 +1,4 @@
-"""`everlearn watch` as a process: it goes on, and SIGTERM ends it.
+"""`everlearn watch` as a process: it runs until SIGTERM ends it.
 
 Covers: `orchestrator/cli/support/duration.py`
 """

@@ -74,7 +74,7 @@ class Stopped:
 
 
 def stop_here() -> None:
-    """Stop this process before this thread goes on: a signal to the process may stop it some instructions later."""
+    """Stop this process before this thread continues: a signal to the process may stop it some instructions later."""
     signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 

@@ -110,7 +110,7 @@ def remembered(made: RankTraining) -> dict[str, set[int]]:
     ],
 )
 def test_a_forgotten_sample_enters_no_memory_again(strategy: str, tmp_path: Path) -> None:
-    """Not as the run goes on, not when it is trained anew, not with other settings."""
+    """Not as the run continues, not when it is trained again, not with other settings."""
     begun = rank_training(tmp_path, strategy, until=2)
     begun.run()
     first = sorted(remembered(begun)[begun.plan[0].id])[:3]

@@ -217,7 +217,7 @@ def test_pipelines_do_not_see_each_other(lineage: Lineage) -> None:
         Lineage(lineage.store, "../other")
 
 
-# Processes that race and die
+# Processes that race and are killed
 
 
 def _write_chain_process(uri: str, queue: Any, start: Any) -> None:
@@ -272,31 +272,31 @@ def test_a_killed_writer_leaves_a_lineage_that_is_whole(lineage: Lineage) -> Non
         assert latest is not None and lineage.chain(latest.commit)[-1].spec == {"seed": seed}
 
 
-class _Dies(Exception):
+class _Killed(Exception):
     pass
 
 
-class DyingStore(FolderStore):
-    """Dies before its n-th write."""
+class KilledStore(FolderStore):
+    """Is killed before its n-th write."""
 
     writes_left = 0
 
-    def _die(self) -> None:
+    def _count(self) -> None:
         if self.writes_left == 0:
-            raise _Dies
+            raise _Killed
         self.writes_left -= 1
 
     def put(self, key: str, data: bytes) -> None:
-        self._die()
+        self._count()
         super().put(key, data)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        self._die()
+        self._count()
         return super().put_if_absent(key, data)
 
     def compare_and_swap(self, key: str, data: bytes, version: str | None) -> bool:
         if version is not None:
-            self._die()
+            self._count()
         return super().compare_and_swap(key, data, version)
 
 
@@ -304,19 +304,19 @@ def test_a_process_killed_in_between_leaves_no_half_state(tmp_path: Path) -> Non
     blobs = {"model": b"m", "optimizer": b"o", "strategy.ewc": b"e"}
     for writes in range(6):
         root = tmp_path / str(writes)
-        store = DyingStore(root)
+        store = KilledStore(root)
         store.writes_left = writes
-        dying, whole = Lineage(store, NAME), Lineage(FolderStore(root), NAME)
+        interrupted, whole = Lineage(store, NAME), Lineage(FolderStore(root), NAME)
         commit = make_commit(0, None, blobs)
         try:
-            dying.write(commit, blobs.values())
-            dying.point("latest", commit.id)
-        except _Dies:
+            interrupted.write(commit, blobs.values())
+            interrupted.point("latest", commit.id)
+        except _Killed:
             assert writes < 5
         if whole.exists(commit.id):
             assert all(whole.blob(record.sha256) for record in whole.read(commit.id).blobs.values())
         latest = whole.ref("latest")
         assert latest is None or whole.exists(latest.commit)
-        # Going on completes it.
+        # Writing again completes it.
         whole.write(commit, blobs.values())
         assert whole.point("latest", commit.id) == Ref(commit.id, 1)

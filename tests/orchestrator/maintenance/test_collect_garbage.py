@@ -35,7 +35,7 @@ def test_what_refs_reach_stays_and_the_rest_goes(lineage: Lineage) -> None:
     champion = grow(lineage, 3, parent=chain[0], variant=1, ref="champion")
     trials = grow(lineage, 3, parent=chain[0], variant=2, ref=None)
     lone = grow(lineage, 2, variant=3, ref=None)
-    orphan = lineage.put_blob(b"a run died before its commit")
+    orphan = lineage.put_blob(b"a run was killed before its commit")
     before = everything(lineage)
     planned = collect(lineage, minimum_age=0, dry_run=True)
     assert everything(lineage) == before
@@ -168,7 +168,7 @@ def test_whatever_ends_it_only_whole_chains_are_left_and_another_does_the_rest(d
         keep = data.draw(st.one_of(st.none(), st.integers(1, 4)))
         left = [data.draw(st.integers(0, 12))]
 
-        def dying(call: Any) -> Any:
+        def killing(call: Any) -> Any:
             def wrapped(key: str, *rest: Any) -> Any:
                 if "/claims/" not in key:
                     if left[0] == 0:
@@ -179,8 +179,8 @@ def test_whatever_ends_it_only_whole_chains_are_left_and_another_does_the_rest(d
             return wrapped
 
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(lineage.store, "delete", dying(lineage.store.delete))
-            inner.setattr(lineage.store, "compare_and_swap", dying(lineage.store.compare_and_swap))
+            inner.setattr(lineage.store, "delete", killing(lineage.store.delete))
+            inner.setattr(lineage.store, "compare_and_swap", killing(lineage.store.compare_and_swap))
             try:
                 collect(lineage, keep=keep, minimum_age=0)
             except Killed:

@@ -1,4 +1,4 @@
-"""Copies are whole, verified, and go on where they were interrupted."""
+"""Copies are whole, verified, and resume where they were interrupted."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_in_any_direction(ways: str, tmp_path: Path, request: pytest.FixtureRequ
     again = copy(source, target)
     assert (again.commits, again.blobs, again.refs, again.bytes) == (0, 0, 0, 0)
     assert again.same == done.commits + done.blobs + done.refs
-    # The source goes on, so does the copy.
+    # The source grows, and so does the copy.
     more = grow(source, 4, parent=chain[2])
     done = copy(source, target)
     assert done.commits == 1
@@ -162,7 +162,7 @@ def test_whatever_ends_it_the_copy_is_whole_as_far_as_it_goes(at: int, calls: se
         forget(source, [memory_ids(source, chain[0])[0]])
         left = [at]
 
-        def dying(call: Any) -> Any:
+        def killing(call: Any) -> Any:
             def wrapped(key: str, *rest: Any) -> Any:
                 if "/claims/" not in key:
                     if left[0] == 0:
@@ -174,7 +174,7 @@ def test_whatever_ends_it_the_copy_is_whole_as_far_as_it_goes(at: int, calls: se
 
         with pytest.MonkeyPatch.context() as patch:
             for name in calls:
-                patch.setattr(target.store, name, dying(getattr(target.store, name)))
+                patch.setattr(target.store, name, killing(getattr(target.store, name)))
             try:
                 copy(source, target)
             except Killed:

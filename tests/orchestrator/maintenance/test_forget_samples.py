@@ -217,7 +217,7 @@ def test_whatever_ends_it_running_it_again_finishes(data: st.DataObject) -> None
         forget(reference, victims)
         left = [data.draw(st.integers(0, 14))]
 
-        def dying(call: Any) -> Any:
+        def killing(call: Any) -> Any:
             def wrapped(key: str, *rest: Any) -> Any:
                 if "/claims/" not in key:
                     if left[0] == 0:
@@ -229,7 +229,7 @@ def test_whatever_ends_it_running_it_again_finishes(data: st.DataObject) -> None
 
         with pytest.MonkeyPatch.context() as patch:
             for name in ("delete", "compare_and_swap", "put", "purge"):
-                patch.setattr(lineage.store, name, dying(getattr(lineage.store, name)))
+                patch.setattr(lineage.store, name, killing(getattr(lineage.store, name)))
             try:
                 forget(lineage, victims)
             except Killed:

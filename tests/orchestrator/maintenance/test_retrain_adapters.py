@@ -91,13 +91,13 @@ def test_only_what_saw_the_sample_is_trained_and_all_is_as_without_it(
         trained.append(index)
         return original(self, learner, index, *rest)
 
-    def dying(learner: Any, lineage: Any, commit: Any, place: int, **options: Any) -> bool:
-        raise MemoryError("stands for the end of the process")
+    def killed(learner: Any, lineage: Any, commit: Any, place: int, **options: Any) -> bool:
+        raise MemoryError("stands for a killed process")
 
     monkeypatch.setattr(rank.RankTraining, "_experience", counted)
-    with monkeypatch.context() as patch:  # ended behind experience 1
-        patch.setattr(rank, "reuse", dying)
-        with pytest.raises(RunFailed, match="stands for the end"):
+    with monkeypatch.context() as patch:  # ends after experience 1
+        patch.setattr(rank, "reuse", killed)
+        with pytest.raises(RunFailed, match="stands for a killed"):
             learn(pipeline, reuse_adapters=True)
     made = learn(pipeline, reuse_adapters=True)
     assert trained == [1]

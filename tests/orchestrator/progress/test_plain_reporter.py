@@ -49,10 +49,10 @@ def test_warnings_and_restarts_are_lines() -> None:
     text = shown(
         extra=(
             Warned("ewc alone forgets: add replay"),
-            WorkersRestarted("a worker died"),
+            WorkersRestarted("a worker failed"),
         )
     )
-    assert "warning: ewc alone forgets: add replay\n" in text and "restart: a worker died\n" in text
+    assert "warning: ewc alone forgets: add replay\n" in text and "restart: a worker failed\n" in text
 
 
 def test_incomplete_tracking_names_the_remedy() -> None:

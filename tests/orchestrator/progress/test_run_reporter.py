@@ -55,7 +55,7 @@ def test_an_experience_that_is_trained_again_after_a_restart() -> None:
     state = RunState(summary())
     state.take(ExperienceStarted(0, 4))
     state.take(StepDone(0, 3, 4, 1.0))
-    state.take(WorkersRestarted("a worker died"))
+    state.take(WorkersRestarted("a worker failed"))
     assert state.stage == "restarting"
     state.take(ExperienceStarted(0, 4))
     assert (state.step, state.stage, state.loss) == (0, "", None)

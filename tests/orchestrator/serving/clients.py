@@ -33,7 +33,7 @@ class Got(NamedTuple):
 
 
 class Client:
-    """Keeps one connection, as clients do; it is opened anew when the server closed it."""
+    """Keeps one connection, as clients do; it is opened again when the server closed it."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

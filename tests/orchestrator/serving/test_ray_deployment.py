@@ -1,4 +1,4 @@
-"""Serving on Ray Serve: swaps under load, a replica that dies, a commit that cannot be served. One start of Ray.
+"""Serving on Ray Serve: swaps under load, a replica that is killed, a commit that cannot be served. One start of Ray.
 
 Covers: `orchestrator/serving/ray_server.py`
 """

@@ -1,4 +1,4 @@
-"""A language model over HTTP: scores as `predict` gives them, texts that go on, commits mixed in one batch.
+"""A language model over HTTP: scores as `predict` gives them, generated texts, commits mixed in one batch.
 
 Covers: `orchestrator/serving/text_requests.py`, `orchestrator/prediction/text_generation.py`
 Covers: `pipelines/models/greedy_decoding.py`

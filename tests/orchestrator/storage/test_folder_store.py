@@ -107,7 +107,7 @@ def test_a_held_lock_is_not_waited_for_for_ever(root: Path, monkeypatch: pytest.
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(StorageError, match="another process has held"):
             store.put("key", b"2")
-        # What needs no lock goes on.
+        # Requests that need no lock continue.
         assert store.put_if_absent("other", b"3") and store.get("key") == b"1"
     store.put("key", b"2")
 
@@ -280,7 +280,7 @@ def test_what_others_put_there_is_not_ours(root: Path, tmp_path: Path) -> None:
 def test_a_clock_that_was_set_does_not_hold_up_a_purge(
     root: Path, jump: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a dead writer left goes; what a living one writes stays."""
+    """Temporary files of a killed writer are removed, those of a running one are kept."""
     monkeypatch.setattr(folder_store, "SETTLED_AFTER_S", 0.3)
     store = FolderStore(root)
     store.put("key", b"")

@@ -76,7 +76,7 @@ def test_losses_wait_for_the_commit_before_them(uri: str, database: Path, listen
     assert losses == list(range(5, 205, 5))
 
 
-def test_going_on_with_a_run_resumes_it(uri: str, database: Path, listener: Listener) -> None:
+def test_a_resumed_run_continues_its_mlflow_run(uri: str, database: Path, listener: Listener) -> None:
     chain = make_chain()
     with pytest.raises(KeyboardInterrupt), track(uri, listener, chain) as first:
         first.commit(chain[:2])

@@ -74,7 +74,7 @@ def test_a_reporter_that_fails_does_not_end_the_search(faulty: Callable[[int | s
     assert len(asked) == 1
 
 
-def test_what_is_missing_is_written_by_the_next_sitting(uri: str, database: Path) -> None:
+def test_what_is_missing_is_written_by_the_next_invocation(uri: str, database: Path) -> None:
     with tracker(uri, pytest.fail) as following:
         following.trial(record(0), {})
     with tracker(uri, pytest.fail) as again:

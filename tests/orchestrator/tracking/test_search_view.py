@@ -61,7 +61,7 @@ def test_writing_twice_changes_nothing(uri: str, database: Path) -> None:
     assert rows(database) == before
 
 
-def test_the_end_names_the_best_and_another_sitting_may_change_it(uri: str) -> None:
+def test_the_end_names_the_best_and_another_invocation_may_change_it(uri: str) -> None:
     view = opened(uri)
     for number in (0, 1):
         view.trial(record(number), {})

@@ -1,4 +1,4 @@
-"""The process that writes to MLflow while the command trains: what it writes, and its end, whoever dies.
+"""The process that writes to MLflow while the command trains: what it writes, and its end, whichever process is killed.
 
 The commands run as at a terminal: in processes of their own, which have no other threads.
 """

@@ -1,4 +1,4 @@
-"""Two drivers on one pipeline and storage: the later one is told of the other, and takes over when it has died."""
+"""Two drivers on one pipeline and storage: the later one reports the other, and takes over when that was killed."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_second_driver_is_refused_and_takes_over_when_the_first_was_killed(
         assert first.poll() is None
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
-    # As if it had died on a machine that cannot be asked: it is waited for.
+    # As if it was killed on a machine that cannot be asked: its claim has to expire.
     holder = Holder.parse(lineage.store.get(CLAIM), "")
     assert holder.token is not None and holder.pid == first.pid
     lineage.store.put(CLAIM, holder.model_copy(update={"machine": "elsewhere"}).to_json())
@@ -150,7 +150,7 @@ def test_a_run_with_nothing_to_do_needs_no_claim(tmp_path: Path) -> None:
 
 
 def test_a_ref_that_was_set_back_is_noticed(tmp_path: Path) -> None:
-    """By hand, or from an old copy of the storage; a run that died leaves it one commit behind."""
+    """By hand, or from an old copy of the storage; a killed run leaves it one commit behind."""
     pipeline, lineage = made(written(tmp_path))
     ids = train(pipeline)
     for place, noticed in ((0, True), (1, False)):

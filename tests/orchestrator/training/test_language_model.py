@@ -1,4 +1,4 @@
-"""A causal language model that goes on learning documents, domain after domain, with an adapter.
+"""A causal language model that learns documents, domain after domain, with an adapter.
 
 Covers: `orchestrator/prediction/document_scores.py`
 """

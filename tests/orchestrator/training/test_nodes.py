@@ -227,7 +227,7 @@ def test_the_index_by_tasks_is_that_of_this_process_although_a_worker_is_killed(
     kept = Kept(executor=tasks)
     indexed(reader, kept, places[2:])
     assert (tmp_path / "notes" / "killed").exists()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = peak()
     indexed(reader, kept, places)
     assert peak() - before < 4e6
@@ -241,5 +241,5 @@ def test_the_index_by_tasks_is_that_of_this_process_although_a_worker_is_killed(
 
 
 def peak() -> int:
-    """Bytes of memory that this process has had since its peak was counted anew."""
+    """Bytes of memory that this process has had since its peak was reset."""
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024

@@ -62,7 +62,7 @@ def test_what_is_left_is_trained_and_told(tmp_path: Path) -> None:
     assert all({"learn", "consolidate", "evaluate"} <= commit.timings.keys() for commit in chain)
 
 
-def test_two_sittings_come_to_the_same_as_one(tmp_path: Path) -> None:
+def test_two_invocations_equal_one(tmp_path: Path) -> None:
     for until in (1, 3):
         rank_training(tmp_path / "two", [], until=until).run()
     one = rank_training(tmp_path / "one", [])

@@ -1,4 +1,4 @@
-"""Optuna's proposals, which go on where an earlier search stopped."""
+"""Optuna's proposals, which continue an earlier search."""
 
 from __future__ import annotations
 

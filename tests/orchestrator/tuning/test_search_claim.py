@@ -24,7 +24,7 @@ def test_all_its_pipelines_are_claimed_for_its_time(tmp_path: Path) -> None:
     with searching(both, pytest.fail), searching(both[:1], pytest.fail):
         for lineage in (one, two):
             with pytest.raises(Claimed), claimed(lineage, "gc"):
-                pytest.fail("gc went on")
+                pytest.fail("gc continued")
             with claimed(lineage, "run"):
                 pass
     for lineage in (one, two):

@@ -40,7 +40,7 @@ def test_what_a_trial_leaves_is_free() -> None:
         await asyncio.sleep(0)
         await claims.release("a")
         await asyncio.sleep(0.01)
-        # One of those that wait goes on, the other one waits for it.
+        # One of the waiting trials continues, and the other one waits for it.
         assert [heir.done() for heir in heirs].count(True) == 1
         await claims.made("0")
         assert sorted(await asyncio.gather(*heirs)) == [False, True]

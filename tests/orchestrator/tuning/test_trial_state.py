@@ -31,6 +31,6 @@ def test_a_record_hears_of_every_experience(make: Callable[..., Pipeline]) -> No
         assert record.metrics[name] == pytest.approx((a + b) / 2)
         assert record.deviation[name] == pytest.approx(abs(a - b) / 2**0.5)
 
-    # A trial that begins anew is told from its first experience on.
+    # A trial that starts again is reported from its first experience.
     record.take(standing.after(chains, 1))
     assert len(record.history) == 1 and record.lineage == [each[:1] for each in ids]

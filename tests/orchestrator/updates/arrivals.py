@@ -103,11 +103,11 @@ def contents(pipeline: Pipeline) -> dict[str, Any]:
 
 
 class Killed(StorageError):
-    """The process is dead from here on."""
+    """The process is killed: the store refuses all further requests."""
 
 
-class Mortal:
-    """A store whose process dies before its n-th write: nothing is read or written after that.
+class KillableStore:
+    """A store whose process is killed before its n-th write: nothing is read or written after that.
 
     Attributes:
         reads, writes: how many there were.
@@ -115,10 +115,10 @@ class Mortal:
 
     WRITES = ("put", "put_if_absent", "compare_and_swap", "delete", "delete_folder", "purge")
 
-    def __init__(self, store: Any, dies_at: int = 0) -> None:
-        self._store, self._dies_at = store, dies_at
+    def __init__(self, store: Any, killed_at: int = 0) -> None:
+        self._store, self._killed_at = store, killed_at
         self.reads = self.writes = 0
-        self.dead = False
+        self.killed = False
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -128,10 +128,10 @@ class Mortal:
         def counted(*arguments: Any) -> Any:
             if name in self.WRITES:
                 self.writes += 1
-                self.dead = self.dead or self.writes == self._dies_at
+                self.killed = self.killed or self.writes == self._killed_at
             else:
                 self.reads += 1
-            if self.dead:
+            if self.killed:
                 raise Killed("the process was killed")
             return request(*arguments)
 

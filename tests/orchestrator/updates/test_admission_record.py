@@ -79,9 +79,9 @@ def test_a_test_set_is_found_after_it_was_written_anew() -> None:
 
 def test_an_experience_may_be_restated() -> None:
     log = grown()
-    anew = log.state.experiences[1].model_copy(update={"fingerprint": "another"})
+    restated = log.state.experiences[1].model_copy(update={"fingerprint": "another"})
     at = "2026-01-01T00:00:00Z"
-    log.append(AdmissionRecord.create(number=3, previous=log.state.last, at=at, restated=(anew,)))
+    log.append(AdmissionRecord.create(number=3, previous=log.state.last, at=at, restated=(restated,)))
     assert log.chain == [*chain_of("a"), "another", *chain_of("c")]
 
 

@@ -75,7 +75,7 @@ def test_damage_is_found(pipeline: Pipeline) -> None:
         collect(lineage)
 
 
-def test_a_copy_goes_on_where_the_source_is(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_copy_continues_from_the_state_of_the_source(pipeline: Pipeline, tmp_path: Path) -> None:
     source, target = lineage_of(pipeline), Lineage(FolderStore(tmp_path / "copy"), pipeline.name)
     copied = copy(source, target)
     assert (copied.problems, copied.admissions) == ([], 2)

@@ -16,7 +16,7 @@ from orchestrator.updates.promotion import promote
 from pipelines.config.sections.gate_section import GateSpec
 from pipelines.gating.calibration_change import CalibrationChange
 from pipelines.gating.paired_tests import PairedCounts
-from tests.orchestrator.updates.judged_chains import deeds, open_lineage, write_answered
+from tests.orchestrator.updates.answered_commits import open_lineage, recorded_decisions, write_answered
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_verdict_is_kept_until_the_conditions_or_the_champion_change(lineage: 
     assert (other.number, other.state.tests) == (verdict.number + 1, 2)
     promote(lineage, good.id)
     assert judge(lineage, good.id).reason == "it is the champion"
-    assert [one["kind"] for one in deeds(lineage)].count("verdict") == 4
+    assert [one["kind"] for one in recorded_decisions(lineage)].count("verdict") == 4
 
 
 def test_the_budget_of_refusals_is_spent_over_verdicts(lineage: Lineage) -> None:
@@ -89,7 +89,7 @@ def test_other_test_sets_are_not_compared(lineage: Lineage) -> None:
 def test_a_commit_must_be_there(lineage: Lineage) -> None:
     with pytest.raises(MissingKey):
         judge(lineage, "0" * 64)
-    assert deeds(lineage) == []
+    assert recorded_decisions(lineage) == []
 
 
 def test_every_condition_of_the_file_becomes_a_finding() -> None:

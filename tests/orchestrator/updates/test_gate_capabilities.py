@@ -12,7 +12,7 @@ from orchestrator.updates.gate import judge
 from orchestrator.updates.promotion import promote
 from pipelines.config.sections.gate_section import GateSpec
 from tests.orchestrator.lineage.test_capability_record import answers, bits
-from tests.orchestrator.updates.judged_chains import open_lineage, write_answered
+from tests.orchestrator.updates.answered_commits import open_lineage, write_answered
 
 BEFORE = answers(bits(list(range(900)), 1000))
 TEXTS = answers(np.stack([-60.0 - np.arange(40) % 3, np.full(40, 20.0)], 1), "perplexity", "texts")

@@ -23,7 +23,7 @@ from pipelines.config.load import load_text
 from pipelines.config.schema import Pipeline
 from tests.kafka.broker import RETAINED_BYTES, Broker, apache_kafka, protocol_broker
 from tests.orchestrator.updates import arrivals
-from tests.orchestrator.updates.arrivals import CENTRES, FILE, Killed, Mortal, contents, step, train_here
+from tests.orchestrator.updates.arrivals import CENTRES, FILE, KillableStore, Killed, contents, step, train_here
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_topic_gives_the_chain_of_files_with_its_messages(broker: Broker, topi
     assert step(pipeline_of(files, f"{files}/in", ", ready: {age: 0s}")).commit == last.commit
 
 
-def test_messages_that_are_no_rows_are_in_quarantine_and_the_stream_goes_on(
+def test_messages_that_are_no_rows_are_in_quarantine_and_the_stream_continues(
     broker: Broker, topic: str, tmp_path: Path
 ) -> None:
     pipeline = of_topic(tmp_path, broker, topic)
@@ -169,16 +169,16 @@ def test_each_message_is_admitted_once_whenever_steps_are_taken(
         assert read == list(range(len(read))) and 0 <= count - len(read) < 7
 
 
-def test_a_step_killed_at_any_write_goes_on_to_the_same(
+def test_a_step_killed_at_any_write_resumes_to_the_same(
     quick: Broker, topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission_log, "utc_now", lambda: "2026-01-01T00:00:00.000Z")
     quick.send(topic, rows(20))
     quick.send(topic, rows(20, seed=1, classes=(2, 3)), partition=1)
 
-    def attempt(name: str, dies_at: int) -> Mortal:
+    def attempt(name: str, killed_at: int) -> KillableStore:
         pipeline = of_topic(tmp_path / name, quick, topic)
-        store = Mortal(FolderStore(tmp_path / name / "store"), dies_at)
+        store = KillableStore(FolderStore(tmp_path / name / "store"), killed_at)
         with monkeypatch.context() as patch:
             for module in (run_step, admitted_stream, arrivals):
                 patch.setattr(module, "open_store", lambda uri: store)
@@ -189,9 +189,9 @@ def test_a_step_killed_at_any_write_goes_on_to_the_same(
 
     whole = attempt("whole", 0)
     expected = contents(of_topic(tmp_path / "whole", quick, topic))
-    for dies_at in range(1, whole.writes + 1, 5):
-        assert attempt(f"killed-{dies_at}", dies_at).dead
-        assert contents(of_topic(tmp_path / f"killed-{dies_at}", quick, topic)) == expected
+    for killed_at in range(1, whole.writes + 1, 5):
+        assert attempt(f"killed-{killed_at}", killed_at).killed
+        assert contents(of_topic(tmp_path / f"killed-{killed_at}", quick, topic)) == expected
 
 
 def test_a_micro_batch_waits_no_longer_than_said(quick: Broker, topic: str, tmp_path: Path) -> None:

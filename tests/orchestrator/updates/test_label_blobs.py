@@ -1,4 +1,4 @@
-"""Steps over real files whose labels come later: whatever vanishes and whatever dies, the chain is that of the log."""
+"""Steps over real files whose labels come later: whatever vanishes or is killed, the chain is that of the log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from orchestrator.updates.stream_metrics import stream_samples
 from pipelines.config.pipeline_errors import PipelineError
 from pipelines.config.schema import Pipeline
 from tests.orchestrator.updates import arrivals
-from tests.orchestrator.updates.arrivals import Killed, Mortal, contents, lineage_of, pipeline_of, step
+from tests.orchestrator.updates.arrivals import KillableStore, Killed, contents, lineage_of, pipeline_of, step
 from tests.orchestrator.updates.label_files import DAY, MORE, bring, delayed, label
 
 
@@ -75,7 +75,7 @@ def test_what_waits_is_not_lost_when_the_pipeline_file_leaves_mature_out(tmp_pat
 
 
 def test_a_step_that_is_killed_anywhere_and_run_again_is_an_undisturbed_one(
-    tmp_path: Path, opened: Callable[..., Mortal], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, opened: Callable[..., KillableStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before every write of a step that admits a file whose time is over and one whose labels came, and again.
 
@@ -108,7 +108,7 @@ def test_a_step_that_is_killed_anywhere_and_run_again_is_an_undisturbed_one(
         # A claim that could not be released is no error.
         with suppress(Killed):
             admit(pipeline)
-        assert store.dead
+        assert store.killed
         opened(pipeline.storage)
         assert admit(pipeline).experiences == 2
         assert contents(pipeline) == expected, number
@@ -144,7 +144,7 @@ def test_two_steps_at_once_train_once(tmp_path: Path) -> None:
     assert len(list(AdmissionLog(lineage_of(pipeline)).records())) == 2
 
 
-def test_idle_steps_write_nothing_and_read_no_labels(tmp_path: Path, opened: Callable[..., Mortal]) -> None:
+def test_idle_steps_write_nothing_and_read_no_labels(tmp_path: Path, opened: Callable[..., KillableStore]) -> None:
     pipeline = delayed(tmp_path)
     costs = []
     for number in range(3):

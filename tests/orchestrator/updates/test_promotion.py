@@ -17,7 +17,13 @@ from orchestrator.maintenance.check_store import fsck
 from orchestrator.updates.gate import judge
 from orchestrator.updates.promotion import NothingToDecide, Refused, follow_verdict, promote, rollback
 from pipelines.config.sections.gate_section import GateSpec
-from tests.orchestrator.updates.judged_chains import deeds, killed, open_lineage, pointed, write_answered
+from tests.orchestrator.updates.answered_commits import (
+    killed,
+    open_lineage,
+    pointed,
+    recorded_decisions,
+    write_answered,
+)
 
 AUTOMATIC = GateSpec(promote="automatic")
 
@@ -47,10 +53,10 @@ def test_the_first_is_promoted_a_good_one_follows_and_a_bad_one_changes_nothing(
     with pytest.raises(Refused, match=r"refused by the gate: score .*\n.*--force") as caught:
         promote(lineage, third)
     assert caught.value.exit_status == 5
-    before = deeds(lineage)
+    before = recorded_decisions(lineage)
     with pytest.raises(Refused):
         promote(lineage, third)
-    assert deeds(lineage) == before
+    assert recorded_decisions(lineage) == before
     assert pointed(lineage) == {"latest": third, "champion": second}
     assert [d.kind for d in newest_first(lineage)] == ["verdict", "promotion", "verdict", "promotion", "verdict"]
     assert promote(lineage, second) == promotion
@@ -151,7 +157,7 @@ def test_killed_between_every_two_writes_and_done_again_gives_the_same_records(
             break
         again = open_lineage(folder)
         act(again)
-        assert deeds(again) == deeds(open_lineage(whole)), number
+        assert recorded_decisions(again) == recorded_decisions(open_lineage(whole)), number
         assert pointed(again) == pointed(open_lineage(whole)), number
         assert not fsck(again).damage
     assert 6 < number < 39
@@ -208,7 +214,7 @@ def test_a_process_that_lost_its_claim_decides_nothing_more(lineage: Lineage, ch
         append_decision(held, kind="promotion", commit=chain[1], state=state)
     with pytest.raises(ClaimLost):
         held.point("champion", chain[1])
-    assert len(deeds(lineage)) == 2 and pointed(lineage)["champion"] == chain[0]
+    assert len(recorded_decisions(lineage)) == 2 and pointed(lineage)["champion"] == chain[0]
 
 
 def test_errors_have_their_exit_status() -> None:

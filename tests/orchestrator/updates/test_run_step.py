@@ -1,4 +1,4 @@
-"""Steps over real files: whatever arrives and whatever dies, the chain is that of the log.
+"""Steps over real files: whatever arrives and whenever a step is killed, the chain is that of the log.
 
 Covers: `orchestrator/updates/admission_log.py`, `orchestrator/updates/admit_files.py`
 Covers: `orchestrator/updates/admitted_stream.py`, `orchestrator/updates/judge_latest.py`
@@ -29,8 +29,8 @@ from pipelines.build import make_stream
 from pipelines.config.pipeline_errors import DataError, PipelineError
 from tests.orchestrator.updates import arrivals
 from tests.orchestrator.updates.arrivals import (
+    KillableStore,
     Killed,
-    Mortal,
     aged,
     contents,
     deliver,
@@ -86,7 +86,7 @@ def test_the_past_may_change_and_vanish(tmp_path: Path) -> None:
 
 
 def test_a_step_that_is_killed_anywhere_and_run_again_is_an_undisturbed_one(
-    tmp_path: Path, opened: Callable[..., Mortal], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, opened: Callable[..., KillableStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before every write of the second step, and again: every object is the same, bit for bit."""
     monkeypatch.setattr(admission_log, "utc_now", lambda: "2026-01-01T00:00:00.000Z")
@@ -112,7 +112,7 @@ def test_a_step_that_is_killed_anywhere_and_run_again_is_an_undisturbed_one(
         # A claim that could not be released is no error.
         with suppress(Killed, RunFailed):
             step(pipeline)
-        assert store.dead
+        assert store.killed
         opened(pipeline.storage)
         again = step(pipeline)
         assert (again.commit, again.outcome in ("trained", "nothing-new")) == (undisturbed.commit, True)
@@ -124,7 +124,7 @@ def test_a_step_that_is_killed_anywhere_and_run_again_is_an_undisturbed_one(
 
 
 def test_a_file_that_vanishes_before_it_is_trained_does_not_stop_the_stream(
-    tmp_path: Path, opened: Callable[..., Mortal]
+    tmp_path: Path, opened: Callable[..., KillableStore]
 ) -> None:
     pipeline = pipeline_of(tmp_path)
     deliver(tmp_path, "a", [0, 1])
@@ -141,7 +141,9 @@ def test_a_file_that_vanishes_before_it_is_trained_does_not_stop_the_stream(
     assert [c.experience.classes for c in lineage_of(pipeline).chain(str(result.commit))] == [(2, 3)]
 
 
-def test_a_thousand_idle_steps_write_nothing_and_cost_the_same(tmp_path: Path, opened: Callable[..., Mortal]) -> None:
+def test_a_thousand_idle_steps_write_nothing_and_cost_the_same(
+    tmp_path: Path, opened: Callable[..., KillableStore]
+) -> None:
     pipeline = pipeline_of(tmp_path)
     costs = []
     for number in range(4):
@@ -159,7 +161,7 @@ def test_a_thousand_idle_steps_write_nothing_and_cost_the_same(tmp_path: Path, o
     assert store.writes == 0 and contents(pipeline) == before
 
 
-def test_admitting_costs_what_is_new(tmp_path: Path, opened: Callable[..., Mortal]) -> None:
+def test_admitting_costs_what_is_new(tmp_path: Path, opened: Callable[..., KillableStore]) -> None:
     """Requests of a step before it trains: the same after one experience and after five."""
     pipeline = pipeline_of(tmp_path)
     costs = []
@@ -168,7 +170,7 @@ def test_admitting_costs_what_is_new(tmp_path: Path, opened: Callable[..., Morta
         store = opened(pipeline.storage)
         requests: list[tuple[int, int]] = []
 
-        def counted(pipeline: Any, store: Mortal = store, requests: Any = requests) -> tuple[int, str]:
+        def counted(pipeline: Any, store: KillableStore = store, requests: Any = requests) -> tuple[int, str]:
             requests.append((store.reads, store.writes))
             return train_here(pipeline)
 

@@ -150,7 +150,7 @@ def test_with_bounded_evaluation_and_the_score_on_the_holdout_only_the_memory_gr
     # A blob of the memory is read, and before the commit is written its size is asked.
     blobs = {} if strategy == "naive" else {"blobs": 2 * 10}
     assert {folder: count for folder, count in grown.items() if count} == blobs
-    # The outline, which is read, and written anew behind some of the commits.
+    # The outline, which is read, and rewritten after some of the commits.
     assert 0 < later["outlines"][1] - training["outlines"][1] < 10 * 10_000
     if strategy == "naive":
         assert abs(later["blobs"][1] - training["blobs"][1]) / training["blobs"][1] < 0.1

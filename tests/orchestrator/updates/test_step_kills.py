@@ -17,8 +17,8 @@ from orchestrator.storage.folder_store import FolderStore
 from orchestrator.updates import admission_log, admitted_stream, run_step
 from pipelines.config.schema import Pipeline
 from tests.orchestrator.updates import arrivals
+from tests.orchestrator.updates.answered_commits import KilledStore, pointed, recorded_decisions
 from tests.orchestrator.updates.arrivals import aged, contents, deliver, lineage_of, pipeline_of, step
-from tests.orchestrator.updates.judged_chains import Dying, deeds, pointed
 
 GATE = "gate: {{score: {{margin: 0.3}}, holdout: {{samples: 9}}, undecided: promote, promote: automatic}}\n"
 GATED = arrivals.FILE + GATE + "update: {{}}\n"
@@ -29,7 +29,7 @@ def kept(pipeline: Pipeline) -> dict[str, Any]:
     """Everything in the store that two undisturbed steps have in common; of decisions, what they say."""
     # An outline of the past follows from the commits, and is not missed.
     found = {key: data for key, data in contents(pipeline).items() if not {"decisions", "outlines"} & {*key.split("/")}}
-    decisions = deeds(lineage_of(pipeline))
+    decisions = recorded_decisions(lineage_of(pipeline))
     for one in decisions:
         one["evidence"].pop("worker_seconds", None)
     return {**found, "decisions": decisions, "refs": pointed(lineage_of(pipeline))}
@@ -53,7 +53,7 @@ def in_a_process(pipeline: Pipeline, number: int) -> bool:
         status = 1
         try:
             torch.set_num_threads(1)
-            store = Dying(FolderStore(Path(pipeline.storage)), number)
+            store = KilledStore(FolderStore(Path(pipeline.storage)), number)
             for module in (run_step, admitted_stream, arrivals):
                 vars(module)["open_store"] = lambda uri: store
             step(pipeline)

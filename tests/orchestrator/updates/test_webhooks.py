@@ -17,7 +17,7 @@ from orchestrator.lineage.decisions import Decision
 from orchestrator.updates.promotion import promote
 from orchestrator.updates.webhooks import SIGNATURE, notify
 from pipelines.config.sections.gate_section import WebhookSpec
-from tests.orchestrator.updates.judged_chains import open_lineage, write_answered
+from tests.orchestrator.updates.answered_commits import open_lineage, write_answered
 
 QUICK = (0.0, 0.0)
 

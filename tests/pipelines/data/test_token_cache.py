@@ -138,8 +138,8 @@ cached_tokens(lambda: "key", lambda: [np.zeros((4, 4), dtype=np.int32)])
 
 def test_a_process_that_is_killed_while_it_writes_leaves_nothing_that_is_used(folder: Path) -> None:
     # The last moment before the file gets its name.
-    died = subprocess.run([sys.executable, "-c", KILLED], env={**os.environ}, check=False)
-    assert died.returncode == -signal.SIGKILL
+    killed = subprocess.run([sys.executable, "-c", KILLED], env={**os.environ}, check=False)
+    assert killed.returncode == -signal.SIGKILL
     (left,) = folder.glob("*/.*.partial")
     made = np.arange(6, dtype=np.int32).reshape(2, 3)
     assert (cached_tokens(lambda: "key", lambda: [made])[0] == made).all()

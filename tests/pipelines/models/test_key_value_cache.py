@@ -1,4 +1,4 @@
-"""A text that goes on is not read anew for each token, and gets the logits that it would get so."""
+"""With the cache only the newest token of a text passes, and the logits are those without the cache."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def adapted() -> nn.Module:
 @pytest.mark.parametrize("kind", [*MODELS, "prompt", "lora"])
 @pytest.mark.parametrize("room", [1 << 30, 700, 0])
 def test_logits_are_those_of_a_text_that_is_read_anew(kind: str, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts of several lengths, some twice; they go on, end, come in another order, and new ones come."""
+    """Texts of several lengths, some twice; they grow, end, come in another order, and new ones come."""
     monkeypatch.setattr(key_value_cache, "MOST_BYTES", room)
     monkeypatch.setattr(key_value_cache, "_MOST_TOKENS", 12)
     model = prompted() if kind == "prompt" else adapted() if kind == "lora" else build(*MODELS[kind])
@@ -91,7 +91,7 @@ def test_logits_are_those_of_a_text_that_is_read_anew(kind: str, room: int, monk
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_of_a_text_that_goes_on_one_token_passes(kind: str) -> None:
+def test_of_a_growing_text_one_token_passes(kind: str) -> None:
     model, passed = build(*MODELS[kind]), []
     model.model.get_decoder().register_forward_pre_hook(
         lambda _, args, kwargs: passed.append(tuple(kwargs["inputs_embeds"].shape[:2])), with_kwargs=True

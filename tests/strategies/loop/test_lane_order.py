@@ -53,7 +53,7 @@ def test_any_number_of_readers_takes_the_same_batches_in_the_same_order(order: L
     whole = [order.batch(step) for step in range(len(order))]
     for readers in READERS:
         assert all(torch.equal(torch.cat(s), b) for s, b in zip(shared(order, readers), whole, strict=True))
-    # Readers join and leave in mid-epoch: each group goes on from its step alone.
+    # Readers join and leave in mid-epoch: each group resumes from its step alone.
     at = 0
     while at < len(order):
         stop = data.draw(st.integers(at + 1, len(order)))

@@ -72,7 +72,7 @@ def test_hooks_are_called_as_documented() -> None:
     assert not hasattr(learner, "samples")
 
 
-def test_going_on_in_the_middle_does_not_begin_the_experience_again() -> None:
+def test_resuming_in_the_middle_does_not_begin_the_experience_again() -> None:
     experiences, outputs = stream("class-incremental")
     calls: list[str] = []
     learner = make([Chooser("a", calls)], outputs=outputs)

@@ -14,7 +14,7 @@ from strategies.api.strategy_errors import NonFiniteLoss, StrategyError
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (RunFailed("a worker died"), 1),
+        (RunFailed("a worker failed"), 1),
         (NonFiniteLoss(2, 17, float("nan")), 1),
         (ZeroDivisionError("division by zero"), 1),
         (PipelineError("x.yaml:3: name: is required"), 2),

@@ -89,7 +89,7 @@ def test_experiences_without_new_rows_keep_their_fingerprints_and_no_other_does(
             before = now
 
 
-def test_a_row_that_goes_on_is_another_row(tmp_path: Path) -> None:
+def test_a_row_that_grows_is_another_row(tmp_path: Path) -> None:
     file, index = tmp_path / "a.csv", Index()
     file.write_text("site,label,x\na,0,11\na,1,12\nb,0,13")
     before = known("csv", file, index)
@@ -109,5 +109,5 @@ def test_what_was_carried_is_kept_in_the_index_and_lost_with_it(tmp_path: Path) 
         assert {site for site in before if now[site][0] == before[site][0]} == {*left}
         assert known("csv", file, index) == now and b'"carried"' in (index.data or b"")
         before = now
-    anew = known("csv", file, Index())
-    assert anew["a"][0] != before["a"][0] and anew["a"][1] == before["a"][1]
+    indexed_again = known("csv", file, Index())
+    assert indexed_again["a"][0] != before["a"][0] and indexed_again["a"][1] == before["a"][1]

@@ -113,7 +113,7 @@ def test_two_ranks_learn_what_one_learns(name: str, folder: str, together: list[
 
 
 def resumed(name: str, stream: Stream, folder: str, start: int) -> dict[str, torch.Tensor]:
-    """One experience, interrupted after `start` steps: another learner goes on from the state."""
+    """One experience, interrupted after `start` steps: another learner resumes from the state."""
     pipeline = load_text(pipeline_text(name, folder))
     settings = train_settings(pipeline, 0)
     first, second = (make_learner(pipeline, stream, Group()) for _ in range(2))

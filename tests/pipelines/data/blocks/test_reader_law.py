@@ -164,7 +164,7 @@ def test_any_number_of_readers_takes_the_same_batches_and_resumes_under_another(
     order = sample_order(samples, settings, data.draw(st.integers(0, 2)), 0)
     whole = list(samples.lane_batches(order, Group()))
     assert sum(len(targets) for _, targets in whole) == 2 * len(samples)
-    # The first readers are stopped, most often in the middle of an epoch, and others go on.
+    # The first readers are stopped, most often in the middle of an epoch, and others resume.
     change = data.draw(st.integers(0, len(whole)))
     for readers, start, end in ((data.draw(READERS), 0, change), (data.draw(READERS), change, len(whole))):
         shares = [samples.lane_batches(order, Group(rank, readers), start) for rank in range(readers)]

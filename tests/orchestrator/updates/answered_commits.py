@@ -50,7 +50,7 @@ def write_answered(lineage: Lineage, parent: Commit | None, shares: Sequence[flo
     return commit
 
 
-def deeds(lineage: Lineage) -> list[dict[str, Any]]:
+def recorded_decisions(lineage: Lineage) -> list[dict[str, Any]]:
     """What was decided, oldest first, without what differs between two runs of the same commands."""
     changing = {"at", "by", "checksum", "previous"}
     return [decision.model_dump(mode="json", exclude=changing) for decision in newest_first(lineage)][::-1]
@@ -61,7 +61,7 @@ def pointed(lineage: Lineage) -> dict[str, str]:
     return {name: ref.commit for name, ref in lineage.refs().items()}
 
 
-class Dying:
+class KilledStore:
     """A store whose process is killed before its n-th write."""
 
     def __init__(self, store: FolderStore, number: int) -> None:
@@ -87,7 +87,7 @@ def killed(folder: Path, act: Callable[[Lineage], Decision | None], number: int)
     if child == 0:
         status = 1
         try:
-            store: Any = Dying(FolderStore(folder), number)
+            store: Any = KilledStore(FolderStore(folder), number)
             act(Lineage(store, NAME))
             status = 0
         finally:
