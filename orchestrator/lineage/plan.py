@@ -54,6 +54,7 @@ def make_plan(pipeline: Pipeline, stream: Stream) -> list[PlannedCommit]:
         from pipelines.data.blocks.hash_blocks import hash_blocks
 
         hash_blocks(stream)
+    stream.find_fingerprints()
     plan: list[PlannedCommit] = []
     parent: str | None = None
     own = _with_own_settings(pipeline, stream)

@@ -187,6 +187,8 @@ class RankTraining:
         with kind(self.lineage, self.plan[index].id, every, self._emit) as checkpointer:
             checkpointer.begin(learner, start, changed=checkpoint.memories if checkpoint else (), seconds=before)
             for step in learner.steps(experience, settings, past=past, listener=curve, start=start):
+                if step == start + 1:  # this experience was read
+                    self.stream.read_ahead(index + 1)
                 if curve.complete:
                     urgent = self.preempted()
                     if urgent and not noticed:

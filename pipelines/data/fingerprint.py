@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,10 @@ from torch import Tensor
 
 from pipelines.data.blocks.blockwise import Blockwise
 from pipelines.data.samples import StoredSamples, TensorSamples, chunks, slices
+
+Key = TypeVar("Key")
+_BESIDE = 64 * 2**20
+"""Bytes of a set that is still in memory while the next one is read."""
 
 
 def fingerprint(samples: StoredSamples, transform: dict[str, Any] | None) -> str:
@@ -37,6 +42,27 @@ def fingerprint(samples: StoredSamples, transform: dict[str, Any] | None) -> str
     digest.update(_content(samples.ids))
     digest.update(_content(samples.targets))
     return digest.hexdigest()
+
+
+def fingerprints(sets: Mapping[Key, Callable[[], tuple[StoredSamples, dict[str, Any] | None]]]) -> dict[Key, str]:
+    """The fingerprint of each set. One that is small and in memory is hashed while the next is read.
+
+    Args:
+        sets: gives samples and transform, as `fingerprint` takes them.
+    """
+    found: dict[Key, str] = {}
+    hashed: list[tuple[Key, Future[str]]] = []
+    with ThreadPoolExecutor(1, "everlearn-hash") as pool:
+        for key, read in sets.items():
+            samples, transform = read()
+            if not isinstance(samples, TensorSamples) or samples.bytes > _BESIDE:
+                found[key] = fingerprint(samples, transform)
+                continue
+            if len(hashed) == 2:
+                done, value = hashed.pop(0)
+                found[done] = value.result()
+            hashed.append((key, pool.submit(fingerprint, samples, transform)))
+    return found | {key: value.result() for key, value in hashed}
 
 
 def _inputs(samples: StoredSamples) -> Iterator[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import torch
@@ -19,8 +20,9 @@ from pipelines.data.blurry_streams import blurred
 from pipelines.data.datasets.dataset import Dataset, ExperienceDataset, adopt
 from pipelines.data.datasets.listed_experiences import experiences_in
 from pipelines.data.experience_samples import Part, StoredPart, class_parts, column_parts, task_units, transformed_parts
-from pipelines.data.fingerprint import fingerprint
+from pipelines.data.fingerprint import fingerprint, fingerprints
 from pipelines.data.kept_tests import KeptTests
+from pipelines.data.samples import StoredSamples
 from pipelines.data.splits import even_split, explicit_split, numbered, shuffled
 from pipelines.data.stream_experience import StreamExperience
 from pipelines.data.transforms import TRANSFORMS
@@ -148,6 +150,13 @@ class Stream(Sequence[StreamExperience]):
         part = self._parts[self._indices[index]]
         return part.dataset.source(part.number) if isinstance(part, StoredPart) else None
 
+    def read_ahead(self, index: int) -> None:
+        """Let experience `index`, if there is one, be read while another is learned."""
+        if 0 <= index < len(self):
+            part = self._parts[self._indices[index]]
+            if isinstance(part, StoredPart):
+                part.dataset.read_ahead(part.number)
+
     def fingerprint(self, index: int) -> str:
         """SHA-256 (hex) of the training data of experience `index`: training inputs, ids, targets, transform.
 
@@ -160,14 +169,21 @@ class Stream(Sequence[StreamExperience]):
         return self._fingerprint(index, test=True)
 
     def _fingerprint(self, index: int, test: bool) -> str:
-        position = self._indices[index]
-        key = (position, test)
+        key = (self._indices[index], test)
         if key not in self._fingerprints:
-            part = self._parts[position]
-            transform = None if part.transform is None else part.transform.parameters
-            own = part.train() if not test else part.test() if transform else self._kept.of(part)
-            self._fingerprints[key] = fingerprint(own, transform)
+            self._fingerprints[key] = fingerprint(*self._hashed(*key))
         return self._fingerprints[key]
+
+    def _hashed(self, position: int, test: bool) -> tuple[StoredSamples, dict[str, Any] | None]:
+        """What the fingerprint of a set is made of."""
+        part = self._parts[position]
+        transform = None if part.transform is None else part.transform.parameters
+        return part.train() if not test else part.test() if transform else self._kept.of(part), transform
+
+    def find_fingerprints(self) -> None:
+        """Find those of all sets: faster than one by one."""
+        keys = [(position, test) for position in self._indices for test in (False, True)]
+        self._fingerprints |= fingerprints({k: partial(self._hashed, *k) for k in keys if k not in self._fingerprints})
 
 
 def build_stream(

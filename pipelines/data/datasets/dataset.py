@@ -100,6 +100,9 @@ class ExperienceDataset(ABC):
     def classes_of(self, index: int) -> tuple[int, ...]:
         """The classes that occur in an experience, ascending; none where targets are columns."""
 
+    def read_ahead(self, index: int) -> None:  # noqa: B027
+        """Begin to read an experience that `train` and `test` will ask for, if that can be done beside other work."""
+
     def source(self, index: int) -> str | None:
         """The file of an experience, for messages; None: it is in no file of its own."""
         return None
@@ -240,11 +243,8 @@ def label_problems(where: str, labels: Tensor, classes: int) -> list[str]:
     wrong = torch.nonzero((labels < 0) | (labels >= classes)).flatten()
     if len(wrong) == 0:
         return []
-    row = int(wrong[0])
-    return [
-        f"{where}: label {int(labels[row])} in row {row} does not fit: "
-        f"with {classes} classes labels are 0 to {classes - 1} ({len(wrong)} such rows)"
-    ]
+    fit = f"with {classes} classes labels are 0 to {classes - 1} ({len(wrong)} such rows)"
+    return [f"{where}: label {int(labels[row := int(wrong[0])])} in row {row} does not fit: {fit}"]
 
 
 def input_problems(where: str, samples: TensorSamples) -> list[str]:

@@ -200,6 +200,16 @@ class Location:
         with self._errors():
             yield self.file_system()
 
+    def _gone(self) -> bool:
+        """Whether it is no longer in S3: a request that is under way when it is deleted may fail in other words."""
+        from pyarrow import fs
+
+        system, path = self.file_system()
+        try:
+            return bool(system.get_file_info(path).type == fs.FileType.NotFound)
+        except OSError:
+            return False
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Errors of a file system become a DataError."""
@@ -208,6 +218,8 @@ class Location:
         except FileNotFoundError as error:
             raise DataError(f"{self.path}: there is no such file or folder") from error
         except OSError as error:
+            if self.remote and "NETWORK_CONNECTION" not in str(error) and self._gone():
+                raise DataError(f"{self.path}: there is no such file or folder") from error
             reason = error.strerror or str(error).strip().partition("\n")[0] or type(error).__name__
             raise DataError(f"{self.path}: cannot be read: {reason}") from error
 

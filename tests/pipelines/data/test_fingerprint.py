@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
-from pipelines.data.fingerprint import fingerprint
+from pipelines.config.pipeline_errors import DataError
+from pipelines.data import fingerprint as module
+from pipelines.data.fingerprint import fingerprint, fingerprints
 from pipelines.data.samples import CHUNK, MapSamples, TensorSamples
 
 
@@ -82,3 +85,22 @@ def test_a_dataset_that_names_its_content_is_not_read() -> None:
     assert first != _of()
     # Which items are meant still counts, by their ids.
     assert first != fingerprint(named.subset(torch.tensor([0, 1])), None)
+
+
+@pytest.mark.parametrize("beside", [0, 40, 2**20])
+def test_those_of_many_sets_are_those_of_each(monkeypatch: pytest.MonkeyPatch, beside: int) -> None:
+    # Sets of 24 to 120 bytes: all are hashed here, some in the other thread, and all there.
+    monkeypatch.setattr(module, "_BESIDE", beside)
+    sets = {n: TensorSamples(INPUTS[: n % 4 + 1], TARGETS[: n % 4 + 1], IDS[: n % 4 + 1] + n) for n in range(9)}
+    transform = {"angle": 30}
+    found = fingerprints({n: lambda one=one: (one, transform) for n, one in sets.items()})
+    assert found == {n: fingerprint(one, transform) for n, one in sets.items()}
+    assert sorted(found) == list(sets)
+
+
+def test_a_set_that_cannot_be_read_is_an_error() -> None:
+    def torn() -> Any:
+        raise DataError("torn")
+
+    with pytest.raises(DataError, match="torn"):
+        fingerprints({0: lambda: (TensorSamples(INPUTS, TARGETS, IDS), None), 1: torn})

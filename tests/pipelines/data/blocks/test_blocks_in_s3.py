@@ -169,6 +169,13 @@ def test_a_file_that_changes_in_mid_epoch_is_named(
         list(batches(samples))
 
 
+def test_a_file_that_is_deleted_while_it_is_read_is_not_there(s3_uri: str, file: Path) -> None:
+    address = put(s3_uri, file)
+    with pytest.raises(DataError, match="there is no such file"), Location(address).open() as opened:
+        boto3.client("s3").delete_object(Bucket=s3_uri.removeprefix("s3://"), Key=file.name)
+        opened.read()
+
+
 def test_many_files_of_a_folder_are_listed_and_what_they_are_is_the_same(
     s3_uri: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
