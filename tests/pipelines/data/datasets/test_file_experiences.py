@@ -15,8 +15,8 @@ import torch
 
 from pipelines.config.pipeline_errors import DataError
 from pipelines.data.datasets.file_experiences import FileExperiences
-from pipelines.data.datasets.npz import load
 from pipelines.data.datasets.next_file import NextFile
+from pipelines.data.datasets.npz import load
 
 
 @pytest.fixture
