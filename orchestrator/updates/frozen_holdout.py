@@ -122,15 +122,17 @@ class HoldoutPart:
 
 
 def held_experiences(
-    lineage: Lineage, state: State, stream: Stream, learned: int, *, together: bool = False
+    lineage: Lineage, state: State, stream: Stream, learned: int, *, known: int = -1, together: bool = False
 ) -> list[StreamExperience]:
     """The experiences of a stream that are in the holdout; their test sets are their samples there.
 
     Args:
         stream: without what was rolled back, whose samples are left out.
         learned: later experiences are left out.
-        together: where all units are active for every sample, the samples are one test set, that of the last of these
-            experiences: asking a model then costs what its samples cost, however many experiences they are of.
+        known: the last experience that the champion has learned.
+        together: where all units are active for every sample, the samples up to `known` are one test set, that of the
+            last of their experiences, and those after it another: asking a model then costs what its samples cost,
+            however many experiences they are of.
 
     Raises:
         StorageError: the holdout cannot be read; damaged, it is a CorruptBlob.
@@ -149,6 +151,7 @@ def held_experiences(
         if chosen:
             found[index] = chosen
     if together and found and all(stream[index].outputs is None for index in found):
-        found = {max(found): [row for chosen in found.values() for row in chosen]}
+        sides = [[i for i in found if (i <= known) is side] for side in (True, False)]
+        found = {max(side): [row for i in side for row in found[i]] for side in sides if side}
     held = {i: TensorSamples(*(tensors[n][rows] for n in ("inputs", "targets", "ids"))) for i, rows in found.items()}
     return [StreamExperience(index, HoldoutPart(stream[index], samples)) for index, samples in held.items()]

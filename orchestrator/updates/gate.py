@@ -33,11 +33,15 @@ from pipelines.gating.gate_conditions import (
     size_finding,
 )
 
+KEPT = "what the champion has learned"
+"""The samples of the holdout that are of its experiences, as the subject of a finding."""
+
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
     from orchestrator.updates.gate_evidence import Evidence
     from pipelines.config.schema import Pipeline
     from pipelines.data.streams import Stream
+    from pipelines.gating.paired_tests import PairedCounts
 
 
 def judge(
@@ -151,10 +155,12 @@ def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:
     named = {f"class {unit}": pairs for unit, pairs in sorted(evidence.classes.items())} | evidence.columns
     parts = {name: p for name, p in named.items() if slices is not None and p.samples >= slices.minimum}
     extra = [
-        (name, condition.margin, pairs)
-        for name, condition, pairs in (
-            ("holdout", gate.holdout, evidence.holdout),
-            ("recent", gate.recent, evidence.recent),
+        (name, subject, condition.margin, pairs)
+        for name, subject, condition, pairs in (
+            ("holdout", "", gate.holdout, evidence.holdout),
+            # What is newer than the champion speaks for whoever learned it, even where its labels are wrong.
+            ("holdout", KEPT, gate.holdout, _apart(evidence)),
+            ("recent", "", gate.recent, evidence.recent),
         )
         if condition is not None and pairs is not None
     ]
@@ -168,7 +174,7 @@ def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:
     if gate.forgetting is not None:
         most = gate.forgetting.max
         findings += [drop_finding("forgetting", f"experience {i}", pairs, most, levels) for i, pairs in old.items()]
-    findings += [drop_finding(name, "", pairs, margin, levels) for name, margin, pairs in extra]
+    findings += [drop_finding(name, subject, pairs, margin, levels) for name, subject, margin, pairs in extra]
     if gate.negative_flips is not None:
         findings.append(flips_finding(together, gate.negative_flips, levels))
     if gate.calibration is not None and evidence.calibration is not None:
@@ -181,6 +187,12 @@ def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:
     if gate.size is not None and evidence.size is not None:
         findings.append(size_finding(evidence.size, gate.size))
     return findings
+
+
+def _apart(evidence: Evidence) -> PairedCounts | None:
+    """What the holdout has of the champion's experiences; None: nothing, or the whole of it."""
+    kept = evidence.kept
+    return kept if kept is not None and kept.samples and kept != evidence.holdout else None
 
 
 def why(findings: list[Finding]) -> str:

@@ -36,6 +36,7 @@ class Evidence:
         recent: on the test sets that are newest, of experiences that neither was trained on where there are any; None:
             not known.
         holdout: on the frozen holdout; None: not known.
+        kept: on the samples of the holdout that are of experiences which the champion has learned.
         on_holdout: whether the score is that on the holdout, and not on all of `experiences`.
         classes: their answers by output unit.
         columns: by parts of columns, by their names.
@@ -50,6 +51,7 @@ class Evidence:
     old: set[int] = field(default_factory=set)
     recent: PairedCounts | None = None
     holdout: PairedCounts | None = None
+    kept: PairedCounts | None = None
     on_holdout: bool = False
     classes: dict[int, PairedCounts] = field(default_factory=dict)
     columns: dict[str, PairedCounts] = field(default_factory=dict)
@@ -100,7 +102,7 @@ def gather(
     if gate.recent is not None:
         found.recent = _recent(champion, candidate, models, found)
     if gate.holdout is not None:
-        found.holdout = _held_out(lineage, champion, candidate, models, found.gaps)
+        _hold_out(lineage, champion, candidate, models, found)
     if champion.size is not None and candidate.size is not None and champion.size.bytes:
         found.size = candidate.size.bytes / champion.size.bytes
     _measure(found, champion, candidate, gate, models, tests)
@@ -172,27 +174,30 @@ def _recent(champion: Commit, candidate: Commit, models: ModelAnswers | None, fo
     return found.experiences[max(found.experiences)] if found.experiences else None
 
 
-def _held_out(
-    lineage: Lineage, champion: Commit, candidate: Commit, models: ModelAnswers | None, gaps: list[str]
-) -> PairedCounts | None:
+def _hold_out(
+    lineage: Lineage, champion: Commit, candidate: Commit, models: ModelAnswers | None, found: Evidence
+) -> None:
+    """Add the answers of both models on the frozen holdout."""
     from orchestrator.updates.admission_log import read_admissions
     from orchestrator.updates.frozen_holdout import held_experiences
 
     state = read_admissions(lineage)
     if state is None or state.holdout is None:
-        gaps.append("holdout: none was drawn yet: `everlearn step` draws it from a stream.source")
-        return None
+        found.gaps.append("holdout: none was drawn yet: `everlearn step` draws it from a stream.source")
+        return
     if models is None:
-        gaps.append("holdout: models are not evaluated here")
-        return None
+        found.gaps.append("holdout: models are not evaluated here")
+        return
+    last, known = candidate.experience.index, champion.experience.index
     try:
-        index = candidate.experience.index
-        held = held_experiences(lineage, state, models.stream, index, together=models.by_network)
+        held = held_experiences(lineage, state, models.stream, last, known=known, together=models.by_network)
         theirs, ours = (models.assess_on(commit, held).right for commit in (champion, candidate))
     except CorruptBlob as error:
-        gaps.append(f"holdout: {str(error).splitlines()[0]}")
-        return None
-    return sum((count_pairs(theirs[i].numpy(), ours[i].numpy()) for i in theirs), PairedCounts(0, 0, 0))
+        found.gaps.append(f"holdout: {str(error).splitlines()[0]}")
+        return
+    pairs = {i: count_pairs(theirs[i].numpy(), ours[i].numpy()) for i in theirs}
+    found.holdout = sum(pairs.values(), PairedCounts(0, 0, 0))
+    found.kept = sum((one for i, one in pairs.items() if i <= known), PairedCounts(0, 0, 0))
 
 
 def _slice(

@@ -25,11 +25,14 @@ from orchestrator.maintenance.forget_samples import forget
 from orchestrator.updates.admission_log import AdmissionLog, read_admissions
 from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.frozen_holdout import smallest
-from orchestrator.updates.gate import judge
+from orchestrator.updates.gate import KEPT, find, judge, why
+from orchestrator.updates.gate_evidence import Evidence
 from orchestrator.updates.promotion import promote
 from pipelines.config.schema import Pipeline
 from pipelines.config.sections.gate_section import GateSpec
 from pipelines.data.named_columns import named_columns
+from pipelines.gating.gate_conditions import overall
+from pipelines.gating.paired_tests import PairedCounts
 from strategies.memory import sample_keys
 from tests.orchestrator.maintenance.lineages import age
 from tests.orchestrator.updates.arrivals import lineage_of, pipeline_of, step
@@ -156,9 +159,12 @@ def test_what_waits_is_the_newest_data(pipeline: Pipeline) -> None:
     gate = GateSpec.model_validate({"recent": {}, "forgetting": None, "holdout": {"samples": 50}})
     promote(lineage, champion, force=True, reason="the first one")
     verdict = judge(lineage, candidate, gate, pipeline=pipeline, stream=stream)
-    findings: Any = {f["condition"]: f["samples"] for f in verdict.evidence["findings"]}  # type: ignore[index,union-attr]
-    assert findings["recent"] == len(stream[2].test)
-    assert findings["holdout"] == int((held(pipeline)["serials"] < 2).sum())
+    found: Any = verdict.evidence["findings"]
+    samples = {(f["condition"], f["subject"]): f["samples"] for f in found}
+    serials = held(pipeline)["serials"]
+    assert samples["recent", ""] == len(stream[2].test)
+    assert samples["holdout", ""] == int((serials < 2).sum())
+    assert samples["holdout", KEPT] == int((serials < 1).sum())
 
 
 def test_the_score_may_be_on_it_alone(pipeline: Pipeline) -> None:
@@ -176,8 +182,24 @@ def test_the_score_may_be_on_it_alone(pipeline: Pipeline) -> None:
         verdict = judge(lineage, candidate, gate, pipeline=pipeline, stream=stream)
         found: Any = verdict.evidence["findings"]
         samples = {f"{f['condition']} {f['subject']}".strip(): f["samples"] for f in found}
-        assert samples == {"score": 50, "holdout": 50, "recent": newest} | judged
+        kept = int((held(pipeline)["serials"] == 0).sum())
+        assert samples == {"score": 50, "holdout": 50, f"holdout {KEPT}": kept, "recent": newest} | judged
         assert verdict.evidence["gaps"] == []
+
+
+@given(st.integers(0, 200), st.integers(1, 3000))
+def test_a_gain_on_newer_samples_does_not_pay_for_what_the_champion_has_learned(lost: int, newer: int) -> None:
+    gate = GateSpec.model_validate(
+        {"score": {"on": "holdout", "margin": 0.05}, "holdout": {"samples": 4000, "margin": 0.05}, "forgetting": None}
+    )
+    kept, whole = PairedCounts(lost, 0, 1000), PairedCounts(lost, newer, 1000 + newer)
+    findings = find(Evidence(holdout=whole, kept=kept, on_holdout=True), gate, 0.025)
+    if lost <= 30:
+        assert overall(findings) == "passed"
+    if lost > 50:
+        assert overall(findings) != "passed"
+        # Where the whole of the holdout keeps the margin, this part of it is the reason.
+        assert newer < 2 * lost or f"holdout of {KEPT} -" in why(findings)
 
 
 def test_forget_reaches_it_and_gc_keeps_it(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -206,13 +206,13 @@ def test_a_micro_batch_waits_no_longer_than_said(quick: Broker, topic: str, tmp_
     assert step(patient).outcome == "nothing-new" and step(hasty).experiences == 4
 
 
-def test_a_topic_that_was_made_anew_is_refused(broker: Broker, topic: str, tmp_path: Path) -> None:
+def test_a_topic_that_was_created_again_is_refused(broker: Broker, topic: str, tmp_path: Path) -> None:
     pipeline = of_topic(tmp_path, broker, topic)
     broker.send(topic, rows(20))
     last = step(pipeline).commit
     other = of_topic(tmp_path, broker, f"{topic}-again")
     broker.send(f"{topic}-again", rows(3))
-    with pytest.raises(StorageError, match=r"ends at offset 3, but offsets up to 19 were admitted: the topic was made"):
+    with pytest.raises(StorageError, match=r"ends at offset 3, but offsets up to 19 were admitted: the topic was created again"):
         step(other)
     assert step(pipeline).commit == last
 
