@@ -212,7 +212,9 @@ def test_a_topic_that_was_created_again_is_refused(broker: Broker, topic: str, t
     last = step(pipeline).commit
     other = of_topic(tmp_path, broker, f"{topic}-again")
     broker.send(f"{topic}-again", rows(3))
-    with pytest.raises(StorageError, match=r"ends at offset 3, but offsets up to 19 were admitted: the topic was created again"):
+    with pytest.raises(
+        StorageError, match=r"ends at offset 3, but offsets up to 19 were admitted: the topic was created again"
+    ):
         step(other)
     assert step(pipeline).commit == last
 
