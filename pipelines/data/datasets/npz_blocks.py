@@ -147,7 +147,7 @@ def _arrays(reader: NpzBlocks, location: Location, state: FileState) -> dict[str
                     if name not in there:
                         raise DataError(missing_name(location.path, "array", name, there, key))
                 found = {key: _stored(raw, archive.getinfo(f"{name}.npy"), location) for key, name in names.items()}
-        except (*UNREADABLE, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise DataError(f"{location.path}: not a readable npz file: {error}") from error
     rows = {array.rows for array in found.values()}
     if len(rows) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,7 +22,11 @@ from pipelines.data.datasets.tables import Table
 
 _ENCRYPTED, _LOCAL_HEADER = 1, 30
 # RuntimeError: an encrypted file; its subclass NotImplementedError: a compression that this Python does not support.
-UNREADABLE = (ArithmeticError, EOFError, KeyError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError)
+# TokenError: a header that numpy tries to read as one of Python 2.
+UNREADABLE: tuple[type[Exception], ...] = (
+    ArithmeticError, EOFError, KeyError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError,
+    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class NpzReader:
                     raise DataError(f"{location.path}: holds one array without a name; save it with numpy.savez")
                 with archive:
                     yield archive
-            except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
+            except UNREADABLE as error:
                 # numpy takes all that is no archive for a pickle.
                 reason = "it is no archive of numpy.savez" if "pickled" in str(error) else error
                 raise DataError(f"{location.path}: not a readable npz file: {reason}") from error

@@ -186,5 +186,5 @@ def test_a_changed_byte_of_an_array_is_found(data: st.DataObject) -> None:
         end = archive.getinfo("y.npy").header_offset
     place = data.draw(st.integers(begin + 100, end - 1))
     content[place] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(DataError, match=r"x\.npz: not a readable npz file"):
+    with pytest.raises(DataError, match=r"x\.npz: "):
         NpzReader("x", "y", None).read(FileBytes("x.npz", bytes(content)))
