@@ -55,7 +55,7 @@ tracking: {{uri: "{folder}/mlflow"}}
 evaluate: {{window: 10, every: 30}}
 gate:
   score: {{on: holdout, margin: 0.05}}
-  holdout: {{samples: 2000, margin: 0.05}}
+  holdout: {{samples: 2000, margin: 0.05, lasting: 45}}
   recent: {{margin: 0.05}}
   forgetting: null
   undecided: refuse

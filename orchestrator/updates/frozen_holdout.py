@@ -9,6 +9,7 @@ the admission log. Where one id was held out twice, the newest sample counts.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -122,16 +123,16 @@ class HoldoutPart:
 
 
 def held_experiences(
-    lineage: Lineage, state: State, stream: Stream, learned: int, *, known: int = -1, together: bool = False
+    lineage: Lineage, state: State, stream: Stream, learned: int, *, cuts: Sequence[int] = (), together: bool = False
 ) -> list[StreamExperience]:
     """The experiences of a stream that are in the holdout; their test sets are their samples there.
 
     Args:
         stream: without what was rolled back, whose samples are left out.
         learned: later experiences are left out.
-        known: the last experience that the champion has learned.
-        together: where all units are active for every sample, the samples up to `known` are one test set, that of the
-            last of their experiences, and those after it another: asking a model then costs what its samples cost,
+        cuts: experiences, ascending, such as the last one that the champion has learned.
+        together: where all units are active for every sample, the samples up to each cut, and those after the last, are
+            one test set, that of the last of their experiences: asking a model then costs what its samples cost,
             however many experiences they are of.
 
     Raises:
@@ -151,7 +152,7 @@ def held_experiences(
         if chosen:
             found[index] = chosen
     if together and found and all(stream[index].outputs is None for index in found):
-        sides = [[i for i in found if (i <= known) is side] for side in (True, False)]
+        sides = [[i for i in found if bisect_left(cuts, i) == side] for side in range(len(cuts) + 1)]
         found = {max(side): [row for i in side for row in found[i]] for side in sides if side}
     held = {i: TensorSamples(*(tensors[n][rows] for n in ("inputs", "targets", "ids"))) for i, rows in found.items()}
     return [StreamExperience(index, HoldoutPart(stream[index], samples)) for index, samples in held.items()]

@@ -19,6 +19,7 @@ from orchestrator.lineage.decisions import (
     tainted,
 )
 from orchestrator.updates.gate_capabilities import CAPABILITIES, capability_finding
+from orchestrator.updates.lasting_change import KEPT, LASTING, with_lasting_change
 from pipelines.config.sections.gate_section import GateSpec
 from pipelines.gating.error_budget import refusal_level
 from pipelines.gating.gate_conditions import (
@@ -32,9 +33,6 @@ from pipelines.gating.gate_conditions import (
     overall,
     size_finding,
 )
-
-KEPT = "what the champion has learned"
-"""The samples of the holdout that are of its experiences, as the subject of a finding."""
 
 if TYPE_CHECKING:
     from orchestrator.lineage.lineage import Lineage
@@ -168,6 +166,7 @@ def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:
     asked = [gate.negative_flips, gate.calibration, gate.latency]
     limits = sum(limit is not None for limit in asked)
     tests = 1 + len(old) + len(parts) + len(extra) + len(evidence.capabilities) + limits
+    tests += evidence.lasted is not None
     levels = Levels(level / tests, 1 - gate.score.confidence)
     together = evidence.together
     findings = [drop_finding(SCORE, "", together, gate.score.margin, levels)]
@@ -186,7 +185,7 @@ def find(evidence: Evidence, gate: GateSpec, level: float) -> list[Finding]:
         findings.append(latency_finding(evidence.ratios, gate.latency, levels))
     if gate.size is not None and evidence.size is not None:
         findings.append(size_finding(evidence.size, gate.size))
-    return findings
+    return with_lasting_change(findings, evidence.lasted, gate.holdout, levels)
 
 
 def _apart(evidence: Evidence) -> PairedCounts | None:
@@ -199,7 +198,7 @@ def why(findings: list[Finding]) -> str:
     """One sentence for a person: what decided."""
     refused = [f for f in findings if f.outcome == "refused"]
     if refused:
-        return "; ".join(_measured(finding) for finding in refused[:3])
+        return "; ".join(_measured(finding) for finding in refused[:3]) + _newer(findings)
     score = findings[0]
     if score.outcome == "undecided":
         if not score.samples:
@@ -208,13 +207,21 @@ def why(findings: list[Finding]) -> str:
         return f"{_measured(score)}: {score.samples} samples cannot tell{wanted}"
     broken = [f for f in findings if f.outcome == "undecided" and not f.within]
     if broken:
-        return f"{'; '.join(_measured(finding) for finding in broken[:3])}, which may be chance"
-    return _measured(score)
+        return f"{'; '.join(_measured(finding) for finding in broken[:3])}, which may be chance{_newer(findings)}"
+    outlived = [f for f in findings if f.outcome == "outlived" or f.condition == LASTING]
+    return "; ".join(_measured(finding) for finding in [score, *outlived])
+
+
+def _newer(findings: list[Finding]) -> str:
+    """What a person is asked where only what the champion has learned stands against a commit."""
+    against = [f for f in findings if f.outcome == "refused" or (f.outcome == "undecided" and not f.within)]
+    alone = findings[0].outcome == "passed" and all(f.subject == KEPT for f in against)
+    return ". All else holds: are the newer labels wrong, or did their meaning change for good?" if alone else ""
 
 
 def _measured(finding: Finding) -> str:
     name = f"{finding.condition} of {finding.subject}" if finding.subject else finding.condition
-    signed = (SCORE, "forgetting", "holdout", "recent", "slices", "calibration", CAPABILITIES)
+    signed = (SCORE, "forgetting", "holdout", "recent", "slices", "calibration", CAPABILITIES, LASTING)
     change = "+" if finding.condition in signed else ""
     return f"{name} {finding.value:{change}.4g} (limit {finding.limit:.4g})"
 

@@ -37,6 +37,8 @@ class Evidence:
             not known.
         holdout: on the frozen holdout; None: not known.
         kept: on the samples of the holdout that are of experiences which the champion has learned.
+        lasted: on those that are newer than the champion and older than the newest `gate.holdout.lasting` experiences;
+            None: not asked for, or there are none.
         on_holdout: whether the score is that on the holdout, and not on all of `experiences`.
         classes: their answers by output unit.
         columns: by parts of columns, by their names.
@@ -52,6 +54,7 @@ class Evidence:
     recent: PairedCounts | None = None
     holdout: PairedCounts | None = None
     kept: PairedCounts | None = None
+    lasted: PairedCounts | None = None
     on_holdout: bool = False
     classes: dict[int, PairedCounts] = field(default_factory=dict)
     columns: dict[str, PairedCounts] = field(default_factory=dict)
@@ -102,7 +105,7 @@ def gather(
     if gate.recent is not None:
         found.recent = _recent(champion, candidate, models, found)
     if gate.holdout is not None:
-        _hold_out(lineage, champion, candidate, models, found)
+        _hold_out(lineage, champion, candidate, gate.holdout.lasting, models, found)
     if champion.size is not None and candidate.size is not None and champion.size.bytes:
         found.size = candidate.size.bytes / champion.size.bytes
     _measure(found, champion, candidate, gate, models, tests)
@@ -175,7 +178,12 @@ def _recent(champion: Commit, candidate: Commit, models: ModelAnswers | None, fo
 
 
 def _hold_out(
-    lineage: Lineage, champion: Commit, candidate: Commit, models: ModelAnswers | None, found: Evidence
+    lineage: Lineage,
+    champion: Commit,
+    candidate: Commit,
+    lasting: int | None,
+    models: ModelAnswers | None,
+    found: Evidence,
 ) -> None:
     """Add the answers of both models on the frozen holdout."""
     from orchestrator.updates.admission_log import read_admissions
@@ -189,8 +197,9 @@ def _hold_out(
         found.gaps.append("holdout: models are not evaluated here")
         return
     last, known = candidate.experience.index, champion.experience.index
+    settled = known if lasting is None else max(known, last - lasting)
     try:
-        held = held_experiences(lineage, state, models.stream, last, known=known, together=models.by_network)
+        held = held_experiences(lineage, state, models.stream, last, cuts=(known, settled), together=models.by_network)
         theirs, ours = (models.assess_on(commit, held).right for commit in (champion, candidate))
     except CorruptBlob as error:
         found.gaps.append(f"holdout: {str(error).splitlines()[0]}")
@@ -198,6 +207,8 @@ def _hold_out(
     pairs = {i: count_pairs(theirs[i].numpy(), ours[i].numpy()) for i in theirs}
     found.holdout = sum(pairs.values(), PairedCounts(0, 0, 0))
     found.kept = sum((one for i, one in pairs.items() if i <= known), PairedCounts(0, 0, 0))
+    lasted = sum((one for i, one in pairs.items() if known < i <= settled), PairedCounts(0, 0, 0))
+    found.lasted = lasted if lasted.samples else None
 
 
 def _slice(

@@ -1,7 +1,8 @@
 """The conditions of a gate: what was found of each, and the verdict that follows from all.
 
 A finding is `passed` where it is shown that the limit is kept, `refused` where it is shown that it is not, and
-`undecided` where there are too few samples to tell.
+`undecided` where there are too few samples to tell. It is `outlived` where it no longer counts, because the change that
+breaks it has lasted.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Finding:
     """What was found of one condition.
 
     Attributes:
-        condition: `score`, `forgetting`, `holdout`, `recent`, `negative_flips`, `calibration`, `slices`, `latency` or
-            `size`.
+        condition: `score`, `forgetting`, `holdout`, `recent`, `negative_flips`, `calibration`, `slices`, `latency`,
+            `size` or `lasting`.
         subject: the part that was judged, such as `experience 2`; empty: everything together.
         outcome: see the module.
         value: what was measured.
@@ -59,7 +60,7 @@ class Finding:
 
     condition: str
     subject: str
-    outcome: Outcome
+    outcome: Outcome | Literal["outlived"]
     value: float
     limit: float
     within: bool
@@ -162,12 +163,12 @@ def overall(findings: Sequence[Finding]) -> Outcome:
     """The verdict of all findings.
 
     It is refused where any condition is. It passes where the score is shown to hold, and every other condition is, or
-    at least keeps its limit in what was measured: old experiences and slices are often too small to show more. It is
-    undecided otherwise.
+    at least keeps its limit in what was measured (old experiences and slices are often too small to show more), or is
+    outlived. It is undecided otherwise.
     """
     if any(finding.outcome == "refused" for finding in findings):
         return "refused"
-    shown = all(f.outcome == "passed" or (f.condition != SCORE and f.within) for f in findings)
+    shown = all(f.outcome in ("passed", "outlived") or (f.condition != SCORE and f.within) for f in findings)
     return "passed" if shown else "undecided"
 
 

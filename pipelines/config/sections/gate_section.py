@@ -73,10 +73,16 @@ class HoldoutCondition(Spec):
     Attributes:
         samples: at most so many are kept in the store: those whose ids have the smallest hashes.
         margin: the loss of accuracy that is tolerated.
+        lasting: a change that began more than so many experiences ago is a lasting one: what the champion has learned
+            no longer decides by itself where it is shown to be worse than the commit by more than the margin, on
+            samples that are newer than the champion and older than that. Choose it longer than labels may stay wrong
+            unnoticed.
+            null: no change counts as lasting, and a person promotes.
     """
 
     samples: Annotated[Count, Field(le=1_000_000), NOT_LEARNED] = 2000
     margin: Annotated[Margin, NOT_LEARNED] = 0.02
+    lasting: Annotated[Count | None, NOT_LEARNED] = None
 
 
 class RecentCondition(Spec):
@@ -182,4 +188,6 @@ class GateSpec(Spec):
         found = self.model_dump(mode="json", include=chosen | later)
         if self.score.on == "all":
             del found["score"]["on"]
+        if self.holdout is not None and self.holdout.lasting is None:
+            del found["holdout"]["lasting"]
         return found
