@@ -10,7 +10,7 @@ from strategies.networks.reinitialize import drawn
 
 
 class BottleneckLinear(AdaptedLinear):
-    """A linear layer with adapters behind it: h = W x + b, and then h + U gelu(D h + d) + u (Houlsby et al. 2019).
+    """A linear layer with adapters behind it: h = W x + b, then h + alpha (U gelu(D h + d) + u) (Houlsby et al. 2019).
 
     D is drawn and U and u are 0 at first, so that a new adapter is the identity. Active adapters follow one another.
 

@@ -25,17 +25,17 @@ class PromptedNetwork(TaskNetwork):
         body: the model without its head, with prompts.
     """
 
-    def __init__(self, model: nn.Module, head: str, embedding: str) -> None:
+    def __init__(self, model: nn.Module, head: str, embedding: str, alpha: float = 1.0) -> None:
         """
         Args:
             model: is changed: its head is taken off, and it is frozen.
             head: name of the layer that makes its output.
-            embedding: as in `PromptedModel`.
+            embedding, alpha: as in `PromptedModel`.
         """
         body, last = take_off(model, head)
         super().__init__(last.out_features)
         freeze_but_head(body, "")
-        self.body = PromptedModel(body, embedding)
+        self.body = PromptedModel(body, embedding, alpha)
         self._head = partial(nn.Linear, last.in_features, bias=last.bias is not None, dtype=last.weight.dtype)
 
     def add_task(self, units: Sequence[int], experience: int, length: int, example: Tensor, seed: int) -> None:

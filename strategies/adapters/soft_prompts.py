@@ -19,10 +19,12 @@ class SoftPrompts(Adapted):
 
     Attributes:
         prompts: (length, d) each in front of tokens, or (1, *shape) to add to inputs.
+        alpha: a prompt is used as `alpha` times these numbers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alpha: float) -> None:
         super().__init__()
+        self.alpha = alpha
         self.prompts = nn.ParameterDict()
 
     def add(self, name: str, values: Tensor) -> None:
@@ -42,7 +44,7 @@ class AddedPrompts(SoftPrompts):
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, *shape) to (n, *shape)."""
         for name in self.active:
-            inputs = inputs + self.prompts[name]
+            inputs = inputs + self.alpha * self.prompts[name]
         return inputs
 
 
@@ -53,8 +55,8 @@ class PromptedEmbedding(SoftPrompts):
         base_layer: the frozen embedding.
     """
 
-    def __init__(self, base_layer: nn.Embedding) -> None:
-        super().__init__()
+    def __init__(self, base_layer: nn.Embedding, alpha: float) -> None:
+        super().__init__(alpha)
         self.base_layer = base_layer.requires_grad_(False)
 
     @property
@@ -72,7 +74,7 @@ class PromptedEmbedding(SoftPrompts):
         own: Tensor = self.base_layer(tokens)
         if not self.active:
             return own
-        prompt = torch.cat([self.prompts[name] for name in reversed(self.active)])
+        prompt = self.alpha * torch.cat([self.prompts[name] for name in reversed(self.active)])
         return torch.cat([prompt.expand(len(own), -1, -1), own[:, len(prompt) :]], 1)
 
 
@@ -83,18 +85,19 @@ class PromptedModel(nn.Module):
         body: the model.
     """
 
-    def __init__(self, body: nn.Module, embedding: str) -> None:
+    def __init__(self, body: nn.Module, embedding: str, alpha: float = 1.0) -> None:
         """
         Args:
             body: is changed: its embedding becomes a `PromptedEmbedding`.
             embedding: name of the embedding of its tokens; empty: prompts are added to the inputs.
+            alpha: as in `SoftPrompts`.
         """
         super().__init__()
-        self.inputs = None if embedding else AddedPrompts()
+        self.inputs = None if embedding else AddedPrompts(alpha)
         if embedding:
             layer = body.get_submodule(embedding)
             assert isinstance(layer, nn.Embedding)
-            body = put(body, embedding, PromptedEmbedding(layer))
+            body = put(body, embedding, PromptedEmbedding(layer, alpha))
         self.body = body
         self._embedding = embedding
 
@@ -129,7 +132,7 @@ class PromptedModel(nn.Module):
         layer = self.prompts
         if isinstance(layer, PromptedEmbedding):
             tokens = torch.randint(layer.base_layer.num_embeddings, (length,), generator=_generator(seed))
-            layer.add(name, layer.weight.detach()[tokens.to(layer.weight.device)])
+            layer.add(name, layer.weight.detach()[tokens.to(layer.weight.device)] / layer.alpha)
         else:
             layer.add(name, torch.zeros_like(example[:1]))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from weakref import WeakSet
 
 import torch
@@ -20,11 +20,15 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from strategies.importance.one_by_one import SlowImportance, add_one_by_one, buffers_kept, slow_importance
+from strategies.importance.scalings import may_scale, scales
 from strategies.importance.sequence_gradients import add_part, add_positions, has_positions, moment, per_position
+from strategies.importance.tied_heads import add_tied, is_linear, tied_heads
 from strategies.objectives.objective import Term
 
 _ONE_BY_ONE: WeakSet[nn.Module] = WeakSet()
 """Models that torch.func could not run."""
+
+NOT_TIED: Mapping[nn.Module, nn.Embedding] = {}
 
 _TOKENS = 4096
 """Tokens that pass at a time: a transformer keeps much for each until its backward pass."""
@@ -52,14 +56,15 @@ def per_sample_moment(
     try:
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         total = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
-        closed = _closed_form_layers(model, parameters)
+        tied = tied_heads(model)
+        closed = _closed_form_layers(model, parameters, tied)
         every = torch.arange(len(inputs), device=inputs.device)
         if closed is not None and not inputs.is_floating_point() and len(inputs):
             chunk = min(chunk, max(1, _TOKENS // max(1, inputs[0].numel())))
         with buffers_kept(model):
             for rows in every.split(chunk) if len(inputs) else ():
                 part = inputs[rows]
-                done = closed is not None and _closed_form(model, part, rows, objectives, closed, total, absolute)
+                done = closed is not None and _closed_form(model, part, rows, objectives, closed, tied, total, absolute)
                 if not done:
                     _functional(model, parameters, part, rows, objectives, total, absolute)
         return total
@@ -67,19 +72,37 @@ def per_sample_moment(
         model.train(training)
 
 
-def _closed_form_layers(model: nn.Module, parameters: dict[str, nn.Parameter]) -> dict[nn.Module, str] | None:
-    """The layers that hold all parameters, with their names, or None when one has no closed form."""
+def _closed_form_layers(
+    model: nn.Module, parameters: dict[str, nn.Parameter], tied: Mapping[nn.Module, nn.Embedding] = NOT_TIED
+) -> dict[nn.Module, str] | None:
+    """The layers that hold all parameters, with their names, or None when one has no closed form.
+
+    Args:
+        tied: heads with the weights of an embedding; they count, too.
+    """
     layers: dict[nn.Module, str] = {}
     owned: set[str] = set()
     for name, module in model.named_modules():
         mine = {f"{name}.{n}" if name else n for n, p in module.named_parameters(recurse=False) if p.requires_grad}
-        if not mine:
+        if module in tied:
+            mine -= parameters.keys() ^ mine  # its weights have the embedding's name
+        elif not mine:
             continue
-        if not _has_closed_form(module):
+        elif not _has_closed_form(module):
             return None
         layers[module] = name
         owned |= mine
     return layers if owned == set(parameters) else None
+
+
+def _weights(layer: nn.Module, tied: Mapping[nn.Module, nn.Embedding]) -> set[Tensor]:
+    """A layer's own parameters, with those that it shares."""
+    shared = {tied[layer].weight} if layer in tied else set()
+    return {*layer.parameters(recurse=False), *shared}
+
+
+def _path(layer: str, name: str) -> str:
+    return f"{layer}.{name}" if layer else name
 
 
 def _has_closed_form(module: nn.Module) -> bool:
@@ -119,6 +142,7 @@ def _closed_form(
     rows: Tensor,
     objectives: Sequence[Term],
     layers: dict[nn.Module, str],
+    tied: Mapping[nn.Module, nn.Embedding],
     total: dict[str, Tensor],
     absolute: bool,
 ) -> bool:
@@ -134,7 +158,7 @@ def _closed_form(
             args = (args[0].expand(len(inputs), *args[0].shape[1:]),)
             output = output.expand(len(inputs), *output.shape[1:])
         dims = (2,) if isinstance(module, nn.Linear) else (4,) if isinstance(module, nn.Conv2d) else (2, 3, 4, 5)
-        if args and per_position(module, args[0], output):
+        if args and (module in tied or per_position(module, args[0], output)):
             sequences.add(module)
         elif has_positions(module) or output.dim() not in dims:
             unusual = True
@@ -153,11 +177,16 @@ def _closed_form(
             handle.remove()
     uses = _uses(output)
     # A weight may also be used without calling its layer: tied, say, by torch.nn.functional.
-    if unusual or any(uses[p] > (layer in seen) for layer in layers for p in layer.parameters(recurse=False)):
+    known = Counter(p for layer in seen for p in _weights(layer, tied))
+    if unusual or any(uses[p] > known[p] for layer in layers for p in _weights(layer, tied)):
+        return False
+    if any(may_scale(m) and not scales(m, entering[:1]) for m, (entering, _) in seen.items()):
+        return False
+    if not all(m in seen and e in seen and is_linear(m, *seen[m]) for m, e in tied.items()):
         return False
     if sequences and not _samples_first(model, inputs[:1], sequences):
         return False
-    called = [layer for layer in seen if any(uses[p] for p in layer.parameters(recurse=False))]
+    called = [layer for layer in seen if any(uses[p] for p in _weights(layer, tied))]
     if not called:
         return True
     deltas: dict[nn.Module, Tensor] = {}
@@ -166,11 +195,18 @@ def _closed_form(
         weights = None if weights is None else weights.detach()
         last = number == len(objectives) - 1
         gradients = torch.autograd.grad(values.sum(), [seen[m][1] for m in called], retain_graph=not last)
-        for module, delta in zip(called, gradients, strict=True):
-            if module in sequences:
-                ones = delta.new_ones(len(delta)) if weights is None else weights.to(delta.dtype)
-                prefix = f"{layers[module]}." if layers[module] else ""
-                add_positions(module, prefix, seen[module][0], delta, ones, total, absolute)
+        back = dict(zip(called, gradients, strict=True))
+        for module, delta in back.items():
+            if module in tied.values():
+                continue  # with its head
+            ones = delta.new_ones(len(delta)) if weights is None else weights.to(delta.dtype)
+            if module in tied:
+                other = tied[module]
+                names = (_path(layers[other], "weight"), _path(layers[module], "bias"))
+                calls = (seen[other][0], back[other]), (seen[module][0], delta)
+                add_tied(other, names, *calls, ones, total, absolute)
+            elif module in sequences:
+                add_positions(module, _path(layers[module], ""), seen[module][0], delta, ones, total, absolute)
             elif isinstance(module, nn.Linear):
                 if module in deltas and weights is None and not absolute:
                     deltas[module].addcmul_(delta, delta)
@@ -179,7 +215,6 @@ def _closed_form(
                 weighted = weighted if weights is None else weighted.mul_(weights[:, None])
                 deltas[module] = deltas[module].add_(weighted) if module in deltas else weighted
             else:
-                ones = delta.new_ones(len(delta)) if weights is None else weights.to(delta.dtype)
                 _add_spatial(module, layers[module], seen[module][0], delta, ones, total, absolute)
     for module, delta in deltas.items():
         _add(total, layers[module], module, delta.T @ moment(seen[module][0], absolute), delta.sum(0))
@@ -204,9 +239,8 @@ def _samples_first(model: nn.Module, one: Tensor, layers: Collection[nn.Module])
 
 
 def _add(total: dict[str, Tensor], name: str, module: nn.Module, weight: Tensor, bias: Tensor) -> None:
-    prefix = f"{name}." if name else ""
-    add_part(total, f"{prefix}weight", weight)
-    add_part(total, f"{prefix}bias", bias)
+    add_part(total, _path(name, "weight"), weight)
+    add_part(total, _path(name, "bias"), bias)
 
 
 def _add_spatial(

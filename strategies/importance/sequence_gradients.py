@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from strategies.importance.scalings import may_scale, slope
+
 _MOST = 50_000_000
 """Numbers that the gradients of single samples may take at a time."""
 
@@ -21,7 +23,9 @@ def has_positions(module: nn.Module) -> bool:
     if isinstance(module, nn.Embedding):
         plain = module.max_norm is None and not module.scale_grad_by_freq
         return plain and type(module).forward is nn.Embedding.forward
-    return isinstance(module, _NORMS) and type(module).forward in (nn.LayerNorm.forward, nn.RMSNorm.forward)
+    if isinstance(module, _NORMS):
+        return type(module).forward in (nn.LayerNorm.forward, nn.RMSNorm.forward)
+    return may_scale(module)
 
 
 def per_position(module: nn.Module, entering: Tensor, output: Tensor) -> bool:
@@ -30,7 +34,9 @@ def per_position(module: nn.Module, entering: Tensor, output: Tensor) -> bool:
         return output.dim() > 2
     if isinstance(module, nn.Embedding):
         return output.dim() > 1 and output.dim() == entering.dim() + 1
-    return isinstance(module, _NORMS) and output.dim() > len(module.normalized_shape)
+    if isinstance(module, _NORMS):
+        return output.dim() > len(module.normalized_shape)
+    return may_scale(module) and output.dim() > 1 and output.shape == entering.shape
 
 
 def add_positions(
@@ -58,18 +64,19 @@ def add_positions(
     if isinstance(module, nn.Linear):
         back, there = delta.reshape(n, -1, delta.shape[-1]), entering.reshape(n, -1, entering.shape[-1])
         if f"{prefix}weight" in total:
-            rows = max(1, _MOST // module.weight.numel())
+            rows = rows_at_once(module.weight)
             for first in range(0, n, rows):
                 part = slice(first, first + rows)
                 own = torch.bmm(back[part].transpose(1, 2), there[part])
                 add_part(total, f"{prefix}weight", weighted_sum(own, weights[part], absolute))
     else:
-        assert isinstance(module, nn.LayerNorm | nn.RMSNorm)
-        shape = list(module.normalized_shape)
+        shape = list(module.weight.shape if module.weight is not None else module.normalized_shape)  # type: ignore[arg-type]
         if isinstance(module, nn.LayerNorm):
             normal = F.layer_norm(entering, shape, eps=module.eps)
-        else:
+        elif isinstance(module, nn.RMSNorm):
             normal = F.rms_norm(entering, shape, eps=module.eps)
+        else:
+            normal = slope(module, entering)
         back = delta.reshape(n, -1, *shape)
         own = (back * normal.reshape(back.shape)).sum(1)
         add_part(total, f"{prefix}weight", weighted_sum(own, weights, absolute))
@@ -87,6 +94,11 @@ def _embedding(module: nn.Embedding, tokens: Tensor, delta: Tensor, weights: Ten
     if module.padding_idx is not None:
         summed[rows == module.padding_idx] = 0.0
     return delta.new_zeros(count, delta.shape[-1]).index_add_(0, rows, summed)
+
+
+def rows_at_once(weight: Tensor) -> int:
+    """Samples whose gradients of these weights may be in memory together."""
+    return max(1, _MOST // weight.numel())
 
 
 def moment(values: Tensor, absolute: bool) -> Tensor:

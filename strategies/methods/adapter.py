@@ -9,7 +9,7 @@ from pydantic import Field
 from strategies.adapters.bottleneck import BottleneckLinear
 from strategies.adapters.low_rank import ALL
 from strategies.api.guide import Guide
-from strategies.api.influence import LEARNED
+from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy
 from strategies.methods.lora import LoRA, LoRAPerExperience
 from strategies.networks.separate_tasks import TaskOptions
@@ -20,6 +20,13 @@ class BottleneckOptions(TaskOptions):
 
     size: Annotated[int, LEARNED] = Field(
         default=16, ge=1, json_schema_extra={"fixed": True}, description="Width m of the bottleneck."
+    )
+    alpha: Annotated[float, Influence(added="0.2")] = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        json_schema_extra={"fixed": True},
+        description="What an adapter adds is multiplied by it: its pace beside the head's, which has the same rate.",
     )
     targets: Annotated[tuple[str, ...], LEARNED] = Field(
         default=(ALL,),
@@ -45,9 +52,10 @@ class Adapter(LoRA):
     """Adapters: Houlsby et al. 2019, Parameter-efficient transfer learning for NLP, section 2.1.
 
     The model is frozen. Each of the chosen linear layers is followed, before the skip connection of its sublayer, by a
-    bottleneck with its own skip connection: h + U gelu(D h + d) + u. D has m rows. U and u start at 0, so that a new
-    adapter is the identity. Only the adapters and the head learn, and a commit holds only these and their optimiser
-    state. (The paper trains the layer normalisations as well; here they are frozen with the model.)
+    bottleneck with its own skip connection: h + alpha (U gelu(D h + d) + u), where the paper has alpha = 1. D has m
+    rows. U and u start at 0, so that a new adapter is the identity. Only the adapters and the head learn, and a commit
+    holds only these and their optimiser state. (The paper trains the layer normalisations as well; here they are frozen
+    with the model.)
 
     Unlike the product of `lora` it is not linear, and cannot be merged into the layer's weights. `per` is as in `lora`,
     and so are the methods that can be listed with it.
@@ -71,7 +79,7 @@ class Adapter(LoRA):
         return AdapterPerExperience if options.per == "experience" else cls
 
     def dimensions(self) -> tuple[float, int]:
-        return 1.0, self.options.size
+        return self.options.alpha, self.options.size
 
 
 class AdapterPerExperience(LoRAPerExperience):
@@ -88,4 +96,4 @@ class AdapterPerExperience(LoRAPerExperience):
     options: BottleneckOptions  # type: ignore[assignment]
 
     def dimensions(self) -> tuple[float, int]:
-        return 1.0, self.options.size
+        return self.options.alpha, self.options.size

@@ -14,7 +14,7 @@ from strategies.adapters.prompted_network import PromptedNetwork
 from strategies.adapters.soft_prompts import PromptedModel, stored_prompts, token_embedding
 from strategies.api.data import Experience
 from strategies.api.guide import Guide
-from strategies.api.influence import LEARNED
+from strategies.api.influence import LEARNED, Influence
 from strategies.api.strategy import Strategy
 from strategies.api.strategy_errors import StrategyError
 from strategies.loop.learner import Learner
@@ -36,6 +36,16 @@ class PromptOptions(TaskOptions):
         json_schema_extra={"fixed": True},
         description="Vectors in front of a text; without effect where inputs are no tokens.",
     )
+    alpha: Annotated[float, Influence(added="0.2")] = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        json_schema_extra={"fixed": True},
+        description=(
+            "A prompt is alpha times the numbers that are trained. It begins as the same vectors, and then moves alpha "
+            "times as fast beside the head, which has the same rate, with an optimiser such as Adam."
+        ),
+    )
     per: Annotated[Literal["stream", "experience"], LEARNED] = Field(
         default="stream",
         json_schema_extra={"fixed": True},
@@ -52,7 +62,8 @@ class Prompt(LoRA):
     The model is frozen. It reads [P; E(x)] instead of E(x): a matrix P of `length` trainable vectors in front of the
     embeddings of a text's tokens. P begins as the embeddings of tokens that are drawn. Only P and the head learn (with
     objective: next-token P alone), and only they are in a commit. Few parameters are trained, which suits small data
-    sets; the learning rate has to be higher than with other methods (0.3 in the paper).
+    sets. The paper's rate, 0.3, is for a model whose embeddings are large; where they are small, as in encoders of the
+    kind of BERT, a prompt moves out of their range in a few steps, and `alpha` below 1 slows it down beside the head.
 
     With `per: experience` as in Razdaibiedina et al. 2023, Progressive prompts: continual learning for language models,
     section 2.2: experience k learns P_k with [P_k; ...; P_1; E(x)], where the earlier prompts are frozen, and nothing
@@ -87,7 +98,7 @@ class Prompt(LoRA):
         head, embedding = _parts(learner, self.name)
         freeze_but_head(model, head)
         self._head = head
-        prompted = PromptedModel(model, embedding)
+        prompted = PromptedModel(model, embedding, self.options.alpha)
         prompted.add_prompt(_STREAM, self.options.length, learner.example(), integer(learner.seed, self.name))
         learner.model = prompted.to(learner.device)
         _try(learner, self.name)
@@ -98,7 +109,7 @@ class Prompt(LoRA):
             return model
         embedding = _embedding(model, stored[0])
         freeze_but_head(model, self._head)
-        prompted = PromptedModel(model, embedding)
+        prompted = PromptedModel(model, embedding, self.options.alpha)
         prompted.restore_prompt(_STREAM, state)
         return prompted
 
@@ -122,7 +133,7 @@ class PromptPerExperience(SeparateTasks):
         """Add a prompt and a head; the first experience turns the model into a `PromptedNetwork`."""
         network = learner.model
         if not isinstance(network, PromptedNetwork):
-            network = PromptedNetwork(network, *_parts(learner, self.name))
+            network = PromptedNetwork(network, *_parts(learner, self.name), self.options.alpha)
         seed = integer(learner.seed, self.name, experience.index)
         units = self.task_units(learner, experience)
         network.add_task(units, experience.index, self.options.length, learner.example(), seed)
@@ -137,7 +148,7 @@ class PromptPerExperience(SeparateTasks):
         if not isinstance(model, PromptedNetwork):
             names = {name.removeprefix("body.body.").replace(".base_layer.", ".") for name in state}
             head = stored_head(model, lambda name: f"{name}.weight" in names)
-            model = PromptedNetwork(model, head, _embedding(model, stored[0]))
+            model = PromptedNetwork(model, head, _embedding(model, stored[0]), self.options.alpha)
         model.restore_tasks(state)
         model.infer = self.options.infer_task
         return model

@@ -7,7 +7,8 @@ texts of each task are trained on, in batches of 16, and 500 of each are tested;
 the mean over the tasks after the last one; forgetting is that of what was right after its own task.
 
 Adapters are in the top one of the six layers, so that each text, cut at 48 tokens, passes through the lower five once
-(`top_layers`); they learn for one epoch in bf16 with a falling rate. A soft prompt is read by all layers.
+(`top_layers`); they learn for one epoch with a falling rate, in bf16 where the processor has it. A soft prompt is read
+by all layers.
 
 `validate=0.2` is for choosing settings: that share of each task's training texts, drawn with a fixed seed, is held out
 and tested instead of the test texts, which are not read. `lr=0.003,0.01`, `epochs=1,3` and numbers that are options of
@@ -78,7 +79,7 @@ ADAPTED: dict[str, Row] = {
     "o-lora": ([{"name": "o-lora", **_SLOW}], _SHARED),
     "experts": ([{"name": "experts", **_LORA}], {}),
     "adapter+replay-20": (
-        [{"name": "adapter", "targets": ["output.dense"]}, {"name": "replay", "capacity": 60}],
+        [{"name": "adapter", "targets": ["output.dense"], "alpha": 0.1}, {"name": "replay", "capacity": 60}],
         {},
     ),
     "merge-ties+lora": (
@@ -88,15 +89,15 @@ ADAPTED: dict[str, Row] = {
     "lora-joint": ([{"name": "lora", **_LORA, "alpha": 1}, {"name": "cumulative"}], {}),
     "lora-task-id-given": ([{"name": "lora", **_LORA, "per": "experience"}], {"setting": "task-incremental"}),
     "adapter-task-id-given": (
-        [{"name": "adapter", "targets": ["output.dense"], "per": "experience"}],
+        [{"name": "adapter", "targets": ["output.dense"], "alpha": 0.3, "per": "experience"}],
         {"setting": "task-incremental"},
     ),
 }
 """As `FROZEN`, with adapters in the top layers of the encoder."""
 
 PROMPTED: dict[str, Row] = {
-    "prompt": ([{"name": "prompt", "length": 10}], {}),
-    "prompt+replay-20": ([{"name": "prompt", "length": 10}, {"name": "replay", "capacity": 60}], {}),
+    "prompt": ([{"name": "prompt", "length": 10, "alpha": 0.1}], {}),
+    "prompt+replay-20": ([{"name": "prompt", "length": 10, "alpha": 0.1}, {"name": "replay", "capacity": 60}], {}),
 }
 """As `FROZEN`, with a soft prompt in front of each text."""
 
@@ -152,6 +153,7 @@ def document(folder: Path, encoder: Path, options: Mapping[str, Any]) -> dict[st
     dataset |= {"path": str(folder / "train"), "test": str(folder / "test"), "tokenizer": str(encoder)}
     dataset["max_length"] = options.get("length", dataset["max_length"])
     made["train"]["optimizer"]["lr"] = options.get("lr", 0.001)
+    made["train"] |= options.get("train", {})
     made["stream"]["setting"] = options.get("setting", "class-incremental")
     made["model"] |= {"pretrained": str(encoder), "frozen": options.get("frozen", True)}
     return made
@@ -188,7 +190,7 @@ def learn_top(experiences: Sequence[Step], model: nn.Module, strategies: Strateg
         optimizer="adamw",
         optimizer_options={"lr": options["lr"]},
         scheduler="CosineAnnealingLR",
-        precision="bf16",
+        precision="bf16" if torch.cpu._is_avx512_bf16_supported() else "float32",
     )
     return follow(learner, stream, lambda index: settings)
 
@@ -276,7 +278,8 @@ def main(
                     seed,
                 ),
             )
-        whole = {"frozen": False, "epochs": 1, "lr": 0.01, "length": LENGTH}
+        falling = {"scheduler": {"name": "CosineAnnealingLR"}}
+        whole = {"frozen": False, "epochs": 1, "lr": 0.01, "length": LENGTH, "train": falling}
         show(PROMPTED, lambda strategies, options, seed: learn(folder, encoder, strategies, whole | options, seed))
     finally:
         shutil.rmtree(folder)

@@ -52,6 +52,22 @@ def test_the_newest_prompt_stands_in_front_of_the_frozen_earlier_ones() -> None:
         again.restore_prompt("0", wrong)
 
 
+def test_alpha_leaves_the_beginning_as_it_is_and_multiplies_what_is_learned() -> None:
+    own, slow = (PromptedModel(Causal(), "model.model.embed_tokens", alpha) for alpha in (1.0, 0.125))
+    for model in (own, slow):
+        model.add_prompt("0", 2, TOKENS, seed=3)
+    assert torch.equal(own(TOKENS), slow(TOKENS))
+    with torch.no_grad():
+        own.prompts.prompts["0"] += 0.125
+        slow.prompts.prompts["0"] += 1
+    torch.testing.assert_close(own(TOKENS), slow(TOKENS))
+    inputs = torch.randn(3, 2, 4)
+    added = PromptedModel(nn.Flatten(), "", 0.5)
+    added.add_prompt("a", 9, inputs, seed=1)
+    nn.init.ones_(added.prompts.prompts["a"])
+    assert torch.equal(added(inputs), (inputs + 0.5).flatten(1))
+
+
 def test_other_inputs_get_a_tensor_added() -> None:
     inputs = torch.randn(3, 2, 4)
     prompted = PromptedModel(nn.Flatten(), "")

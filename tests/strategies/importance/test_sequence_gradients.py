@@ -129,6 +129,82 @@ def test_a_llama_with_adapters_has_a_closed_form(tmp_path: Path) -> None:
         check(model, inputs, False, 2, 1e-6)
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_llama_that_learns_as_a_whole_has_a_closed_form(tmp_path: Path, tied: bool, absolute: bool) -> None:
+    """Its own RMS normalisation, and a head with the weights of the embedding."""
+    transformers = pytest.importorskip("transformers")
+    from pipelines.models.causal_lm import CausalLM
+
+    folder = save_tiny_llama(tmp_path / "base", tied=tied)
+    model = CausalLM(transformers.AutoModelForCausalLM.from_pretrained(folder), 12, "llama").double()
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            nn.init.normal_(parameter, 1.0, 0.3)
+    inputs = torch.tensor([[1, 2, 3, -1], [4, 5, 6, 7], [3, 3, 3, 3]], dtype=torch.int32)
+    with closed_only():
+        check(model, inputs, absolute, 2, 1e-5)
+
+
+class Tied(nn.Module):
+    """Tokens to (n, TOKENS, length), by one matrix; the head may scale what it gives, or the matrix be used again."""
+
+    def __init__(self, padding: int | None, bias: bool, kind: str = "") -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.kind = kind
+        self.embedding = nn.Embedding(TOKENS, WIDTH, padding_idx=padding)
+        self.head = nn.Linear(WIDTH, TOKENS, bias=bias)
+        nn.init.normal_(self.embedding.weight)
+        self.head.weight = self.embedding.weight
+        self.double()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        hidden = self.embedding(tokens)
+        if self.kind == "again":
+            hidden = hidden + self.embedding.weight[0]
+        output: Tensor = self.head(hidden.tanh())
+        return output.transpose(1, 2)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("padding", [None, 3])
+def test_what_comes_back_by_embedding_and_head_adds_up_before_the_square(padding: int | None, bias: bool) -> None:
+    tokens = torch.tensor([[1, 1, 2], [3, 3, 0], [6, 5, 3], [3, 3, 3]])
+    with closed_only() as patch:
+        check(Tied(padding, bias), tokens, False, 3)
+        patch.setattr("strategies.importance.sequence_gradients._MOST", 1)
+        check(Tied(padding, bias), tokens, True, 4)
+
+
+def test_a_tied_matrix_that_is_used_once_more_is_left_to_torch_func() -> None:
+    check(Tied(None, True, "again"), torch.tensor([[1, 1, 2], [3, 3, 0]]), False, 3)
+
+
+class SquaredNorm(nn.Module):
+    """Is called a normalisation, and its weights are squared."""
+
+    def __init__(self, power: int) -> None:
+        super().__init__()
+        self.weight, self.power = nn.Parameter(torch.rand(WIDTH) + 0.5), power
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        normal = inputs * (inputs.square().mean(-1, keepdim=True) + 1e-6).rsqrt()
+        return normal * (1 + self.weight) ** self.power + inputs
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_layer_that_only_is_called_a_normalisation_is_left_to_torch_func(power: int) -> None:
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.Linear(3, WIDTH), SquaredNorm(power), nn.Linear(WIDTH, TOKENS)).double()
+    inputs, taken = torch.rand(4, 5, 3, dtype=torch.float64), []
+    with pytest.MonkeyPatch.context() as patch:
+        real = per_sample_gradients._functional
+        patch.setattr(per_sample_gradients, "_functional", lambda *given: (taken.append(1), real(*given))[1])
+        check(model, inputs, False, 4)
+    assert bool(taken) == (power == 2)
+
+
 class LengthFirst(nn.Module):
     """A layer that has the positions in front, and the samples behind them."""
 
