@@ -28,8 +28,6 @@ from strategies.objectives.objective import Term
 _ONE_BY_ONE: WeakSet[nn.Module] = WeakSet()
 """Models that torch.func could not run."""
 
-NOT_TIED: Mapping[nn.Module, nn.Embedding] = {}
-
 _TOKENS = 4096
 """Tokens that pass at a time: a transformer keeps much for each until its backward pass."""
 
@@ -73,7 +71,7 @@ def per_sample_moment(
 
 
 def _closed_form_layers(
-    model: nn.Module, parameters: dict[str, nn.Parameter], tied: Mapping[nn.Module, nn.Embedding] = NOT_TIED
+    model: nn.Module, parameters: dict[str, nn.Parameter], tied: Mapping[nn.Module, nn.Embedding]
 ) -> dict[nn.Module, str] | None:
     """The layers that hold all parameters, with their names, or None when one has no closed form.
 
@@ -85,7 +83,7 @@ def _closed_form_layers(
     for name, module in model.named_modules():
         mine = {f"{name}.{n}" if name else n for n, p in module.named_parameters(recurse=False) if p.requires_grad}
         if module in tied:
-            mine -= parameters.keys() ^ mine  # its weights have the embedding's name
+            mine &= parameters.keys()  # its weights have the embedding's name
         elif not mine:
             continue
         elif not _has_closed_form(module):

@@ -5,9 +5,7 @@ Covers: `pipelines/data/named_columns.py`
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from orchestrator.lineage.decisions import newest_first
 from orchestrator.maintenance.check_store import fsck
 from orchestrator.maintenance.collect_garbage import collect
 from orchestrator.maintenance.forget_samples import forget
-from orchestrator.updates.admission_log import AdmissionLog, read_admissions
+from orchestrator.updates.admission_log import AdmissionLog
 from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.frozen_holdout import smallest
 from orchestrator.updates.gate import find, judge, why
@@ -37,52 +34,13 @@ from pipelines.gating.paired_tests import PairedCounts
 from strategies.memory import sample_keys
 from tests.orchestrator.maintenance.lineages import age
 from tests.orchestrator.updates.arrivals import lineage_of, pipeline_of, step
-
-FILE = """
-name: held
-stream:
-  source:
-    {{path: "{folder}/in", format: csv, id: key, classes: 2, test: {{id_hash: 0.3}}, ready: {{age: 0s}}{more}}}
-  setting: domain-incremental
-model: {{name: mlp, hidden: [4]}}
-train: {{batch_size: 20, optimizer: {{lr: 0.02}}}}
-storage: "{folder}/store"
-tracking: {{uri: "{folder}/mlflow"}}
-gate:
-  holdout: {{samples: 50, margin: 0.5}}
-  recent: {{margin: 0.9}}
-  slices: {{by: [class, region, amount, nothing], minimum: 5, margin: 0.9}}
-  calibration: 0.9
-  latency: 1000
-  size: 2
-  negative_flips: 0.9
-  undecided: promote
-  promote: automatic
-"""
-
-
-def deliver(folder: Path, name: str, keys: range, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    lines = ["key,region,amount,label"]
-    for key in keys:
-        label = int(random.integers(2))
-        lines.append(f"{key},{random.integers(3)},{label * 2 + random.normal():.4f},{label}")
-    path = folder / "in" / f"{name}.csv"
-    path.write_text("\n".join(lines) + "\n")
-    then = time.time() - 1000 + seed
-    os.utime(path, (then, then))
+from tests.orchestrator.updates.held_out_stream import FILE, grow, held
 
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three experiences in two steps; some ids are delivered twice."""
     folder = tmp_path_factory.mktemp("held")
-    pipeline = pipeline_of(folder, text=FILE)
-    deliver(folder, "a", range(200), 0)
-    step(pipeline)
-    deliver(folder, "b", range(150, 350), 1)
-    deliver(folder, "c", range(300, 400), 2)
-    step(pipeline)
+    grow(folder)
     return folder
 
 
@@ -90,15 +48,6 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pipeline(grown: Path, tmp_path: Path) -> Pipeline:
     shutil.copytree(grown, tmp_path, dirs_exist_ok=True)
     return pipeline_of(tmp_path, text=FILE)
-
-
-def held(pipeline: Pipeline) -> dict[str, Tensor]:
-    lineage = lineage_of(pipeline)
-    state = read_admissions(lineage)
-    assert state is not None
-    blob = state.holdout_blob()
-    assert blob is not None
-    return lineage.tensors(blob.sha256)
 
 
 @given(

@@ -2,90 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
-from orchestrator.updates.admission_log import read_admissions
 from orchestrator.updates.admitted_stream import stream_of
 from orchestrator.updates.gate import find, why
 from orchestrator.updates.gate_evidence import Evidence, gather
 from orchestrator.updates.lasting_change import KEPT
 from orchestrator.updates.model_answers import ModelAnswers
-from pipelines.config.schema import Pipeline
 from pipelines.config.sections.gate_section import GateSpec
 from pipelines.gating.gate_conditions import Finding, overall
 from pipelines.gating.paired_tests import PairedCounts
-from tests.orchestrator.updates.arrivals import lineage_of, pipeline_of, step
-
-FILE = """
-name: held
-stream:
-  source:
-    {{path: "{folder}/in", format: csv, id: key, classes: 2, test: {{id_hash: 0.3}}, ready: {{age: 0s}}{more}}}
-  setting: domain-incremental
-model: {{name: mlp, hidden: [4]}}
-train: {{batch_size: 20, optimizer: {{lr: 0.02}}}}
-storage: "{folder}/store"
-tracking: {{uri: "{folder}/mlflow"}}
-gate:
-  holdout: {{samples: 50, margin: 0.5}}
-  recent: {{margin: 0.9}}
-  slices: {{by: [class, region, amount, nothing], minimum: 5, margin: 0.9}}
-  calibration: 0.9
-  latency: 1000
-  size: 2
-  negative_flips: 0.9
-  undecided: promote
-  promote: automatic
-"""
-
-
-def deliver(folder: Path, name: str, keys: range, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    lines = ["key,region,amount,label"]
-    for key in keys:
-        label = int(random.integers(2))
-        lines.append(f"{key},{random.integers(3)},{label * 2 + random.normal():.4f},{label}")
-    path = folder / "in" / f"{name}.csv"
-    path.write_text("\n".join(lines) + "\n")
-    then = time.time() - 1000 + seed
-    os.utime(path, (then, then))
-
-
-@pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three experiences in two steps; some ids are delivered twice."""
-    folder = tmp_path_factory.mktemp("held")
-    pipeline = pipeline_of(folder, text=FILE)
-    deliver(folder, "a", range(200), 0)
-    step(pipeline)
-    deliver(folder, "b", range(150, 350), 1)
-    deliver(folder, "c", range(300, 400), 2)
-    step(pipeline)
-    return folder
-
-
-@pytest.fixture
-def pipeline(grown: Path, tmp_path: Path) -> Pipeline:
-    shutil.copytree(grown, tmp_path, dirs_exist_ok=True)
-    return pipeline_of(tmp_path, text=FILE)
-
-
-def held(pipeline: Pipeline) -> dict[str, Tensor]:
-    lineage = lineage_of(pipeline)
-    state = read_admissions(lineage)
-    assert state is not None
-    blob = state.holdout_blob()
-    assert blob is not None
-    return lineage.tensors(blob.sha256)
+from tests.orchestrator.updates.arrivals import lineage_of
+from tests.orchestrator.updates.held_out_stream import grow, held
 
 
 def _lasting(kept: PairedCounts, lasted: PairedCounts | None, newer: PairedCounts, **more: int) -> list[Finding]:
@@ -125,8 +57,9 @@ def test_the_level_of_a_refusal_is_shared_with_the_test_of_a_change(seed: int) -
             assert overall(_lasting(parts[0], None, parts[1] + parts[2])) == "refused"
 
 
-def test_samples_between_the_champion_and_the_newest_are_apart(pipeline: Pipeline) -> None:
+def test_samples_between_the_champion_and_the_newest_are_apart(tmp_path: Path) -> None:
     """Both models are asked the real holdout; a gate without the key has the conditions that it had."""
+    pipeline = grow(tmp_path)
     lineage, stream = lineage_of(pipeline), stream_of(pipeline)
     champion, candidate = (commit for commit in lineage.chain(lineage.ref("latest").commit)[::2])  # type: ignore[union-attr]
     serials = held(pipeline)["serials"]

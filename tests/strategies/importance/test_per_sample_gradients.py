@@ -51,7 +51,9 @@ def test_it_is_what_single_samples_add_up_to(model: str, absolute: bool) -> None
 
 def test_the_closed_form_is_taken_where_there_is_one() -> None:
     def closed(model: nn.Module) -> bool:
-        return _closed_form_layers(model, {n: p for n, p in model.named_parameters() if p.requires_grad}) is not None
+        return (
+            _closed_form_layers(model, {n: p for n, p in model.named_parameters() if p.requires_grad}, {}) is not None
+        )
 
     assert closed(build("conv", 5)) and closed(build("batch-norm", 5))
     assert closed(build("language", 5))  # an embedding, a layer normalisation
